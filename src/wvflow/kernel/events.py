@@ -1,0 +1,137 @@
+"""What happened: the journal's records, past tense, each with its time.
+
+An event is durable before any command that follows from it is carried out. Times, random draws and ids enter the
+kernel here and nowhere else. The tags are the journal's format: never renamed, never reused.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NewType, TypeAlias
+
+import msgspec
+
+from wvflow.plan.nodes import Millis, StageId
+
+EpochMs = NewType("EpochMs", int)
+
+# The behaviour that new runs get. A change of behaviour is a branch under a higher number.
+SEMANTICS = 1
+
+
+class Output(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Reference to the immutable rows that a task put out. The kernel hands it on and never looks inside.
+
+    ``ref``: where the rows are, ``""`` when none are kept. ``rows``: how many, None when nobody counted. ``target``:
+    where they were saved for the user, ``""`` when nowhere.
+    """
+
+    ref: str = ""
+    rows: int | None = None
+    bytes: int = 0
+    checksum: str = ""
+    target: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an attempt ended badly, as it is recorded and shown.
+
+    ``kind`` is the error type's name, which ``retry_on`` and ``non_retryable`` match; ``detail`` the user's own
+    traceback lines; ``place`` the line of the program at fault, as ``file:line:column``; ``retry_after`` the delay that
+    the activity asked for.
+    """
+
+    kind: str
+    message: str
+    detail: str = ""
+    place: str = ""
+    retryable: bool = True
+    retry_after: Millis | None = None
+
+
+class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
+    at: EpochMs
+
+
+class RunStarted(EventBase, frozen=True, tag="RunStarted"):
+    """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under."""
+
+    run_id: str
+    run_time: EpochMs
+    params: dict[str, object] = {}
+    semantics: int = SEMANTICS
+    token: int = 0
+
+
+class TaskEvent(EventBase, frozen=True):
+    """About one attempt of one task of one stage."""
+
+    stage: StageId
+    task: int
+    attempt: int
+
+
+class TaskStarted(TaskEvent, frozen=True, tag="TaskStarted"):
+    """A worker took it. Rides with the next commit. ``code`` is the fingerprint of the activity's Python code."""
+
+    code: str = ""
+
+
+class TaskSucceeded(TaskEvent, frozen=True, tag="TaskSucceeded"):
+    output: Output
+
+
+class TaskFailed(TaskEvent, frozen=True, tag="TaskFailed"):
+    """``draw``: the driver's random number in [-1_000_000, 1_000_000], for jitter."""
+
+    failure: Failure
+    draw: int = 0
+
+
+class TaskTimedOut(TaskEvent, frozen=True, tag="TaskTimedOut"):
+    """``timeout`` is the attempt's (start to close), ``start`` the queue's, ``heartbeat`` silence."""
+
+    kind: Literal["timeout", "start", "heartbeat"]
+    draw: int = 0
+
+
+class TaskLost(TaskEvent, frozen=True, tag="TaskLost"):
+    """The worker died without an answer while its owner lives."""
+
+    reason: str = ""
+
+
+class TimerFired(EventBase, frozen=True, tag="TimerFired"):
+    timer: str
+
+
+class CancelRequested(EventBase, frozen=True, tag="CancelRequested"):
+    """``terminate`` ends at once and runs nothing more; ``cancel`` is cooperative."""
+
+    mode: Literal["cancel", "terminate"] = "cancel"
+    reason: str = ""
+
+
+class OwnerChanged(EventBase, frozen=True, tag="OwnerChanged"):
+    """Another process drives the run from here on; what was under way with the old owner is lost."""
+
+    token: int
+
+
+class Reopened(EventBase, frozen=True, tag="Reopened"):
+    """An ended run goes on from its first task that isn't done, in its next epoch."""
+
+    epoch: int
+
+
+Event: TypeAlias = (
+    RunStarted
+    | TaskStarted
+    | TaskSucceeded
+    | TaskFailed
+    | TaskTimedOut
+    | TaskLost
+    | TimerFired
+    | CancelRequested
+    | OwnerChanged
+    | Reopened
+)

@@ -1,0 +1,145 @@
+"""The state of a run: the fold of ``decide`` over its journal. Immutable, serialisable, without the plan in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Generic, TypeVar
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs, Failure, Output
+
+T = TypeVar("T")
+CHUNK = 64
+
+
+class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
+    """A persistent sequence: setting one item copies two small tuples, whatever the length."""
+
+    chunks: tuple[tuple[T, ...], ...] = ()
+
+    @classmethod
+    def of(cls, item: T, count: int) -> Vector[T]:
+        full, rest = divmod(count, CHUNK)
+        return cls(((item,) * CHUNK,) * full + (((item,) * rest,) if rest else ()))
+
+    def __getitem__(self, index: int) -> T:
+        return self.chunks[index // CHUNK][index % CHUNK]
+
+    def __iter__(self) -> Iterator[T]:
+        for chunk in self.chunks:
+            yield from chunk
+
+    def set(self, index: int, item: T) -> Vector[T]:
+        number, place = divmod(index, CHUNK)
+        chunk = self.chunks[number]
+        changed = chunk[:place] + (item,) + chunk[place + 1 :]
+        return Vector(self.chunks[:number] + (changed,) + self.chunks[number + 1 :])
+
+
+class Phase(Enum):
+    """Of a stage. The four above the line are terminal; ``running`` is shown for the three below ``PENDING``."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    PENDING = "pending"
+    QUEUED = "queued"  # handed to the driver, no worker has taken it
+    ATTEMPTING = "attempting"
+    RETRYING = "retrying"  # waits for its back-off
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+    @property
+    def shown(self) -> str:
+        """The stage state of the language reference."""
+        return "running" if self in RUNNING else self.value
+
+
+TERMINAL = frozenset({Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED})
+RUNNING = frozenset({Phase.QUEUED, Phase.ATTEMPTING, Phase.RETRYING})
+
+
+class RunPhase(Enum):
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    TERMINATED = "terminated"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in ENDED
+
+
+ENDED = frozenset({RunPhase.SUCCESS, RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.TIMED_OUT, RunPhase.TERMINATED})
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True):
+    """How many upstreams ended how: what a trigger is decided by, without looking at them again."""
+
+    success: int = 0
+    failed: int = 0
+    skipped: int = 0
+    cancelled: int = 0
+
+
+class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One stage. ``attempt`` is the stage's number of attempts so far (1 + all retries); ``retries`` those of the
+    current task in this epoch; ``done`` what its finished tasks put out, so ``len(done)`` is the current task.
+
+    ``reason`` says why it was skipped; ``due`` when its back-off ends; ``delivery`` and ``losses`` count how often the
+    current attempt was handed out and lost after a recorded start.
+    """
+
+    phase: Phase = Phase.PENDING
+    upstream: Tally = Tally()
+    attempt: int = 0
+    retries: int = 0
+    done: tuple[Output, ...] = ()
+    failure: Failure | None = None
+    reason: str = ""
+    due: EpochMs | None = None
+    delivery: int = 1
+    losses: int = 0
+    first_at: EpochMs | None = None
+    ended_at: EpochMs | None = None
+
+    @property
+    def output(self) -> Output | None:
+        """The stage's rows, once it succeeded."""
+        return self.done[-1] if self.done and self.phase is Phase.SUCCESS else None
+
+
+class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run. ``open`` counts its stages that aren't terminal; ``failed`` and ``cancelled`` those that ended so.
+
+    ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first unhandled one.
+    """
+
+    phase: RunPhase = RunPhase.PENDING
+    stages: Vector[StageState] = Vector()
+    open: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    epoch: int = 0
+    ending: RunPhase | None = None
+    failure: Failure | None = None
+    token: int = 0
+    run_id: str = ""
+    run_time: EpochMs = EpochMs(0)
+    params: dict[str, object] = {}
+    semantics: int = 0
+    started_at: EpochMs | None = None
+    ended_at: EpochMs | None = None
+    last_at: EpochMs = EpochMs(0)
+    timeout_due: EpochMs | None = None
+    grace_due: EpochMs | None = None

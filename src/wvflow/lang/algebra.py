@@ -1,0 +1,410 @@
+"""The algebra: typed expressions and the relations they are over, as compiler and runtime agree on them.
+
+One family in one file, as the two are mutually recursive (a sub-query is an expression over a relation). Frozen plain
+data: it serialises, is hashed, carries no SQL text, no syntax nodes and no places. All names are resolved: a dot chain
+has become calls, ``_.count`` is ``count(*)``, a ``val``, ``model`` or ``def`` has been expanded in place. What is known
+only when a task runs (parameters, ``run_date``) is a ``Value``, bound by name.
+
+Relations are sequential, as the language is: each consumes the whole result of its input. ``sql/`` decides which of
+them share a SELECT.
+"""
+
+from __future__ import annotations
+
+from typing import Literal as OneOf
+from typing import TypeAlias
+
+import msgspec
+
+from wvflow.lang.types import BOOLEAN, LONG, UNKNOWN, Type
+
+
+class Node(msgspec.Struct, frozen=True, tag_field="is", omit_defaults=True):
+    """Base of every node; the tag is the class's name in lower case."""
+
+
+# --- expressions ----------------------------------------------------------------------------------------------------
+
+
+class Literal(Node, frozen=True, tag="literal"):
+    """A constant. ``value`` holds the text as written for decimals and doubles (so that their scale survives), for
+    strings the string itself, for integers an int."""
+
+    value: None | bool | int | str
+    type: Type
+
+
+class Column(Node, frozen=True, tag="column"):
+    """A column of the input; ``table`` is the alias that qualified it, ``""`` for none."""
+
+    name: str
+    table: str = ""
+    type: Type = UNKNOWN
+
+
+class Value(Node, frozen=True, tag="value"):
+    """What is known only when the task runs: a flow parameter, or an implicit value such as ``run_date``."""
+
+    name: str
+    type: Type = UNKNOWN
+
+
+class Star(Node, frozen=True, tag="star"):
+    """``*`` or ``t.*``: as a select item, and as the argument of ``count``."""
+
+    table: str = ""
+
+
+class Call(Node, frozen=True, tag="call"):
+    """A function of the engine or of the standard library, by its name in DuckDB."""
+
+    function: str
+    args: tuple[Expr, ...] = ()
+    named: tuple[NamedArgument, ...] = ()
+    distinct: bool = False
+    type: Type = UNKNOWN
+
+
+class NamedArgument(msgspec.Struct, frozen=True):
+    name: str
+    value: Expr
+
+
+class Unary(Node, frozen=True, tag="unary"):
+    """``op`` is ``-``, ``+`` or ``not``."""
+
+    op: OneOf["-", "+", "not"]
+    operand: Expr
+    type: Type = UNKNOWN
+
+
+BinaryOp: TypeAlias = OneOf["+", "-", "*", "/", "//", "%", "=", "!=", "<", "<=", ">", ">=", "and", "or"]
+
+
+class Binary(Node, frozen=True, tag="binary"):
+    op: BinaryOp
+    left: Expr
+    right: Expr
+    type: Type = UNKNOWN
+
+
+class Cast(Node, frozen=True, tag="cast"):
+    operand: Expr
+    type: Type
+
+
+class IsNull(Node, frozen=True, tag="is_null"):
+    operand: Expr
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class Between(Node, frozen=True, tag="between"):
+    operand: Expr
+    low: Expr
+    high: Expr
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class Like(Node, frozen=True, tag="like"):
+    operand: Expr
+    pattern: Expr
+    escape: Expr | None = None
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class In(Node, frozen=True, tag="in"):
+    operand: Expr
+    options: tuple[Expr, ...]
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class InQuery(Node, frozen=True, tag="in_query"):
+    operand: Expr
+    query: Rel
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class Exists(Node, frozen=True, tag="exists"):
+    query: Rel
+    negated: bool = False
+    type: Type = BOOLEAN
+
+
+class ScalarQuery(Node, frozen=True, tag="scalar_query"):
+    """The one value of a one-row, one-column query."""
+
+    query: Rel
+    type: Type = UNKNOWN
+
+
+class Branch(msgspec.Struct, frozen=True):
+    when: Expr
+    then: Expr
+
+
+class Case(Node, frozen=True, tag="case"):
+    """``case`` and ``if``. Without ``otherwise`` the value is null."""
+
+    branches: tuple[Branch, ...]
+    otherwise: Expr | None = None
+    operand: Expr | None = None
+    type: Type = UNKNOWN
+
+
+class Array(Node, frozen=True, tag="array"):
+    items: tuple[Expr, ...]
+    type: Type = UNKNOWN
+
+
+class Tuple(Node, frozen=True, tag="tuple"):
+    items: tuple[Expr, ...]
+    type: Type = UNKNOWN
+
+
+class Entry(msgspec.Struct, frozen=True):
+    key: Expr
+    value: Expr
+
+
+class StructValue(Node, frozen=True, tag="struct"):
+    fields: tuple[NamedArgument, ...]
+    type: Type = UNKNOWN
+
+
+class MapValue(Node, frozen=True, tag="map"):
+    entries: tuple[Entry, ...]
+    type: Type = UNKNOWN
+
+
+class Index(Node, frozen=True, tag="index"):
+    """``a[i]``, counted from 1, or ``st['k']``."""
+
+    operand: Expr
+    index: Expr
+    type: Type = UNKNOWN
+
+
+class Field(Node, frozen=True, tag="field"):
+    """``st.k`` where ``st`` is a struct."""
+
+    operand: Expr
+    name: str
+    type: Type = UNKNOWN
+
+
+class Extract(Node, frozen=True, tag="extract"):
+    """``d.extract('year')``; ``unit`` in lower case."""
+
+    unit: str
+    operand: Expr
+    type: Type = LONG
+
+
+Expr: TypeAlias = (
+    Literal
+    | Column
+    | Value
+    | Star
+    | Call
+    | Unary
+    | Binary
+    | Cast
+    | IsNull
+    | Between
+    | Like
+    | In
+    | InQuery
+    | Exists
+    | ScalarQuery
+    | Case
+    | Array
+    | Tuple
+    | StructValue
+    | MapValue
+    | Index
+    | Field
+    | Extract
+)
+
+
+# --- relations ------------------------------------------------------------------------------------------------------
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A column that a relation makes. ``name`` is always set but for a ``Star``, whose items keep their names."""
+
+    name: str
+    value: Expr
+
+
+class SortKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    value: Expr
+    descending: bool = False
+    nulls: OneOf["first", "last", ""] = ""
+
+
+class Table(Node, frozen=True, tag="table"):
+    """A table of the engine or the warehouse; ``alias`` is the name that qualifies its columns."""
+
+    parts: tuple[str, ...]
+    alias: str
+
+
+class File(Node, frozen=True, tag="file"):
+    """Rows of a data file, or of those that a glob matches; the path is as written, relative to the program's root."""
+
+    path: str
+    alias: str = ""
+
+
+class Rows(Node, frozen=True, tag="rows"):
+    """Rows in the program's text (``[[1, 'a']] as t(x, y)``). ``types`` is UNKNOWN where nothing tells. No rows at
+    all still have columns."""
+
+    columns: tuple[str, ...]
+    types: tuple[Type, ...]
+    rows: tuple[tuple[Expr, ...], ...]
+    alias: str = ""
+
+
+class StageRows(Node, frozen=True, tag="stage"):
+    """The output of another stage of this flow."""
+
+    stage: str
+    alias: str
+
+
+class Piped(Node, frozen=True, tag="piped"):
+    """The rows handed over: what the task before this one in the stage put out, or the caller's input (``from _``)."""
+
+
+class Single(Node, frozen=True, tag="single"):
+    """One row without columns: what ``select 1`` without ``from`` selects from."""
+
+
+class TableFunction(Node, frozen=True, tag="table_function"):
+    function: str
+    args: tuple[Expr, ...]
+    named: tuple[NamedArgument, ...] = ()
+    alias: str = ""
+    columns: tuple[str, ...] = ()
+
+
+class Alias(Node, frozen=True, tag="alias"):
+    """``{…} as t(c1, c2)``: a new qualifier and, where given, new names by position."""
+
+    input: Rel
+    name: str
+    columns: tuple[str, ...] = ()
+
+
+class Filter(Node, frozen=True, tag="where"):
+    input: Rel
+    condition: Expr
+
+
+class Select(Node, frozen=True, tag="select"):
+    input: Rel
+    items: tuple[Item, ...]
+    distinct: bool = False
+
+
+class Extend(Node, frozen=True, tag="add"):
+    """``add`` (new columns last) and ``prepend`` (``first``)."""
+
+    input: Rel
+    items: tuple[Item, ...]
+    first: bool = False
+
+
+class Exclude(Node, frozen=True, tag="exclude"):
+    """All columns but these; only where the columns of ``input`` are not known to the compiler, else it is a Select."""
+
+    input: Rel
+    names: tuple[str, ...]
+
+
+class Aggregate(Node, frozen=True, tag="aggregate"):
+    """``group by keys | where having | agg items``: keys then items. With ``keys_shown`` false only the items
+    (``group by … select``). Without keys the whole input makes one row."""
+
+    input: Rel
+    keys: tuple[Item, ...]
+    items: tuple[Item, ...]
+    having: tuple[Expr, ...] = ()
+    keys_shown: bool = True
+
+
+class Join(Node, frozen=True, tag="join"):
+    """All left then all right columns; with ``using`` those appear once, first. A ``cross`` join has neither."""
+
+    left: Rel
+    right: Rel
+    kind: OneOf["inner", "left", "right", "full", "cross"]
+    on: Expr | None = None
+    using: tuple[str, ...] = ()
+
+
+class Concat(Node, frozen=True, tag="concat"):
+    """Both inputs' rows, columns by position, duplicates kept."""
+
+    left: Rel
+    right: Rel
+
+
+class FanIn(Node, frozen=True, tag="fan_in"):
+    """``merge a, b``: all rows of all stages; columns by name when the names are the same set, else by position."""
+
+    inputs: tuple[StageRows, ...]
+
+
+class Sort(Node, frozen=True, tag="order"):
+    input: Rel
+    keys: tuple[SortKey, ...]
+
+
+class Limit(Node, frozen=True, tag="limit"):
+    """At most ``count`` rows (None: all) after the first ``offset``."""
+
+    input: Rel
+    count: int | None
+    offset: int = 0
+
+
+class Count(Node, frozen=True, tag="count"):
+    """One row, one column: how many rows the input has; named by the query reference's section 10."""
+
+    input: Rel
+
+
+class Distinct(Node, frozen=True, tag="dedup"):
+    input: Rel
+
+
+Rel: TypeAlias = (
+    Table
+    | File
+    | Rows
+    | StageRows
+    | Piped
+    | Single
+    | TableFunction
+    | Alias
+    | Filter
+    | Select
+    | Extend
+    | Exclude
+    | Aggregate
+    | Join
+    | Concat
+    | FanIn
+    | Sort
+    | Limit
+    | Count
+    | Distinct
+)

@@ -1,0 +1,56 @@
+"""What the compiler must know of the world outside the text: a value handed to it, never asked for.
+
+Signatures of registered activities with the policy that their decorator gave, and what the project sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from wvflow.lang.types import UNKNOWN, Type
+
+EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """A keyword argument of an activity; ``type`` is UNKNOWN where the annotation is none of the language's."""
+
+    name: str
+    type: Type = UNKNOWN
+    required: bool = True
+    nullable: bool = False
+
+
+class ActivitySignature(msgspec.Struct, frozen=True):
+    """A registered activity as its annotations tell it.
+
+    ``takes_rows``: its first parameter is the rows. ``open``: takes any keyword argument (``**kwargs``).
+    ``properties``: what the decorator set, in the language's names (``retries``, ``timeout`` as text).
+    ``returns``: ``rows``, ``scalar``, ``nothing``, or ``unknown`` without an annotation.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    takes_rows: bool = False
+    open: bool = False
+    properties: dict[str, str | int | float | bool | list[str]] = {}
+    returns: str = "unknown"
+    origin: str = ""
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """The world as of one compilation.
+
+    ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties.
+    ``tables``: names of the warehouse's tables, None when nobody asked. ``data_files``: paths written in the program
+    that exist, None when nobody looked.
+    """
+
+    activities: dict[str, ActivitySignature] = {}
+    modules: tuple[str, ...] = ()
+    defaults: dict[str, object] = {}
+    tables: tuple[str, ...] | None = None
+    data_files: frozenset[str] | None = None

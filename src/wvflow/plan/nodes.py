@@ -1,0 +1,187 @@
+"""The waist: a compiled flow as plain, frozen, serialisable data.
+
+The compiler makes it, the runtime needs nothing else: a worker replays a stored plan with no parser in the process.
+Stages are numbered in topological order (``StageId`` is the index); their order of declaration is kept beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal as OneOf
+from typing import NewType, TypeAlias
+
+import msgspec
+
+from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel
+from wvflow.lang.types import Type
+
+StageId = NewType("StageId", int)
+Millis = NewType("Millis", int)
+
+Backoff = OneOf["constant", "linear", "exponential"]
+DEFAULT_RETRY_DELAY = Millis(1_000)
+DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
+
+
+class Ratio(msgspec.Struct, frozen=True, array_like=True):
+    """An exact fraction: back-off is computed without floats, so that every replay gives the same instants."""
+
+    numerator: int
+    denominator: int = 1
+
+
+class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one task is attempted (flow language, section 3). Precedence is settled; durations in milliseconds.
+
+    ``retries`` None is ``unlimited``. ``jitter`` is in millionths: 250_000 spreads a delay by a quarter both ways.
+    """
+
+    retries: int | None = 0
+    retry_delay: Millis = DEFAULT_RETRY_DELAY
+    backoff: Backoff = "exponential"
+    backoff_coefficient: Ratio = Ratio(2)
+    max_retry_delay: Millis = DEFAULT_MAX_RETRY_DELAY
+    jitter: int = 0
+    non_retryable: tuple[str, ...] = ()
+    retry_on: tuple[str, ...] = ()
+    timeout: Millis | None = None
+    start_timeout: Millis | None = None
+    heartbeat: Millis | None = None
+    on_lost: OneOf["rerun", "fail"] = "rerun"
+
+
+class TableTarget(Node, frozen=True, tag="to_table"):
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+
+class FileTarget(Node, frozen=True, tag="to_file"):
+    """``path`` as written, relative to the program's root; the format follows its extension."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Save(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``save to``: replaces the target. Options are those of the engine's writer."""
+
+    target: TableTarget | FileTarget
+    options: tuple[NamedArgument, ...] = ()
+
+
+class QueryTask(Node, frozen=True, tag="query"):
+    """A maximal run of relational operators together with the save that ends it: one SQL statement.
+
+    ``keep``: its rows are an output. False only for a save whose rows nobody can ask for.
+    """
+
+    relation: Rel
+    policy: Policy = Policy()
+    save: Save | None = None
+    keep: bool = True
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """An argument of an activity. Its value needs no rows, but for ``_.col``: the value in the one input row, written
+    ``Column(col, table="_")``."""
+
+    name: str
+    value: Expr
+
+
+class ActivityTask(Node, frozen=True, tag="activity"):
+    """One call of a registered activity. ``input`` is ``Piped`` or ``StageRows`` where the rows go in untouched, None
+    for ``call f(…)``: no input rows. ``shape`` is the declared result type, ``""`` for none."""
+
+    activity: str
+    arguments: tuple[Argument, ...] = ()
+    input: Rel | None = None
+    policy: Policy = Policy()
+
+
+Task: TypeAlias = QueryTask | ActivityTask
+
+
+class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a stage runs, all its upstreams being terminal."""
+
+    rule: OneOf["all_success"] = "all_success"
+
+
+class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One stage. ``upstreams`` and ``readers`` are the edges of the graph, both ascending and without doubles.
+
+    A stage whose body is nothing but another stage's rows (``= from a``) has one ``QueryTask`` over ``StageRows``.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    upstreams: tuple[StageId, ...] = ()
+    readers: tuple[StageId, ...] = ()
+    trigger: Trigger = Trigger()
+    schedule_timeout: Millis | None = None
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class FlowParam(msgspec.Struct, frozen=True):
+    """``default`` is a constant expression, None when the parameter is required."""
+
+    name: str
+    type: Type
+    default: Expr | None = None
+
+
+class FlowPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
+    rows the run yields."""
+
+    flow: str
+    version: int
+    params: tuple[FlowParam, ...]
+    stages: tuple[StagePlan, ...]
+    declared: tuple[StageId, ...]
+    output: StageId | None = None
+    timeout: Millis | None = None
+    cleanup_timeout: Millis = Millis(300_000)
+    lost_limit: int = 3
+    cancel_grace: Millis = Millis(10_000)
+    description: str = ""
+
+    def stage_id(self, name: str) -> StageId | None:
+        """The stage's number, or None. O(stages): for people's requests, not for the kernel."""
+        return next((StageId(i) for i, stage in enumerate(self.stages) if stage.name == name), None)
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a stage uses a name, to point at the text when the engine refuses it at run time. Lines and columns from
+    1."""
+
+    name: str
+    file: str
+    line: int
+    column: int
+    text: str = ""
+
+
+class FlowRef(msgspec.Struct, frozen=True, order=True):
+    flow: str
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.flow}@{self.version}"
+
+
+class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything that a run pins, by ``FlowRef.key``. ``places`` (by flow key, then stage) is for messages and takes
+    no part in the content hash, so moving a line changes no version."""
+
+    flows: dict[str, FlowPlan]
+    places: dict[str, dict[str, tuple[Place, ...]]] = {}
+
+    def plan(self, ref: FlowRef) -> FlowPlan:
+        return self.flows[ref.key]

@@ -1,0 +1,117 @@
+"""The engine's port: where relations are computed and outputs are written and read. Blocking; called on worker
+threads. Adapters translate foreign exceptions into ``TaskError`` (the task failed), ``NoSpace`` or ``Unavailable``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import msgspec
+
+from wvflow.kernel.events import Output
+from wvflow.plan.nodes import Place, QueryTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class InlineRows(msgspec.Struct, frozen=True):
+    """Small rows as an Arrow IPC stream."""
+
+    data: bytes
+
+
+class FileRows(msgspec.Struct, frozen=True):
+    """Rows in a Parquet file; ``path`` relative to the state folder."""
+
+    path: str
+
+
+Located: TypeAlias = InlineRows | FileRows
+
+
+class OutputName(msgspec.Struct, frozen=True, kw_only=True):
+    """Names an output after the attempt that makes it, so that no two attempts ever write the same file."""
+
+    run_id: str
+    stage: str
+    task: int
+    attempt: int
+    token: int
+    iteration: int = 0
+    instance: int = 0
+
+    @property
+    def path(self) -> str:
+        """The Parquet file's path below the state folder."""
+        name = f"{self.stage}.{self.task}.{self.iteration}.{self.instance}.{self.attempt}.{self.token}"
+        return f"runs/{self.run_id}/{name}.parquet"
+
+    @property
+    def applied(self) -> tuple[str, str, int, int, int]:
+        """The key of its save in the target's ``_wvflow.applied``: the same for every attempt."""
+        return self.run_id, self.stage, self.task, self.iteration, self.instance
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a task put out; ``inline`` are the rows themselves when they are to be kept in the store."""
+
+    output: Output
+    inline: bytes | None = None
+
+
+class Stop(Protocol):
+    """Tells running work to stop; thread-safe."""
+
+    @property
+    def requested(self) -> bool: ...
+
+    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have ``call`` made (from any thread) when a stop is requested, at once if it already was. The result undoes
+        this."""
+        ...
+
+
+class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
+    """One query task with all that it needs. ``inputs``: rows of the stages it reads; ``values``: parameters and
+    implicit values by name; ``places`` point at the program's text; ``begun`` is called when the work starts (the
+    warehouse's gate is passed); ``waiting`` with the holder's name when it has to wait."""
+
+    task: QueryTask
+    name: OutputName
+    inputs: Mapping[str, Located]
+    piped: Located | None
+    values: Mapping[str, object]
+    places: Sequence[Place] = ()
+    begun: Callable[[], None] = lambda: None
+    waiting: Callable[[str], None] = lambda holder: None
+
+
+class Engine(Protocol):
+    """Computes query tasks; writes and reads outputs."""
+
+    def query(self, job: QueryJob, stop: Stop) -> Stored:
+        """Run the task and keep its rows, or save them at its target, once for all attempts of a run.
+
+        Rows that are kept are written and synced before this returns. A stop interrupts the statement.
+
+        Raises:
+            TaskError: the engine refused or failed; kinds ``QueryError``, ``TableNotFound``, ``FileNotFound``,
+                ``Interrupted``, ``OutOfMemory``, ``SaveFailed``.
+            NoSpace, Unavailable: not the task's fault.
+        """
+        ...
+
+    def keep(self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop) -> Stored:
+        """Keep rows that an activity made, as ``query`` does. Raises as ``query``, or what the reader raises."""
+        ...
+
+    def read(self, rows: Located) -> pa.RecordBatchReader:
+        """The rows of an output, as a stream. Raises OutputMissing when its file is gone."""
+        ...
+
+    def forget(self, run_id: str) -> None:
+        """Drop what is cached of a run that this process no longer drives."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,272 @@
+"""The store's port: the one durable record of all runs. If it isn't here, it didn't happen.
+
+Everything that must become true together goes through ``commit``. Reads see a consistent snapshot of what is durable.
+Every adapter passes the contract suite in ``wvflow.testing.store_contract``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs, Event, Output
+from wvflow.kernel.state import RunState
+from wvflow.plan.nodes import FlowRef
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that begins with this batch. Its id must be new, or the whole part conflicts."""
+
+    flow: FlowRef
+    bundle: str
+    parent: str = ""
+    created_at: EpochMs
+    semantics: int
+    project: str = ""
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists show of a run: a projection of its journal, written with it.
+
+    ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
+    number of events in its journal. ``output`` is the output stage's name. ``project`` is the program's root folder.
+    """
+
+    run_id: str
+    flow: FlowRef
+    bundle: str
+    state: str
+    run_time: EpochMs
+    params: dict[str, object] = {}
+    started_at: EpochMs | None = None
+    finished_at: EpochMs | None = None
+    error: str | None = None
+    owner: int = 0
+    position: int = 0
+    epoch: int = 0
+    parent: str = ""
+    project: str = ""
+    problem: str = ""
+
+
+class StageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one."""
+
+    index: int
+    stage: str
+    state: str
+    phase: str
+    reason: str | None = None
+    attempts: int = 0
+    rows: int | None = None
+    error: dict[str, object] | None = None
+    started_at: EpochMs | None = None
+    finished_at: EpochMs | None = None
+    output: Output | None = None
+
+
+class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An output to be recorded, named by the attempt that made it. ``inline``: its rows as an Arrow IPC stream, for
+    small ones; None when ``output.ref`` names a file."""
+
+    stage: int
+    task: int
+    attempt: int
+    output: Output
+    iteration: int = 0
+    instance: int = 0
+    inline: bytes | None = None
+
+
+class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to a run, accepted and not yet consumed. ``kind`` says how to read ``body`` (JSON)."""
+
+    id: int = 0
+    run_id: str
+    kind: Literal["cancel", "terminate"]
+    body: bytes = b"{}"
+    at: EpochMs
+
+
+class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One run's part of a commit: all of it or nothing.
+
+    ``after``: the journal's position (number of events) that the events follow; another one there is a conflict.
+    ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed.
+    """
+
+    run_id: str
+    after: int
+    events: tuple[Event, ...]
+    commands: int
+    token: int
+    new: NewRun | None = None
+    run: RunRow
+    stages: tuple[StageRow, ...] = ()
+    outputs: tuple[OutputRow, ...] = ()
+    consumed: tuple[int, ...] = ()
+    sent: tuple[InboxRow, ...] = ()
+    snapshot: RunState | None = None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """``conflicts``: runs that another owner has moved on; nothing of theirs was written, drop them."""
+
+    conflicts: tuple[str, ...] = ()
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """One journal record. ``commands`` is set on the last event of each batch: the checksum of its commands."""
+
+    position: int
+    event: Event
+    commands: int | None = None
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """A run's journal from a snapshot on. ``snapshot`` is the state after ``start`` events, None from the beginning."""
+
+    run_id: str
+    records: tuple[Recorded, ...]
+    start: int = 0
+    snapshot: RunState | None = None
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that drives runs. ``token`` grows with every process; ``port`` takes wake-up datagrams."""
+
+    token: int
+    pid: int
+    host: str
+    port: int
+    started_at: EpochMs
+    beat_at: EpochMs
+    alive: bool
+
+
+class LogRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that an activity logged: best effort, not journal."""
+
+    run_id: str
+    stage: str
+    attempt: int
+    at: EpochMs
+    level: str
+    message: str
+
+
+class Store(Protocol):
+    """The one durable record of all runs."""
+
+    async def commit(self, parts: Sequence[RunBatch]) -> Committed:
+        """Write, per run, all of its part or nothing; one transaction for all parts.
+
+        On return they survive power loss. A call with no answer may or may not have written: read the end again before
+        repeating.
+
+        Raises:
+            StoreUnavailable: the store did not answer; trying again may help.
+            NoSpace: nothing was written and nothing will be until space is freed.
+        """
+        ...
+
+    # --- ownership ---
+
+    def register(self, *, port: int, at: EpochMs) -> int:
+        """Make this process an owner: a new token, above all before, held by an OS lock that dies with it."""
+        ...
+
+    def beat(self, token: int, at: EpochMs) -> None:
+        """Say that this owner lives. Best effort: a beat that fails is only late."""
+        ...
+
+    def release(self, token: int) -> None:
+        """Give up ownership; the runs keep the token, whose owner is now known to be gone."""
+        ...
+
+    def owner(self, token: int, now: EpochMs) -> Owner | None:
+        """The owner of that token. ``alive``: its lock is held and it beat within the last 30 s."""
+        ...
+
+    # --- reading ---
+
+    def journal(self, run_id: str) -> Journal:
+        """All of a run's journal, from its newest usable snapshot on.
+
+        Raises:
+            RunNotFound: there is no such run.
+            JournalCorrupt: a record does not match its checksum. The run is marked ``quarantined``.
+        """
+        ...
+
+    def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
+        """Records behind position ``after``, for people: without snapshots. Raises as ``journal``."""
+        ...
+
+    def find(self, text: str) -> RunRow:
+        """The run whose id is ``text``, or the only one that begins so; ``last`` is the newest.
+
+        Raises:
+            RunNotFound: none or several; the message lists near ones.
+        """
+        ...
+
+    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
+        """Runs, newest first."""
+        ...
+
+    def stages(self, run_id: str) -> list[StageRow]:
+        """A run's stages by index."""
+        ...
+
+    def inline(self, ref: str) -> bytes:
+        """The rows of an inline output, as an Arrow IPC stream. Raises OutputMissing."""
+        ...
+
+    def outputs(self, run_id: str) -> list[OutputRow]:
+        """All recorded outputs of a run, without their inline rows."""
+        ...
+
+    # --- messages ---
+
+    def send(self, row: InboxRow) -> int:
+        """Put a message in a run's inbox and return its id; the return is the acknowledgement.
+
+        Raises:
+            NotPossible: the run has ended. RunNotFound: there is no such run.
+        """
+        ...
+
+    def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
+        """Messages not yet consumed, oldest first."""
+        ...
+
+    def version(self) -> int:
+        """A number that changes when another process has written. Cheap: the safety net of lost wake-ups."""
+        ...
+
+    # --- bundles, logs, cleaning ---
+
+    def put_bundle(self, digest: str, body: bytes) -> None:
+        """Keep a compiled bundle under its content hash. Doing it again is free."""
+        ...
+
+    def bundle(self, digest: str) -> bytes: ...
+
+    def log(self, rows: Sequence[LogRow]) -> None:
+        """Keep log lines; best effort."""
+        ...
+
+    def logs(self, run_id: str, stage: str = "") -> list[LogRow]: ...
+
+    def delete(self, run_id: str) -> None:
+        """Forget an ended run: journal, rows, inline outputs, logs. The caller removes its files first."""
+        ...
+
+    def mark(self, run_id: str, *, state: str, problem: str) -> None:
+        """Set the projection of a run that can't be folded (``quarantined``) or goes on being ``held``."""
+        ...
+
+    def close(self) -> None: ...

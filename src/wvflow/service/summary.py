@@ -1,0 +1,93 @@
+"""What a run came to, as people and programs read it: the JSON of ``wvflow run --json`` (interfaces, section 2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.ports.store import RunRow, StageRow
+
+
+class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere."""
+
+    stage: str
+    state: str
+    reason: str | None
+    attempts: int
+    rows: int | None
+    error: dict[str, object] | None
+    started_at: str | None
+    finished_at: str | None
+    compensation: str | None = None
+    target: str | None = None
+
+
+class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
+    stage: str
+    rows: int | None
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One run with its stages in order of declaration."""
+
+    run_id: str
+    flow: str
+    version: int
+    state: str
+    run_time: str
+    started_at: str | None
+    finished_at: str | None
+    stages: tuple[StageSummary, ...]
+    output: OutputSummary | None
+    error: str | None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == "success"
+
+
+def instant(at: EpochMs | None) -> str | None:
+    """An instant as ISO 8601 in UTC with milliseconds.
+
+    >>> instant(EpochMs(0))
+    '1970-01-01T00:00:00.000Z'
+    """
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def summarize(run: RunRow, stages: list[StageRow], declared: tuple[int, ...], output: int | None) -> RunSummary:
+    """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
+    by_index = {row.index: row for row in stages}
+    rows = [by_index[index] for index in declared if index in by_index]
+    yielded = by_index.get(output) if output is not None else None
+    return RunSummary(
+        run_id=run.run_id,
+        flow=run.flow.flow,
+        version=run.flow.version,
+        state=run.state,
+        run_time=instant(run.run_time) or "",
+        started_at=instant(run.started_at),
+        finished_at=instant(run.finished_at),
+        stages=tuple(_stage(row) for row in rows),
+        output=OutputSummary(stage=yielded.stage, rows=yielded.rows) if yielded else None,
+        error=run.error,
+    )
+
+
+def _stage(row: StageRow) -> StageSummary:
+    return StageSummary(
+        stage=row.stage,
+        state=row.state,
+        reason=row.reason,
+        attempts=row.attempts,
+        rows=row.rows,
+        error=row.error,
+        started_at=instant(row.started_at),
+        finished_at=instant(row.finished_at),
+        target=(row.output.target or None) if row.output else None,
+    )

@@ -1,0 +1,574 @@
+"""The syntax tree: the text as it is written, with a span on every node. Immutable; names are not resolved here.
+
+Later phases keep their facts elsewhere. The names of the classes follow the grammar of the two references.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from wvflow.source import Source, Span
+
+
+class SyntaxNode(msgspec.Struct, frozen=True, kw_only=True):
+    span: Span
+
+
+class Name(SyntaxNode, frozen=True):
+    """A name where one is defined or referred to; ``quoted`` when it stood in back-quotes."""
+
+    text: str
+    quoted: bool = False
+
+
+class TypeName(SyntaxNode, frozen=True):
+    """``decimal[10,2]``: a type as written."""
+
+    name: str
+    args: tuple[TypeName | int, ...] = ()
+
+
+# --- expressions ----------------------------------------------------------------------------------------------------
+
+
+class NumberLiteral(SyntaxNode, frozen=True):
+    """``text`` without underscores and without the suffix of a float or double."""
+
+    text: str
+    kind: Literal["int", "decimal", "exp", "float", "double"]
+
+
+class StringLiteral(SyntaxNode, frozen=True):
+    value: str
+
+
+class TypedLiteral(SyntaxNode, frozen=True):
+    """``'2026-01-01':date``."""
+
+    value: str
+    type: TypeName
+
+
+class Interpolation(SyntaxNode, frozen=True):
+    """``s"…"``, ``sql"…"`` or ``s`…` `` (``prefix`` is ``s``, ``sql``, ``s` ``): text and holes in turn."""
+
+    prefix: str
+    parts: tuple[str | Expr, ...]
+
+
+class DurationLiteral(SyntaxNode, frozen=True):
+    """``1h30m``, where the flow language allows it."""
+
+    text: str
+    ms: int
+
+
+class NullLiteral(SyntaxNode, frozen=True):
+    pass
+
+
+class BooleanLiteral(SyntaxNode, frozen=True):
+    value: bool
+
+
+class NameRef(SyntaxNode, frozen=True):
+    """A bare name in an expression: parameter, column, ``val``, implicit value, ``_1``."""
+
+    name: Name
+
+
+class Underscore(SyntaxNode, frozen=True):
+    pass
+
+
+class This(SyntaxNode, frozen=True):
+    pass
+
+
+class StarRef(SyntaxNode, frozen=True):
+    """``*``; ``t.*`` is ``qualifier`` set."""
+
+    qualifier: Name | None = None
+
+
+class Dot(SyntaxNode, frozen=True):
+    """``operand.name`` without parentheses."""
+
+    operand: Expr
+    name: Name
+
+
+class CallArg(SyntaxNode, frozen=True):
+    value: Expr
+    name: Name | None = None
+    distinct: bool = False
+
+
+class CallExpr(SyntaxNode, frozen=True):
+    """``f(…)``; a method call ``x.m(…)`` has ``receiver`` set."""
+
+    function: Name
+    args: tuple[CallArg, ...]
+    receiver: Expr | None = None
+
+
+class SortItem(SyntaxNode, frozen=True):
+    value: Expr
+    descending: bool = False
+    nulls: Literal["first", "last", ""] = ""
+
+
+class Over(SyntaxNode, frozen=True):
+    """A window (section 7.7). ``rows`` is the frame as written: (start, end), None where omitted."""
+
+    operand: Expr
+    partition: tuple[Expr, ...] = ()
+    order: tuple[SortItem, ...] = ()
+    rows: tuple[int | None, int | None] | None = None
+
+
+class UnaryExpr(SyntaxNode, frozen=True):
+    op: Literal["-", "+", "not"]
+    operand: Expr
+
+
+class BinaryExpr(SyntaxNode, frozen=True):
+    """``op`` as written, but ``==`` is ``=``; ``is`` and ``is not`` are operators here."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+class InExpr(SyntaxNode, frozen=True):
+    """``options`` holds the members, or one ``Subquery``."""
+
+    operand: Expr
+    options: tuple[Expr, ...]
+    negated: bool = False
+
+
+class BetweenExpr(SyntaxNode, frozen=True):
+    operand: Expr
+    low: Expr
+    high: Expr
+    negated: bool = False
+
+
+class LikeExpr(SyntaxNode, frozen=True):
+    operand: Expr
+    pattern: Expr
+    escape: Expr | None = None
+    negated: bool = False
+
+
+class CastExpr(SyntaxNode, frozen=True):
+    operand: Expr
+    type: TypeName
+
+
+class IfExpr(SyntaxNode, frozen=True):
+    condition: Expr
+    then: Expr
+    otherwise: Expr
+
+
+class When(SyntaxNode, frozen=True):
+    condition: Expr
+    then: Expr
+
+
+class CaseExpr(SyntaxNode, frozen=True):
+    branches: tuple[When, ...]
+    operand: Expr | None = None
+    otherwise: Expr | None = None
+
+
+class Paren(SyntaxNode, frozen=True):
+    inner: Expr
+
+
+class TupleExpr(SyntaxNode, frozen=True):
+    items: tuple[Expr, ...]
+
+
+class ArrayExpr(SyntaxNode, frozen=True):
+    items: tuple[Expr, ...]
+
+
+class StructField(SyntaxNode, frozen=True):
+    name: Name
+    value: Expr
+
+
+class StructExpr(SyntaxNode, frozen=True):
+    fields: tuple[StructField, ...]
+
+
+class MapEntry(SyntaxNode, frozen=True):
+    key: Expr
+    value: Expr
+
+
+class MapExpr(SyntaxNode, frozen=True):
+    entries: tuple[MapEntry, ...]
+
+
+class IndexExpr(SyntaxNode, frozen=True):
+    operand: Expr
+    index: Expr
+
+
+class Lambda(SyntaxNode, frozen=True):
+    params: tuple[Name, ...]
+    body: Expr
+
+
+class Subquery(SyntaxNode, frozen=True):
+    query: Query
+
+
+class ExistsExpr(SyntaxNode, frozen=True):
+    query: Query
+
+
+Expr: TypeAlias = (
+    NumberLiteral
+    | StringLiteral
+    | TypedLiteral
+    | Interpolation
+    | DurationLiteral
+    | NullLiteral
+    | BooleanLiteral
+    | NameRef
+    | Underscore
+    | This
+    | StarRef
+    | Dot
+    | CallExpr
+    | Over
+    | UnaryExpr
+    | BinaryExpr
+    | InExpr
+    | BetweenExpr
+    | LikeExpr
+    | CastExpr
+    | IfExpr
+    | CaseExpr
+    | Paren
+    | TupleExpr
+    | ArrayExpr
+    | StructExpr
+    | MapExpr
+    | IndexExpr
+    | Lambda
+    | Subquery
+    | ExistsExpr
+)
+
+
+# --- relations and operators ----------------------------------------------------------------------------------------
+
+
+class ColumnDef(SyntaxNode, frozen=True):
+    """``name [: type]`` in a column list."""
+
+    name: Name
+    type: TypeName | None = None
+
+
+class TableRef(SyntaxNode, frozen=True):
+    """A table, stage, model, constant, or (with ``args``) a parameterised model or table function. ``_`` is a name
+    here."""
+
+    parts: tuple[Name, ...]
+    args: tuple[CallArg, ...] | None = None
+
+
+class FileRef(SyntaxNode, frozen=True):
+    path: str
+
+
+class InlineRows(SyntaxNode, frozen=True):
+    rows: tuple[ArrayExpr, ...]
+
+
+class SqlRef(SyntaxNode, frozen=True):
+    """``sql"…"`` or a name made by ``s`…` `` as a source."""
+
+    text: Interpolation
+
+
+class QueryRef(SyntaxNode, frozen=True):
+    """``{ … }`` or a nested ``from``/``select``."""
+
+    query: Query
+    braced: bool = True
+
+
+Primary: TypeAlias = TableRef | FileRef | InlineRows | SqlRef | QueryRef
+
+
+class Aliased(SyntaxNode, frozen=True):
+    """``primary [as name [(columns)]]``."""
+
+    primary: Primary
+    alias: Name | None = None
+    columns: tuple[ColumnDef, ...] = ()
+
+
+class SelectItem(SyntaxNode, frozen=True):
+    """``name = expr``, ``expr as name`` or ``expr``; also a grouping key."""
+
+    value: Expr
+    name: Name | None = None
+
+
+class From(SyntaxNode, frozen=True):
+    sources: tuple[Aliased, ...]
+
+
+class SelectQuery(SyntaxNode, frozen=True):
+    """A query that begins with ``select``."""
+
+    select: SelectOp
+
+
+class Cte(SyntaxNode, frozen=True):
+    """``with name (columns) as { … }``."""
+
+    name: Name
+    body: Query | InlineRows
+    columns: tuple[ColumnDef, ...] = ()
+
+
+class With(SyntaxNode, frozen=True):
+    ctes: tuple[Cte, ...]
+    query: Query
+
+
+class Braced(SyntaxNode, frozen=True):
+    query: Query
+
+
+class Merge(SyntaxNode, frozen=True):
+    """``merge a, b [on …]``; ``on`` is an expression or bare names."""
+
+    stages: tuple[Name, ...]
+    on: Expr | tuple[Name, ...] | None = None
+
+
+class CallInput(SyntaxNode, frozen=True):
+    """``call f(args)`` as the input of a body."""
+
+    call: CallExpr
+
+
+class Query(SyntaxNode, frozen=True):
+    """An input and the operators behind it; a stage's body is one too. ``input`` None: only inside ``fork``."""
+
+    input: Input | None
+    operators: tuple[Operator, ...]
+
+
+class WhereOp(SyntaxNode, frozen=True):
+    condition: Expr
+
+
+class SelectOp(SyntaxNode, frozen=True):
+    items: tuple[SelectItem, ...]
+    distinct: bool = False
+    alias: Name | None = None
+
+
+class AddOp(SyntaxNode, frozen=True):
+    """``add`` or, with ``first``, ``prepend``."""
+
+    items: tuple[SelectItem, ...]
+    first: bool = False
+
+
+class AggOp(SyntaxNode, frozen=True):
+    items: tuple[SelectItem, ...]
+
+
+class ExcludeOp(SyntaxNode, frozen=True):
+    names: tuple[Name, ...]
+
+
+class GroupOp(SyntaxNode, frozen=True):
+    keys: tuple[SelectItem, ...]
+
+
+class OrderOp(SyntaxNode, frozen=True):
+    keys: tuple[SortItem, ...]
+
+
+class LimitOp(SyntaxNode, frozen=True):
+    count: int
+
+
+class OffsetOp(SyntaxNode, frozen=True):
+    count: int
+
+
+class CountOp(SyntaxNode, frozen=True):
+    pass
+
+
+class DedupOp(SyntaxNode, frozen=True):
+    pass
+
+
+class JoinOp(SyntaxNode, frozen=True):
+    right: Aliased
+    kind: Literal["inner", "left", "right", "full", "cross"]
+    on: Expr | tuple[Name, ...] | None = None
+    asof: bool = False
+
+
+class ConcatOp(SyntaxNode, frozen=True):
+    query: Query
+
+
+class SaveOption(SyntaxNode, frozen=True):
+    name: Name
+    value: Expr
+
+
+class SaveOp(SyntaxNode, frozen=True):
+    """``save to target [with options]``; the target is a table's name or a file's path."""
+
+    target: tuple[Name, ...] | StringLiteral
+    options: tuple[SaveOption, ...] = ()
+
+
+class ApplyOp(SyntaxNode, frozen=True):
+    """``| f(args)``: a table function or an activity."""
+
+    call: CallExpr
+
+
+class UnavailableOp(SyntaxNode, frozen=True):
+    """An operator of the language that this version parses (skips) but can't run; ``what`` names it."""
+
+    what: str
+
+
+Input: TypeAlias = From | SelectQuery | With | Braced | Merge | CallInput
+Operator: TypeAlias = (
+    WhereOp
+    | SelectOp
+    | AddOp
+    | AggOp
+    | ExcludeOp
+    | GroupOp
+    | OrderOp
+    | LimitOp
+    | OffsetOp
+    | CountOp
+    | DedupOp
+    | JoinOp
+    | ConcatOp
+    | SaveOp
+    | ApplyOp
+    | UnavailableOp
+)
+
+
+# --- definitions ----------------------------------------------------------------------------------------------------
+
+
+class ConfigList(SyntaxNode, frozen=True):
+    items: tuple[ConfigValue, ...]
+
+
+class ConfigItem(SyntaxNode, frozen=True):
+    """``key: value``. A bare word as value is a ``NameRef``."""
+
+    key: Name
+    value: ConfigValue
+
+
+class Config(SyntaxNode, frozen=True):
+    """``with { … }`` or ``[ … ]``, and the nested ``{ … }`` of ``defaults``. Both forms at once are two of these."""
+
+    items: tuple[ConfigItem, ...]
+    style: Literal["block", "inline", "nested"]
+
+
+ConfigValue: TypeAlias = Expr | ConfigList | Config
+
+
+class Param(SyntaxNode, frozen=True):
+    name: Name
+    type: TypeName | None = None
+    default: Expr | None = None
+
+
+class StageDef(SyntaxNode, frozen=True):
+    """``depends`` are the names behind ``depends on``; ``unavailable`` names header parts not runnable yet."""
+
+    name: Name
+    body: Query
+    configs: tuple[Config, ...] = ()
+    depends: tuple[Name, ...] = ()
+    unavailable: tuple[UnavailableOp, ...] = ()
+
+
+class FlowDef(SyntaxNode, frozen=True):
+    name: Name
+    items: tuple[StageDef | Unavailable, ...]
+    params: tuple[Param, ...] = ()
+    configs: tuple[Config, ...] = ()
+    version: int | None = None
+    unavailable: tuple[UnavailableOp, ...] = ()
+
+
+class ActivityDef(SyntaxNode, frozen=True):
+    """``implementation`` is the call behind ``=``; without it the Python function of that name."""
+
+    name: Name
+    params: tuple[Param, ...] = ()
+    result: TypeName | None = None
+    configs: tuple[Config, ...] = ()
+    implementation: CallExpr | None = None
+
+
+class ModelDef(SyntaxNode, frozen=True):
+    name: Name
+    query: Query
+    params: tuple[Param, ...] = ()
+    result: Name | None = None
+
+
+class ValDef(SyntaxNode, frozen=True):
+    """``val x = expr``, or with ``columns`` a table constant whose value is an array of arrays."""
+
+    name: Name
+    value: Expr
+    type: TypeName | None = None
+    columns: tuple[ColumnDef, ...] | None = None
+
+
+class QueryStatement(SyntaxNode, frozen=True):
+    query: Query
+
+
+class Unavailable(SyntaxNode, frozen=True):
+    """A statement or flow item of the language that this version can't run; ``what`` names it."""
+
+    what: str
+
+
+Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef
+Statement: TypeAlias = Definition | QueryStatement | Unavailable
+
+
+class Module(msgspec.Struct, frozen=True):
+    """One file's tree. What could not be parsed is missing from it and stands in the diagnostics."""
+
+    source: Source
+    statements: tuple[Statement, ...]
