@@ -70,7 +70,7 @@ class Runs:
     def find(self, run: str) -> RunRow:
         raise NotImplementedError
 
-    def list(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
+    def recent(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
         raise NotImplementedError
 
     def summary(self, run: str) -> RunSummary:
