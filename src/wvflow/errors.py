@@ -71,16 +71,27 @@ class JournalCorrupt(WvflowError):
 class TaskError(WvflowError):
     """A task's own failure, already in the form in which it is recorded.
 
-    ``kind`` is the error type that ``retry_on`` and ``non_retryable`` name.
+    ``kind`` is the error type that ``retry_on`` and ``non_retryable`` name; ``detail`` the traceback's lines in the
+    user's files; ``place`` the program's line at fault, ``file:line:column``; ``after`` the delay asked for.
     """
 
     def __init__(
-        self, kind: str, message: str, *, detail: str | None = None, retryable: bool = True, help: str | None = None
+        self,
+        kind: str,
+        message: str,
+        *,
+        detail: str = "",
+        place: str = "",
+        retryable: bool = True,
+        after: timedelta | None = None,
+        help: str | None = None,
     ) -> None:
         super().__init__(message, help=help)
         self.kind = kind
         self.detail = detail
+        self.place = place
         self.retryable = retryable
+        self.after = after
 
 
 class NonRetryable(WvflowError):
