@@ -1,0 +1,186 @@
+"""What a task does on its worker thread: gather its inputs, run the query or the activity, keep the rows.
+
+Nothing here touches the run's state. A task either returns what it put out or raises: ``TaskError`` is its own
+failure, ``Unavailable`` (no space, store away) is nobody's and means "again later".
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wvflow.errors import OutputMissing, TaskError
+from wvflow.kernel.events import EpochMs, Output
+from wvflow.lang.algebra import Column, Expr, Piped, StageRows
+from wvflow.lang.evaluate import evaluate
+from wvflow.lang.values import to_python
+from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
+from wvflow.ports.activities import Activities, ActivityCall
+from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stop, Stored
+from wvflow.ports.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+INLINE_CACHE = 1_000
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of one task with all that its worker needs to know. ``inputs``: outputs of the stages it reads."""
+
+    plan: FlowPlan
+    task: Task
+    name: OutputName
+    inputs: Mapping[str, Output]
+    piped: Output | None
+    values: Mapping[str, object]
+    params: Mapping[str, object]
+    run_time: EpochMs
+    places: tuple[Place, ...]
+    begun: Callable[[], None]
+    waiting: Callable[[str], None]
+    log: Callable[[str, str], None]
+    heartbeat: Callable[[object], None]
+
+
+class Effects:
+    """Runs errands against the engine, the activities and the store. Used by many threads at once."""
+
+    def __init__(self, store: Store, engine: Engine, activities: Activities, secret: Callable[[str], str]) -> None:
+        self._store = store
+        self._engine = engine
+        self._activities = activities
+        self._secret = secret
+        self._inline: OrderedDict[str, bytes] = OrderedDict()
+
+    def fingerprint(self, task: Task) -> str:
+        return self._activities.fingerprint(task.activity) if isinstance(task, ActivityTask) else ""
+
+    def perform(self, errand: Errand, stop: Stop) -> Stored:
+        match errand.task:
+            case QueryTask(relation=StageRows(stage=stage), save=None):
+                errand.begun()
+                return Stored(errand.inputs[stage])
+            case QueryTask() as task:
+                stored = self._query(task, errand, stop)
+            case ActivityTask() as task:
+                errand.begun()
+                stored = self._activity(task, errand, stop)
+        if stored.inline is not None:
+            self._remember(stored.output.ref, stored.inline)
+        return stored
+
+    def _query(self, task: QueryTask, errand: Errand, stop: Stop) -> Stored:
+        job = QueryJob(
+            task=task,
+            name=errand.name,
+            inputs={stage: self._locate(output, stage) for stage, output in errand.inputs.items()},
+            piped=self._locate(errand.piped, errand.name.stage) if errand.piped else None,
+            values=errand.values,
+            places=errand.places,
+            begun=errand.begun,
+            waiting=errand.waiting,
+        )
+        return self._engine.query(job, stop)
+
+    def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
+        given = self._input(task, errand)
+        call = ActivityCall(
+            activity=task.activity,
+            arguments={arg.name: self._argument(arg, given, errand) for arg in task.arguments},
+            rows=self._opener(given, errand.name.stage) if task.input is not None else None,
+            run_id=errand.name.run_id,
+            flow=errand.plan.flow,
+            stage=errand.name.stage,
+            attempt=errand.name.attempt,
+            run_time=errand.run_time,
+            params=errand.params,
+            log=errand.log,
+            heartbeat=errand.heartbeat,
+        )
+        rows = self._activities.run(call, stop)
+        return self._engine.keep(rows, errand.name, stop) if rows is not None else Stored(given or Output())
+
+    def _input(self, task: ActivityTask, errand: Errand) -> Output | None:
+        match task.input:
+            case StageRows(stage=stage):
+                return errand.inputs[stage]
+            case Piped():
+                return errand.piped
+        return None
+
+    def _argument(self, argument: Argument, given: Output | None, errand: Errand) -> object:
+        match argument.value:
+            case Column(name=column, table="_"):
+                return self._cell(column, given, argument, errand)
+        return self._evaluate(argument.value, errand.values)
+
+    def _evaluate(self, value: Expr, values: Mapping[str, object]) -> object:
+        return evaluate(value, values, secrets=self._secret)
+
+    def _cell(self, column: str, given: Output | None, argument: Argument, errand: Errand) -> object:
+        rows = self._opener(given, errand.name.stage)().read_all()
+        if column not in rows.column_names:
+            known = ", ".join(rows.column_names) or "none"
+            raise TaskError(
+                "ColumnNotFound",
+                f"`_.{column}`: the input has no column named `{column}`",
+                help=f"its columns: {known}",
+                retryable=False,
+            )
+        if rows.num_rows != 1:
+            raise TaskError(
+                "ScalarExpected",
+                f"`{argument.name}: _.{column}` needs one input row, there are {rows.num_rows}",
+                help="reduce the rows to one first, for example with `agg` or `limit 1`",
+                retryable=False,
+            )
+        return rows.column(column)[0].as_py()
+
+    def _opener(self, output: Output | None, stage: str) -> Callable[[], pa.RecordBatchReader]:
+        def open_rows() -> pa.RecordBatchReader:
+            if output is not None and output.ref:
+                return self._engine.read(self._locate(output, stage))
+            import pyarrow
+
+            return pyarrow.table({}).to_reader()
+
+        return open_rows
+
+    def _locate(self, output: Output, stage: str) -> Located:
+        kind, _, path = output.ref.partition(":")
+        match kind:
+            case "file":
+                return FileRows(path)
+            case "inline":
+                return InlineRows(self._inline_rows(output.ref))
+        raise TaskError(
+            "NoRows",
+            f"stage `{stage}` put out no rows that could be read",
+            help="its activity returned nothing; return rows, or read the stage with `depends on` instead of `from`",
+            retryable=False,
+        )
+
+    def _inline_rows(self, ref: str) -> bytes:
+        if (found := self._inline.get(ref)) is not None:
+            return found
+        try:
+            return self._remember(ref, self._store.inline(ref))
+        except OutputMissing as missing:
+            raise TaskError("OutputMissing", missing.message, help=missing.help, retryable=False) from missing
+
+    def _remember(self, ref: str, rows: bytes) -> bytes:
+        self._inline[ref] = rows
+        while len(self._inline) > INLINE_CACHE:
+            self._inline.popitem(last=False)
+        return rows
+
+
+def task_values(params: Mapping[str, object], plan: FlowPlan, implicit: Mapping[str, object]) -> dict[str, object]:
+    """Everything that a task's expressions may name; a declared parameter wins over an implicit value."""
+    typed = {param.name: param.type for param in plan.params}
+    given = {name: to_python(value, typed[name]) for name, value in params.items() if name in typed}
+    return {**implicit, **given}

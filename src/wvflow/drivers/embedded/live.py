@@ -1,0 +1,129 @@
+"""One run as this process drives it: its state, and the part of the next commit that has gathered so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from wvflow.drivers.projection import changed, run_row, stage_row
+from wvflow.kernel.commands import Command
+from wvflow.kernel.events import EpochMs, Event
+from wvflow.kernel.run import commands_checksum, decide
+from wvflow.kernel.state import RunState
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.ports.store import NewRun, OutputRow, RunBatch, RunRow, StageRow
+
+SNAPSHOT_EVERY = 10_000
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is pinned to, and where its program's data lies."""
+
+    run_id: str
+    flow: FlowRef
+    digest: str
+    bundle: Bundle
+    project: str
+
+    @property
+    def plan(self) -> FlowPlan:
+        return self.bundle.plan(self.flow)
+
+
+class LiveRun:
+    """Folds events as they come and hands out what must be committed, in order.
+
+    Events gather in ``apply``; ``take`` hands over everything gathered as one batch with the commands that may be
+    carried out once it is durable. At most one batch is on its way at a time.
+    """
+
+    def __init__(
+        self, identity: Identity, token: int, *, state: RunState, position: int, new: NewRun | None = None
+    ) -> None:
+        self.identity = identity
+        self.plan = identity.plan
+        self.run_id = identity.run_id
+        self.token = token
+        self.state = state
+        self.position = position
+        self._new = new
+        self._projected = state
+        self._events: list[Event] = []
+        self._commands: list[Command] = []
+        self._outputs: list[OutputRow] = []
+        self._consumed: list[int] = []
+        self._followers: list[Callable[[LiveRun], None]] = []
+
+    @property
+    def gathered(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._events or self._consumed)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something waits for the commit: commands, the end of a message."""
+        return bool(self._commands or self._consumed or self._followers)
+
+    def now(self, wall: EpochMs) -> EpochMs:
+        """The time for the next event: never before the last one, whatever the clock was set to."""
+        return max(wall, self.state.last_at)
+
+    def apply(
+        self,
+        event: Event,
+        *,
+        output: OutputRow | None = None,
+        consumed: Sequence[int] = (),
+        then: Callable[[LiveRun], None] | None = None,
+    ) -> None:
+        """Fold an event in. ``then`` is to be called once it is durable."""
+        self.state, commands = decide(self.plan, self.state, event)
+        self._events.append(event)
+        self._commands += commands
+        self._consumed += consumed
+        if output is not None:
+            self._outputs.append(output)
+        if then is not None:
+            self._followers.append(then)
+
+    def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Callable[[LiveRun], None], ...]]:
+        """Everything gathered, as the next batch; what may be done and who is to be told when it is durable."""
+        after, self.position = self.position, self.position + len(self._events)
+        commands = tuple(self._commands)
+        batch = RunBatch(
+            run_id=self.run_id,
+            after=after,
+            events=tuple(self._events),
+            commands=commands_checksum(commands),
+            token=self.token,
+            new=self._new,
+            run=self.row(),
+            stages=self._changed_rows(),
+            outputs=tuple(self._outputs),
+            consumed=tuple(self._consumed),
+            snapshot=self.state if after // SNAPSHOT_EVERY != self.position // SNAPSHOT_EVERY else None,
+        )
+        followers = tuple(self._followers)
+        self._new = None
+        self._projected = self.state
+        self._events, self._commands, self._outputs, self._consumed, self._followers = [], [], [], [], []
+        return batch, commands, followers
+
+    def row(self) -> RunRow:
+        identity = self.identity
+        return run_row(
+            self.state,
+            flow=identity.flow,
+            bundle=identity.digest,
+            position=self.position,
+            owner=self.token,
+            project=identity.project,
+        )
+
+    def stage_row(self, index: int) -> StageRow:
+        return stage_row(self.plan, index, self.state.stages[index])
+
+    def _changed_rows(self) -> tuple[StageRow, ...]:
+        moved = changed(self._projected.stages, self.state.stages)
+        return tuple(stage_row(self.plan, index, stage) for index, stage in moved)

@@ -1,0 +1,69 @@
+"""What lists show, computed from a run's state: the rows that are written with the events they follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wvflow.kernel.events import Failure
+from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
+from wvflow.plan.nodes import FlowPlan, FlowRef
+from wvflow.ports.store import RunRow, StageRow
+
+
+def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner: int, project: str) -> RunRow:
+    return RunRow(
+        run_id=state.run_id,
+        flow=flow,
+        bundle=bundle,
+        state=state.phase.value,
+        run_time=state.run_time,
+        params=state.params,
+        started_at=state.started_at,
+        finished_at=state.ended_at,
+        error=_headline(state),
+        owner=owner,
+        position=position,
+        epoch=state.epoch,
+        project=project,
+    )
+
+
+def _headline(state: RunState) -> str | None:
+    if state.phase is RunPhase.SUCCESS or state.failure is None:
+        return None
+    return f"{state.failure.kind}: {state.failure.message}"
+
+
+def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
+    output = stage.output
+    return StageRow(
+        index=index,
+        stage=plan.stages[index].name,
+        state=stage.phase.shown,
+        phase=stage.phase.value,
+        reason=stage.reason or None,
+        attempts=stage.attempt,
+        rows=output.rows if output else None,
+        error=error_of(stage.failure) if stage.failure else None,
+        started_at=stage.first_at,
+        finished_at=stage.ended_at,
+        output=output,
+    )
+
+
+def error_of(failure: Failure) -> dict[str, object]:
+    """A failure as programs read it: only what is known."""
+    found = {"kind": failure.kind, "message": failure.message, "place": failure.place, "detail": failure.detail}
+    return {key: value for key, value in found.items() if value}
+
+
+def changed(before: Vector[StageState], after: Vector[StageState]) -> Iterator[tuple[int, StageState]]:
+    """The stages that differ. Unchanged chunks are the same objects, so whole ones are passed over."""
+    index = 0
+    for number, chunk in enumerate(after.chunks):
+        old = before.chunks[number] if number < len(before.chunks) else None
+        if old is not chunk:
+            for place, stage in enumerate(chunk):
+                if old is None or old[place] is not stage:
+                    yield index + place, stage
+        index += len(chunk)
