@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from wvflow.drivers.embedded.live import Identity
+from wvflow.drivers.progress import Progress, Watch
+from wvflow.errors import NotPossible, OutputMissing, RunNotFound, UserError
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import Bundle, FlowRef
-from wvflow.ports.store import LogRow, Recorded, RunRow, StageRow
-from wvflow.service.summary import RunSummary
+from wvflow.kernel.state import ENDED
+from wvflow.plan.codec import decode, digest, encode
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.ports.store import InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
+from wvflow.service.project import Project
+from wvflow.service.summary import RunSummary, summarize
+from wvflow.service.wiring import SystemClock, new_run_id, open_driver, open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wvflow.service.project import Project
+    from wvflow.drivers.embedded.loop import Driver
 
+__all__ = ["Cleaned", "Progress", "Runs", "Watch"]
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Something moved in a run that this process drives. ``stages``: the rows that changed. ``note``: a remark for
-    people, such as what a task is waiting for."""
-
-    run: RunRow
-    stages: tuple[StageRow, ...] = ()
-    note: str = ""
-
-
-Watch = Callable[[Progress], None]
+TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
+REOPENED = frozenset({"failed", "cancelled", "timed_out"})
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+FOLLOW_S = 0.1
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +50,13 @@ class Runs:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self._clock = SystemClock()
+
+    @cached_property
+    def _store(self) -> Store:
+        return open_store(self.project)
+
+    # --- driving ---
 
     async def run(
         self,
@@ -53,45 +68,220 @@ class Runs:
         run_time: EpochMs | None = None,
         watch: Watch | None = None,
     ) -> RunSummary:
-        """Start a run and drive it to its end. Cancelling this coroutine leaves the run resumable."""
-        raise NotImplementedError
+        """Start a run and drive it to its end. Cancelling this coroutine leaves the run resumable.
+
+        ``params``: JSON values by name, checked and complete. Raises: UserError (the id is taken or no id).
+        """
+        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
+        async with self._driving(watch) as driver:
+            identity = self._pin(run_id, flow, bundle)
+            driver.start(identity, dict(params), run_time if run_time is not None else self._clock.now())
+            await driver.finished(run_id)
+        return self.summary(run_id)
 
     async def resume(self, run: str, *, watch: Watch | None = None) -> RunSummary:
         """Carry on a run that nobody drives, or reopen one that ended badly, and drive it to its end.
 
         Raises: RunNotFound, NotPossible (it succeeded, was terminated, or a live process drives it).
         """
-        raise NotImplementedError
+        row = self._store.find(run)
+        self._check_resumable(row)
+        async with self._driving(watch) as driver:
+            driver.adopt(self._identity(row))
+            await driver.finished(row.run_id)
+        return self.summary(row.run_id)
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
-        """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does."""
-        raise NotImplementedError
+        """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does.
+
+        Raises: RunNotFound, NotPossible (it has ended already).
+        """
+        row = self._store.find(run)
+        if row.state in TERMINAL:
+            raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
+        if self._driver_of(row) is None:
+            async with self._driving(None) as driver:
+                driver.adopt(self._identity(row))
+                driver.request_cancel(row.run_id, terminate=terminate)
+                await driver.finished(row.run_id)
+        else:
+            await self._send_cancel(row, "terminate" if terminate else "cancel")
+        return self.summary(row.run_id)
+
+    async def _send_cancel(self, row: RunRow, kind: str) -> None:
+        """Put the wish in the run's inbox, wake its owner, wait for the end (or for the owner's death)."""
+        from wvflow.drivers.embedded.wakeup import ring
+
+        message = InboxRow(
+            run_id=row.run_id, kind="terminate" if kind == "terminate" else "cancel", at=self._clock.now()
+        )
+        self._store.send(message)
+        owner = self._driver_of(row)
+        if owner is not None:
+            ring(owner.port)
+        while (now := self._store.find(row.run_id)).state not in TERMINAL:
+            if self._driver_of(now) is None:
+                await self.cancel(row.run_id, terminate=kind == "terminate")
+                return
+            await asyncio.sleep(FOLLOW_S)
+
+    @asynccontextmanager
+    async def _driving(self, watch: Watch | None) -> AsyncIterator[Driver]:
+        driver = open_driver(self.project, self._store, watch)
+        await driver.open()
+        try:
+            yield driver
+        finally:
+            await driver.close()
+
+    def _checked_id(self, run_id: str) -> str:
+        if not RUN_ID.fullmatch(run_id) or run_id == "last":
+            raise UserError(
+                f"`{run_id}` is no run id",
+                help="letters, digits, `_`, `-` and `.`, at most 64, beginning with a letter or digit",
+            )
+        if self._exists(run_id):
+            raise UserError(f"there is a run `{run_id}` already", help=f"wvflow runs show {run_id}")
+        return run_id
+
+    def _exists(self, run_id: str) -> bool:
+        try:
+            return self._store.find(run_id).run_id == run_id
+        except RunNotFound:
+            return False
+
+    def _pin(self, run_id: str, flow: FlowRef, bundle: Bundle) -> Identity:
+        name = digest(bundle)
+        self._store.put_bundle(name, encode(bundle))
+        return Identity(run_id=run_id, flow=flow, digest=name, bundle=bundle, project=str(self.project.root))
+
+    def _identity(self, row: RunRow) -> Identity:
+        bundle = decode(self._store.bundle(row.bundle))
+        return Identity(run_id=row.run_id, flow=row.flow, digest=row.bundle, bundle=bundle, project=row.project)
+
+    def _driver_of(self, row: RunRow) -> Owner | None:
+        """The live process that drives the run, if there is one."""
+        owner = self._store.owner(row.owner, self._clock.now()) if row.owner else None
+        return owner if owner is not None and owner.alive else None
+
+    def _check_resumable(self, row: RunRow) -> None:
+        if row.state == "quarantined":
+            raise NotPossible(f"run {row.run_id} is quarantined: {row.problem or 'its journal is damaged'}")
+        if row.state in TERMINAL - REOPENED:
+            raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
+        owner = self._driver_of(row)
+        if owner is not None and row.state not in TERMINAL:
+            raise NotPossible(
+                f"run {row.run_id} is driven by process {owner.pid} on {owner.host}",
+                help=f"watch it with `wvflow runs events {row.run_id} --follow`",
+            )
+
+    # --- reading ---
 
     def find(self, run: str) -> RunRow:
-        raise NotImplementedError
+        """The run of that id, unique prefix, or ``last``. Raises: RunNotFound."""
+        return self._seen(self._store.find(run))
 
     def recent(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
-        raise NotImplementedError
+        """Runs, newest first; ``problem`` tells of those that nobody drives."""
+        return [self._seen(row) for row in self._store.runs(flow=flow, state=state, limit=limit)]
+
+    def _seen(self, row: RunRow) -> RunRow:
+        if row.state in TERMINAL or row.problem or self._driver_of(row) is not None:
+            return row
+        return msgspec.structs.replace(row, problem="no process drives it; carry on with `wvflow runs resume`")
 
     def summary(self, run: str) -> RunSummary:
-        raise NotImplementedError
+        row = self._store.find(run)
+        plan = self.plan(row)
+        return summarize(row, self._store.stages(row.run_id), plan.declared, plan.output)
+
+    def plan(self, row: RunRow) -> FlowPlan:
+        """The plan that the run is pinned to."""
+        return decode(self._store.bundle(row.bundle)).plan(row.flow)
 
     def events(self, run: str, after: int = 0) -> tuple[Recorded, ...]:
-        raise NotImplementedError
+        """The run's journal behind position ``after``. Raises: RunNotFound, JournalCorrupt."""
+        return self._store.events(self._store.find(run).run_id, after)
 
     def logs(self, run: str, stage: str = "") -> list[LogRow]:
-        raise NotImplementedError
+        """What the run's activities logged, oldest first."""
+        row = self._store.find(run)
+        if stage:
+            self._stage(row, stage)
+        return self._store.logs(row.run_id, stage)
 
     def output(self, run: str, stage: str = "") -> pa.RecordBatchReader:
         """The rows of a stage, default: of the flow's output.
 
         Raises: RunNotFound, OutputMissing (says where the rows were saved, if they were).
         """
-        raise NotImplementedError
+        from wvflow.data.outputs import read_output
+        from wvflow.ports.engine import FileRows, InlineRows
+
+        row = self._store.find(run)
+        found = self._stage(row, stage or self._output_stage(row))
+        output = found.output
+        if output is None:
+            raise OutputMissing(f"stage `{found.stage}` of run {row.run_id} has no rows: it is {found.state}")
+        if not output.ref:
+            saved = f"its rows were saved to {output.target}" if output.target else "its activity returned none"
+            raise OutputMissing(f"stage `{found.stage}` keeps no rows of its own: {saved}")
+        kind, _, path = output.ref.partition(":")
+        located = FileRows(path) if kind == "file" else InlineRows(self._store.inline(output.ref))
+        return read_output(located, self.project.state)
+
+    def _output_stage(self, row: RunRow) -> str:
+        plan = self.plan(row)
+        if plan.output is None:
+            raise OutputMissing(f"flow {plan.flow} has no output stage", help="name a stage")
+        return plan.stages[plan.output].name
+
+    def _stage(self, row: RunRow, name: str) -> StageRow:
+        from wvflow.diagnostics import nearest
+
+        stages = {stage.stage: stage for stage in self._store.stages(row.run_id)}
+        if name in stages:
+            return stages[name]
+        near = nearest(name, stages)
+        raise RunNotFound(
+            f"run {row.run_id} has no stage `{name}`",
+            help=f"did you mean `{near}`?" if near else f"its stages: {', '.join(stages)}",
+        )
+
+    # --- cleaning ---
 
     def clean(self, *, older_than_ms: int | None = None, keep: int | None = None, dry_run: bool = False) -> Cleaned:
-        """Delete ended runs with their outputs: those older than that, and all but the newest ``keep`` of each flow."""
-        raise NotImplementedError
+        """Delete ended runs with their outputs: those older than that, and all but the newest ``keep`` of each flow.
+
+        With neither, every ended run. ``dry_run`` only tells.
+        """
+        chosen = tuple(self._outdated(older_than_ms, keep))
+        freed = sum(_size(self._folder(row)) for row in chosen)
+        for row in () if dry_run else chosen:
+            shutil.rmtree(self._folder(row), ignore_errors=True)
+            self._store.delete(row.run_id)
+        return Cleaned(runs=chosen, bytes=freed)
+
+    def _outdated(self, older_than_ms: int | None, keep: int | None) -> list[RunRow]:
+        now, newer, chosen = self._clock.now(), dict[str, int](), []
+        for row in self._store.runs():
+            newer[row.flow.flow] = newer.get(row.flow.flow, 0) + 1
+            ended = row.state in TERMINAL
+            old = older_than_ms is None or (row.finished_at or now) < now - older_than_ms
+            surplus = keep is None or newer[row.flow.flow] > keep
+            if ended and old and surplus:
+                chosen.append(row)
+        return chosen
+
+    def _folder(self, row: RunRow) -> Path:
+        return self.project.state / "runs" / row.run_id
 
     def close(self) -> None:
         """Release what was opened."""
+        if "_store" in self.__dict__:
+            self._store.close()
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*")) if folder.is_dir() else 0

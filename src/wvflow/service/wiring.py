@@ -1,0 +1,55 @@
+"""Which adapters a project runs on: the one place that picks them."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from wvflow.drivers.embedded.loop import Driver
+from wvflow.drivers.progress import Watch
+from wvflow.kernel.events import EpochMs
+from wvflow.ports.store import Store
+from wvflow.service.project import Project
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> EpochMs:
+        return EpochMs(time.time_ns() // 1_000_000)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def open_store(project: Project) -> Store:
+    from wvflow.store.sqlite import SqliteStore
+
+    return SqliteStore(project.state)
+
+
+def open_driver(project: Project, store: Store, watch: Watch | None) -> Driver:
+    """A driver for the project's runs; its activities are those of the project's modules.
+
+    Raises: UserError, a module of activities can't be imported.
+    """
+    from wvflow.activities.registry import Registry
+    from wvflow.data.duckdb import DuckDBEngine
+
+    engine = DuckDBEngine(
+        state=project.state, root=project.root, database=project.database, cache=project.state / "cache"
+    )
+    return Driver(
+        store=store,
+        engine=engine,
+        activities=Registry.discover(project.root, project.activities),
+        clock=SystemClock(),
+        folder=project.state,
+        draw=lambda: random.randint(-1_000_000, 1_000_000),
+        watch=watch,
+    )
+
+
+def new_run_id() -> str:
+    """Twelve characters that are easy to read out, 60 random bits."""
+    return "".join(random.SystemRandom().choices("0123456789abcdefghjkmnpqrstvwxyz", k=12))
