@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -36,6 +36,21 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
         chunk = self.chunks[number]
         changed = chunk[:place] + (item,) + chunk[place + 1 :]
         return Vector(self.chunks[:number] + (changed,) + self.chunks[number + 1 :])
+
+    def update(self, items: Mapping[int, T]) -> Vector[T]:
+        """Set several items; each small tuple is copied once."""
+        if len(items) == 1:
+            return self.set(*next(iter(items.items())))
+        edited: dict[int, list[T]] = {}
+        for index, item in items.items():
+            number, place = divmod(index, CHUNK)
+            if number not in edited:
+                edited[number] = list(self.chunks[number])
+            edited[number][place] = item
+        chunks = list(self.chunks)
+        for number, chunk in edited.items():
+            chunks[number] = tuple(chunk)
+        return Vector(tuple(chunks))
 
 
 class Phase(Enum):
@@ -96,8 +111,9 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage. ``attempt`` is the stage's number of attempts so far (1 + all retries); ``retries`` those of the
     current task in this epoch; ``done`` what its finished tasks put out, so ``len(done)`` is the current task.
 
-    ``reason`` says why it was skipped; ``due`` when its back-off ends; ``delivery`` and ``losses`` count how often the
-    current attempt was handed out and lost after a recorded start.
+    ``failure`` is that of the last attempt, if it failed; ``reason`` says why the stage was skipped; ``due`` when its
+    back-off ends; ``delivery`` and ``losses`` count how often the current attempt was handed out and lost after a
+    recorded start; ``first_at`` is its first start in this epoch.
     """
 
     phase: Phase = Phase.PENDING

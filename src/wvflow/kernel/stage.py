@@ -1,0 +1,306 @@
+"""One stage: all its legal moves, in one match.
+
+    pending ──trigger held──▶ queued ──a worker took it──▶ attempting ──last task succeeded──▶ success
+       │                       ▲  ▲                          │   │
+       │                       │  └──next task, or lost──────┘   ├──retries left──▶ retrying ──back-off over──▶ queued
+       ▼                       └──delivered again────────────────┘
+    skipped (its rule can no longer hold)                    failed (no retries left, or time or patience is over)
+
+    Any that is not terminal can become cancelled. Terminal phases stay: only a reopened run makes a stage pending.
+
+Who causes what: the run tells its stages about triggers, cancels and timers (the events defined here); the driver
+reports about tasks (those of the journal). The driver may report late, twice and in any order. A report is about the
+*current* work when it names the current attempt and the current task, and that is under way. One about earlier work is
+*fenced*: the first verdict stands, so it changes nothing. One about later work can't be and raises.
+
+Invariants: ``len(done)`` is the number of the current task and equals the number of tasks exactly in success. The
+attempt's number only grows, by one with every start and every retry, whichever task it is at. Retries are counted per
+task, losses and deliveries per attempt of a task.
+
+Decided against: a phase of its own for a stage that is being cancelled. Its work is still under way and may still
+succeed; what differs is only what a failure leads to, and the run knows that (``Scene.cancelling``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from wvflow.errors import UnexpectedEvent
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
+from wvflow.kernel.events import (
+    EpochMs,
+    Failure,
+    Output,
+    TaskEvent,
+    TaskFailed,
+    TaskLost,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimedOut,
+)
+from wvflow.kernel.retries import may_retry, retry_delay
+from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.timers import RetryTimer, ScheduleTimer
+from wvflow.lang.durations import format_duration
+from wvflow.plan.nodes import Policy, StageId, StagePlan
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Base of what the run tells a stage; ``at`` is the time of the event behind it."""
+
+    at: EpochMs
+
+
+class TriggerHeld(Told, frozen=True):
+    pass
+
+
+class TriggerBroke(Told, frozen=True):
+    """The trigger rule can no longer hold."""
+
+    reason: str
+
+
+class BackoffOver(Told, frozen=True):
+    """It is time for ``attempt``."""
+
+    attempt: int
+
+
+class ScheduleOver(Told, frozen=True):
+    """All attempts and delays together took longer than ``schedule_timeout``."""
+
+
+class CancelAsked(Told, frozen=True):
+    """Stop, cooperatively."""
+
+
+class Abandoned(Told, frozen=True):
+    """Stop at once: nobody waits any more."""
+
+
+StageEvent: TypeAlias = (
+    TriggerHeld
+    | TriggerBroke
+    | BackoffOver
+    | ScheduleOver
+    | CancelAsked
+    | Abandoned
+    | TaskStarted
+    | TaskSucceeded
+    | TaskFailed
+    | TaskTimedOut
+    | TaskLost
+)
+
+
+class Scene(NamedTuple):
+    """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled."""
+
+    id: StageId
+    plan: StagePlan
+    epoch: int
+    lost_limit: int
+    cancelling: bool
+
+    def policy(self, stage: StageState) -> Policy:
+        """That of the current task."""
+        return self.plan.tasks[len(stage.done)].policy
+
+
+class Step(NamedTuple):
+    stage: StageState
+    commands: tuple[Command, ...] = ()
+
+
+def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
+    """Apply one event to one stage. Pure: time comes from ``event.at`` alone.
+
+    Raises:
+        UnexpectedEvent: the event cannot follow from the commands issued so far.
+    """
+    match stage.phase, event:
+        case Phase.PENDING, TriggerHeld():
+            return _start(scene, stage, event.at)
+        case Phase.PENDING, TriggerBroke(reason=reason):
+            return Step(replace(stage, phase=Phase.SKIPPED, reason=reason, ended_at=event.at))
+        case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
+            return _start(scene, stage, event.at)
+        case Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if not scene.cancelling:
+            return _fail(stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
+
+        case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
+            return Step(replace(stage, phase=Phase.ATTEMPTING))
+        case Phase.ATTEMPTING, TaskStarted() if _is_current(stage, event):
+            return Step(stage)  # said twice
+        case Phase.ATTEMPTING, TaskTimedOut(kind="start") if _is_current(stage, event):
+            return Step(stage)  # a worker took it at the last moment
+        case Phase.QUEUED | Phase.ATTEMPTING, TaskSucceeded(output=output) if _is_current(stage, event):
+            return _finish_task(scene, stage, output, event.at)
+        case Phase.QUEUED | Phase.ATTEMPTING, TaskFailed(failure=failure) if _is_current(stage, event):
+            return _fail_attempt(scene, stage, failure, event)
+        case Phase.QUEUED | Phase.ATTEMPTING, TaskTimedOut() if _is_current(stage, event):
+            failed = _fail_attempt(scene, stage, _timeout(scene, stage, event), event)
+            return Step(failed.stage, _drop_work(scene, stage) + failed.commands)
+        case Phase.QUEUED | Phase.ATTEMPTING, TaskLost() if _is_current(stage, event):
+            return _lose(scene, stage, event.at)
+
+        case Phase.QUEUED | Phase.ATTEMPTING, CancelAsked():
+            return Step(stage, (_cancel_task(scene, stage), *_disarm(scene, stage)))
+        case (Phase.PENDING | Phase.RETRYING, CancelAsked()) | (
+            Phase.PENDING | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING,
+            Abandoned(),
+        ):
+            return _cancel(scene, stage, event.at, _drop_work(scene, stage))
+
+        case _, TaskEvent() if _is_past(stage, event):
+            return Step(stage)  # fenced: the first verdict about that work stands
+        case _, BackoffOver(attempt=n) if 1 < n <= stage.attempt + 1:
+            return Step(stage)  # cancelled when it was already on its way
+        case _, ScheduleOver() if scene.plan.schedule_timeout is not None and stage.attempt:
+            return Step(stage)  # likewise
+        case _:
+            raise UnexpectedEvent(f"stage `{scene.plan.name}`, {stage.phase.value}, attempt {stage.attempt}: {event}")
+
+
+def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """The commands whose answer this stage waits for; carried out again, they change nothing."""
+    match stage.phase:
+        case Phase.QUEUED | Phase.ATTEMPTING if scene.cancelling:
+            return (_cancel_task(scene, stage),)
+        case Phase.QUEUED | Phase.ATTEMPTING:
+            return (_run_task(scene, stage), *_arm(scene, stage))
+        case Phase.RETRYING if stage.due is not None:
+            return (StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), stage.due), *_arm(scene, stage))
+        case _:
+            return ()
+
+
+def _is_current(stage: StageState, event: TaskEvent) -> bool:
+    return event.attempt == stage.attempt and event.task == len(stage.done)
+
+
+def _is_past(stage: StageState, event: TaskEvent) -> bool:
+    """About work that was ordered once; whether it is still the current was asked before."""
+    return 1 <= event.attempt <= stage.attempt and 0 <= event.task <= len(stage.done)
+
+
+def _start(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """The next attempt, at the current task."""
+    first = stage.first_at is None
+    started = replace(
+        stage,
+        phase=Phase.QUEUED,
+        attempt=stage.attempt + 1,
+        due=None,
+        delivery=1,
+        losses=0,
+        first_at=now if first else stage.first_at,
+    )
+    return Step(started, (_run_task(scene, started), *(_arm(scene, started) if first else ())))
+
+
+def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) -> Step:
+    done = (*stage.done, output)
+    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None)
+    if len(done) == len(scene.plan.tasks):
+        return Step(replace(after, phase=Phase.SUCCESS, ended_at=now), _disarm(scene, stage))
+    if scene.cancelling:
+        return _cancel(scene, after, now)
+    queued = replace(after, phase=Phase.QUEUED)
+    return Step(queued, (_run_task(scene, queued),))
+
+
+def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, event: TaskFailed | TaskTimedOut) -> Step:
+    policy = scene.policy(stage)
+    if scene.cancelling:
+        return _cancel(scene, stage, event.at)
+    if not may_retry(policy, failure, stage.retries):
+        return _fail(stage, failure, event.at, _disarm(scene, stage))
+    retry = stage.retries + 1
+    due = EpochMs(event.at + retry_delay(policy, failure, retry, event.draw))
+    timer = StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), due)
+    return Step(replace(stage, phase=Phase.RETRYING, retries=retry, due=due, failure=failure), (timer,))
+
+
+def _lose(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """Deliver the same attempt again. Only a recorded start counts: before it, the work can't have begun."""
+    if scene.cancelling:
+        return _cancel(scene, stage, now)
+    losses = stage.losses + (stage.phase is Phase.ATTEMPTING)
+    gives_up = losses > scene.lost_limit or scene.policy(stage).on_lost == "fail"
+    if stage.phase is Phase.ATTEMPTING and gives_up:
+        return _fail(stage, _worker_lost(losses), now, _disarm(scene, stage))
+    again = replace(stage, phase=Phase.QUEUED, delivery=stage.delivery + 1, losses=losses)
+    return Step(again, (_run_task(scene, again),))
+
+
+def _fail(stage: StageState, failure: Failure, now: EpochMs, commands: tuple[Command, ...]) -> Step:
+    return Step(replace(stage, phase=Phase.FAILED, failure=failure, due=None, ended_at=now), commands)
+
+
+def _cancel(scene: Scene, stage: StageState, now: EpochMs, dropped: tuple[Command, ...] = ()) -> Step:
+    cancelled = replace(stage, phase=Phase.CANCELLED, due=None, ended_at=now)
+    return Step(cancelled, dropped + _disarm(scene, stage))
+
+
+def _run_task(scene: Scene, stage: StageState) -> RunTask:
+    return RunTask(
+        stage=scene.id,
+        task=len(stage.done),
+        attempt=stage.attempt,
+        input=stage.done[-1] if stage.done else None,
+        delivery=stage.delivery,
+    )
+
+
+def _cancel_task(scene: Scene, stage: StageState, *, abandon: bool = False) -> CancelTask:
+    return CancelTask(stage=scene.id, task=len(stage.done), attempt=stage.attempt, abandon=abandon)
+
+
+def _drop_work(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """Let go of what is under way; an answer would be fenced."""
+    match stage.phase:
+        case Phase.QUEUED | Phase.ATTEMPTING:
+            return (_cancel_task(scene, stage, abandon=True),)
+        case Phase.RETRYING:
+            return (CancelTimer(str(RetryTimer(scene.id, stage.attempt + 1))),)
+        case _:
+            return ()
+
+
+def _arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    if scene.plan.schedule_timeout is None or stage.first_at is None:
+        return ()
+    due = EpochMs(stage.first_at + scene.plan.schedule_timeout)
+    return (StartTimer(str(ScheduleTimer(scene.id, scene.epoch)), due),)
+
+
+def _disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """Undo ``_arm``; a cancel has already done so."""
+    if scene.plan.schedule_timeout is None or stage.first_at is None or scene.cancelling:
+        return ()
+    return (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),)
+
+
+def _timeout(scene: Scene, stage: StageState, event: TaskTimedOut) -> Failure:
+    policy = scene.policy(stage)
+    kind, what, limit = {
+        "timeout": ("Timeout", "the attempt took longer than its timeout", policy.timeout),
+        "start": ("StartTimeout", "no worker took the attempt within its start_timeout", policy.start_timeout),
+        "heartbeat": ("HeartbeatTimeout", "the attempt was silent for longer than its heartbeat", policy.heartbeat),
+    }[event.kind]
+    return Failure(kind, what if limit is None else f"{what} of {format_duration(limit)}")
+
+
+def _schedule_timeout(scene: Scene) -> Failure:
+    limit = format_duration(scene.plan.schedule_timeout or 0)
+    return Failure("ScheduleTimeout", f"all attempts together took longer than the schedule_timeout of {limit}")
+
+
+def _worker_lost(losses: int) -> Failure:
+    times = "once" if losses == 1 else f"{losses} times"
+    return Failure("WorkerLost", f"the worker died {times} during this attempt", retryable=False)

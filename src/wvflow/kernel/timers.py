@@ -1,0 +1,70 @@
+"""The names of the kernel's timers: ``flow``, ``grace``, ``schedule:<stage>``, ``retry:<stage>:<attempt>``.
+
+A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
+when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
+back-offs; the others carry the run's epoch behind an ``@`` once it was reopened (``flow@1``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from wvflow.plan.nodes import StageId
+
+_NAME = re.compile(r"(?P<kind>flow|grace|schedule|retry)(?::(?P<stage>\d+))?(?::(?P<attempt>\d+))?(?:@(?P<epoch>\d+))?")
+
+
+class RunTimer(NamedTuple):
+    kind: Literal["flow", "grace"]
+    epoch: int
+
+    def __str__(self) -> str:
+        return self.kind + _suffix(self.epoch)
+
+
+class ScheduleTimer(NamedTuple):
+    """Bounds all attempts and delays of a stage: its ``schedule_timeout``."""
+
+    stage: StageId
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"schedule:{self.stage}{_suffix(self.epoch)}"
+
+
+class RetryTimer(NamedTuple):
+    """The back-off before ``attempt``."""
+
+    stage: StageId
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"retry:{self.stage}:{self.attempt}"
+
+
+def parse_timer(name: str) -> RunTimer | ScheduleTimer | RetryTimer | None:
+    """The timer of that name, None when the kernel gives none such.
+
+    >>> parse_timer("retry:3:2")
+    RetryTimer(stage=3, attempt=2)
+    >>> parse_timer("retry") is None
+    True
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    numbers = {key: int(text) for key, text in match.groupdict().items() if key != "kind" and text}
+    match match["kind"], sorted(numbers.keys() - {"epoch"}):
+        case "flow" | "grace" as kind, []:
+            return RunTimer(kind, numbers.get("epoch", 0))
+        case "schedule", ["stage"]:
+            return ScheduleTimer(StageId(numbers["stage"]), numbers.get("epoch", 0))
+        case "retry", ["attempt", "stage"] if "epoch" not in numbers:
+            return RetryTimer(StageId(numbers["stage"]), numbers["attempt"])
+        case _:
+            return None
+
+
+def _suffix(epoch: int) -> str:
+    return f"@{epoch}" if epoch else ""
