@@ -1,0 +1,189 @@
+"""The Python API: load a program, look at it, run it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wvflow.diagnostics import Diagnostic, nearest
+from wvflow.errors import OutputMissing, UserError
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.service.parameters import bind
+from wvflow.service.program import Compiled, compile_program
+from wvflow.service.project import Project, load_project
+from wvflow.service.runs import Progress, Runs, Watch
+from wvflow.service.summary import RunSummary, StageSummary
+from wvflow.service.wiring import new_run_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ProgramError(UserError):
+    """The program has mistakes; ``diagnostics`` lists them."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        errors = [one for one in self.diagnostics if one.is_error]
+        first = errors[0]
+        place = f"{first.span.source.name}:{first.span.position.line}:{first.span.position.column}"
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{place}: {first.code.number} {first.message}{more}", help=first.help)
+
+
+def load(path: str | Path) -> Program:
+    """The program that ``path``, a ``.wv`` file or a folder, belongs to. Mistakes in it are told by ``check``.
+
+    >>> load("no/such/folder").check()[0].message
+    Traceback (most recent call last):
+    ...
+    wvflow.errors.UserError: no/such/folder: there is no such file or folder
+    """
+    if not Path(path).exists():
+        raise UserError(f"{path}: there is no such file or folder")
+    return Program(load_project(path), Path(path) if Path(path).is_file() else None)
+
+
+class Flow:
+    """One flow of a program, as it would run."""
+
+    def __init__(self, plan: FlowPlan) -> None:
+        self.plan = plan
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.plan.flow}@{self.plan.version}, {len(self.plan.stages)} stages>"
+
+
+class Program:
+    """The flows of a project's ``.wv`` files."""
+
+    def __init__(self, project: Project, wanted: Path | None = None) -> None:
+        self.project = project
+        self._wanted = wanted
+
+    @cached_property
+    def _compiled(self) -> Compiled:
+        return compile_program(self.project, self._wanted)
+
+    def check(self) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the program, warnings included."""
+        return self._compiled.diagnostics
+
+    @property
+    def bundle(self) -> Bundle:
+        """The compiled program.
+
+        Raises: ProgramError, it has errors.
+        """
+        if self._compiled.bundle is None:
+            raise ProgramError(self._compiled.diagnostics)
+        return self._compiled.bundle
+
+    def flow(self, name: str) -> Flow:
+        """A flow by its name, in its highest version.
+
+        Raises: ProgramError, UserError (there is no such flow).
+        """
+        return Flow(self.bundle.plan(self._ref(name)))
+
+    def _ref(self, name: str) -> FlowRef:
+        versions = [FlowRef(plan.flow, plan.version) for plan in self.bundle.flows.values() if plan.flow == name]
+        if versions:
+            return max(versions)
+        near = nearest(name, {plan.flow for plan in self.bundle.flows.values()})
+        raise UserError(f"there is no flow `{name}`", help=f"did you mean `{near}`?" if near else None)
+
+    def run(self, flow: str, params: Mapping[str, object] | None = None, *, run_id: str | None = None) -> RunResult:
+        """Run a flow to its end and return what came out; a failed run is a result too, not an exception.
+
+        For use outside an event loop; inside one, ``await program.start(…)``.
+        """
+
+        async def drive() -> RunResult:
+            handle = await self.start(flow, params, run_id=run_id)
+            return await handle.result()
+
+        return asyncio.run(drive())
+
+    async def start(
+        self,
+        flow: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        run_id: str | None = None,
+        watch: Watch | None = None,
+    ) -> RunHandle:
+        """Start a flow and return as soon as its start is durable. It runs on this event loop.
+
+        Raises: ProgramError, UserError (no such flow, a wrong parameter, a run id that is taken).
+        """
+        ref = self._ref(flow)
+        values = bind(self.bundle.plan(ref), params or {})
+        handle = RunHandle(Runs(self.project), run_id or new_run_id(), watch)
+        await handle._start(self.bundle, ref, values)
+        return handle
+
+
+class RunHandle:
+    """A run that goes on while you hold this."""
+
+    def __init__(self, runs: Runs, run_id: str, watch: Watch | None) -> None:
+        self.run_id = run_id
+        self._runs = runs
+        self._watch = watch
+        self._durable = asyncio.Event()
+
+    async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object]) -> None:
+        self._task = asyncio.create_task(self._runs.run(bundle, ref, values, run_id=self.run_id, watch=self._seen))
+        durable = asyncio.create_task(self._durable.wait())
+        await asyncio.wait({self._task, durable}, return_when=asyncio.FIRST_COMPLETED)
+        durable.cancel()
+        if self._task.done():
+            self._task.result()
+
+    def _seen(self, progress: Progress) -> None:
+        self._durable.set()
+        if self._watch is not None:
+            self._watch(progress)
+
+    async def result(self) -> RunResult:
+        """Wait for the end."""
+        return RunResult(self._runs, await asyncio.shield(self._task))
+
+    async def cancel(self) -> RunResult:
+        """Ask the run to stop, and wait until it has. Raises: NotPossible, it has ended."""
+        await self._runs.cancel(self.run_id)
+        return await self.result()
+
+
+class RunResult:
+    """What a run came to."""
+
+    def __init__(self, runs: Runs, summary: RunSummary) -> None:
+        self._runs = runs
+        self.summary = summary
+        self.run_id = summary.run_id
+        self.state = summary.state
+        self.error = summary.error
+        self.stages: dict[str, StageSummary] = {stage.stage: stage for stage in summary.stages}
+
+    def __repr__(self) -> str:
+        return f"<RunResult {self.summary.flow} {self.run_id}: {self.state}>"
+
+    @property
+    def output(self) -> pa.Table | None:
+        """The rows that the flow yields, None where it keeps none (it failed, or saved them elsewhere)."""
+        try:
+            return self.rows()
+        except OutputMissing:
+            return None
+
+    def rows(self, stage: str = "") -> pa.Table:
+        """The rows of a stage, default: the flow's output.
+
+        Raises: OutputMissing, RunNotFound (no such stage).
+        """
+        return self._runs.output(self.run_id, stage).read_all()
