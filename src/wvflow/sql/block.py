@@ -1,0 +1,370 @@
+"""SELECT blocks: which operators share one, and what happens when the next one can't join (query reference, 11.2).
+
+A block is open while operators join it. One that can't join without changing the sequential meaning wraps it as a
+sub-select. Then two things can be lost that later operators need: a sort whose keys don't survive, and the qualified
+columns of a join. Both travel as *hidden* columns: extra items of the inner block that every ``*`` outside leaves out.
+For that, blocks are rendered only at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Flag, auto
+from typing import Protocol
+
+from sqlglot import exp
+
+from wvflow.errors import CompilerBug
+from wvflow.sql import DialectCannot
+from wvflow.sql.context import Context
+
+
+class Slot(Flag):
+    """What a block has; ``POSITION`` is a sort by the number of an output column."""
+
+    WHERE = auto()
+    GROUP = auto()
+    ITEMS = auto()
+    DISTINCT = auto()
+    ORDER = auto()
+    POSITION = auto()
+    LIMIT = auto()
+    OFFSET = auto()
+    JOIN = auto()
+
+
+_PROJECTED = Slot.ITEMS | Slot.GROUP | Slot.DISTINCT
+_CUT = Slot.LIMIT | Slot.OFFSET
+
+# Operators that may not join a block which has any of these.
+BARRED = {
+    "where": _PROJECTED | _CUT,
+    "group by": _PROJECTED | Slot.ORDER | _CUT,
+    "count": _PROJECTED | Slot.ORDER | _CUT,
+    "select": _PROJECTED | _CUT | Slot.POSITION,
+    "select distinct": _PROJECTED | _CUT | Slot.ORDER,
+    "add": _PROJECTED | _CUT | Slot.POSITION,
+    "exclude": _PROJECTED | _CUT | Slot.POSITION,
+    "dedup": Slot.DISTINCT | Slot.ORDER | _CUT,
+    "order by": Slot.DISTINCT | Slot.ORDER | _CUT,
+    "limit": Slot.LIMIT,
+    "offset": _CUT,
+    "join": _PROJECTED | Slot.WHERE | Slot.ORDER | _CUT,
+}
+# Operators whose result comes in the order of their input.
+KEEP_ORDER = frozenset({"where", "select", "add", "exclude", "limit", "offset"})
+
+
+@dataclass(frozen=True)
+class Output:
+    """One item. ``name`` is ``""`` for a star; ``left_out`` are the columns that the star leaves out by name."""
+
+    name: str
+    value: exp.Expression
+    left_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SortBy:
+    value: exp.Expression
+    descending: bool
+    nulls_first: bool
+
+    @property
+    def is_position(self) -> bool:
+        return isinstance(self.value, exp.Literal)
+
+
+class Query(Protocol):
+    """What can stand in parentheses as a source."""
+
+    @property
+    def hidden(self) -> tuple[str, ...]: ...
+
+    def names(self) -> list[str] | None:
+        """Names of the columns to be seen, None when they aren't all known."""
+        ...
+
+    def expose(self, name: str, table: str) -> str | None:
+        """Add a hidden column with that column of an inner table; its name, None when it can't be had."""
+        ...
+
+    def render(self) -> exp.Query: ...
+
+
+@dataclass
+class Source:
+    """An entry of FROM: ``node`` as it stands, or a query in parentheses. ``alias`` ``""`` is none."""
+
+    node: exp.Expression | None
+    query: Query | None
+    alias: str
+    columns: tuple[str, ...] = ()
+    join: exp.Join | None = None
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return self.query.hidden if self.query else ()
+
+    def render(self, context: Context) -> exp.Expression:
+        node = self.node.copy() if self.node is not None else self._nested(context)
+        if self.alias and (self.columns or node.name != self.alias or not isinstance(node, exp.Table)):
+            columns = [context.name(column) for column in self.columns]
+            node.set("alias", exp.TableAlias(this=context.name(self.alias), columns=columns))
+        return node
+
+    def _nested(self, context: Context) -> exp.Expression:
+        if self.query is None:
+            raise CompilerBug("a source is neither a table nor a query")
+        return exp.Subquery(this=context.nested(self.query))
+
+
+@dataclass
+class Block:
+    """One open SELECT. ``leading`` are the keys of joins with ``using``, which come first in ``*``."""
+
+    context: Context
+    sources: list[Source]
+    leading: tuple[str, ...] = ()
+    where: list[exp.Expression] = field(default_factory=list)
+    group: list[exp.Expression] = field(default_factory=list)
+    having: list[exp.Expression] = field(default_factory=list)
+    items: list[Output] | None = None
+    extra: list[Output] = field(default_factory=list)
+    distinct: bool = False
+    order: list[SortBy] = field(default_factory=list)
+    limit: int | None = None
+    offset: int = 0
+
+    # --- joining and wrapping ---
+
+    @property
+    def slots(self) -> Slot:
+        present = {
+            Slot.WHERE: self.where,
+            Slot.GROUP: self.group or self.having,
+            Slot.ITEMS: self.items is not None,
+            Slot.DISTINCT: self.distinct,
+            Slot.ORDER: self.order,
+            Slot.POSITION: any(key.is_position for key in self.order),
+            Slot.LIMIT: self.limit is not None,
+            Slot.OFFSET: self.offset,
+            Slot.JOIN: len(self.sources) > 1,
+        }
+        slots = Slot(0)
+        for slot, there in present.items():
+            slots |= slot if there else Slot(0)
+        return slots
+
+    def for_operator(self, operator: str) -> Block:
+        """This block where the operator may join it, else a new one around it."""
+        if not self.slots & BARRED[operator]:
+            return self
+        return self.wrapped(keep_order=operator in KEEP_ORDER)
+
+    @property
+    def is_bare(self) -> bool:
+        """Nothing but one source."""
+        return not self.slots and not self.extra and len(self.sources) == 1
+
+    def wrapped(self, *, keep_order: bool = False, alias: str = "") -> Block:
+        """A block over this one as a sub-select. A single source's alias goes on naming its result."""
+        outer = Block(self.context, [Source(None, self, alias or self._alias())])
+        if keep_order and self.order:
+            surviving = [self._surviving(key) for key in self.order]
+            outer.order = [key for key in surviving if key is not None]
+            if len(outer.order) < len(surviving):
+                outer.order = []
+            elif not self.slots & _CUT:
+                self.order = []
+        return outer
+
+    def shielded(self, names: frozenset[str]) -> Block:
+        """This block, or one around it, whose sort keys don't come to mean items of these names."""
+        if not any(column.name.lower() in names for key in self.order for column in _unqualified(key.value)):
+            return self
+        block = self.wrapped(keep_order=True) if len(self.sources) > 1 else self
+        source = block.sources[0]
+        source.alias = source.alias or self.context.fresh()
+        for key in block.order:
+            for column in _unqualified(key.value):
+                column.set("table", self.context.name(source.alias))
+        return block
+
+    def _alias(self) -> str:
+        only = self.sources[0].alias if len(self.sources) == 1 else ""
+        return only or self.context.fresh()
+
+    def _surviving(self, key: SortBy) -> SortBy | None:
+        """The sort key as it reads outside; None when there is no way to have it there."""
+        if key.is_position:
+            names = self.names()
+            place = int(key.value.name)
+            return replace(key, value=self._plain(names[place - 1])) if names and place <= len(names) else None
+        if isinstance(key.value, exp.Column) and not key.value.table and self._passes(key.value.name):
+            return replace(key, value=key.value.copy())
+        hidden = self._hide(key.value, self.context.fresh("_k"))
+        return replace(key, value=self._plain(hidden)) if hidden else None
+
+    def _passes(self, name: str) -> bool:
+        """Whether an unqualified column has the same meaning outside."""
+        if self.items is None:
+            return True
+        wanted = name.lower()
+        if any(item.name.lower() == wanted for item in self.items):
+            return True
+        return any(not item.name and wanted not in item.left_out for item in self.items)
+
+    def _hide(self, value: exp.Expression, name: str) -> str | None:
+        if self.distinct:
+            return None
+        self.extra.append(Output(name, value.copy()))
+        return name
+
+    def _plain(self, name: str) -> exp.Column:
+        return exp.Column(this=self.context.name(name))
+
+    # --- as a scope of columns ---
+
+    def column(self, name: str, table: str) -> exp.Expression:
+        if table and not self._qualifies(table):
+            for source in self.sources:
+                if source.query and (hidden := source.query.expose(name, table)):
+                    return exp.Column(this=self.context.name(hidden), table=self.context.name(source.alias))
+        qualifier = self.context.name(table) if table else None
+        return exp.Column(this=self.context.name(name), table=qualifier)
+
+    def _qualifies(self, table: str) -> bool:
+        return any(source.alias.lower() == table.lower() for source in self.sources)
+
+    def star(self, table: str = "") -> list[exp.Expression]:
+        """All columns to be seen, or those of one source."""
+        if table:
+            return self._table_star(table)
+        hidden = [name for source in self.sources for name in source.hidden]
+        leading = () if self.context.traits.using_first else self.leading
+        if not hidden:
+            return [*map(self._plain, leading), self._star((*leading,))]
+        if not self.context.traits.star_except and (names := self._source_names()) is not None:
+            return [self._plain(name) for name in names]
+        return [*map(self._plain, leading), self._star((*leading, *hidden))]
+
+    def _table_star(self, table: str) -> list[exp.Expression]:
+        hidden = [name for source in self.sources if source.alias == table for name in source.hidden]
+        return [exp.Column(this=self._star(hidden), table=self.context.name(table))]
+
+    def _star(self, left_out: Iterable[str], operator: str = "select *") -> exp.Star:
+        names = [self.context.name(name) for name in left_out]
+        if names and not self.context.traits.star_except:
+            raise DialectCannot(operator, self.context.dialect, help="name the columns with `select`")
+        return exp.Star(except_=names) if names else exp.Star()
+
+    def exclude(self, names: tuple[str, ...]) -> list[Output]:
+        """All columns but these, as the items of this block."""
+        hidden = [name for source in self.sources for name in source.hidden]
+        leading = [] if self.context.traits.using_first else [name for name in self.leading if name not in names]
+        rest = self._star(dict.fromkeys((*names, *leading, *hidden)), "exclude")
+        shown = [Output(name, self._plain(name)) for name in leading]
+        return [*shown, Output("", rest, frozenset(name.lower() for name in names))]
+
+    # --- as a query ---
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.extra)
+
+    def names(self) -> list[str] | None:
+        if self.items is None:
+            return self._source_names()
+        return [item.name for item in self.items] if all(item.name for item in self.items) else None
+
+    def _source_names(self) -> list[str] | None:
+        if len(self.sources) != 1:
+            return None
+        source = self.sources[0]
+        if source.columns or source.query is None:
+            return list(source.columns) or None
+        return source.query.names()
+
+    def expose(self, name: str, table: str) -> str | None:
+        if self.slots & (Slot.GROUP | Slot.DISTINCT):
+            return None
+        hidden = f"{table}.{name}"
+        if hidden in self.hidden:
+            return hidden
+        if self._qualifies(table) or any(s.query and s.query.expose(name, table) for s in self.sources):
+            return self._hide(self.column(name, table), hidden)
+        return None
+
+    def render(self) -> exp.Query:
+        if self.is_bare and (inner := self.sources[0].query) and not inner.hidden and not self.sources[0].columns:
+            return inner.render()
+        select = exp.Select(expressions=list(self._projections()), distinct=exp.Distinct() if self.distinct else None)
+        if self.sources:
+            select.set("from_", exp.From(this=self.sources[0].render(self.context)))
+        for source in self.sources[1:]:
+            if (join := source.join) is not None:
+                join.set("this", source.render(self.context))
+                select.append("joins", join)
+        self._clauses(select)
+        return select
+
+    def _projections(self) -> Iterator[exp.Expression]:
+        if self.items is None:
+            yield from self.star()
+        for item in (*(self.items or ()), *self.extra):
+            yield exp.alias_(item.value, self.context.name(item.name)) if self._renames(item) else item.value
+
+    def _renames(self, item: Output) -> bool:
+        return bool(item.name) and not (isinstance(item.value, exp.Column) and item.value.name == item.name)
+
+    def _clauses(self, select: exp.Select) -> None:
+        if self.where:
+            select.set("where", exp.Where(this=exp.and_(*self.where, copy=False)))
+        if self.group:
+            select.set("group", exp.Group(expressions=self.group))
+        if self.having:
+            select.set("having", exp.Having(this=exp.and_(*self.having, copy=False)))
+        if self.order:
+            select.set("order", exp.Order(expressions=[_ordered(key) for key in self.order]))
+        if self.limit is not None:
+            select.set("limit", exp.Limit(expression=exp.Literal.number(self.limit)))
+        if self.offset:
+            select.set("offset", exp.Offset(expression=exp.Literal.number(self.offset)))
+
+
+@dataclass
+class Union:
+    """Rows of several queries, one after the other."""
+
+    parts: list[Query]
+    by_name: bool = False
+    hidden: tuple[str, ...] = ()
+
+    def names(self) -> list[str] | None:
+        return self.parts[0].names()
+
+    def expose(self, name: str, table: str) -> str | None:
+        return None
+
+    def render(self) -> exp.Query:
+        rendered = [_operand(part.render()) for part in self.parts]
+        union = rendered[0]
+        for part in rendered[1:]:
+            union = exp.Union(this=union, expression=part, distinct=False, by_name=self.by_name)
+        return union
+
+
+def _unqualified(value: exp.Expression) -> list[exp.Column]:
+    return [column for column in value.find_all(exp.Column) if not column.table]
+
+
+def _operand(query: exp.Query) -> exp.Query:
+    """A query as it can stand beside ``UNION ALL``."""
+    tail = query.args.get("order") or query.args.get("limit") or query.args.get("offset")
+    return exp.Subquery(this=query) if tail else query
+
+
+def _ordered(key: SortBy) -> exp.Ordered:
+    return exp.Ordered(this=key.value, desc=key.descending, nulls_first=key.nulls_first)

@@ -1,0 +1,102 @@
+"""What the lowering of one task shares: the dialect, fresh names, parameters met, and sub-queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+from sqlglot.dialects import Dialect
+from sqlglot.errors import ErrorLevel, UnsupportedError
+
+from wvflow.lang.algebra import Rel
+from wvflow.sql import Columns, DialectCannot, Locate
+from wvflow.sql.dialects import DIALECTS, RENAMED, Traits
+
+if TYPE_CHECKING:
+    from wvflow.sql.block import Query
+
+# The generator recurses through sub-selects; each so many levels are made text on their own.
+_LEVELS_AT_ONCE = 16
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = frozenset(Dialect.get_or_raise("duckdb").generator_class.RESERVED_KEYWORDS)
+
+
+class Context:
+    """One lowering. ``query`` is set by ``relations``, which needs expressions as they need it."""
+
+    query: Callable[[Rel], exp.Query]
+
+    def __init__(self, dialect: str, columns: Columns, locate: Locate) -> None:
+        if dialect not in DIALECTS:
+            raise DialectCannot("select", dialect, help=f"known dialects: {', '.join(sorted(DIALECTS))}")
+        self.dialect = dialect
+        self.columns = columns
+        self.locate = locate
+        self.values: set[str] = set()
+        self._numbers = count(1)
+        self._depth = 0
+
+    @property
+    def is_duckdb(self) -> bool:
+        return self.dialect == "duckdb"
+
+    @property
+    def traits(self) -> Traits:
+        return DIALECTS[self.dialect]
+
+    def fresh(self, prefix: str = "_q") -> str:
+        return f"{prefix}{next(self._numbers)}"
+
+    def name(self, text: str) -> exp.Identifier:
+        """An identifier, quoted where it must be; the generator adds the dialect's own reserved words."""
+        return exp.to_identifier(text, quoted=not _PLAIN.fullmatch(text) or text.lower() in _RESERVED)
+
+    def table(self, parts: Sequence[str]) -> exp.Table:
+        """A table by its name in parts: ``[[catalog,] schema,] table``."""
+        names = [self.name(part) for part in parts]
+        return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(names), strict=False)))
+
+    def parameter(self, name: str) -> exp.Expression:
+        self.values.add(name)
+        return exp.Placeholder(this=name)
+
+    def refuse(self, operator: str) -> None:
+        """Raises DialectCannot where the dialect has no form of it."""
+        if operator in self.traits.refused:
+            raise DialectCannot(operator, self.dialect)
+
+    def function(self, name: str, arguments: list[exp.Expression]) -> exp.Expression:
+        """A call by its name in DuckDB. There it is passed as written; elsewhere sqlglot renames what it knows."""
+        self.refuse(name)
+        if self.is_duckdb or name == "concat":
+            return exp.Anonymous(this=name, expressions=arguments)
+        if other := RENAMED.get(self.dialect, {}).get(name):
+            return exp.Anonymous(this=other, expressions=arguments)
+        try:
+            return exp.func(name, *arguments, dialect="duckdb")
+        except ValueError:
+            return exp.Anonymous(this=name, expressions=arguments)
+
+    def nested(self, query: Query) -> exp.Expression:
+        """A query as it stands in parentheses."""
+        self._depth += 1
+        level = self._depth
+        node: exp.Expression = query.render()
+        self._depth -= 1
+        return exp.Var(this=self.text(node)) if level % _LEVELS_AT_ONCE == 0 else node
+
+    def text(self, node: exp.Expression, *, pretty: bool = False) -> str:
+        """SQL text. Raises DialectCannot for what the generator knows that it can't print."""
+        try:
+            return node.sql(
+                self.dialect,
+                pretty=pretty,
+                normalize_functions=False,
+                unsupported_level=ErrorLevel.RAISE,
+            )
+        except UnsupportedError as error:
+            raise DialectCannot(str(error).splitlines()[0], self.dialect) from None

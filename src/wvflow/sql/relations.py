@@ -1,0 +1,306 @@
+"""Relations to SELECT blocks, operator by operator (query reference, section 6)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sqlglot import exp
+
+from wvflow.errors import CompilerBug
+from wvflow.lang import algebra as a
+from wvflow.lang.types import UNKNOWN, Type
+from wvflow.sql import ColumnsDiffer, input_name
+from wvflow.sql.block import Block, Output, Query, SortBy, Source, Union
+from wvflow.sql.context import Context
+from wvflow.sql.scalars import Scalars
+from wvflow.sql.types import sql_type
+
+COUNT_NAME = "count_star()"
+_SIDES = {"left": ("LEFT", ""), "right": ("RIGHT", ""), "full": ("FULL", "OUTER")}
+_Chained = a.Alias | a.Filter | a.Select | a.Extend | a.Exclude | a.Aggregate | a.Sort | a.Limit | a.Count | a.Distinct
+_Source = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.TableFunction
+
+
+class Relations:
+    """Lowers the relations of one task."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        context.query = lambda relation: self.lower(relation).render()
+
+    def lower(self, relation: a.Rel) -> Block:
+        """The relation as a block, still open. A pipeline is followed without recursion, however long."""
+        operators: list[_Chained] = []
+        while isinstance(relation, _Chained):
+            operators.append(relation)
+            relation = relation.input
+        block = self._beginning(relation)
+        for operator in reversed(operators):
+            block = self._apply(operator, block)
+        return block
+
+    def _beginning(self, relation: a.Rel) -> Block:
+        match relation:
+            case a.Join():
+                return self._join(relation)
+            case a.Concat():
+                return self._concat(relation)
+            case a.FanIn():
+                return self._fan_in(relation)
+            case a.Single():
+                return Block(self.context, [])
+            case a.Table() | a.File() | a.Rows() | a.StageRows() | a.Piped() | a.TableFunction():
+                return Block(self.context, [self._source(relation)])
+        raise CompilerBug(f"no source: {type(relation).__name__}")
+
+    def _apply(self, operator: _Chained, block: Block) -> Block:
+        match operator:
+            case a.Alias():
+                return self._alias(operator, block)
+            case a.Filter():
+                return self._where(operator, block)
+            case a.Select():
+                return self._select(operator, block)
+            case a.Extend():
+                return self._add(operator, block)
+            case a.Exclude(names=names):
+                block = block.for_operator("exclude")
+                block.items = block.exclude(names)
+                return block
+            case a.Aggregate():
+                return self._aggregate(operator, block)
+            case a.Sort():
+                return self._sort(operator, block)
+            case a.Limit():
+                return self._limit(operator, block)
+            case a.Count():
+                block = block.for_operator("count")
+                block.items = [Output(COUNT_NAME, exp.Count(this=exp.Star()))]
+                return block
+            case a.Distinct():
+                block = block.for_operator("dedup")
+                block.distinct = True
+                return block
+            case _:
+                assert_never(operator)
+
+    # --- sources ---
+
+    def _source(self, relation: _Source) -> Source:
+        match relation:
+            case a.Table(parts=parts, alias=alias):
+                return Source(self.context.table(parts), None, alias or parts[-1])
+            case a.File(path=path, alias=alias):
+                where = exp.to_identifier(self.context.locate(path), quoted=True)
+                return Source(exp.Table(this=where), None, alias)
+            case a.StageRows(stage=stage, alias=alias):
+                return Source(self.context.table((input_name(stage),)), None, alias or stage)
+            case a.Piped():
+                return Source(self.context.table((input_name("_"),)), None, "_")
+            case a.Rows():
+                return self._rows(relation)
+            case a.TableFunction(function=function, alias=alias, columns=columns):
+                call = self._scalars(Block(self.context, [])).lower(a.Call(function, relation.args, relation.named))
+                return Source(exp.Table(this=call), None, alias or self.context.fresh(), columns)
+            case _:
+                raise CompilerBug(f"no source: {type(relation).__name__}")
+
+    def _rows(self, relation: a.Rows) -> Source:
+        alias = relation.alias or self.context.fresh()
+        if not relation.rows:
+            return Source(exp.Subquery(this=self._no_rows(relation)), None, alias)
+        self.context.refuse("value columns")
+        scalars = self._scalars(Block(self.context, []))
+        rows = [exp.Tuple(expressions=[scalars.lower(cell) for cell in row]) for row in relation.rows]
+        return Source(exp.Values(expressions=rows), None, alias, relation.columns)
+
+    def _no_rows(self, relation: a.Rows) -> exp.Select:
+        types = (*relation.types, *[UNKNOWN] * (len(relation.columns) - len(relation.types)))
+        nulls = [
+            exp.alias_(_null(type), self.context.name(column))
+            for column, type in zip(relation.columns, types, strict=True)
+        ]
+        return exp.Select(expressions=nulls, where=exp.Where(this=exp.false()))
+
+    # --- one input ---
+
+    def _scalars(self, block: Block) -> Scalars:
+        return Scalars(self.context, block)
+
+    def _alias(self, operator: a.Alias, block: Block) -> Block:
+        if block.is_bare and not block.sources[0].columns:
+            block.sources[0].alias, block.sources[0].columns = operator.name, operator.columns
+            return block
+        outer = block.wrapped(keep_order=not operator.columns, alias=operator.name)
+        outer.sources[0].columns = operator.columns
+        return outer
+
+    def _where(self, operator: a.Filter, block: Block) -> Block:
+        block = block.for_operator("where")
+        block.where.append(self._condition(operator.condition, block))
+        return block
+
+    def _condition(self, condition: a.Expr, block: Block) -> exp.Expression:
+        return self._scalars(block).lower(condition)
+
+    def _select(self, operator: a.Select, block: Block) -> Block:
+        block = block.for_operator("select distinct" if operator.distinct else "select")
+        block = block.shielded(_new_names(operator.items))
+        block.items = self._outputs(operator.items, block)
+        block.distinct = operator.distinct
+        return block
+
+    def _add(self, operator: a.Extend, block: Block) -> Block:
+        block = block.for_operator("add").shielded(_new_names(operator.items))
+        everything = [Output("", star) for star in block.star()]
+        added = self._outputs(operator.items, block)
+        block.items = [*added, *everything] if operator.first else [*everything, *added]
+        return block
+
+    def _outputs(self, items: tuple[a.Item, ...], block: Block) -> list[Output]:
+        scalars = self._scalars(block)
+        outputs: list[Output] = []
+        for item in items:
+            if isinstance(item.value, a.Star):
+                outputs += [_as_output(star) for star in block.star(item.value.table)]
+            else:
+                outputs.append(Output(item.name, scalars.lower(item.value)))
+        return outputs
+
+    def _aggregate(self, operator: a.Aggregate, block: Block) -> Block:
+        block = block.for_operator("group by")
+        keys = self._outputs(operator.keys, block)
+        items = self._outputs(operator.items, block)
+        block.group = [_group_key(key.value) for key in keys]
+        block.having = [self._condition(condition, block) for condition in operator.having]
+        block.items = [*keys, *items] if operator.keys_shown else items
+        return block
+
+    def _sort(self, operator: a.Sort, block: Block) -> Block:
+        block = block.for_operator("order by")
+        keys = [self._sort_key(key, block) for key in operator.keys]
+        if any(_reads_inside(key.value, block) for key in keys):
+            block = block.wrapped()
+            keys = [self._sort_key(key, block) for key in operator.keys]
+        block.order = keys
+        return block
+
+    def _sort_key(self, key: a.SortKey, block: Block) -> SortBy:
+        value = self._scalars(block).lower(key.value)
+        if not isinstance(value, exp.Column) and not _reads_inside(value, block):
+            value = value.transform(lambda node: _item_behind(node, block))
+        return SortBy(value, key.descending, key.nulls == "first")
+
+    def _limit(self, operator: a.Limit, block: Block) -> Block:
+        block = block.for_operator("offset" if operator.offset else "limit")
+        block.limit, block.offset = operator.count, operator.offset or block.offset
+        return block
+
+    # --- several inputs ---
+
+    def _join(self, join: a.Join) -> Block:
+        left = self.lower(join.left).for_operator("join")
+        right = self.lower(join.right)
+        if not right.is_bare:
+            right = right.wrapped()
+        source = right.sources[0]
+        self.context.refuse(f"{join.kind} join")
+        source.join = self._clause(join)
+        block = Block(self.context, [*left.sources, source])
+        block.leading = tuple(dict.fromkeys((*join.using, *left.leading)))
+        if join.on is not None:
+            source.join.set("on", self._condition(join.on, block))
+        return block
+
+    def _clause(self, join: a.Join) -> exp.Join:
+        side, kind = _SIDES.get(join.kind, ("", ""))
+        if join.using:
+            using = [self.context.name(name) for name in join.using]
+            return exp.Join(side=side, kind=kind, using=using)
+        if join.kind == "cross" or (join.kind == "inner" and join.on is None):
+            return exp.Join(kind="CROSS")
+        return exp.Join(side=side, kind=kind, on=exp.true())
+
+    def _concat(self, concat: a.Concat) -> Block:
+        inputs: list[a.Rel] = [concat.right]
+        first = concat.left
+        while isinstance(first, a.Concat):
+            inputs.append(first.right)
+            first = first.left
+        parts: list[Query] = [self.lower(one) for one in (first, *reversed(inputs))]
+        return self._over(Union(parts))
+
+    def _fan_in(self, merge: a.FanIn) -> Block:
+        parts: list[Query] = [self.lower(one) for one in merge.inputs]
+        known = [self.context.columns.get(one.stage) for one in merge.inputs]
+        columns = [tuple(names) for names in known if names is not None]
+        if len(parts) == 1:
+            return self._over(parts[0])
+        if len(columns) < len(parts):
+            return self._over(Union(parts, by_name=self.context.traits.union_by_name))
+        if len({frozenset(map(str.lower, names)) for names in columns}) == 1:
+            return self._by_name(merge, parts, columns[0])
+        if len({len(names) for names in columns}) > 1:
+            raise _columns_differ(merge, columns)
+        return self._over(Union(parts))
+
+    def _by_name(self, merge: a.FanIn, parts: list[Query], columns: tuple[str, ...]) -> Block:
+        if self.context.traits.union_by_name:
+            return self._over(Union(parts, by_name=True))
+        items = tuple(a.Item(name, a.Column(name)) for name in columns)
+        return self._over(Union([self.lower(a.Select(one, items)) for one in merge.inputs]))
+
+    def _over(self, query: Query) -> Block:
+        return Block(self.context, [Source(None, query, self.context.fresh())])
+
+
+def _null(type: Type) -> exp.Expression:
+    target = sql_type(type)
+    return exp.Cast(this=exp.Null(), to=target) if target else exp.Null()
+
+
+def _as_output(star: exp.Expression) -> Output:
+    """A part of ``*``: a leading key of a join keeps its name."""
+    is_key = isinstance(star, exp.Column) and not isinstance(star.this, exp.Star)
+    return Output(star.name if is_key else "", star)
+
+
+def _group_key(value: exp.Expression) -> exp.Expression:
+    """A key that is not taken for the number of an item."""
+    if isinstance(value, exp.Literal) and not value.is_string:
+        return exp.Cast(this=value.copy(), to=exp.DataType(this=exp.DataType.Type.BIGINT))
+    return value.copy()
+
+
+def _new_names(items: tuple[a.Item, ...]) -> frozenset[str]:
+    """Names that mean something else than the input's column of that name."""
+    return frozenset(
+        item.name.lower()
+        for item in items
+        if not isinstance(item.value, a.Star)
+        and not (isinstance(item.value, a.Column) and item.value.name == item.name)
+    )
+
+
+def _item_behind(node: exp.Expression, block: Block) -> exp.Expression:
+    """In a sort key that is more than a name, the value of an item stands in for the item's name."""
+    if not isinstance(node, exp.Column) or node.table:
+        return node
+    for item in block.items or ():
+        if item.name.lower() == node.name.lower() and not isinstance(item.value, exp.Column):
+            return exp.Paren(this=item.value.copy())
+        if item.name.lower() == node.name.lower():
+            return item.value.copy()
+    return node
+
+
+def _reads_inside(value: exp.Expression, block: Block) -> bool:
+    """Whether a key holds a query of its own and so can't be rewritten."""
+    return block.items is not None and value.find(exp.Query) is not None
+
+
+def _columns_differ(merge: a.FanIn, columns: list[tuple[str, ...]]) -> ColumnsDiffer:
+    counts = ", ".join(f"`{one.stage}` has {len(names)}" for one, names in zip(merge.inputs, columns, strict=True))
+    return ColumnsDiffer(
+        f"merged stages have different numbers of columns: {counts}", help="select the same columns in each stage"
+    )

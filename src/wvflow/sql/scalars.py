@@ -1,0 +1,258 @@
+"""Typed expressions to sqlglot.
+
+sqlglot prints a hand-built tree as it stands, so parentheses are put here, by level of precedence.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from sqlglot import exp
+
+from wvflow.lang import algebra as a
+from wvflow.lang.types import STRING, UNKNOWN, Type
+from wvflow.sql import DialectCannot
+from wvflow.sql.types import sql_type
+
+if TYPE_CHECKING:
+    from wvflow.sql.context import Context
+
+_ATOM, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR = range(8, 0, -1)
+
+_BINARY: dict[a.BinaryOp, type[exp.Expression]] = {
+    "+": exp.Add,
+    "-": exp.Sub,
+    "*": exp.Mul,
+    "/": exp.Div,
+    "//": exp.IntDiv,
+    "%": exp.Mod,
+    "=": exp.EQ,
+    "!=": exp.NEQ,
+    "<": exp.LT,
+    "<=": exp.LTE,
+    ">": exp.GT,
+    ">=": exp.GTE,
+    "and": exp.And,
+    "or": exp.Or,
+}
+_LEVELS: dict[type[exp.Expression], int] = {
+    exp.Or: _OR,
+    exp.And: _AND,
+    exp.Not: _NOT,
+    **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), _COMPARISON),
+    **dict.fromkeys((exp.Is, exp.In, exp.Between, exp.Like, exp.Escape), _COMPARISON),
+    **dict.fromkeys((exp.Add, exp.Sub), _SUM),
+    **dict.fromkeys((exp.Mul, exp.Div, exp.IntDiv, exp.Mod), _PRODUCT),
+    exp.Neg: _UNARY,
+}
+_WITHOUT_PARENTHESES: dict[str, type[exp.Expression]] = {
+    "current_date": exp.CurrentDate,
+    "current_timestamp": exp.CurrentTimestamp,
+}
+_INTERVAL = re.compile(r"\s*(\d+)\s*(second|minute|hour|day|week|month|quarter|year)s?\s*", re.IGNORECASE)
+
+
+class Scope(Protocol):
+    """Where the columns of an expression come from."""
+
+    def column(self, name: str, table: str) -> exp.Expression: ...
+
+    def star(self, table: str) -> list[exp.Expression]: ...
+
+
+class Scalars:
+    """Lowers the expressions over one scope."""
+
+    def __init__(self, context: Context, scope: Scope) -> None:
+        self.context = context
+        self.scope = scope
+
+    def lower(self, e: a.Expr) -> exp.Expression:
+        match e:
+            case a.Literal():
+                return _literal(e)
+            case a.Column(name=name, table=table):
+                return self.scope.column(name, table)
+            case a.Value():
+                return self._value(e)
+            case a.Star(table=table):
+                return exp.Column(this=exp.Star(), table=self.context.name(table)) if table else exp.Star()
+            case a.Call():
+                return self._call(e)
+            case a.Unary():
+                return self._unary(e)
+            case a.Binary():
+                return self._binary(e)
+            case a.Cast(operand=operand, type=type):
+                return self._cast(operand, type)
+            case a.IsNull() | a.Between() | a.Like() | a.In() | a.InQuery() | a.Exists():
+                return self._predicate(e)
+            case a.ScalarQuery(query=query):
+                return exp.Subquery(this=self.context.query(query))
+            case a.Case():
+                return self._case(e)
+            case a.Array() | a.Tuple() | a.StructValue() | a.MapValue():
+                return self._composite(e)
+            case a.Index() | a.Field() | a.Extract():
+                return self._part(e)
+            case _:
+                assert_never(e)
+
+    def _value(self, e: a.Value) -> exp.Expression:
+        parameter = self.context.parameter(e.name)
+        type = None if e.type == STRING else sql_type(e.type)
+        return exp.Cast(this=parameter, to=type) if type else parameter
+
+    def _call(self, e: a.Call) -> exp.Expression:
+        if e.function in _WITHOUT_PARENTHESES and not e.args:
+            return _WITHOUT_PARENTHESES[e.function]()
+        arguments = [self.lower(arg) for arg in e.args]
+        if e.distinct:
+            arguments = [exp.Distinct(expressions=arguments)]
+        arguments += [self._named(arg) for arg in e.named]
+        return self.context.function(e.function, arguments)
+
+    def _named(self, argument: a.NamedArgument) -> exp.Expression:
+        form = exp.PropertyEQ if self.context.is_duckdb else exp.Kwarg
+        return form(this=self.context.name(argument.name), expression=self.lower(argument.value))
+
+    def _unary(self, e: a.Unary) -> exp.Expression:
+        operand = self.lower(e.operand)
+        match e.op:
+            case "not":
+                return exp.Not(this=_at_least(_NOT, operand))
+            case "-":
+                return exp.Neg(this=_at_least(_ATOM, operand))
+            case "+":
+                return operand
+
+    def _binary(self, e: a.Binary) -> exp.Expression:
+        spine = [e]
+        while isinstance(spine[-1].left, a.Binary):
+            spine.append(spine[-1].left)
+        result = self.lower(spine[-1].left)
+        for node in reversed(spine):
+            result = self._operation(node, result, self.lower(node.right))
+        return result
+
+    def _operation(self, e: a.Binary, left: exp.Expression, right: exp.Expression) -> exp.Expression:
+        if e.op == "+" and e.type == STRING:
+            return self.context.function("concat", [self._text(e.left, left), self._text(e.right, right)])
+        form = _BINARY[e.op]
+        self.context.refuse(e.op)
+        level = _LEVELS[form]
+        left_level = level + 1 if level == _COMPARISON else level
+        node = form(this=_at_least(left_level, left), expression=_at_least(level + 1, right))
+        if form is exp.Div:
+            node.set("typed", False)
+        return node
+
+    def _text(self, e: a.Expr, lowered: exp.Expression) -> exp.Expression:
+        if self.context.is_duckdb or getattr(e, "type", UNKNOWN) == STRING:
+            return lowered
+        return exp.Cast(this=lowered, to=sql_type(STRING))
+
+    def _cast(self, operand: a.Expr, type: Type) -> exp.Expression:
+        lowered = self.lower(operand)
+        if type.name == "interval" and not self.context.traits.text_intervals:
+            return self._interval(lowered)
+        target = sql_type(type)
+        return exp.Cast(this=lowered, to=target) if target else lowered
+
+    def _interval(self, text: exp.Expression) -> exp.Expression:
+        match = _INTERVAL.fullmatch(text.this) if isinstance(text, exp.Literal) and text.is_string else None
+        if match is None:
+            raise DialectCannot("::interval", self.context.dialect, help="write one number and one unit: '45 minutes'")
+        return exp.Interval(this=exp.Literal.string(match[1]), unit=exp.Var(this=match[2].upper()))
+
+    def _predicate(self, e: a.IsNull | a.Between | a.Like | a.In | a.InQuery | a.Exists) -> exp.Expression:
+        match e:
+            case a.IsNull():
+                null = exp.Not(this=exp.Null()) if e.negated else exp.Null()
+                return exp.Is(this=self._operand(e.operand), expression=null)
+            case a.Between():
+                node: exp.Expression = exp.Between(
+                    this=self._operand(e.operand), low=self._operand(e.low), high=self._operand(e.high)
+                )
+            case a.Like():
+                node = exp.Like(this=self._operand(e.operand), expression=self._operand(e.pattern))
+                if e.escape is not None:
+                    node = exp.Escape(this=node, expression=self.lower(e.escape))
+            case a.In():
+                node = exp.In(this=self._operand(e.operand), expressions=[self.lower(one) for one in e.options])
+            case a.InQuery():
+                query = exp.Subquery(this=self.context.query(e.query))
+                node = exp.In(this=self._operand(e.operand), query=query)
+            case a.Exists():
+                node = exp.Exists(this=self.context.query(e.query))
+        return exp.Not(this=node) if e.negated else node
+
+    def _operand(self, e: a.Expr) -> exp.Expression:
+        return _at_least(_SUM, self.lower(e))
+
+    def _case(self, e: a.Case) -> exp.Expression:
+        return exp.Case(
+            this=self.lower(e.operand) if e.operand else None,
+            ifs=[exp.If(this=self.lower(branch.when), true=self.lower(branch.then)) for branch in e.branches],
+            default=self.lower(e.otherwise) if e.otherwise else None,
+        )
+
+    def _composite(self, e: a.Array | a.Tuple | a.StructValue | a.MapValue) -> exp.Expression:
+        match e:
+            case a.Tuple(items=items):
+                return exp.Tuple(expressions=[self.lower(item) for item in items])
+            case a.Array(items=items):
+                self.context.refuse("array")
+                return exp.Array(expressions=[self.lower(item) for item in items])
+            case a.StructValue(fields=fields):
+                self.context.refuse("struct")
+                return exp.Struct(expressions=[self._field(field) for field in fields])
+            case a.MapValue(entries=entries):
+                self.context.refuse("map")
+                keys, values = ([self.lower(getattr(one, part)) for one in entries] for part in ("key", "value"))
+                return exp.Map(keys=exp.Array(expressions=keys), values=exp.Array(expressions=values))
+
+    def _field(self, field: a.NamedArgument) -> exp.Expression:
+        return exp.PropertyEQ(this=exp.to_identifier(field.name, quoted=True), expression=self.lower(field.value))
+
+    def _part(self, e: a.Index | a.Field | a.Extract) -> exp.Expression:
+        operand = self.lower(e.operand)
+        match e:
+            case a.Extract(unit=unit):
+                return exp.Extract(this=exp.Var(this=unit.upper()), expression=operand)
+            case a.Index(index=index):
+                return exp.Bracket(this=_at_least(_ATOM, operand), expressions=[self.lower(index)], offset=1)
+            case a.Field(name=name):
+                whole = exp.Paren(this=operand) if isinstance(operand, exp.Column) else _at_least(_ATOM, operand)
+                return exp.Dot(this=whole, expression=self.context.name(name))
+
+
+def _at_least(level: int, node: exp.Expression) -> exp.Expression:
+    """The node as it can stand beside an operator of that level."""
+    return node if _LEVELS.get(type(node), _ATOM) >= level else exp.Paren(this=node)
+
+
+def _literal(e: a.Literal) -> exp.Expression:
+    match e.value:
+        case None:
+            return exp.Null()
+        case bool():
+            return exp.Boolean(this=e.value)
+        case int():
+            number = exp.Literal.number(abs(e.value))
+            return exp.Neg(this=number) if e.value < 0 else number
+    if not e.type.is_numeric:
+        target = None if e.type == STRING else sql_type(e.type)
+        text = exp.Literal.string(e.value)
+        return exp.Cast(this=text, to=target) if target else text
+    return _number(e.value, e.type)
+
+
+def _number(text: str, type: Type) -> exp.Expression:
+    digits = text.replace("_", "").rstrip("dDfF")
+    sign, digits = digits[:1] == "-", digits.removeprefix("-")
+    number: exp.Expression = exp.Literal.number(digits)
+    number = exp.Neg(this=number) if sign else number
+    exact = type.name in {"float", "real", "double"} and "e" not in digits.lower()
+    return exp.Cast(this=number, to=sql_type(type)) if exact else number
