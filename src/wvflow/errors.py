@@ -38,6 +38,10 @@ class OutputMissing(UserError):
     """The stage has no rows to show, or they were cleaned away."""
 
 
+class EvaluationError(UserError):
+    """An expression has no value: a cast that fails, a division by zero, a number out of range."""
+
+
 class StateTooNew(UserError):
     """The state folder was written by a later version of wvflow."""
 
