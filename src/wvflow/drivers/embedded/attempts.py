@@ -1,7 +1,7 @@
-"""Attempts under way: each has a worker, a way to stop it and its time-outs.
+"""One attempt under way: its worker, the way to stop it, and its time-outs.
 
-The driver starts them by command and hears of three things: it began, it ended, its time is up. A closed attempt is
-never heard of again, whatever its thread still does.
+Three things are heard of it: it began, it ended, its time is up. A closed attempt is never heard of again, whatever
+its thread still does.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
+from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.workers import Job, StopToken, Workers
 from wvflow.kernel.commands import RunTask
-from wvflow.plan.nodes import Policy
+from wvflow.plan.nodes import StagePlan, Task
 from wvflow.ports.engine import Stored
 
 AttemptKey = tuple[str, int, int, int]
@@ -20,21 +21,29 @@ Overdue = Literal["timeout", "start"]
 
 
 class Attempt:
-    """One delivery of one attempt. Its methods are called on the loop's thread, but for ``_work``."""
+    """One delivery of one attempt. Used on the loop's thread only; ``work`` runs on a worker's."""
 
-    def __init__(self, run_id: str, command: RunTask, policy: Policy) -> None:
-        self.run_id = run_id
+    def __init__(self, run: LiveRun, command: RunTask, overdue: Callable[[Attempt, Overdue], None]) -> None:
+        self.run = run
         self.command = command
-        self.policy = policy
         self.stop = StopToken()
         self.begun = False
         self.closed = False
+        self._overdue = overdue
         self._job: Job | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def key(self) -> AttemptKey:
-        return self.run_id, self.command.stage, self.command.task, self.command.attempt
+        return self.run.run_id, self.command.stage, self.command.task, self.command.attempt
+
+    @property
+    def stage(self) -> StagePlan:
+        return self.run.plan.stages[self.command.stage]
+
+    @property
+    def task(self) -> Task:
+        return self.stage.tasks[self.command.task]
 
     @property
     def in_queue(self) -> bool:
@@ -42,34 +51,26 @@ class Attempt:
         return self._job is None or not (self._job.running or self.begun)
 
     def launch(
-        self,
-        workers: Workers,
-        work: Callable[[], Stored],
-        ended: Callable[[Attempt, Stored | BaseException], None],
-        overdue: Callable[[Attempt, Overdue], None],
+        self, workers: Workers, work: Callable[[], Stored], ended: Callable[[Attempt, Stored | BaseException], None]
     ) -> None:
         """Hand it to a worker. ``ended`` is called on this loop with what the work returned or raised."""
         loop = asyncio.get_running_loop()
-        if self.policy.start_timeout is not None and not self.begun:
-            self._alarm = loop.call_later(self.policy.start_timeout / 1000, overdue, self, "start")
+        if not self.begun:
+            self._arm("start", self.task.policy.start_timeout)
 
         def do() -> None:
             try:
                 result: Stored | BaseException = work()
             except BaseException as error:  # whatever user code raises is an answer
                 result = error
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(ended, self, result)
+            soon(loop, ended, self, result)
 
         self._job = workers.submit(do)
 
-    def begin(self, overdue: Callable[[Attempt, Overdue], None]) -> None:
+    def begin(self) -> None:
         """The work has begun: the attempt's own time runs from here."""
         self.begun = True
-        self._disarm()
-        if self.policy.timeout is not None:
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(self.policy.timeout / 1000, overdue, self, "timeout")
+        self._arm("timeout", self.task.policy.timeout)
 
     def close(self, workers: Workers | None = None) -> None:
         """Nothing more is heard of it. With ``workers``: tell it to stop, and don't wait for its thread."""
@@ -80,7 +81,21 @@ class Attempt:
             if self._job is not None:
                 workers.abandon(self._job)
 
+    def _arm(self, kind: Overdue, after: int | None) -> None:
+        self._disarm()
+        if after is not None:
+            self._alarm = asyncio.get_running_loop().call_later(after / 1000, self._overdue, self, kind)
+
     def _disarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+
+def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
+    """Make a call on the loop's thread, from any; nothing once the loop is gone."""
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise

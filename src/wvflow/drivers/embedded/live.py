@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,6 +16,7 @@ from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.store import NewRun, OutputRow, RunBatch, RunRow, StageRow
 
 SNAPSHOT_EVERY = 10_000
+Follower: TypeAlias = "Callable[[LiveRun], None]"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +55,7 @@ class LiveRun:
         self._commands: list[Command] = []
         self._outputs: list[OutputRow] = []
         self._consumed: list[int] = []
-        self._followers: list[Callable[[LiveRun], None]] = []
+        self._followers: list[Follower] = []
 
     @property
     def gathered(self) -> bool:
@@ -75,7 +77,7 @@ class LiveRun:
         *,
         output: OutputRow | None = None,
         consumed: Sequence[int] = (),
-        then: Callable[[LiveRun], None] | None = None,
+        then: Follower | None = None,
     ) -> None:
         """Fold an event in. ``then`` is to be called once it is durable."""
         self.state, commands = decide(self.plan, self.state, event)
@@ -87,7 +89,7 @@ class LiveRun:
         if then is not None:
             self._followers.append(then)
 
-    def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Callable[[LiveRun], None], ...]]:
+    def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Follower, ...]]:
         """Everything gathered, as the next batch; what may be done and who is to be told when it is durable."""
         after, self.position = self.position, self.position + len(self._events)
         commands = tuple(self._commands)

@@ -1,0 +1,115 @@
+"""Makes gathered events durable: one commit at a time, for all runs that have something, then tells.
+
+While a commit is on its way, more gathers: that is the group commit. ``TaskStarted`` alone is not worth a commit; it
+rides with the next one, or goes by itself after ``LAZY_S`` so that others can see a long task run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from wvflow.drivers.embedded.live import Follower, LiveRun
+from wvflow.drivers.progress import Progress, Watch
+from wvflow.errors import RunNotFound, Unavailable
+from wvflow.kernel.commands import Command
+from wvflow.ports.store import Committed, RunBatch, Store
+
+LAZY_S = 0.2
+Taken = tuple[LiveRun, RunBatch, tuple[Command, ...], tuple[Follower, ...]]
+
+
+class Committer:
+    """``durable`` is called with a run and the commands that may now be carried out; ``conflict`` with a run that
+    another owner has moved on."""
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Watch,
+        durable: Callable[[LiveRun, tuple[Command, ...]], None],
+        conflict: Callable[[LiveRun], None],
+    ) -> None:
+        self._store = store
+        self._tell = tell
+        self._durable = durable
+        self._conflict = conflict
+        self._dirty: dict[str, LiveRun] = {}
+        self._lazy: dict[str, asyncio.TimerHandle] = {}
+        self._work = asyncio.Event()
+        self._committing = False
+
+    @property
+    def busy(self) -> bool:
+        return self._committing or bool(self._dirty)
+
+    def gathered(self, run: LiveRun) -> None:
+        """Something was gathered in this run."""
+        if run.urgent:
+            self.flush(run)
+        elif run.run_id not in self._lazy:
+            self._lazy[run.run_id] = asyncio.get_running_loop().call_later(LAZY_S, self.flush, run)
+
+    def flush(self, run: LiveRun) -> None:
+        """Commit what it has gathered, with the next commit."""
+        self._hurry(run.run_id)
+        self._dirty[run.run_id] = run
+        self._work.set()
+
+    def forget(self, run_id: str) -> None:
+        self._hurry(run_id)
+        self._dirty.pop(run_id, None)
+
+    def _hurry(self, run_id: str) -> None:
+        if (handle := self._lazy.pop(run_id, None)) is not None:
+            handle.cancel()
+
+    async def serve(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            runs, self._dirty = self._dirty, {}
+            taken = [(run, *run.take()) for run in runs.values() if run.gathered]
+            if taken:
+                self._committing = True
+                committed = await self._commit([batch for _, batch, _, _ in taken])
+                self._committing = False
+                self._report(taken, committed)
+
+    def _report(self, taken: list[Taken], committed: Committed) -> None:
+        for run, batch, commands, followers in taken:
+            if run.run_id in committed.conflicts:
+                self._conflict(run)
+                continue
+            self._tell(Progress(run=batch.run, stages=batch.stages))
+            for follow in followers:
+                follow(run)
+            self._durable(run, commands)
+
+    async def _commit(self, parts: list[RunBatch]) -> Committed:
+        """Commit, however long it takes: what can't be written now is held, and nothing new is begun."""
+        pauses = _patience()
+        while parts:
+            try:
+                return await self._store.commit(parts)
+            except Unavailable as trouble:
+                for part in parts:
+                    self._tell(Progress(run=part.run, note=f"held: {trouble}"))
+            await asyncio.sleep(next(pauses))
+            parts = [part for part in parts if not self._written(part)]
+        return Committed()
+
+    def _written(self, part: RunBatch) -> bool:
+        """Whether a commit that gave no answer took place after all: the end of the journal tells."""
+        try:
+            row = self._store.find(part.run_id)
+        except (RunNotFound, Unavailable):
+            return False
+        return row.position == part.after + len(part.events) and row.owner == part.token
+
+
+def _patience() -> Iterator[float]:
+    pause = 0.1
+    while True:
+        yield pause
+        pause = min(pause * 2, 5.0)

@@ -1,0 +1,231 @@
+"""Carries out ``RunTask`` and ``CancelTask``: attempts on worker threads, and what becomes of them as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, soon
+from wvflow.drivers.embedded.effects import Effects, Errand, task_values
+from wvflow.drivers.embedded.live import Follower, LiveRun
+from wvflow.drivers.embedded.logbook import Logbook
+from wvflow.drivers.embedded.secrets import Secrets
+from wvflow.drivers.embedded.workers import Workers
+from wvflow.drivers.progress import Progress, Watch
+from wvflow.errors import TaskError, Unavailable
+from wvflow.kernel.commands import CancelTask, RunTask
+from wvflow.kernel.events import EpochMs, Event, Failure, Output, TaskFailed, TaskStarted, TaskSucceeded, TaskTimedOut
+from wvflow.kernel.state import RunState
+from wvflow.lang.relations import stages_read
+from wvflow.plan.nodes import Millis, StageId
+from wvflow.ports.clock import Clock
+from wvflow.ports.engine import OutputName, Stored
+from wvflow.ports.store import OutputRow
+
+HELD_S = 1.0
+
+
+class Apply(Protocol):
+    """Gives an event to a run; ``then`` is called once it is durable."""
+
+    def __call__(
+        self, run: LiveRun, event: Event, *, output: OutputRow | None = None, then: Follower | None = None
+    ) -> None: ...
+
+
+class Tasks:
+    """The attempts of this process. Used on the loop's thread only."""
+
+    def __init__(
+        self,
+        *,
+        effects: Effects,
+        workers: Workers,
+        logbook: Logbook,
+        secrets: Secrets,
+        clock: Clock,
+        draw: Callable[[], int],
+        apply: Apply,
+        tell: Watch,
+    ) -> None:
+        self._effects = effects
+        self._workers = workers
+        self._logbook = logbook
+        self._secrets = secrets
+        self._clock = clock
+        self._draw = draw
+        self._apply = apply
+        self._tell = tell
+        self._attempts: dict[AttemptKey, Attempt] = {}
+        self._closing = False
+
+    @property
+    def busy(self) -> bool:
+        return any(not attempt.in_queue for attempt in self._attempts.values())
+
+    def run(self, run: LiveRun, command: RunTask) -> None:
+        """Start an attempt. A delivery after a loss is recorded as started before the work begins, so that one which
+        kills its process again is counted."""
+        attempt = Attempt(run, command, self._overdue)
+        if (older := self._attempts.pop(attempt.key, None)) is not None:
+            older.close(self._workers)
+        self._attempts[attempt.key] = attempt
+        if command.delivery > 1 or attempt.task.policy.on_lost == "fail":
+            self._begin(attempt, then=lambda run: self._launch(attempt))
+        else:
+            self._launch(attempt)
+
+    def cancel(self, run: LiveRun, command: CancelTask) -> None:
+        attempt = self._attempts.get((run.run_id, command.stage, command.task, command.attempt))
+        if attempt is None:
+            return
+        if command.abandon:
+            self._close(attempt)
+        elif attempt.in_queue:
+            self._close(attempt)
+            self._record(attempt, TaskError("Cancelled", "cancelled before it began"))
+        else:
+            attempt.stop.request()
+
+    def stop_all(self) -> None:
+        """Tell everything to stop, to be taken up again by the next owner: no failure is recorded any more."""
+        self._closing = True
+        for attempt in self._attempts.values():
+            attempt.stop.request()
+
+    def forget(self, run_id: str) -> None:
+        for attempt in [attempt for key, attempt in self._attempts.items() if key[0] == run_id]:
+            self._close(attempt)
+
+    def _close(self, attempt: Attempt) -> None:
+        del self._attempts[attempt.key]
+        attempt.close(self._workers)
+
+    def _launch(self, attempt: Attempt) -> None:
+        if not attempt.closed:
+            errand = self._errand(attempt)
+            attempt.launch(self._workers, lambda: self._effects.perform(errand, attempt.stop), self._ended)
+
+    def _errand(self, attempt: Attempt) -> Errand:
+        loop = asyncio.get_running_loop()
+        run, command, stage = attempt.run, attempt.command, attempt.stage
+        state, identity = run.state, run.identity
+        return Errand(
+            plan=run.plan,
+            task=attempt.task,
+            name=OutputName(
+                run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
+            ),
+            inputs=_inputs(attempt),
+            piped=command.input,
+            values=task_values(state.params, run.plan, implicit_values(state)),
+            params=state.params,
+            run_time=state.run_time,
+            places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
+            begun=lambda: soon(loop, self._began, attempt),
+            waiting=lambda holder: soon(loop, self._waits, attempt, holder),
+            log=self._logbook.writer(loop, run.run_id, stage.name, command.attempt),
+            heartbeat=lambda details: None,
+        )
+
+    # --- what is heard of attempts ---
+
+    def _began(self, attempt: Attempt) -> None:
+        if not (attempt.closed or attempt.begun):
+            self._begin(attempt)
+            self._tell(Progress(run=attempt.run.row(), stages=(attempt.run.stage_row(attempt.command.stage),)))
+
+    def _begin(self, attempt: Attempt, then: Follower | None = None) -> None:
+        attempt.begin()
+        command = attempt.command
+        started = TaskStarted(
+            at=attempt.run.now(self._clock.now()),
+            stage=command.stage,
+            task=command.task,
+            attempt=command.attempt,
+            code=self._effects.fingerprint(attempt.task),
+        )
+        self._apply(attempt.run, started, then=then)
+
+    def _waits(self, attempt: Attempt, holder: str) -> None:
+        if not attempt.closed:
+            note = f"waits for the warehouse, held by {holder}"
+            self._tell(Progress(run=attempt.run.row(), note=note, noted=attempt.stage.name))
+
+    def _ended(self, attempt: Attempt, result: Stored | BaseException) -> None:
+        if attempt.closed or (self._closing and not isinstance(result, Stored)):
+            self._attempts.pop(attempt.key, None)
+        elif isinstance(result, Unavailable):
+            self._hold(attempt, result)
+        else:
+            self._attempts.pop(attempt.key)
+            attempt.close()
+            self._record(attempt, result)
+
+    def _hold(self, attempt: Attempt, trouble: Unavailable) -> None:
+        """Not the task's fault: the same attempt is tried again, no retries are used."""
+        self._tell(Progress(run=attempt.run.row(), note=f"held: {trouble}", noted=attempt.stage.name))
+        asyncio.get_running_loop().call_later(HELD_S, self._launch, attempt)
+
+    def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
+        if attempt.closed:
+            return
+        self._close(attempt)
+        at, stage, task, number = self._now_about(attempt)
+        self._apply(
+            attempt.run,
+            TaskTimedOut(at=at, stage=stage, task=task, attempt=number, kind=kind, draw=self._draw()),
+        )
+
+    def _record(self, attempt: Attempt, result: Stored | BaseException) -> None:
+        if not attempt.begun:
+            self._begin(attempt)
+            attempt.close()
+        at, stage, task, number = self._now_about(attempt)
+        if isinstance(result, Stored):
+            row = OutputRow(stage=stage, task=task, attempt=number, output=result.output, inline=result.inline)
+            success = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=result.output)
+            self._apply(attempt.run, success, output=row)
+        else:
+            failure = self._failure(result)
+            failed = TaskFailed(at=at, stage=stage, task=task, attempt=number, failure=failure, draw=self._draw())
+            self._apply(attempt.run, failed)
+
+    def _now_about(self, attempt: Attempt) -> tuple[EpochMs, StageId, int, int]:
+        """What every event about an attempt begins with."""
+        command = attempt.command
+        return attempt.run.now(self._clock.now()), command.stage, command.task, command.attempt
+
+    def _failure(self, error: BaseException) -> Failure:
+        if not isinstance(error, TaskError):
+            error = TaskError("InternalError", f"{type(error).__name__}: {error}", retryable=False)
+        message = f"{error.message} ({error.help})" if error.help else error.message
+        return Failure(
+            kind=error.kind,
+            message=self._secrets.redact(message),
+            detail=self._secrets.redact(error.detail),
+            place=error.place,
+            retryable=error.retryable,
+            retry_after=Millis(int(error.after.total_seconds() * 1000)) if error.after is not None else None,
+        )
+
+
+def _inputs(attempt: Attempt) -> dict[str, Output]:
+    """The rows of the stages that the task reads."""
+    run = attempt.run
+    upstreams = {run.plan.stages[index].name: index for index in attempt.stage.upstreams}
+    return {name: run.state.stages[upstreams[name]].output or Output() for name in stages_read(attempt.task)}
+
+
+def implicit_values(state: RunState) -> dict[str, object]:
+    """The values that every task may name (flow language, section 1), of a run without schedule."""
+    moment = datetime.fromtimestamp(state.run_time / 1000, UTC).replace(tzinfo=None)
+    return {
+        "run_id": state.run_id,
+        "run_time": moment,
+        "run_date": moment.date().isoformat(),
+        "window_start": moment,
+        "window_end": moment,
+    }
