@@ -103,6 +103,8 @@ class Driver:
         self._token = self._store.register(port=port, at=self._clock.now())
         services = (self._committer.serve, self._postman, self._safety_net, self._heart)
         self._services = [asyncio.create_task(service()) for service in services]
+        for service in self._services:
+            service.add_done_callback(self._service_ended)
 
     async def close(self) -> None:
         """Stop all work and write what is known. Runs that are still open can be resumed by anybody."""
@@ -236,10 +238,17 @@ class Driver:
         if not (end := self._ends[run.run_id]).done():
             end.set_result(None)
 
-    def _drop(self, run: LiveRun, reason: Exception) -> None:
+    def _drop(self, run: LiveRun, reason: BaseException) -> None:
         self._forget(run)
         if not (end := self._ends[run.run_id]).done():
             end.set_exception(reason)
+
+    def _service_ended(self, service: asyncio.Task[None]) -> None:
+        """A service ends by being cancelled; if it fails, no run can go on here."""
+        if service.cancelled() or (reason := service.exception()) is None:
+            return
+        for run in tuple(self._runs.values()):
+            self._drop(run, reason)
 
     def _forget(self, run: LiveRun) -> None:
         self._runs.pop(run.run_id, None)
