@@ -38,6 +38,7 @@ class Code(Enum):
     FILE_MISSING = ("WV0114", "FILE_NOT_FOUND", "error")
     FILE_UNREADABLE = ("WV0115", "FILE_NOT_FOUND", "error")
     MISPLACED = ("WV0116", "SYNTAX_ERROR", "error")
+    UNTERMINATED_BLOCK = ("WV0117", "UNEXPECTED_TOKEN", "error")
     NOT_AVAILABLE = ("WV0190", "NOT_IMPLEMENTED", "error")
     # names
     UNKNOWN_STAGE = ("WV0201", "STAGE_NOT_FOUND", "error")

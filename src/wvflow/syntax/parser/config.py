@@ -1,0 +1,95 @@
+"""Configuration and parameters: ``with { … }``, ``[ … ]`` and ``(name: type = default)``. Flow language, section 1."""
+
+from __future__ import annotations
+
+from wvflow.syntax import mistakes
+from wvflow.syntax.nodes import Config, ConfigItem, ConfigList, ConfigValue, NameRef, Param
+from wvflow.syntax.parser.query import QueryParser
+from wvflow.syntax.parser.scalar import QUERY_STARTS
+from wvflow.syntax.tokens import T
+
+
+class ConfigParser(QueryParser):
+    """What headers hold besides names."""
+
+    def _at_config(self) -> bool:
+        return self._at("[") or (self._at("with") and self._peek().key == "{")
+
+    def _config(self) -> Config:
+        """``"with" "{" items "}" | "[" items "]"``"""
+        start = self._token.start
+        if self._accept("["):
+            return self._with_durations(lambda: self._config_items("]", "inline", start))
+        self._expect("with")
+        self._expect("{")
+        return self._with_durations(lambda: self._config_items("}", "block", start))
+
+    def _config_items(self, closer: str, style: str, start: int) -> Config:
+        """``{ NAME ":" value [ "," | ";" ] } closer``"""
+        self._deeper()
+        items = self._sequence(
+            self._config_item, starts=self._at_key, closer=closer, expected=f"a property `name: value` or `{closer}`"
+        )
+        self._expect(closer)
+        self._depth -= 1
+        if style == "block":
+            return Config(items=items, style="block", span=self._since(start))
+        return Config(items=items, style="inline" if style == "inline" else "nested", span=self._since(start))
+
+    def _at_key(self) -> bool:
+        return self._token.is_word and self._peek().key == ":"
+
+    def _config_item(self) -> ConfigItem:
+        """``NAME ":" value``"""
+        key = self._take_name()
+        self._expect(":")
+        value = self._config_value()
+        span = self._since(key.span.start)
+        self._accept(",")
+        return ConfigItem(key=key, value=value, span=span)
+
+    def _config_value(self) -> ConfigValue:
+        """``DURATION | call | expr | bare word | "{" items "}" | "[" [list(value)] "]"``"""
+        start = self._token.start
+        if self._at_bare_word():
+            name = self._take_name()
+            return NameRef(name=name, span=name.span)
+        if self._at("{") and not self._at_braced_query():
+            self._advance()
+            return self._config_items("}", "nested", start)
+        if self._accept("["):
+            values = self._list_until("]", self._config_value)
+            return ConfigList(items=values, span=self._since(start))
+        return self._expr()
+
+    def _at_bare_word(self) -> bool:
+        """Whether a word, reserved or not, is all of the value."""
+        after = self._peek()
+        if not self._token.is_word:
+            return False
+        return after.key in (",", ";", "}", "]", ")") or after.kind is T.END or self._is_key(1)
+
+    def _is_key(self, ahead: int) -> bool:
+        return self._peek(ahead).is_word and self._peek(ahead + 1).key == ":"
+
+    def _at_braced_query(self) -> bool:
+        return self._peek().key in QUERY_STARTS and self._peek(2).key != ":"
+
+    # --- parameters -------------------------------------------------------------------------------------------------
+
+    def _params(self) -> tuple[Param, ...]:
+        """``"(" [list(param)] ")"``"""
+        self._expect("(")
+        return self._list_until(")", self._param)
+
+    def _param(self) -> Param:
+        """``NAME [":" type ["*"]] ["=" expr]``; a default is a duration where the type is."""
+        name = self._any_name("a parameter")
+        declared = self._type() if self._accept(":") else None
+        if self._at("*"):
+            self._report(mistakes.not_available("*", self._span_of(self._advance())))
+        default = None
+        if self._accept("="):
+            is_duration = declared is not None and declared.name == "duration"
+            default = self._with_durations(self._expr) if is_duration else self._expr()
+        return Param(name=name, type=declared, default=default, span=self._since(name.span.start))

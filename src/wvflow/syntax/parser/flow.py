@@ -1,0 +1,255 @@
+"""Flows, stages and activities: flow language, section 1."""
+
+from __future__ import annotations
+
+from wvflow.source import Span
+from wvflow.syntax import mistakes
+from wvflow.syntax.nodes import (
+    ActivityDef,
+    CallExpr,
+    CallInput,
+    Config,
+    FlowDef,
+    Input,
+    Name,
+    Param,
+    Query,
+    StageDef,
+    Unavailable,
+    UnavailableOp,
+)
+from wvflow.syntax.parser.config import ConfigParser
+from wvflow.syntax.parser.query import OPERATORS
+
+ITEM_WORDS = ("stage", "state", "signal", "query", "update")
+DEFINITION_WORDS = ("flow", "activity", "model", "val")
+STATEMENT_WORDS = frozenset(
+    (*DEFINITION_WORDS, "from", "select", "with", "def", "type", "show", "describe", "explain", "execute", "use")
+    + ("import", "package", "run", "call")
+)
+_NAMED_STATEMENTS = ("flow", "activity", "run", "call", "package")
+_HEADER_KEYS = frozenset({"=", "with", "[", "(", ":", "if", "on", "depends", "@"})
+
+
+class _Header:
+    """The parts of a header, in any order; of some only one may stand there."""
+
+    def __init__(self) -> None:
+        self.params: tuple[Param, ...] = ()
+        self.configs: list[Config] = []
+        self.depends: list[Name] = []
+        self.version: int | None = None
+        self.unavailable: list[UnavailableOp] = []
+        self.places: dict[str, Span] = {}
+
+
+class FlowParser(ConfigParser):
+    """Definitions of flows and what stands in them."""
+
+    def _flow(self) -> FlowDef:
+        """``"flow" NAME { version | params | flow_after | config } "=" "{" { flow_item } "}"``"""
+        start = self._expect("flow").start
+        name = self._any_name("a flow's name")
+        header = self._header(of_flow=True)
+        self._expect("=")
+        opened = self._expect("{")
+        self._in_flow = True
+        try:
+            items = self._sequence(
+                self._flow_item,
+                starts=self._at_flow_item,
+                closer="}",
+                expected="a stage or `}`",
+                known=(*ITEM_WORDS, *OPERATORS),
+            )
+        finally:
+            self._in_flow = False
+        if not self._accept("}"):
+            self._report(mistakes.unclosed_brace(self._span_of(opened)))
+        return FlowDef(
+            name=name,
+            items=items,
+            params=header.params,
+            configs=tuple(header.configs),
+            version=header.version,
+            unavailable=tuple(header.unavailable),
+            span=self._since(start),
+        )
+
+    # --- headers ----------------------------------------------------------------------------------------------------
+
+    def _header(self, *, of_flow: bool) -> _Header:
+        """What stands between a name and its ``=``, in any order."""
+        header = _Header()
+        while not self._at("="):
+            start = self._token.start
+            part = self._header_part(header, of_flow=of_flow)
+            first = header.places.setdefault(part, self._since(start))
+            if first.start != start and part != "depends on":
+                self._report(mistakes.repeated_part(f"`{part}`", self._since(start), first))
+        return header
+
+    def _header_part(self, header: _Header, *, of_flow: bool) -> str:
+        """One part of a header, added to it; its name."""
+        start, key = self._token.start, self._token.key
+        if self._at_config():
+            header.configs.append(self._config())
+            return "[…]" if key == "[" else "with"
+        match key:
+            case "(" if of_flow:
+                header.params = self._params()
+                return "(…)"
+            case "@" if of_flow:
+                header.version = self._version()
+                self._keep_later(header, f"@version({header.version})", start, later=header.version > 1)
+            case "depends":
+                self._advance()
+                self._expect("on")
+                header.depends += self._comma_list(self._any_name)
+                self._keep_later(header, "depends on", start, later=of_flow)
+                return "depends on"
+            case "if":
+                self._advance()
+                self._trigger()
+                self._keep_later(header, "if", start)
+            case "on" if not of_flow:
+                self._advance()
+                self._any_name("a connector")
+                self._keep_later(header, "on", start)
+            case _:
+                raise self._unexpected("`=`", ("with", "depends", "if", "on"))
+        return "@version" if key == "@" else key
+
+    def _keep_later(self, header: _Header, what: str, start: int, *, later: bool = True) -> None:
+        if later:
+            header.unavailable.append(UnavailableOp(what=what, span=self._since(start)))
+
+    def _trigger(self) -> None:
+        """``unit { ("and" | "or") unit }`` with unit ``"not" unit | "(" trigger ")" | NAME "." STATE``"""
+        self._deeper()
+        while True:
+            while self._at("not") and self._peek().key != ".":
+                self._advance()
+            if self._accept("("):
+                self._trigger()
+                self._expect(")")
+            else:
+                self._any_name("a stage's state such as `extract.failed`")
+                self._expect(".")
+                self._any_name("a state such as `failed`")
+            if not (self._accept("and") or self._accept("or")):
+                break
+        self._depth -= 1
+
+    # --- items ------------------------------------------------------------------------------------------------------
+
+    def _at_flow_item(self) -> bool:
+        return self._token.key in ITEM_WORDS and self._peek().is_word
+
+    def _starts_item(self, ahead: int) -> bool:
+        """A word of an item or definition, a name, and what may follow it in a header."""
+        words = ITEM_WORDS if self._in_flow else DEFINITION_WORDS
+        named = self._peek(ahead).key in words and self._peek(ahead + 1).is_word
+        return named and self._peek(ahead + 2).key in _HEADER_KEYS
+
+    def _flow_item(self) -> StageDef | Unavailable:
+        """``stage_def | state_def | signal_def | query_def | update_def``; only the first runs in this version."""
+        if self._at("stage"):
+            return self._stage()
+        word = self._advance()
+        self._any_name()
+        while not (self._at_end() or self._at("}") or self._starts_item(0) or self._starts_anew()):
+            if self._at("{"):
+                self._skip_braces()
+            else:
+                self._advance()
+        return Unavailable(what=word.key, span=self._since(word.start))
+
+    def _stage(self) -> StageDef:
+        """``"stage" NAME { "on" NAME | "if" trigger | "depends" "on" list(NAME) | config } "=" body``"""
+        start = self._expect("stage").start
+        name = self._any_name("a stage's name")
+        header = self._header(of_flow=False)
+        self._expect("=")
+        body = self._body()
+        return StageDef(
+            name=name,
+            body=body,
+            configs=tuple(header.configs),
+            depends=tuple(header.depends),
+            unavailable=tuple(header.unavailable),
+            span=self._since(start),
+        )
+
+    def _body(self) -> Query:
+        """``input { operator }``; ``merge``, ``call`` and ``wait`` are inputs only here, right after ``=``."""
+        start = self._token.start
+        if self._at("wait") and (later := self._later_flow_operator()) is not None:
+            return Query(input=None, operators=(later, *self._operators()), span=self._since(start))
+        source = self._stage_input()
+        operators = self._operators()
+        return Query(input=source, operators=operators, span=self._since(start))
+
+    def _stage_input(self) -> Input:
+        """``merge | "call" call | query start``"""
+        start = self._token.start
+        if self._at("merge"):
+            return self._merge()
+        if self._accept("call"):
+            call = self._versioned_call()
+            return CallInput(call=call, span=self._since(start))
+        return self._input()
+
+    def _versioned_call(self) -> CallExpr:
+        """``NAME [version] [ "(" args ")" ] [version]``; a version above 1 can't be called yet."""
+        name = self._any_name("a function or activity")
+        self._version_of_call()
+        args = self._with_durations(self._arguments) if self._at("(") else ()
+        self._version_of_call()
+        return CallExpr(function=name, args=args, span=self._since(name.span.start))
+
+    def _version_of_call(self) -> None:
+        start = self._token.start
+        if self._at("@") and (version := self._version()) > 1:
+            self._report(mistakes.not_available(f"@version({version})", self._since(start)))
+
+    def _activity(self) -> ActivityDef:
+        """``"activity" NAME [params] [":" type] [config] ["=" call]``"""
+        start = self._expect("activity").start
+        name = self._any_name("an activity's name")
+        params = self._params() if self._at("(") else ()
+        result = self._type() if self._accept(":") else None
+        configs: list[Config] = []
+        while self._at_config():
+            configs.append(self._config())
+        implementation = self._call() if self._accept("=") else None
+        return ActivityDef(
+            name=name,
+            params=params,
+            result=result,
+            configs=tuple(configs),
+            implementation=implementation,
+            span=self._since(start),
+        )
+
+    # --- recovery ---------------------------------------------------------------------------------------------------
+
+    def _starts_anew(self) -> bool:
+        """A stage's or flow's header inside brackets means that a bracket is missing."""
+        words = ("stage", "flow", "activity") if self._in_flow else ("flow", "activity")
+        if self._token.key not in words or not self._peek().is_word:
+            return False
+        return self._peek(2).key in _HEADER_KEYS
+
+    def _leaves_sequence(self) -> bool:
+        """Inside a flow, the header of another one: the first one's brace is missing."""
+        return self._in_flow and self._starts_anew() and not self._at("stage")
+
+    def _at_statement(self) -> bool:
+        """Whether a statement begins here. Inside a flow none does but the header of another flow."""
+        if self._in_flow:
+            return self._leaves_sequence()
+        key, after = self._token.key, self._peek()
+        if key in _NAMED_STATEMENTS:
+            return after.is_word
+        return key in STATEMENT_WORDS

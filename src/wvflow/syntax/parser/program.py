@@ -1,0 +1,165 @@
+"""Programs: statements one after the other. Query language, section 2.1; flow language, section 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.source import Source
+from wvflow.syntax import mistakes
+from wvflow.syntax.lexer import tokenize
+from wvflow.syntax.nodes import ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
+from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS, FlowParser
+from wvflow.syntax.parser.query import OPERATORS
+from wvflow.syntax.parser.recovery import MAX_DEPTH
+from wvflow.syntax.tokens import T
+from wvflow.syntax.walk import first_below
+
+MOST_DIAGNOSTICS = 100
+"""Findings reported of one source; who has more of them has one cause."""
+
+_LATER_STATEMENTS = ("package", "import", "def", "type", "show", "describe", "explain", "execute", "use", "run", "call")
+
+
+def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
+    """Read one source. Never raises for what is in it: what could not be read is missing from the tree.
+
+    The diagnostics stand in the order of the text, at most ``MOST_DIAGNOSTICS`` of them.
+    """
+    tokens, found, _ = tokenize(source)
+    parser = ProgramParser(source, tokens)
+    statements = parser.program()
+    in_order = sorted((*found, *parser.found), key=lambda diagnostic: diagnostic.span.start)
+    return Module(source=source, statements=statements), tuple(in_order[:MOST_DIAGNOSTICS])
+
+
+class ProgramParser(FlowParser):
+    """Statements, and the definitions that are not flows."""
+
+    def program(self) -> tuple[Statement, ...]:
+        """``{ statement | ";" }``"""
+        return self._sequence(
+            self._statement,
+            starts=self._starts_statement,
+            closer="",
+            expected="a statement",
+            known=(*DEFINITION_WORDS, *STATEMENT_WORDS, *OPERATORS),
+        )
+
+    def _starts_statement(self) -> bool:
+        return self._at_statement() or self._at("{") or self._at_flow_item()
+
+    def _statement(self) -> Statement:
+        """A statement no deeper than later phases can bear."""
+        statement = self._any_statement()
+        if (deep := first_below(statement, MAX_DEPTH)) is not None:
+            raise self._broken(mistakes.too_deep(deep.span))
+        return statement
+
+    def _any_statement(self) -> Statement:
+        """``flow_def | activity_def | model | val | query``, or one that does not run in this version"""
+        key = self._token.key
+        match key:
+            case "flow":
+                return self._flow()
+            case "activity":
+                return self._activity()
+            case "model":
+                return self._model()
+            case "val":
+                return self._val()
+            case "from" | "select" | "with" | "{":
+                query = self._query()
+                return QueryStatement(query=query, span=query.span)
+            case _ if key in _LATER_STATEMENTS:
+                return self._later_statement()
+        return self._stray_item()
+
+    def _stray_item(self) -> Unavailable:
+        """A stage or handler outside of a flow: read to its end, and refused."""
+        word = self._token
+        self._report(mistakes.misplaced_item(word.key, self._span_of(word)))
+        self._in_flow = True
+        try:
+            item = self._flow_item()
+        finally:
+            self._in_flow = False
+        return Unavailable(what=word.key, span=item.span)
+
+    # --- definitions ------------------------------------------------------------------------------------------------
+
+    def _model(self) -> ModelDef:
+        """``"model" name [params] [":" name] "=" "{" query "}"``"""
+        start = self._expect("model").start
+        name = self._name()
+        params = self._params() if self._at("(") else ()
+        result = self._any_name("a type") if self._accept(":") else None
+        self._expect("=")
+        query = self._braced_query()
+        return ModelDef(name=name, query=query, params=params, result=result, span=self._since(start))
+
+    def _val(self) -> ValDef:
+        """``"val" name [":" type] "=" expr | "val" name "(" list(column) ")" "=" rows``"""
+        start = self._expect("val").start
+        name = self._name()
+        columns: tuple[ColumnDef, ...] | None = self._columns() if self._at("(") else None
+        declared = self._type() if columns is None and self._accept(":") else None
+        self._expect("=")
+        value = self._expr() if columns is None else self._array()
+        return ValDef(name=name, value=value, type=declared, columns=columns, span=self._since(start))
+
+    # --- statements to come -----------------------------------------------------------------------------------------
+
+    def _later_statement(self) -> Unavailable:
+        """One of ``_LATER_STATEMENTS``, by its first word."""
+        word = self._advance()
+        readers: dict[str, Callable[[], object]] = {
+            "import": self._import,
+            "package": self._qualified_name,
+            "explain": self._explained,
+            "describe": self._described,
+            "execute": self._expr,
+            "run": self._run_flow,
+            "call": self._call_flow,
+        }
+        readers.get(word.key, self._to_next_statement)()
+        what = "run flow" if word.key == "run" else word.key
+        return Unavailable(what=what, span=self._since(word.start))
+
+    def _import(self) -> None:
+        """``qname ["as" name] ["from" STRING]``"""
+        self._any_name("a module")
+        while self._accept("."):
+            if not self._accept("*"):
+                self._any_name("a module")
+        if self._accept("as"):
+            self._any_name()
+        if self._at("from") and self._peek().kind is T.STRING:
+            self._advance()
+            self._advance()
+
+    def _explained(self) -> None:
+        """``query | sql"…"``"""
+        if self._token.kind is T.INTERPOLATION_OPEN:
+            self._interpolation()
+        else:
+            self._query()
+
+    def _described(self) -> None:
+        """``relation { ["|"] operator }``"""
+        self._relation()
+        self._operators()
+
+    def _run_flow(self) -> None:
+        """``"flow" invocation { ["|"] operator }``"""
+        self._expect("flow")
+        self._call_flow()
+
+    def _call_flow(self) -> None:
+        """``invocation { ["|"] operator }``"""
+        self._invocation()
+        self._operators()
+
+    def _to_next_statement(self) -> None:
+        """All up to where a statement begins outside of brackets: ``def``, ``type``, ``show``, ``use``."""
+        self._skip(self._index, self._at_statement)

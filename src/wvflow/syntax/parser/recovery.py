@@ -1,0 +1,230 @@
+"""The parser's base: where it stands in the tokens, what it found wrong, and how it goes on after that.
+
+A production that can't continue reports once and raises ``Broken``. Only sequences catch it (of operators, config items,
+flow items, statements): they skip to where one of their members may begin and go on, so that one text gives several
+errors. Brackets opened since the broken member began are balanced while skipping; a token that can only start a stage
+or a flow ends the skip wherever it stands, as then a bracket is what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.errors import CompilerBug
+from wvflow.source import Source, Span
+from wvflow.syntax import mistakes
+from wvflow.syntax.nodes import Name
+from wvflow.syntax.tokens import CLOSERS, OPENERS, RESERVED, T, Token
+
+X = TypeVar("X")
+
+MAX_DEPTH = 200
+"""Levels of nesting that a program may have; also terms in a chain and operators in a body. Later phases recurse over
+the tree, and Python's stack bears about five calls for each of these levels."""
+
+_STARTS_VALUE = frozenset({"null", "true", "false", "case", "if", "map", "exists", "not", "this"})
+_ENDS_LIST = CLOSERS | {";", "|"} | (RESERVED - _STARTS_VALUE)
+
+
+class Broken(Exception):
+    """A production can't continue; what is wrong is reported already."""
+
+
+class Cursor:
+    """A place in the tokens of one source, and the findings so far."""
+
+    def __init__(self, source: Source, tokens: Sequence[Token]) -> None:
+        self.found: list[Diagnostic] = []
+        self._source = source
+        self._tokens = tokens
+        self._index = 0
+        self._token = tokens[0]
+        self._end = 0
+        self._depth = 0
+
+    # --- tokens -----------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> Token:
+        token = self._token
+        if token.kind is not T.END:
+            self._end = token.end
+            self._index += 1
+            self._token = self._tokens[self._index]
+        return token
+
+    def _peek(self, ahead: int = 1) -> Token:
+        return self._tokens[min(self._index + ahead, len(self._tokens) - 1)]
+
+    def _at(self, *keys: str) -> bool:
+        return self._token.key in keys
+
+    def _accept(self, key: str) -> bool:
+        if self._token.key == key:
+            self._advance()
+            return True
+        return False
+
+    def _expect(self, key: str) -> Token:
+        if self._token.key != key:
+            raise self._unexpected(f"`{key}`", (key,))
+        return self._advance()
+
+    def _at_end(self) -> bool:
+        return self._token.kind is T.END
+
+    # --- places -----------------------------------------------------------------------------------------------------
+
+    def _since(self, start: int) -> Span:
+        """The span from an offset to the end of the token taken last."""
+        return Span(self._source, start, max(start, self._end))
+
+    def _span_of(self, token: Token) -> Span:
+        return Span(self._source, token.start, token.end)
+
+    # --- names ------------------------------------------------------------------------------------------------------
+
+    def _name(self) -> Name:
+        """A name where reserved words need back-quotes."""
+        token = self._token
+        if token.key in RESERVED:
+            raise self._broken(mistakes.reserved_word(token.key, self._span_of(token)))
+        return self._any_name()
+
+    def _any_name(self, expected: str = "a name") -> Name:
+        """A name where every word may be one."""
+        if not self._token.is_word:
+            raise self._unexpected(expected)
+        return self._take_name()
+
+    def _take_name(self) -> Name:
+        token = self._advance()
+        return Name(span=self._span_of(token), text=token.value, quoted=token.kind is T.QUOTED)
+
+    def _at_name(self) -> bool:
+        return self._token.is_word and self._token.key not in RESERVED
+
+    # --- findings ---------------------------------------------------------------------------------------------------
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        """Keep a finding, unless it only follows from one at the same place."""
+        if not self.found or self.found[-1].span.start != diagnostic.span.start:
+            self.found.append(diagnostic)
+
+    def _broken(self, diagnostic: Diagnostic) -> Broken:
+        self._report(diagnostic)
+        return Broken()
+
+    def _unexpected(self, expected: str, known: Sequence[str] = ()) -> Broken:
+        token = self._token
+        return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known))
+
+    def _deeper(self, levels: int = 1) -> None:
+        """Enter a production that may contain itself; it leaves by ``self._depth -= levels``."""
+        self._depth += levels
+        if self._depth > MAX_DEPTH:
+            raise self._broken(mistakes.too_deep(self._span_of(self._token)))
+
+    # --- lists and sequences ----------------------------------------------------------------------------------------
+
+    def _comma_list(self, item: Callable[[], X]) -> tuple[X, ...]:
+        """``item { "," item } [","]``, ending as section 6 of the query language rules."""
+        self._deeper()
+        items = [item()]
+        while self._at(",") and not self._at_trailing_comma():
+            self._advance()
+            items.append(item())
+        self._accept(",")
+        self._depth -= 1
+        return tuple(items)
+
+    def _at_trailing_comma(self) -> bool:
+        after = self._peek()
+        return after.key in _ENDS_LIST or after.kind is T.END or self._starts_item(1)
+
+    def _starts_item(self, ahead: int) -> bool:
+        """Whether the token ``ahead`` surely begins the next item of a flow or program; layers above know."""
+        return False
+
+    def _list_until(self, closer: str, item: Callable[[], X]) -> tuple[X, ...]:
+        """``[ item { "," item } [","] ] closer``"""
+        self._deeper()
+        items: list[X] = []
+        while not self._accept(closer):
+            items.append(item())
+            if not self._at(closer) and not self._accept(","):
+                raise self._unexpected(f"`,` or `{closer}`")
+        self._depth -= 1
+        return tuple(items)
+
+    def _sequence(
+        self,
+        item: Callable[[], X],
+        *,
+        starts: Callable[[], bool],
+        closer: str,
+        expected: str,
+        known: Sequence[str] = (),
+    ) -> tuple[X, ...]:
+        """Members one after the other up to ``closer`` (not taken) or the end; broken ones are skipped."""
+        members: list[X] = []
+        while not self._at_end() and not (closer and self._at(closer)):
+            if self._accept(";"):
+                continue
+            before, depth = self._index, self._depth
+            try:
+                if not starts():
+                    raise self._unexpected(expected, known)
+                members.append(item())
+                self._assert_progress(before)
+            except Broken:
+                self._depth = depth
+                self._skip(before, starts, closer)
+                if self._leaves_sequence():
+                    break
+        return tuple(members)
+
+    def _leaves_sequence(self) -> bool:
+        """Whether the token at hand belongs to something further out, though no closer came."""
+        return False
+
+    def _assert_progress(self, before: int) -> None:
+        if self._index == before:
+            raise CompilerBug(f"the parser does not move on at {self._source.name}:{self._token.start}")
+
+    def _skip(self, since: int, starts: Callable[[], bool], closer: str = "") -> None:
+        """Leave out tokens up to where ``starts`` holds outside all brackets opened after ``since``."""
+        brackets: list[str] = []
+        for token in self._tokens[since : self._index]:
+            _follow(brackets, token.key)
+        while not self._at_end():
+            key = self._token.key
+            if self._index > since and (self._starts_anew() or (not brackets and (starts() or key == ";"))):
+                return
+            if not brackets and key in CLOSERS and closer in ("*", key):
+                return
+            _follow(brackets, key)
+            self._advance()
+
+    def _starts_anew(self) -> bool:
+        """Whether the token at hand can only be outside of all brackets; layers above know."""
+        return False
+
+    def _skip_braces(self) -> None:
+        """``"{" … "}"``, whatever is inside."""
+        start = self._expect("{")
+        brackets = ["}"]
+        while brackets:
+            if self._at_end():
+                raise self._broken(mistakes.unclosed_brace(self._span_of(start)))
+            _follow(brackets, self._advance().key)
+
+
+def _follow(brackets: list[str], key: str) -> None:
+    """Keep the closers still due; one that skips others closes them too, one that is not due is left alone."""
+    if key in OPENERS:
+        brackets.append(OPENERS[key])
+    elif key in CLOSERS and key in brackets:
+        while brackets.pop() != key:
+            pass
