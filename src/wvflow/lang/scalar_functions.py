@@ -47,18 +47,10 @@ def substring(text: str, start: int, length: int | None = None) -> str:
     >>> substring("hello", 2, 3), substring("hello", -3), substring("hello", 2, -1)
     ('ell', 'llo', 'h')
     """
-    size = len(text)
-    wanted = size + 1 if length is None else length
-    if start > 0:
-        begin = min(size, start - 1)
-    elif start < 0:
-        begin = max(size + start, 0)
-        wanted += min(size + start, 0)
-    else:
-        begin, wanted = 0, wanted - 1
-    if wanted < 0 and start <= 0:
-        return ""
-    return text[begin : begin + wanted] if wanted >= 0 else text[max(0, begin + wanted) : begin]
+    first = start if start >= 0 else len(text) + start + 1
+    end = len(text) + 1 if length is None else first + length
+    begin, end = min(first, end), max(first, end)
+    return text[max(begin, 1) - 1 : max(end, 1) - 1]
 
 
 def replace(text: str, old: str, new: str) -> str:
