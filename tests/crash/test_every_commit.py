@@ -1,0 +1,110 @@
+"""A process that dies before or after each of its commits, one after the other: the run must end the same."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import pytest
+
+from wvflow.errors import RunNotFound
+from wvflow.ports.store import Committed, RunBatch
+from wvflow.service.api import load
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
+from wvflow.store.sqlite import SqliteStore
+
+FLOW = """
+flow F = {
+  stage numbers = from [[1], [2], [3]] as t(n)
+  stage doubled [retries: 1, retry_delay: '1ms'] = from numbers | double()
+  stage kept = from doubled | add m = n + 1 | save to marts.kept
+  stage side = from numbers | count
+  stage total = from doubled | agg total = n.sum | save to 'total.csv'
+}
+"""
+ACTIVITIES = """
+from pathlib import Path
+from wvflow import ActivityContext, activity
+
+@activity
+def double(rows: list[dict], ctx: ActivityContext) -> list[dict]:
+    with open(Path(__file__).parent / "calls.txt", "a") as file:
+        file.write(f"{ctx.attempt}\\n")
+    if ctx.attempt == 1:
+        raise ConnectionError("the first time it always fails")
+    return [{"n": row["n"] * 2} for row in rows]
+"""
+When = Literal["before", "after"]
+
+
+def run_and_die(root: Path, number: int, when: When) -> None:
+    """Run the flow, and be killed before or after commit ``number``."""
+    real, commits = SqliteStore.commit, 0
+
+    async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
+        nonlocal commits
+        commits += 1
+        if commits == number and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        committed = await real(self, parts)
+        if commits == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return committed
+
+    SqliteStore.commit = commit  # type: ignore[method-assign]
+    load(root / "f.wv").run("F")
+
+
+def start(root: Path, number: int, when: When) -> int:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
+    process = context.Process(target=run_and_die, args=(root, number, when))
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def carried_on(root: Path) -> Any:
+    runs = Runs(load_project(root / "f.wv"))
+    try:
+        return asyncio.run(runs.resume("last"))
+    except RunNotFound:
+        return load(root / "f.wv").run("F").summary
+    finally:
+        runs.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_killed_at_any_commit_ends_as_if_nothing_had_happened(tmp_path: Path, when: When) -> None:
+    for number in range(1, 40):
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "f.wv").write_text(FLOW)
+        (root / "activities.py").write_text(ACTIVITIES)
+        if start(root, number, when) == 0:
+            assert number > 4, "it was never killed"
+            return
+        summary = carried_on(root)
+        states = {stage.stage: (stage.state, stage.attempts) for stage in summary.stages}
+        assert summary.state == "success", (number, summary)
+        assert states["doubled"] == ("success", 2)
+        assert_results(root, number)
+    pytest.fail("the run never came to its end")
+
+
+def assert_results(root: Path, number: int) -> None:
+    calls = (root / "calls.txt").read_text().split()
+    assert calls in (["1", "2"], ["1", "1", "2"], ["1", "2", "2"]), number
+    with duckdb.connect(str(root / ".wvflow" / "warehouse.duckdb"), read_only=True) as warehouse:
+        assert warehouse.sql("from marts.kept order by n").fetchall() == [(2, 3), (4, 5), (6, 7)]
+        applied = "select count(*) from _wvflow.applied"
+        assert warehouse.sql(applied).fetchall() == [(1,)]
+    assert (root / "total.csv").read_text().split() == ["total", "12"]
