@@ -21,6 +21,7 @@ from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stop, Stored
 from wvflow.ports.store import Store
+from wvflow.sql import passthrough
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,9 +62,9 @@ class Effects:
 
     def perform(self, errand: Errand, stop: Stop) -> Stored:
         match errand.task:
-            case QueryTask(relation=StageRows(stage=stage), save=None):
+            case QueryTask() as task if untouched := passthrough(task):
                 errand.begun()
-                return Stored(errand.inputs[stage])
+                return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
             case QueryTask() as task:
                 stored = self._query(task, errand, stop)
             case ActivityTask() as task:
