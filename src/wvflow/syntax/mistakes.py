@@ -17,9 +17,11 @@ _HABITS = {
     "outer": "leave `outer` out: `left join`, `full join`",
     "<-": "put a blank between `<` and `-`",
     "=>": "a lambda is written `x -> …`; the comparison is `>=`",
+    "from": "a query begins with its source: `from t select a`",
     "task": "a unit of work in a flow is a `stage`",
     "workflow": "it is called `flow`",
 }
+_LONGEST_SHOWN = 40
 _FOREIGN_CHARACTERS = {
     "“": "straight quotes: `'…'` or `\"…\"`",
     "”": "straight quotes: `'…'` or `\"…\"`",
@@ -99,7 +101,7 @@ def unterminated_comment(span: Span) -> Diagnostic:
 def bad_number(text: str, span: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_NUMBER,
-        f"`{text}` is not a number",
+        f"`{_short(text)}` is not a number",
         span,
         "numbers are written `25_000`, `2.5`, `1e6`; durations `5m`, `1h30m` or `'5 minutes'`",
     )
@@ -139,10 +141,16 @@ def describe(token: Token, text: str) -> str:
             return "a string"
         case T.HOLE_CLOSE | T.HOLE_OPEN:
             return f"`{text}`"
+        case T.DURATION:
+            return f"the duration `{_short(text)}`"
         case _ if token.key or token.kind is T.QUOTED:
-            return f"`{text.strip('`')}`"
+            return f"`{_short(text.strip('`'))}`"
         case _:
-            return f"the number `{text}`"
+            return f"the number `{_short(text)}`"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def unexpected(token: Token, span: Span, expected: str, known: Iterable[str] = ()) -> Diagnostic:
@@ -161,6 +169,18 @@ def _way_out(token: Token, known: Iterable[str]) -> str | None:
         return f"keywords are lower case: `{lower}`"
     near = nearest(token.key, known)
     return f"did you mean `{near}`?" if near and near != token.key else None
+
+
+def missing_from(name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN, f"expected a query, found `{name}`", span, f"to read it, write `from {name}`"
+    )
+
+
+def comma_after_cte(span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN, "a comma cannot follow a `with`", span, "begin the next one with `with` again"
+    )
 
 
 def unclosed_brace(span: Span) -> Diagnostic:
@@ -216,7 +236,7 @@ def misplaced_definition(word: str, span: Span) -> Diagnostic:
 def repeated_part(part: str, span: Span, first: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED,
-        f"{part} stands twice in one header",
+        f"`{part}` stands twice in one header",
         span,
         "put all of it into one",
         (Note("the first one is here", first),),

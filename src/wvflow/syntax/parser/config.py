@@ -8,12 +8,24 @@ from wvflow.syntax.parser.query import QueryParser
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.tokens import T
 
+CONFIG_FORMS = {"block": "with", "inline": "[…]"}
+
 
 class ConfigParser(QueryParser):
     """What headers hold besides names."""
 
     def _at_config(self) -> bool:
         return self._at("[") or (self._at("with") and self._peek().key == "{")
+
+    def _configs(self) -> tuple[Config, ...]:
+        """``[config]``, one of each form at most."""
+        configs: dict[str, Config] = {}
+        while self._at_config():
+            config = self._config()
+            first = configs.setdefault(config.style, config)
+            if first is not config:
+                self._report(mistakes.repeated_part(CONFIG_FORMS[config.style], config.span, first.span))
+        return tuple(configs.values())
 
     def _config(self) -> Config:
         """``"with" "{" items "}" | "[" items "]"``"""
@@ -26,12 +38,12 @@ class ConfigParser(QueryParser):
 
     def _config_items(self, closer: str, style: str, start: int) -> Config:
         """``{ NAME ":" value [ "," | ";" ] } closer``"""
-        self._deeper()
+        self._deeper(2)
         items = self._sequence(
             self._config_item, starts=self._at_key, closer=closer, expected=f"a property `name: value` or `{closer}`"
         )
         self._expect(closer)
-        self._depth -= 1
+        self._depth -= 2
         if style == "block":
             return Config(items=items, style="block", span=self._since(start))
         return Config(items=items, style="inline" if style == "inline" else "nested", span=self._since(start))

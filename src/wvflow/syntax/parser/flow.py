@@ -18,7 +18,7 @@ from wvflow.syntax.nodes import (
     Unavailable,
     UnavailableOp,
 )
-from wvflow.syntax.parser.config import ConfigParser
+from wvflow.syntax.parser.config import CONFIG_FORMS, ConfigParser
 from wvflow.syntax.parser.query import OPERATORS
 
 ITEM_WORDS = ("stage", "state", "signal", "query", "update")
@@ -86,7 +86,7 @@ class FlowParser(ConfigParser):
             part = self._header_part(header, of_flow=of_flow)
             first = header.places.setdefault(part, self._since(start))
             if first.start != start and part != "depends on":
-                self._report(mistakes.repeated_part(f"`{part}`", self._since(start), first))
+                self._report(mistakes.repeated_part(part, self._since(start), first))
         return header
 
     def _header_part(self, header: _Header, *, of_flow: bool) -> str:
@@ -94,7 +94,7 @@ class FlowParser(ConfigParser):
         start, key = self._token.start, self._token.key
         if self._at_config():
             header.configs.append(self._config())
-            return "[…]" if key == "[" else "with"
+            return CONFIG_FORMS[header.configs[-1].style]
         match key:
             case "(" if of_flow:
                 header.params = self._params()
@@ -219,15 +219,13 @@ class FlowParser(ConfigParser):
         name = self._any_name("an activity's name")
         params = self._params() if self._at("(") else ()
         result = self._type() if self._accept(":") else None
-        configs: list[Config] = []
-        while self._at_config():
-            configs.append(self._config())
+        configs = self._configs()
         implementation = self._call() if self._accept("=") else None
         return ActivityDef(
             name=name,
             params=params,
             result=result,
-            configs=tuple(configs),
+            configs=configs,
             implementation=implementation,
             span=self._since(start),
         )
@@ -241,14 +239,10 @@ class FlowParser(ConfigParser):
             return False
         return self._peek(2).key in _HEADER_KEYS
 
-    def _leaves_sequence(self) -> bool:
-        """Inside a flow, the header of another one: the first one's brace is missing."""
-        return self._in_flow and self._starts_anew() and not self._at("stage")
-
     def _at_statement(self) -> bool:
         """Whether a statement begins here. Inside a flow none does but the header of another flow."""
         if self._in_flow:
-            return self._leaves_sequence()
+            return self._starts_anew() and not self._at("stage")
         key, after = self._token.key, self._peek()
         if key in _NAMED_STATEMENTS:
             return after.is_word

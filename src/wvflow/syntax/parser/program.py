@@ -29,7 +29,9 @@ def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
     tokens, found, _ = tokenize(source)
     parser = ProgramParser(source, tokens)
     statements = parser.program()
-    in_order = sorted((*found, *parser.found), key=lambda diagnostic: diagnostic.span.start)
+    malformed = {diagnostic.span.start for diagnostic in found}
+    found += (diagnostic for diagnostic in parser.found if diagnostic.span.start not in malformed)
+    in_order = sorted(found, key=lambda diagnostic: diagnostic.span.start)
     return Module(source=source, statements=statements), tuple(in_order[:MOST_DIAGNOSTICS])
 
 

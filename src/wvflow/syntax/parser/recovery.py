@@ -1,9 +1,10 @@
 """The parser's base: where it stands in the tokens, what it found wrong, and how it goes on after that.
 
-A production that can't continue reports once and raises ``Broken``. Only sequences catch it (of operators, config items,
-flow items, statements): they skip to where one of their members may begin and go on, so that one text gives several
-errors. Brackets opened since the broken member began are balanced while skipping; a token that can only start a stage
-or a flow ends the skip wherever it stands, as then a bracket is what is missing.
+A production that can't continue reports once and raises ``Broken``. Only sequences catch it (of operators, config
+items, flow items, statements): they skip to where one of their members may begin and go on, so that one text gives
+several errors. Brackets opened since the broken member began are balanced while skipping; a token that can only start
+a stage or a flow ends the skip wherever it stands, as then a bracket is what is missing. What is wrong right where a
+skip ended follows from what came before it and is not reported.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from wvflow.diagnostics import Diagnostic
+from wvflow.diagnostics import Code, Diagnostic
 from wvflow.errors import CompilerBug
 from wvflow.source import Source, Span
 from wvflow.syntax import mistakes
@@ -22,7 +23,7 @@ X = TypeVar("X")
 
 MAX_DEPTH = 200
 """Levels of nesting that a program may have; also terms in a chain and operators in a body. Later phases recurse over
-the tree, and Python's stack bears about five calls for each of these levels."""
+the tree, and Python's stack bears 1,000 calls: three are used here for each of these levels."""
 
 _STARTS_VALUE = frozenset({"null", "true", "false", "case", "if", "map", "exists", "not", "this"})
 _ENDS_LIST = CLOSERS | {";", "|"} | (RESERVED - _STARTS_VALUE)
@@ -43,6 +44,7 @@ class Cursor:
         self._token = tokens[0]
         self._end = 0
         self._depth = 0
+        self._resumed = -1  # offset at which the last skip ended
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
@@ -108,9 +110,11 @@ class Cursor:
     # --- findings ---------------------------------------------------------------------------------------------------
 
     def _report(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding, unless it only follows from one at the same place."""
-        if not self.found or self.found[-1].span.start != diagnostic.span.start:
-            self.found.append(diagnostic)
+        """Keep a finding, unless it only follows from the one before."""
+        start = diagnostic.span.start
+        if start == self._resumed or (self.found and _follows(diagnostic, self.found[-1])):
+            return
+        self.found.append(diagnostic)
 
     def _broken(self, diagnostic: Diagnostic) -> Broken:
         self._report(diagnostic)
@@ -167,45 +171,51 @@ class Cursor:
         expected: str,
         known: Sequence[str] = (),
     ) -> tuple[X, ...]:
-        """Members one after the other up to ``closer`` (not taken) or the end; broken ones are skipped."""
+        """Members one after the other up to ``closer`` (not taken) or the end; broken ones are skipped.
+
+        It ends, too, before what can only belong further out: then the closer is missing.
+        """
         members: list[X] = []
         while not self._at_end() and not (closer and self._at(closer)):
             if self._accept(";"):
                 continue
+            begins = starts()
+            if not begins and self._starts_anew():
+                break
             before, depth = self._index, self._depth
             try:
-                if not starts():
+                if not begins:
                     raise self._unexpected(expected, known)
                 members.append(item())
                 self._assert_progress(before)
             except Broken:
                 self._depth = depth
                 self._skip(before, starts, closer)
-                if self._leaves_sequence():
-                    break
         return tuple(members)
-
-    def _leaves_sequence(self) -> bool:
-        """Whether the token at hand belongs to something further out, though no closer came."""
-        return False
 
     def _assert_progress(self, before: int) -> None:
         if self._index == before:
             raise CompilerBug(f"the parser does not move on at {self._source.name}:{self._token.start}")
 
     def _skip(self, since: int, starts: Callable[[], bool], closer: str = "") -> None:
-        """Leave out tokens up to where ``starts`` holds outside all brackets opened after ``since``."""
+        """Leave out tokens up to where ``starts`` holds outside all brackets opened after ``since``, or to ``closer``.
+
+        ``*`` as closer is any bracket that was not opened after ``since``.
+        """
         brackets: list[str] = []
         for token in self._tokens[since : self._index]:
             _follow(brackets, token.key)
-        while not self._at_end():
-            key = self._token.key
-            if self._index > since and (self._starts_anew() or (not brackets and (starts() or key == ";"))):
-                return
-            if not brackets and key in CLOSERS and closer in ("*", key):
-                return
-            _follow(brackets, key)
-            self._advance()
+        while not self._at_end() and not self._may_resume(since, brackets, starts, closer):
+            _follow(brackets, self._advance().key)
+        self._resumed = self._token.start
+
+    def _may_resume(self, since: int, brackets: list[str], starts: Callable[[], bool], closer: str) -> bool:
+        key = self._token.key
+        if self._index > since and self._starts_anew():
+            return True
+        if brackets:
+            return False
+        return (key in CLOSERS and closer in ("*", key)) or (self._index > since and (key == ";" or starts()))
 
     def _starts_anew(self) -> bool:
         """Whether the token at hand can only be outside of all brackets; layers above know."""
@@ -219,6 +229,11 @@ class Cursor:
             if self._at_end():
                 raise self._broken(mistakes.unclosed_brace(self._span_of(start)))
             _follow(brackets, self._advance().key)
+
+
+def _follows(diagnostic: Diagnostic, last: Diagnostic) -> bool:
+    """Whether a finding tells nothing beyond the last one: the same place, or again too deep."""
+    return diagnostic.span.start == last.span.start or diagnostic.code is last.code is Code.TOO_DEEP
 
 
 def _follow(brackets: list[str], key: str) -> None:

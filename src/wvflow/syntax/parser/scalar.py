@@ -227,14 +227,14 @@ class ScalarParser(Cursor):
         token = self._token
         match token.kind:
             case T.WORD | T.QUOTED:
-                return self._keyword_expr() if token.key in RESERVED or token.key == "map" else self._name_or_call()
+                return self._keyword_expr() if token.key in RESERVED else self._name_or_call()
             case T.STRING:
                 return self._string()
             case T.UNDERSCORE:
                 self._advance()
                 return Underscore(span=self._since(token.start))
             case T.SYMBOL:
-                return self._symbol_expr()
+                return self._parenthesised() if token.key == "(" else self._symbol_expr()
             case T.INTERPOLATION_OPEN:
                 return self._interpolation()
             case T.DURATION:
@@ -280,11 +280,9 @@ class ScalarParser(Cursor):
         raise self._unexpected("an expression")
 
     def _symbol_expr(self) -> Expr:
-        """An expression that begins with a bracket, a sign or ``*``."""
+        """An expression that begins with a sign, ``*``, ``[`` or ``{``."""
         start, key = self._token.start, self._token.key
         match key:
-            case "(":
-                return self._parenthesised()
             case "-" | "+":
                 return self._unary("-" if key == "-" else "+", UNARY)
             case "!":
@@ -299,8 +297,10 @@ class ScalarParser(Cursor):
         raise self._unexpected("an expression")
 
     def _unary(self, op: Literal["-", "+", "not"], power: int) -> UnaryExpr:
+        self._deeper()
         start = self._advance().start
         operand = self._expr(power - 1)
+        self._depth -= 1
         return UnaryExpr(op=op, operand=operand, span=self._since(start))
 
     def _parenthesised(self) -> Expr:
@@ -372,22 +372,26 @@ class ScalarParser(Cursor):
 
     def _if(self) -> IfExpr:
         """``"if" expr "then" expr "else" expr``"""
+        self._deeper()
         start = self._advance().start
         condition = self._expr()
         self._expect("then")
         then = self._expr()
         self._expect("else")
         otherwise = self._expr()
+        self._depth -= 1
         return IfExpr(condition=condition, then=then, otherwise=otherwise, span=self._since(start))
 
     def _case(self) -> CaseExpr:
         """``"case" [expr] { "when" expr "then" expr } ["else" expr]``"""
+        self._deeper()
         start = self._advance().start
         operand = None if self._at("when") else self._expr()
         branches = [self._when()]
         while self._at("when"):
             branches.append(self._when())
         otherwise = self._expr() if self._accept("else") else None
+        self._depth -= 1
         return CaseExpr(branches=tuple(branches), operand=operand, otherwise=otherwise, span=self._since(start))
 
     def _when(self) -> When:

@@ -52,7 +52,9 @@ class SourceParser(ScalarParser):
                 return Braced(query=query, span=self._since(start))
             case "with":
                 return self._with()
-        raise self._unexpected("a query: `from …`, `select …`, `with …` or `{ … }`", ("from", "select", "with"))
+        if self._at_name():
+            raise self._broken(mistakes.missing_from(self._token.value, self._span_of(self._token)))
+        raise self._unexpected("a query: `from …`, `select …`, `with …` or `{ … }`")
 
     def _from(self) -> From:
         """``"from" relation { "," relation }``"""
@@ -75,6 +77,8 @@ class SourceParser(ScalarParser):
         ctes = [self._cte()]
         while self._at("with"):
             ctes.append(self._cte())
+        if self._at(","):
+            raise self._broken(mistakes.comma_after_cte(self._span_of(self._token)))
         query = self._query()
         return With(ctes=tuple(ctes), query=query, span=self._since(start))
 
