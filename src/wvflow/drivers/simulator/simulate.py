@@ -1,0 +1,291 @@
+"""The simulator: a driver without a world. One seed decides everything, time passes as the agenda says.
+
+It drives the same kernel as the other drivers, over a journal in memory: commit events, then carry out what they order.
+The process may crash before a commit (its events are lost) and after it (its commands are). The next owner folds the
+journal, compares every checksum, takes over and carries on. The kernel's invariants are checked after each event, and
+that the journal replays to the same state at each crash and at the end.
+
+What a process remembers dies with it: its timers, its tasks under way, answers not yet recorded. What people asked
+does not: it waits in the inbox until it is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from heapq import heapify, heappop, heappush
+from random import Random
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from wvflow.drivers.simulator.world import World
+from wvflow.errors import Bug
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.events import (
+    CancelRequested,
+    EpochMs,
+    Event,
+    Failure,
+    Output,
+    OwnerChanged,
+    Reopened,
+    RunStarted,
+    TaskFailed,
+    TaskLost,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimedOut,
+    TimerFired,
+)
+from wvflow.kernel.invariants import broken_moves, violations
+from wvflow.kernel.run import REOPENABLE, commands_checksum, decide
+from wvflow.kernel.state import RunState
+from wvflow.plan.nodes import FlowPlan
+
+START = EpochMs(1_767_225_600_000)
+MILLION = 1_000_000
+
+
+class InvariantBroken(Bug):
+    """A simulated run did what no run may; the message tells the seed and the place."""
+
+
+class Batch(NamedTuple):
+    """What one commit wrote: events, and the checksum of the commands that follow from them."""
+
+    events: tuple[Event, ...]
+    commands: int
+
+
+class SimResult(NamedTuple):
+    """A simulated run at its end. ``points``: how many places there were to crash at, two a commit."""
+
+    state: RunState
+    journal: tuple[Batch, ...]
+    crashes: int
+    points: int
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(event for batch in self.journal for event in batch.events)
+
+
+def simulate(
+    plan: FlowPlan,
+    *,
+    seed: int,
+    world: World = World(),  # noqa: B008 - immutable
+    crash_rate: float = 0.0,
+    crash_at: Collection[int] = (),
+    params: Mapping[str, object] | None = None,
+    most_events: int = 100_000,
+) -> SimResult:
+    """Run ``plan`` to its end, and let the late news come in, too.
+
+    Args:
+        seed: decides every draw.
+        crash_rate: chance, below 1, that the process dies at a place where it can.
+        crash_at: places at which it dies for certain; 2n is before commit n, 2n + 1 after it.
+        params: the run's parameters as JSON values.
+        most_events: a run that takes more is taken to be endless.
+
+    Raises:
+        InvariantBroken: the kernel did what it may not do, or the run did not end.
+    """
+    simulation = _Simulation(plan, seed, world, crash_rate, frozenset(crash_at), most_events)
+    return simulation.run(RunStarted(START, "sim", START, dict(params or {}), token=1))
+
+
+def crash_everywhere(plan: FlowPlan, *, seed: int, world: World = World()) -> Iterator[SimResult]:  # noqa: B008
+    """The same run once for each place to crash at, crashing there. Raises as ``simulate``."""
+    for point in range(simulate(plan, seed=seed, world=world).points):
+        yield simulate(plan, seed=seed, world=world, crash_at=(point,))
+
+
+class _News(NamedTuple):
+    """An event that will arrive. ``durable``: it waits outside the process, a crash doesn't lose it."""
+
+    at: EpochMs
+    order: int
+    event: Event
+    durable: bool
+
+
+class _Simulation:
+    def __init__(
+        self, plan: FlowPlan, seed: int, world: World, crash_rate: float, crash_at: frozenset[int], most_events: int
+    ) -> None:
+        self.plan, self.seed, self.world = plan, seed, world
+        self.crash_rate, self.crash_at, self.most_events = crash_rate, crash_at, most_events
+        self.random = Random(seed)
+        self.now = START
+        self.state = RunState()
+        self.journal: list[Batch] = []
+        self.agenda: list[_News] = []
+        self.handed_out: set[RunTask] = set()
+        self.token, self.crashes, self.points, self.order, self.recorded = 1, 0, 0, 0, 0
+        self.down = False
+
+    def run(self, started: RunStarted) -> SimResult:
+        self._people()
+        while not self.journal:
+            self._commit([_News(START, 0, started, durable=False)])
+        while self.down or self.agenda:
+            if self.down:
+                self._take_over()
+            else:
+                self._commit(self._arrived())
+        if not self.state.phase.is_terminal:
+            self._broken([f"nothing is under way and the run is {self.state.phase.value}"])
+        self._replay()
+        return SimResult(self.state, tuple(self.journal), self.crashes, self.points)
+
+    def _people(self) -> None:
+        if self.world.cancel_at is not None:
+            self._plan(self.world.cancel_at, CancelRequested(START, "cancel"), durable=True)
+        if self.world.terminate_at is not None:
+            self._plan(self.world.terminate_at, CancelRequested(START, "terminate"), durable=True)
+
+    # --- time ---
+
+    def _plan(self, after: int, event: Event, *, durable: bool = False) -> None:
+        at = EpochMs(self.now + after)
+        self.order += 1
+        heappush(self.agenda, _News(at, self.order, replace(event, at=at), durable))
+
+    def _arrived(self) -> list[_News]:
+        """What comes next, with what comes at the same time: one commit."""
+        batch = [heappop(self.agenda)]
+        while self.agenda and self.agenda[0].at == batch[0].at:
+            batch.append(heappop(self.agenda))
+        self.now = max(self.now, batch[0].at)
+        return batch
+
+    def _late(self) -> int:
+        return self.random.randint(*self.world.late)
+
+    def _happens(self, chance: float) -> bool:
+        return self.random.random() < chance
+
+    # --- the journal ---
+
+    def _commit(self, batch: list[_News]) -> None:
+        if self._crashes_here():
+            self._crash()
+            for news in batch:
+                if news.durable:
+                    heappush(self.agenda, news)
+            return
+        commands = [command for news in batch for command in self._record(news.event)]
+        self.journal.append(Batch(tuple(news.event for news in batch), commands_checksum(commands)))
+        if self._crashes_here():
+            self._crash()
+            return
+        for command in commands:
+            self._carry_out(command)
+
+    def _record(self, event: Event) -> tuple[Command, ...]:
+        self.recorded += 1
+        if self.recorded > self.most_events:
+            self._broken([f"the run did not end within {self.most_events} events"])
+        before = self.state
+        self.state, commands = decide(self.plan, before, event)
+        self._broken([*violations(self.plan, self.state), *broken_moves(self.plan, before, self.state, commands)])
+        return commands
+
+    def _replay(self) -> None:
+        state = RunState()
+        for number, batch in enumerate(self.journal):
+            commands: list[Command] = []
+            for event in batch.events:
+                state, following = decide(self.plan, state, event)
+                commands += following
+            if commands_checksum(commands) != batch.commands:
+                self._broken([f"replay gives other commands for commit {number}"])
+        if state != self.state:
+            self._broken(["replay gives another state"])
+
+    def _broken(self, findings: list[str]) -> None:
+        if findings:
+            raise InvariantBroken(f"seed {self.seed}, event {self.recorded}: {'; '.join(findings)}")
+
+    # --- crashes ---
+
+    def _crashes_here(self) -> bool:
+        point, self.points = self.points, self.points + 1
+        return point in self.crash_at or self._happens(self.crash_rate)
+
+    def _crash(self) -> None:
+        """Forget what a process remembers; some of its answers come all the same."""
+        self.down = bool(self.journal)
+        self.crashes += 1
+        self.handed_out.clear()
+        self.agenda = [news for news in self.agenda if news.durable or self._outlives(news.event)]
+        heapify(self.agenda)
+
+    def _outlives(self, event: Event) -> bool:
+        return isinstance(event, TaskSucceeded | TaskFailed) and self._happens(self.world.outlive)
+
+    def _take_over(self) -> None:
+        self.down = False
+        self._replay()
+        self.token += 1
+        self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token), durable=False)])
+        self._perhaps_reopen()
+
+    # --- commands ---
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case RunTask() if command not in self.handed_out:
+                self.handed_out.add(command)
+                self._run_task(command)
+            case RunTask() | CancelTask(abandon=True):
+                pass  # under way already; nobody waits for the answer, but it may come
+            case CancelTask(stage, task, attempt) if not self._happens(self.world.deaf):
+                stopped = Failure("Cancelled", "the attempt was told to stop")
+                self._plan(self._late(), TaskFailed(self.now, stage, task, attempt, stopped))
+            case StartTimer(timer, due):
+                self._plan(max(due - self.now, 0) + self._late(), TimerFired(self.now, timer))
+            case CancelTimer(timer) if not self._happens(self.world.stray):
+                self._forget(timer)
+            case CompleteRun():
+                self._perhaps_reopen()
+
+    def _run_task(self, command: RunTask) -> None:
+        """Plan all that will be heard of an attempt; it may be too late when it comes."""
+        stage, task, attempt = where = command.stage, command.task, command.attempt
+        here = self.plan.stages[stage]
+        policy = here.tasks[task].policy
+        fate = self.world.fate(self.seed, here.name, task, attempt, command.delivery)
+        if policy.start_timeout is not None and fate.queued > policy.start_timeout:
+            self._plan(policy.start_timeout, TaskTimedOut(self.now, *where, "start", self._draw()))
+        if policy.timeout is not None and fate.works > policy.timeout:
+            self._plan(fate.queued + policy.timeout, TaskTimedOut(self.now, *where, "timeout", self._draw()))
+        self._plan(fate.queued, TaskStarted(self.now, *where))
+        answer = self._answer(command, fate.outcome)
+        for _ in range(1 + (fate.outcome != "lost" and self._happens(self.world.twice))):
+            self._plan(fate.queued + fate.works + self._late(), answer)
+
+    def _answer(self, command: RunTask, outcome: str) -> Event:
+        where = command.stage, command.task, command.attempt
+        match outcome:
+            case "success":
+                return TaskSucceeded(self.now, *where, Output(".".join(map(str, where)), rows=command.attempt))
+            case "lost":
+                return TaskLost(self.now, *where, "the simulated worker died")
+            case _:
+                failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
+                return TaskFailed(self.now, *where, failure, self._draw())
+
+    def _draw(self) -> int:
+        return self.random.randint(-MILLION, MILLION)
+
+    def _forget(self, timer: str) -> None:
+        self.agenda = [news for news in self.agenda if getattr(news.event, "timer", None) != timer]
+        heapify(self.agenda)
+
+    def _perhaps_reopen(self) -> None:
+        asked = any(isinstance(news.event, Reopened) for news in self.agenda)
+        if not asked and self.state.phase in REOPENABLE and self.state.epoch < self.world.reopen:
+            self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)

@@ -1,0 +1,67 @@
+"""The world that a simulated run meets: how tasks fare, how late and how often the news of it comes.
+
+What becomes of an attempt depends on the seed and on the attempt alone, not on what happened before. So a run that is
+crashed fares in the end as the same run left alone, and the two can be compared.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from wvflow.plan.nodes import Millis
+
+Between = tuple[int, int]
+Outcome = Literal["success", "failure", "fatal", "lost"]
+
+
+class Fate(NamedTuple):
+    """What becomes of one attempt: it waits in the queue, works, and then this is how it ends."""
+
+    queued: Millis
+    works: Millis
+    outcome: Outcome
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """Chances go from 0 to 1; spans are milliseconds, shortest and longest.
+
+    Of attempts: ``fail``, of these ``fatal`` (not retryable); ``lose`` (the worker dies, per delivery); how long they
+    are ``queued`` and work (``works``). Of news: how ``late`` it comes, ``twice``, ``stray`` (a cancelled timer fires
+    all the same), ``outlive`` (an answer comes although its owner is dead). ``deaf``: a task that doesn't heed a
+    cancel. ``script`` fixes outcomes, by stage name, attempt by attempt; the chances hold for the rest.
+
+    Of people: when after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
+    a run that ended badly is reopened (``reopen``).
+    """
+
+    fail: float = 0.0
+    fatal: float = 0.0
+    lose: float = 0.0
+    twice: float = 0.0
+    stray: float = 0.0
+    outlive: float = 0.0
+    deaf: float = 0.0
+    queued: Between = (0, 0)
+    works: Between = (1, 1_000)
+    late: Between = (0, 0)
+    cancel_at: Millis | None = None
+    terminate_at: Millis | None = None
+    reopen: int = 0
+    script: dict[str, tuple[Outcome, ...]] = {}
+
+    def fate(self, seed: int, stage: str, task: int, attempt: int, delivery: int) -> Fate:
+        """What becomes of this attempt, the same whenever it is asked."""
+        chances = Random(f"{seed} {stage} {task} {attempt}")
+        queued, works = Millis(chances.randint(*self.queued)), Millis(chances.randint(*self.works))
+        scripted = self.script.get(stage, ())
+        if attempt <= len(scripted):
+            outcome = scripted[attempt - 1]
+            return Fate(queued, works, "success" if outcome == "lost" and delivery > 1 else outcome)
+        if Random(f"{seed} {stage} {task} {attempt} {delivery}").random() < self.lose:
+            return Fate(queued, works, "lost")
+        if chances.random() >= self.fail:
+            return Fate(queued, works, "success")
+        return Fate(queued, works, "fatal" if chances.random() < self.fatal else "failure")

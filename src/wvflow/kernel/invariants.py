@@ -1,0 +1,148 @@
+"""What holds after every event, whatever happened. Used by tests and by the simulator, never by a driver of real runs.
+
+``violations`` looks at one state, ``broken_moves`` at one step from state to state. Both look at every stage, which
+``decide`` never does, and recompute from the plan what the kernel keeps by counting: they are the oracle of its counts.
+Each finding is one sentence; no findings is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from wvflow.kernel.commands import CancelTask, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.draft import outcome
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.run import outstanding
+from wvflow.kernel.state import RUNNING, Phase, RunPhase, RunState, StageState, Tally
+from wvflow.kernel.timers import RetryTimer, RunTimer, ScheduleTimer, parse_timer
+from wvflow.kernel.triggers import counted
+from wvflow.plan.nodes import FlowPlan, StagePlan
+
+BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
+
+
+def violations(plan: FlowPlan, state: RunState) -> list[str]:
+    """What is wrong with a state."""
+    if state.phase is RunPhase.PENDING:
+        return []
+    found = [*_counts(state), *_run(state), *_waits(plan, state)]
+    for here, stage in zip(plan.stages, state.stages, strict=True):
+        found += [f"stage `{here.name}` {finding}" for finding in _stage(plan, state, here, stage)]
+    return found
+
+
+def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: Iterable[Command]) -> list[str]:
+    """What is wrong with a step between two states of one run, and with its commands."""
+    found = [f"{command} has no place in the state it leads to" for command in commands if not _fits(after, command)]
+    if before.phase is RunPhase.PENDING:
+        return found
+    if before.last_at > after.last_at:
+        found.append("time went back")
+    if before.epoch == after.epoch and before.phase.is_terminal and after.phase is not before.phase:
+        found.append(f"the run was {before.phase.value} and became {after.phase.value}")
+    for here, old, new in zip(plan.stages, before.stages, after.stages, strict=True):
+        found += [f"stage `{here.name}` {finding}" for finding in _moved(old, new, before.epoch == after.epoch)]
+    return found
+
+
+def _counts(state: RunState) -> Iterator[str]:
+    phases = [stage.phase for stage in state.stages]
+    for name, kept, counted_anew in (
+        ("open", state.open, sum(not phase.is_terminal for phase in phases)),
+        ("failed", state.failed, phases.count(Phase.FAILED)),
+        ("cancelled", state.cancelled, phases.count(Phase.CANCELLED)),
+    ):
+        if kept != counted_anew:
+            yield f"the run counts {kept} stages as {name}, there are {counted_anew}"
+
+
+def _run(state: RunState) -> Iterator[str]:
+    if state.phase.is_terminal == bool(state.open):
+        yield f"the run is {state.phase.value} with {state.open} open stages"
+    if (state.phase is RunPhase.CANCELLING) != (state.ending is not None):
+        yield f"the run is {state.phase.value} and is to end {state.ending}"
+    if state.phase in (RunPhase.SUCCESS, RunPhase.FAILED) and state.phase is not outcome(state):
+        yield f"the run is {state.phase.value}, its stages say {outcome(state).value}"
+    if state.phase is RunPhase.FAILED and state.failed and state.failure is None:
+        yield "the run failed without a failure"
+
+
+def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
+    """What is under way is exactly what the state waits for; a run that waits for nothing would never end."""
+    commands = outstanding(plan, state)
+    if bool(commands) == state.phase.is_terminal:
+        yield f"the run is {state.phase.value} and has {len(commands)} commands outstanding"
+    tasks = [command.stage for command in commands if isinstance(command, RunTask | CancelTask)]
+    expected = [index for index, stage in enumerate(state.stages) if stage.phase in (Phase.QUEUED, Phase.ATTEMPTING)]
+    if tasks != expected:
+        yield f"tasks are under way for the stages {tasks}, wanted for {expected}"
+    timers = {command.timer for command in commands if isinstance(command, StartTimer)}
+    for index, stage in enumerate(state.stages):
+        if stage.phase is Phase.RETRYING and f"retry:{index}:{stage.attempt + 1}" not in timers:
+            yield f"no timer ends the back-off of stage {index}"
+
+
+def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) -> Iterator[str]:
+    tally = Tally()
+    for source in here.upstreams:
+        if state.stages[source].phase.is_terminal:
+            tally = counted(tally, state.stages[source].phase)
+    if stage.upstream != tally:
+        yield f"keeps {stage.upstream} of its upstreams, they say {tally}"
+    if stage.phase in BEGUN and tally.success != len(here.upstreams):
+        yield "began before all its upstreams succeeded"
+    if (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
+        yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
+    if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
+        yield f"is {stage.phase.value} with the reason {stage.reason!r}"
+    if (stage.phase is Phase.RETRYING) != (stage.due is not None):
+        yield f"is {stage.phase.value} and due at {stage.due}"
+    if stage.losses > plan.lost_limit + 1:
+        yield f"was lost {stage.losses} times"
+    if not stage.phase.is_terminal:
+        limit = here.tasks[len(stage.done)].policy.retries
+        if limit is not None and stage.retries > limit:
+            yield f"was retried {stage.retries} times, allowed are {limit}"
+
+
+def _moved(old: StageState, new: StageState, same_epoch: bool) -> Iterator[str]:
+    if same_epoch and old.phase.is_terminal and new.phase is not old.phase:
+        yield f"was {old.phase.value} and became {new.phase.value}"
+    if old.phase is Phase.SUCCESS and new.done != old.done:
+        yield "succeeded twice"
+    if new.done[: len(old.done)] != old.done:
+        yield "lost or changed an output"
+    if len(new.done) > len(old.done) + 1:
+        yield "finished two tasks at once"
+    if not old.attempt <= new.attempt <= old.attempt + 1:
+        yield f"went from attempt {old.attempt} to {new.attempt}"
+
+
+def _fits(after: RunState, command: Command) -> bool:
+    """Orders to begin something name what the state then waits for."""
+    match command:
+        case RunTask(stage=id):
+            stage = after.stages[id]
+            current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
+            given = stage.done[-1] if stage.done else None
+            wanted = (Phase.QUEUED, command.attempt, command.task, command.delivery)
+            return current == wanted and command.input == given
+        case CompleteRun(state=state):
+            return after.phase.is_terminal and after.phase.value == state
+        case StartTimer(timer=name, due=due):
+            return _timer_fits(after, name, due)
+        case _:
+            return True
+
+
+def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
+    match parse_timer(name):
+        case RetryTimer(id, attempt):
+            stage = after.stages[id]
+            return (stage.phase, stage.attempt + 1, stage.due) == (Phase.RETRYING, attempt, due)
+        case RunTimer(kind):
+            return due == (after.timeout_due if kind == "flow" else after.grace_due)
+        case ScheduleTimer(id, epoch):
+            return epoch == after.epoch and after.stages[id].first_at is not None
+        case None:
+            return False
