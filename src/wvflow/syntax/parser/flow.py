@@ -19,7 +19,7 @@ from wvflow.syntax.nodes import (
     UnavailableOp,
 )
 from wvflow.syntax.parser.config import CONFIG_FORMS, ConfigParser
-from wvflow.syntax.parser.query import OPERATORS
+from wvflow.syntax.tokens import OPERATORS
 
 ITEM_WORDS = ("stage", "state", "signal", "query", "update")
 DEFINITION_WORDS = ("flow", "activity", "model", "val")
@@ -59,7 +59,7 @@ class FlowParser(ConfigParser):
                 self._flow_item,
                 starts=self._at_flow_item,
                 closer="}",
-                expected="a stage or `}`",
+                expected="an operator, a stage or `}`",
                 known=(*ITEM_WORDS, *OPERATORS),
             )
         finally:

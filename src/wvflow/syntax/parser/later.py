@@ -13,10 +13,6 @@ from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.parser.source import SourceParser
 from wvflow.syntax.tokens import T
 
-LATER_OPERATORS = (
-    *("rename", "shift", "describe", "intersect", "except", "pivot", "unpivot", "sample", "test", "debug", "append"),
-    "delete",
-)
 LATER_FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
 
 

@@ -10,9 +10,8 @@ from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
 from wvflow.syntax.nodes import ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
 from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS, FlowParser
-from wvflow.syntax.parser.query import OPERATORS
 from wvflow.syntax.parser.recovery import MAX_DEPTH
-from wvflow.syntax.tokens import T
+from wvflow.syntax.tokens import OPERATORS, T
 from wvflow.syntax.walk import first_below
 
 MOST_DIAGNOSTICS = 100
@@ -44,7 +43,7 @@ class ProgramParser(FlowParser):
             self._statement,
             starts=self._starts_statement,
             closer="",
-            expected="a statement",
+            expected="an operator or a statement",
             known=(*DEFINITION_WORDS, *STATEMENT_WORDS, *OPERATORS),
         )
 

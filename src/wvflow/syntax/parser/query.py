@@ -27,24 +27,17 @@ from wvflow.syntax.nodes import (
     StringLiteral,
     WhereOp,
 )
-from wvflow.syntax.parser.later import LATER_FLOW_OPERATORS, LATER_OPERATORS, LaterOperators
+from wvflow.syntax.parser.later import LATER_FLOW_OPERATORS, LaterOperators
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
-from wvflow.syntax.tokens import RESERVED, T
+from wvflow.syntax.tokens import LATER_OPERATORS, OPERATORS, RESERVED, T
 
 _JOIN_KINDS: dict[str, Literal["inner", "left", "right", "full", "cross"]] = {
-    "join": "inner",
     "inner": "inner",
     "left": "left",
     "right": "right",
     "full": "full",
     "cross": "cross",
 }
-_OWN_OPERATORS = (
-    *("where", "select", "add", "prepend", "agg", "exclude", "group", "order", "limit", "offset", "count", "dedup"),
-    *("asof", *_JOIN_KINDS),
-    *("concat", "save"),
-)
-OPERATORS = frozenset((*_OWN_OPERATORS, *LATER_OPERATORS))
 
 
 class QueryParser(LaterOperators):
@@ -103,7 +96,7 @@ class QueryParser(LaterOperators):
         if self._token.key in OPERATORS and (self._token.key != "offset" or self._peek().kind is T.INT):
             return self._query_operator()
         if not piped:
-            raise self._unexpected("an operator", tuple(OPERATORS))
+            raise self._unexpected("an operator", OPERATORS)
         if (later := self._later_flow_operator()) is not None:
             return later
         return self._apply()
@@ -162,13 +155,13 @@ class QueryParser(LaterOperators):
         """``["asof"] ["inner" | "left" | "right" | "full" | "cross"] "join" relation ["on" condition]``"""
         start = self._token.start
         asof = self._accept("asof")
-        kind = _JOIN_KINDS.get(self._token.key, "inner")
-        if not self._at("join"):
+        kind = _JOIN_KINDS.get(self._token.key)
+        if kind:
             self._advance()
         self._expect("join")
         right = self._relation()
         on = self._join_condition() if kind != "cross" and self._accept("on") else None
-        return JoinOp(right=right, kind=kind, on=on, asof=asof, span=self._since(start))
+        return JoinOp(right=right, kind=kind or "inner", on=on, asof=asof, span=self._since(start))
 
     def _concat(self) -> ConcatOp:
         """``"concat" ( "{" query "}" | query )``; without braces all to the right belongs to it."""
@@ -212,11 +205,11 @@ class QueryParser(LaterOperators):
         """``name ["(" args ")"]`` behind a pipe: a table function or an activity."""
         word = self._token
         if word.key in RESERVED or not word.is_word:
-            raise self._unexpected("an operator, a table function or an activity", tuple(OPERATORS))
+            raise self._unexpected("an operator, a table function or an activity", OPERATORS)
         call = self._call()
         if word.end == self._end and self._at_loose_end():
             # No parentheses and something left over: a misspelt operator, not a function.
-            raise self._broken(mistakes.unexpected(word, call.function.span, "an operator", tuple(OPERATORS)))
+            raise self._broken(mistakes.unexpected(word, call.function.span, "an operator", OPERATORS))
         return ApplyOp(call=call, span=call.span)
 
     def _at_loose_end(self) -> bool:

@@ -9,7 +9,7 @@ skip ended follows from what came before it and is not reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from wvflow.diagnostics import Code, Diagnostic
@@ -120,7 +120,7 @@ class Cursor:
         self._report(diagnostic)
         return Broken()
 
-    def _unexpected(self, expected: str, known: Sequence[str] = ()) -> Broken:
+    def _unexpected(self, expected: str, known: Collection[str] = ()) -> Broken:
         token = self._token
         return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known))
 
@@ -169,7 +169,7 @@ class Cursor:
         starts: Callable[[], bool],
         closer: str,
         expected: str,
-        known: Sequence[str] = (),
+        known: Collection[str] = (),
     ) -> tuple[X, ...]:
         """Members one after the other up to ``closer`` (not taken) or the end; broken ones are skipped.
 

@@ -51,7 +51,7 @@ from wvflow.syntax.nodes import (
     When,
 )
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Cursor, X
-from wvflow.syntax.tokens import RESERVED, T
+from wvflow.syntax.tokens import OPERATORS, RESERVED, T
 
 POSTFIX, UNARY, COMPARISON, NOT = 90, 80, 50, 40
 _POWERS = {
@@ -330,7 +330,8 @@ class ScalarParser(Cursor):
         """``"{" query "}"``, the query alone."""
         self._expect("{")
         query = self._query()
-        self._expect("}")
+        if not self._accept("}"):
+            raise self._unexpected("an operator or `}`", OPERATORS)
         return query
 
     def _struct(self) -> StructExpr:
