@@ -129,7 +129,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(replace(stage, phase=Phase.SKIPPED, reason=reason, ended_at=event.at))
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return _start(scene, stage, event.at)
-        case Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if not scene.cancelling:
+        case Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if _is_armed(scene, stage):
             return _fail(stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
 
         case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
@@ -160,7 +160,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(stage)  # fenced: the first verdict about that work stands
         case _, BackoffOver(attempt=n) if 1 < n <= stage.attempt + 1:
             return Step(stage)  # cancelled when it was already on its way
-        case _, ScheduleOver() if scene.plan.schedule_timeout is not None and stage.attempt:
+        case _, ScheduleOver() if scene.plan.schedule_timeout is not None and stage.first_at is not None:
             return Step(stage)  # likewise
         case _:
             raise UnexpectedEvent(f"stage `{scene.plan.name}`, {stage.phase.value}, attempt {stage.attempt}: {event}")
@@ -280,10 +280,12 @@ def _arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 
 def _disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
-    """Undo ``_arm``; a cancel has already done so."""
-    if scene.plan.schedule_timeout is None or stage.first_at is None or scene.cancelling:
-        return ()
-    return (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),)
+    return (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),) if _is_armed(scene, stage) else ()
+
+
+def _is_armed(scene: Scene, stage: StageState) -> bool:
+    """Whether the stage's schedule timer runs; a cancel has ended it."""
+    return scene.plan.schedule_timeout is not None and stage.first_at is not None and not scene.cancelling
 
 
 def _timeout(scene: Scene, stage: StageState, event: TaskTimedOut) -> Failure:
