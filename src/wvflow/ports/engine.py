@@ -4,7 +4,9 @@ threads. Adapters translate foreign exceptions into ``TaskError`` (the task fail
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 
@@ -13,6 +15,10 @@ from wvflow.plan.nodes import Place, QueryTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+# Characters of a stage's name that go into a file's name: most file systems allow 255 bytes in all.
+LONGEST_STAGE = 120
 
 
 class InlineRows(msgspec.Struct, frozen=True):
@@ -42,10 +48,17 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
     instance: int = 0
 
     @property
+    def key(self) -> str:
+        """The name as text that can be part of a file's: any stage name will do, however odd or long."""
+        stage = quote(self.stage, safe=" ")
+        if len(stage) > LONGEST_STAGE:
+            stage = f"{stage[:LONGEST_STAGE]}~{blake2b(self.stage.encode(), digest_size=8).hexdigest()}"
+        return f"{stage}.{self.task}.{self.iteration}.{self.instance}.{self.attempt}.{self.token}"
+
+    @property
     def path(self) -> str:
         """The Parquet file's path below the state folder."""
-        name = f"{self.stage}.{self.task}.{self.iteration}.{self.instance}.{self.attempt}.{self.token}"
-        return f"runs/{self.run_id}/{name}.parquet"
+        return f"runs/{self.run_id}/{self.key}.parquet"
 
     @property
     def applied(self) -> tuple[str, str, int, int, int]:

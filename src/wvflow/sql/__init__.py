@@ -22,11 +22,13 @@ Locate = Callable[[str], str]
 
 class Lowered(msgspec.Struct, frozen=True):
     """A task as SQL. ``save`` is the whole text that saves it in that dialect, for showing, None without a save or
-    where the dialect has no such statement. ``values`` names the parameters that must be bound, sorted."""
+    where the dialect has no such statement. ``values`` names the parameters that must be bound, sorted;
+    ``options`` those of the save, as SQL."""
 
     select: str
     save: str | None = None
     values: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
 
 
 class DialectCannot(UserError):

@@ -61,13 +61,13 @@ class Output:
     """One item. ``name`` is ``""`` for a star; ``left_out`` are the columns that the star leaves out by name."""
 
     name: str
-    value: exp.Expression
+    value: exp.Expr
     left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class SortBy:
-    value: exp.Expression
+    value: exp.Expr
     descending: bool
     nulls_first: bool
 
@@ -97,7 +97,7 @@ class Query(Protocol):
 class Source:
     """An entry of FROM: ``node`` as it stands, or a query in parentheses. ``alias`` ``""`` is none."""
 
-    node: exp.Expression | None
+    node: exp.Expr | None
     query: Query | None
     alias: str
     columns: tuple[str, ...] = ()
@@ -107,14 +107,14 @@ class Source:
     def hidden(self) -> tuple[str, ...]:
         return self.query.hidden if self.query else ()
 
-    def render(self, context: Context) -> exp.Expression:
+    def render(self, context: Context) -> exp.Expr:
         node = self.node.copy() if self.node is not None else self._nested(context)
         if self.alias and (self.columns or node.name != self.alias or not isinstance(node, exp.Table)):
             columns = [context.name(column) for column in self.columns]
             node.set("alias", exp.TableAlias(this=context.name(self.alias), columns=columns))
         return node
 
-    def _nested(self, context: Context) -> exp.Expression:
+    def _nested(self, context: Context) -> exp.Expr:
         if self.query is None:
             raise CompilerBug("a source is neither a table nor a query")
         return exp.Subquery(this=context.nested(self.query))
@@ -127,9 +127,9 @@ class Block:
     context: Context
     sources: list[Source]
     leading: tuple[str, ...] = ()
-    where: list[exp.Expression] = field(default_factory=list)
-    group: list[exp.Expression] = field(default_factory=list)
-    having: list[exp.Expression] = field(default_factory=list)
+    where: list[exp.Expr] = field(default_factory=list)
+    group: list[exp.Expr] = field(default_factory=list)
+    having: list[exp.Expr] = field(default_factory=list)
     items: list[Output] | None = None
     extra: list[Output] = field(default_factory=list)
     distinct: bool = False
@@ -216,7 +216,7 @@ class Block:
             return True
         return any(not item.name and wanted not in item.left_out for item in self.items)
 
-    def _hide(self, value: exp.Expression, name: str) -> str | None:
+    def _hide(self, value: exp.Expr, name: str) -> str | None:
         if self.distinct:
             return None
         self.extra.append(Output(name, value.copy()))
@@ -227,7 +227,7 @@ class Block:
 
     # --- as a scope of columns ---
 
-    def column(self, name: str, table: str) -> exp.Expression:
+    def column(self, name: str, table: str) -> exp.Expr:
         if table and not self._qualifies(table):
             for source in self.sources:
                 if source.query and (hidden := source.query.expose(name, table)):
@@ -238,7 +238,7 @@ class Block:
     def _qualifies(self, table: str) -> bool:
         return any(source.alias.lower() == table.lower() for source in self.sources)
 
-    def star(self, table: str = "") -> list[exp.Expression]:
+    def star(self, table: str = "") -> list[exp.Expr]:
         """All columns to be seen, or those of one source."""
         if table:
             return self._table_star(table)
@@ -250,7 +250,7 @@ class Block:
             return [self._plain(name) for name in names]
         return [*map(self._plain, leading), self._star((*leading, *hidden))]
 
-    def _table_star(self, table: str) -> list[exp.Expression]:
+    def _table_star(self, table: str) -> list[exp.Expr]:
         hidden = [name for source in self.sources if source.alias == table for name in source.hidden]
         return [exp.Column(this=self._star(hidden), table=self.context.name(table))]
 
@@ -310,7 +310,7 @@ class Block:
         self._clauses(select)
         return select
 
-    def _projections(self) -> Iterator[exp.Expression]:
+    def _projections(self) -> Iterator[exp.Expr]:
         if self.items is None:
             yield from self.star()
         for item in (*(self.items or ()), *self.extra):
@@ -356,7 +356,7 @@ class Union:
         return union
 
 
-def _unqualified(value: exp.Expression) -> list[exp.Column]:
+def _unqualified(value: exp.Expr) -> list[exp.Column]:
     return [column for column in value.find_all(exp.Column) if not column.table]
 
 

@@ -60,7 +60,7 @@ class Context:
         names = [self.name(part) for part in parts]
         return exp.Table(**dict(zip(("this", "db", "catalog"), reversed(names), strict=False)))
 
-    def parameter(self, name: str) -> exp.Expression:
+    def parameter(self, name: str) -> exp.Expr:
         self.values.add(name)
         return exp.Placeholder(this=name)
 
@@ -69,7 +69,7 @@ class Context:
         if operator in self.traits.refused:
             raise DialectCannot(operator, self.dialect)
 
-    def function(self, name: str, arguments: list[exp.Expression]) -> exp.Expression:
+    def function(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
         """A call by its name in DuckDB. There it is passed as written; elsewhere sqlglot renames what it knows."""
         self.refuse(name)
         if self.is_duckdb or name == "concat":
@@ -81,15 +81,15 @@ class Context:
         except ValueError:
             return exp.Anonymous(this=name, expressions=arguments)
 
-    def nested(self, query: Query) -> exp.Expression:
+    def nested(self, query: Query) -> exp.Expr:
         """A query as it stands in parentheses."""
         self._depth += 1
         level = self._depth
-        node: exp.Expression = query.render()
+        node: exp.Expr = query.render()
         self._depth -= 1
         return exp.Var(this=self.text(node)) if level % _LEVELS_AT_ONCE == 0 else node
 
-    def text(self, node: exp.Expression, *, pretty: bool = False) -> str:
+    def text(self, node: exp.Expr, *, pretty: bool = False) -> str:
         """SQL text. Raises DialectCannot for what the generator knows that it can't print."""
         try:
             return node.sql(

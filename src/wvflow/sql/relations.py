@@ -117,8 +117,8 @@ class Relations:
     def _no_rows(self, relation: a.Rows) -> exp.Select:
         types = (*relation.types, *[UNKNOWN] * (len(relation.columns) - len(relation.types)))
         nulls = [
-            exp.alias_(_null(type), self.context.name(column))
-            for column, type in zip(relation.columns, types, strict=True)
+            exp.alias_(_null(kind), self.context.name(column))
+            for column, kind in zip(relation.columns, types, strict=True)
         ]
         return exp.Select(expressions=nulls, where=exp.Where(this=exp.false()))
 
@@ -140,7 +140,7 @@ class Relations:
         block.where.append(self._condition(operator.condition, block))
         return block
 
-    def _condition(self, condition: a.Expr, block: Block) -> exp.Expression:
+    def _condition(self, condition: a.Expr, block: Block) -> exp.Expr:
         return self._scalars(block).lower(condition)
 
     def _select(self, operator: a.Select, block: Block) -> Block:
@@ -254,18 +254,18 @@ class Relations:
         return Block(self.context, [Source(None, query, self.context.fresh())])
 
 
-def _null(type: Type) -> exp.Expression:
+def _null(type: Type) -> exp.Expr:
     target = sql_type(type)
     return exp.Cast(this=exp.Null(), to=target) if target else exp.Null()
 
 
-def _as_output(star: exp.Expression) -> Output:
+def _as_output(star: exp.Expr) -> Output:
     """A part of ``*``: a leading key of a join keeps its name."""
     is_key = isinstance(star, exp.Column) and not isinstance(star.this, exp.Star)
     return Output(star.name if is_key else "", star)
 
 
-def _group_key(value: exp.Expression) -> exp.Expression:
+def _group_key(value: exp.Expr) -> exp.Expr:
     """A key that is not taken for the number of an item."""
     if isinstance(value, exp.Literal) and not value.is_string:
         return exp.Cast(this=value.copy(), to=exp.DataType(this=exp.DataType.Type.BIGINT))
@@ -282,7 +282,7 @@ def _new_names(items: tuple[a.Item, ...]) -> frozenset[str]:
     )
 
 
-def _item_behind(node: exp.Expression, block: Block) -> exp.Expression:
+def _item_behind(node: exp.Expr, block: Block) -> exp.Expr:
     """In a sort key that is more than a name, the value of an item stands in for the item's name."""
     if not isinstance(node, exp.Column) or node.table:
         return node
@@ -294,7 +294,7 @@ def _item_behind(node: exp.Expression, block: Block) -> exp.Expression:
     return node
 
 
-def _reads_inside(value: exp.Expression, block: Block) -> bool:
+def _reads_inside(value: exp.Expr, block: Block) -> bool:
     """Whether a key holds a query of its own and so can't be rewritten."""
     return block.items is not None and value.find(exp.Query) is not None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ATOM, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR = range(8, 0, -1)
 
-_BINARY: dict[a.BinaryOp, type[exp.Expression]] = {
+_BINARY: dict[a.BinaryOp, type[exp.Expr]] = {
     "+": exp.Add,
     "-": exp.Sub,
     "*": exp.Mul,
@@ -36,7 +36,7 @@ _BINARY: dict[a.BinaryOp, type[exp.Expression]] = {
     "and": exp.And,
     "or": exp.Or,
 }
-_LEVELS: dict[type[exp.Expression], int] = {
+_LEVELS: dict[type[exp.Expr], int] = {
     exp.Or: _OR,
     exp.And: _AND,
     exp.Not: _NOT,
@@ -46,7 +46,7 @@ _LEVELS: dict[type[exp.Expression], int] = {
     **dict.fromkeys((exp.Mul, exp.Div, exp.IntDiv, exp.Mod), _PRODUCT),
     exp.Neg: _UNARY,
 }
-_WITHOUT_PARENTHESES: dict[str, type[exp.Expression]] = {
+_WITHOUT_PARENTHESES: dict[str, type[exp.Expr]] = {
     "current_date": exp.CurrentDate,
     "current_timestamp": exp.CurrentTimestamp,
 }
@@ -56,9 +56,9 @@ _INTERVAL = re.compile(r"\s*(\d+)\s*(second|minute|hour|day|week|month|quarter|y
 class Scope(Protocol):
     """Where the columns of an expression come from."""
 
-    def column(self, name: str, table: str) -> exp.Expression: ...
+    def column(self, name: str, table: str) -> exp.Expr: ...
 
-    def star(self, table: str) -> list[exp.Expression]: ...
+    def star(self, table: str) -> list[exp.Expr]: ...
 
 
 class Scalars:
@@ -68,7 +68,7 @@ class Scalars:
         self.context = context
         self.scope = scope
 
-    def lower(self, e: a.Expr) -> exp.Expression:
+    def lower(self, e: a.Expr) -> exp.Expr:
         match e:
             case a.Literal():
                 return _literal(e)
@@ -99,12 +99,12 @@ class Scalars:
             case _:
                 assert_never(e)
 
-    def _value(self, e: a.Value) -> exp.Expression:
+    def _value(self, e: a.Value) -> exp.Expr:
         parameter = self.context.parameter(e.name)
-        type = None if e.type == STRING else sql_type(e.type)
-        return exp.Cast(this=parameter, to=type) if type else parameter
+        target = None if e.type == STRING else sql_type(e.type)
+        return exp.Cast(this=parameter, to=target) if target else parameter
 
-    def _call(self, e: a.Call) -> exp.Expression:
+    def _call(self, e: a.Call) -> exp.Expr:
         if e.function in _WITHOUT_PARENTHESES and not e.args:
             return _WITHOUT_PARENTHESES[e.function]()
         arguments = [self.lower(arg) for arg in e.args]
@@ -113,11 +113,11 @@ class Scalars:
         arguments += [self._named(arg) for arg in e.named]
         return self.context.function(e.function, arguments)
 
-    def _named(self, argument: a.NamedArgument) -> exp.Expression:
+    def _named(self, argument: a.NamedArgument) -> exp.Expr:
         form = exp.PropertyEQ if self.context.is_duckdb else exp.Kwarg
         return form(this=self.context.name(argument.name), expression=self.lower(argument.value))
 
-    def _unary(self, e: a.Unary) -> exp.Expression:
+    def _unary(self, e: a.Unary) -> exp.Expr:
         operand = self.lower(e.operand)
         match e.op:
             case "not":
@@ -127,7 +127,7 @@ class Scalars:
             case "+":
                 return operand
 
-    def _binary(self, e: a.Binary) -> exp.Expression:
+    def _binary(self, e: a.Binary) -> exp.Expr:
         spine = [e]
         while isinstance(spine[-1].left, a.Binary):
             spine.append(spine[-1].left)
@@ -136,7 +136,7 @@ class Scalars:
             result = self._operation(node, result, self.lower(node.right))
         return result
 
-    def _operation(self, e: a.Binary, left: exp.Expression, right: exp.Expression) -> exp.Expression:
+    def _operation(self, e: a.Binary, left: exp.Expr, right: exp.Expr) -> exp.Expr:
         if e.op == "+" and e.type == STRING:
             return self.context.function("concat", [self._text(e.left, left), self._text(e.right, right)])
         form = _BINARY[e.op]
@@ -148,31 +148,31 @@ class Scalars:
             node.set("typed", False)
         return node
 
-    def _text(self, e: a.Expr, lowered: exp.Expression) -> exp.Expression:
+    def _text(self, e: a.Expr, lowered: exp.Expr) -> exp.Expr:
         if self.context.is_duckdb or getattr(e, "type", UNKNOWN) == STRING:
             return lowered
         return exp.Cast(this=lowered, to=sql_type(STRING))
 
-    def _cast(self, operand: a.Expr, type: Type) -> exp.Expression:
+    def _cast(self, operand: a.Expr, type: Type) -> exp.Expr:
         lowered = self.lower(operand)
         if type.name == "interval" and not self.context.traits.text_intervals:
             return self._interval(lowered)
         target = sql_type(type)
         return exp.Cast(this=lowered, to=target) if target else lowered
 
-    def _interval(self, text: exp.Expression) -> exp.Expression:
+    def _interval(self, text: exp.Expr) -> exp.Expr:
         match = _INTERVAL.fullmatch(text.this) if isinstance(text, exp.Literal) and text.is_string else None
         if match is None:
             raise DialectCannot("::interval", self.context.dialect, help="write one number and one unit: '45 minutes'")
         return exp.Interval(this=exp.Literal.string(match[1]), unit=exp.Var(this=match[2].upper()))
 
-    def _predicate(self, e: a.IsNull | a.Between | a.Like | a.In | a.InQuery | a.Exists) -> exp.Expression:
+    def _predicate(self, e: a.IsNull | a.Between | a.Like | a.In | a.InQuery | a.Exists) -> exp.Expr:
         match e:
             case a.IsNull():
                 null = exp.Not(this=exp.Null()) if e.negated else exp.Null()
                 return exp.Is(this=self._operand(e.operand), expression=null)
             case a.Between():
-                node: exp.Expression = exp.Between(
+                node: exp.Expr = exp.Between(
                     this=self._operand(e.operand), low=self._operand(e.low), high=self._operand(e.high)
                 )
             case a.Like():
@@ -188,17 +188,17 @@ class Scalars:
                 node = exp.Exists(this=self.context.query(e.query))
         return exp.Not(this=node) if e.negated else node
 
-    def _operand(self, e: a.Expr) -> exp.Expression:
+    def _operand(self, e: a.Expr) -> exp.Expr:
         return _at_least(_SUM, self.lower(e))
 
-    def _case(self, e: a.Case) -> exp.Expression:
+    def _case(self, e: a.Case) -> exp.Expr:
         return exp.Case(
             this=self.lower(e.operand) if e.operand else None,
             ifs=[exp.If(this=self.lower(branch.when), true=self.lower(branch.then)) for branch in e.branches],
             default=self.lower(e.otherwise) if e.otherwise else None,
         )
 
-    def _composite(self, e: a.Array | a.Tuple | a.StructValue | a.MapValue) -> exp.Expression:
+    def _composite(self, e: a.Array | a.Tuple | a.StructValue | a.MapValue) -> exp.Expr:
         match e:
             case a.Tuple(items=items):
                 return exp.Tuple(expressions=[self.lower(item) for item in items])
@@ -213,10 +213,10 @@ class Scalars:
                 keys, values = ([self.lower(getattr(one, part)) for one in entries] for part in ("key", "value"))
                 return exp.Map(keys=exp.Array(expressions=keys), values=exp.Array(expressions=values))
 
-    def _field(self, field: a.NamedArgument) -> exp.Expression:
+    def _field(self, field: a.NamedArgument) -> exp.Expr:
         return exp.PropertyEQ(this=exp.to_identifier(field.name, quoted=True), expression=self.lower(field.value))
 
-    def _part(self, e: a.Index | a.Field | a.Extract) -> exp.Expression:
+    def _part(self, e: a.Index | a.Field | a.Extract) -> exp.Expr:
         operand = self.lower(e.operand)
         match e:
             case a.Extract(unit=unit):
@@ -228,12 +228,12 @@ class Scalars:
                 return exp.Dot(this=whole, expression=self.context.name(name))
 
 
-def _at_least(level: int, node: exp.Expression) -> exp.Expression:
+def _at_least(level: int, node: exp.Expr) -> exp.Expr:
     """The node as it can stand beside an operator of that level."""
     return node if _LEVELS.get(type(node), _ATOM) >= level else exp.Paren(this=node)
 
 
-def _literal(e: a.Literal) -> exp.Expression:
+def _literal(e: a.Literal) -> exp.Expr:
     match e.value:
         case None:
             return exp.Null()
@@ -249,10 +249,10 @@ def _literal(e: a.Literal) -> exp.Expression:
     return _number(e.value, e.type)
 
 
-def _number(text: str, type: Type) -> exp.Expression:
+def _number(text: str, type: Type) -> exp.Expr:
     digits = text.replace("_", "").rstrip("dDfF")
     sign, digits = digits[:1] == "-", digits.removeprefix("-")
-    number: exp.Expression = exp.Literal.number(digits)
+    number: exp.Expr = exp.Literal.number(digits)
     number = exp.Neg(this=number) if sign else number
     exact = type.name in {"float", "real", "double"} and "e" not in digits.lower()
     return exp.Cast(this=number, to=sql_type(type)) if exact else number

@@ -1,0 +1,159 @@
+"""DuckDB's errors as those of the port, in the language's words and with the program's line where it is known.
+
+What is retried follows the flow language, section 1: a table found nowhere may appear, and so may a file; a column that
+isn't there, a type that doesn't fit and SQL that can't be said will not come right by themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from wvflow.errors import NoSpace, TaskError, UserError
+from wvflow.plan.nodes import Place
+
+if TYPE_CHECKING:
+    import duckdb
+
+_NO_SPACE = re.compile(r"no space left|\"?errno\"?:\s*\"?28\b|disk quota exceeded", re.IGNORECASE)
+_COLUMN = re.compile(
+    r"(?:Referenced column \"(?P<a>.+?)\" not found"
+    r"|does not have a column named \"(?P<b>.+?)\""
+    r"|Column \"(?P<c>.+?)\" in EXCLUDE list not found"
+    r"|column (?:name )?\"(?P<d>.+?)\" (?:must appear|does not exist))"
+)
+_AMBIGUOUS = re.compile(r"Ambiguous reference to column name \"(.+?)\"")
+_CANDIDATES = re.compile(r"Candidate bindings: (?P<names>.+)")
+_QUALIFIER = re.compile(r"Referenced table \"(.+?)\" not found")
+_TABLE = re.compile(r"Table with name \"?(.+?)\"? does not exist")
+_FUNCTION = re.compile(r"Function with name \"?(.+?)\"? does not exist")
+_NO_FILE = re.compile(r"No files found that match the pattern \"(.+?)\"")
+_SUGGESTED = re.compile(r"Did you mean \"(.+?)\"")
+_DATA_FILE = re.compile(r"[/\\]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|gz|zst)$", re.IGNORECASE)
+
+
+@contextmanager
+def translated(places: Sequence[Place] = ()) -> Iterator[None]:
+    """Raise the port's errors for DuckDB's, the lowering's and the operating system's."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _from_engine(error, places) from None
+    except UserError as error:
+        raise TaskError("QueryError", error.message, retryable=False, help=error.help) from None
+    except OSError as error:
+        raise _from_system(error) from None
+
+
+def no_space(message: str) -> NoSpace:
+    return NoSpace(message, help="free some space; the run goes on by itself")
+
+
+def _from_system(error: OSError) -> TaskError | NoSpace:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return no_space(f"no space left for {error.filename or 'the rows'}")
+    return TaskError("SaveFailed", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+
+
+def _from_engine(error: duckdb.Error, places: Sequence[Place]) -> TaskError | NoSpace:
+    import duckdb
+
+    text = str(error)
+    if _NO_SPACE.search(text):
+        return no_space(_clause(text))
+    if isinstance(error, duckdb.InterruptException):
+        return interrupted()
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return TaskError("OutOfMemory", _clause(text), help="raise the memory limit, or read less at a time")
+    if found := _column(text, places) or _missing(text, places):
+        return found
+    lasting = isinstance(error, (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException))
+    return TaskError("QueryError", _clause(text), detail=_statement(text), retryable=not lasting)
+
+
+def interrupted() -> TaskError:
+    return TaskError("Interrupted", "the query was stopped", retryable=False)
+
+
+def _column(text: str, places: Sequence[Place]) -> TaskError | None:
+    way_out: str | None
+    if match := _AMBIGUOUS.search(text):
+        name = match[1]
+        message, way_out = f"more than one column is named `{name}`", f"say whose it is: `t.{name}`"
+    elif match := _COLUMN.search(text):
+        name = next(group for group in match.groups() if group is not None)
+        grouped = "must appear" in match[0]
+        message = f"`{name}` is neither a key of the group nor aggregated" if grouped else f"no column named `{name}`"
+        way_out = f"write `{name}.any`, or group by it" if grouped else _candidates(text)
+    elif match := _QUALIFIER.search(text):
+        name = match[1]
+        message, way_out = f"nothing is called `{name}` here", _candidates(text)
+    else:
+        return None
+    return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=way_out)
+
+
+def _candidates(text: str) -> str | None:
+    """DuckDB lists only names that are like the one it missed."""
+    match = _CANDIDATES.search(text)
+    names = re.findall(r"\"([^\"]+)\"", match["names"]) if match else []
+    return f"did you mean {' or '.join(f'`{name}`' for name in names)}?" if names else None
+
+
+def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
+    if match := _NO_FILE.search(text):
+        return TaskError("FileNotFound", f"no file at `{_written(match[1], places)}`", place=_place(match[1], places))
+    if match := _TABLE.search(text):
+        name = match[1]
+        if _DATA_FILE.search(name):
+            return _unreadable(name, places)
+        return TaskError("TableNotFound", f"no table named `{name}`", place=_place(name, places))
+    if match := _FUNCTION.search(text):
+        suggested = _SUGGESTED.search(text)
+        way_out = f"did you mean `{suggested[1]}`?" if suggested else None
+        name = match[1]
+        message = f"no function named `{name}`"
+        return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=way_out)
+    return None
+
+
+def _unreadable(name: str, places: Sequence[Place]) -> TaskError:
+    known = "csv, tsv, json, jsonl, ndjson, parquet"
+    message = f"can't tell the format of `{_written(name, places)}`"
+    return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=f"known are {known}")
+
+
+def _place(name: str, places: Sequence[Place]) -> str:
+    """Where the program says that name, as ``file:line:column``."""
+    place = _found(name, places)
+    return f"{place.file}:{place.line}:{place.column}" if place else ""
+
+
+def _written(path: str, places: Sequence[Place]) -> str:
+    """A path as the program has it: DuckDB was given the whole."""
+    place = _found(path, places)
+    return place.name if place else path
+
+
+def _found(name: str, places: Sequence[Place]) -> Place | None:
+    for place in places:
+        if place.name.lower() == name.lower() or ("/" in name and name.endswith(f"/{place.name}")):
+            return place
+    return None
+
+
+def _clause(text: str) -> str:
+    """The first line without the class of error that DuckDB puts before it."""
+    first = text.splitlines()[0] if text else "unknown error"
+    return re.sub(r"^[A-Z][A-Za-z ]*? Error: ", "", first)
+
+
+def _statement(text: str) -> str:
+    """The lines in which DuckDB points into the statement."""
+    start = text.find("LINE ")
+    return text[start:] if start >= 0 else ""

@@ -1,0 +1,100 @@
+"""``save to``: a table of the warehouse, once for all attempts of a run, or a file, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wvflow.data.files import literal, published
+from wvflow.data.rows import quoted
+from wvflow.data.session import Session
+from wvflow.data.warehouse import CATALOG
+from wvflow.errors import TaskError
+
+_FORMATS: Mapping[str, Mapping[str, str]] = {
+    ".csv": {"format": "csv", "header": "true"},
+    ".tsv": {"format": "csv", "header": "true", "delimiter": "'\t'"},
+    ".json": {"format": "json"},
+    ".jsonl": {"format": "json"},
+    ".ndjson": {"format": "json"},
+    ".parquet": {"format": "parquet", "compression": "zstd"},
+}
+_PACKED = ".gz"
+
+_APPLIED = f"{CATALOG}._wvflow.applied"
+_KEY = "run, stage, task, iteration, instance"
+_CREATE_APPLIED = f"""CREATE TABLE IF NOT EXISTS {_APPLIED} (
+    run VARCHAR, stage VARCHAR, task INTEGER, iteration INTEGER, instance INTEGER,
+    rows_saved BIGINT, target VARCHAR, saved_at TIMESTAMPTZ DEFAULT current_timestamp,
+    PRIMARY KEY ({_KEY}))"""
+_FIND = f"SELECT rows_saved FROM {_APPLIED} WHERE ({_KEY}) = ($1, $2, $3, $4, $5)"
+_MARK = f"INSERT INTO {_APPLIED} ({_KEY}, rows_saved, target) VALUES ($1, $2, $3, $4, $5, $6, $7)"
+
+Applied = tuple[str, str, int, int, int]
+
+
+def to_table(
+    session: Session, select: str, values: Mapping[str, object], parts: tuple[str, ...], applied: Applied
+) -> int:
+    """Replace a table by the rows of ``select``, unless this save was applied before. Gives the number of its rows.
+
+    The rows and the mark of it become durable together.
+    """
+    schema, table = _table(parts)
+    with _transaction(session):
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}._wvflow")
+        session.execute(_CREATE_APPLIED)
+        if done := session.execute(_FIND, applied):
+            return int(done[0][0])
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        rows = int(session.execute(f"CREATE OR REPLACE TABLE {schema}.{table} AS {select}", values)[0][0])
+        session.execute(_MARK, (*applied, rows, ".".join(parts)))
+        return rows
+
+
+@contextmanager
+def _transaction(session: Session) -> Iterator[None]:
+    session.execute("BEGIN")
+    try:
+        yield
+        session.execute("COMMIT")
+    except BaseException:
+        with suppress(Exception):  # DuckDB has rolled back by itself after some errors
+            session.main.rollback()
+        raise
+
+
+def _table(parts: tuple[str, ...]) -> tuple[str, str]:
+    """Schema and table as SQL."""
+    *before, table = parts
+    if len(before) > 1 and before[:-1] != [CATALOG]:
+        known = f"the tables that flows write are in `{CATALOG}`"
+        raise TaskError("SaveFailed", f"no catalog named `{'.'.join(before[:-1])}`", retryable=False, help=known)
+    return f"{CATALOG}.{quoted(before[-1] if before else 'main')}", quoted(table)
+
+
+def to_file(
+    session: Session,
+    select: str,
+    values: Mapping[str, object],
+    path: Path,
+    options: Sequence[tuple[str, str]],
+) -> int:
+    """Replace a file by the rows of ``select``. Gives their number."""
+    settings = {**_format(path), **{name.lower(): value for name, value in options}}
+    written = ", ".join(f"{name.upper()} {value}" for name, value in settings.items())
+    with published(path) as temporary:
+        return int(session.execute(f"COPY ({select}) TO {literal(temporary)} ({written})", values)[0][0])
+
+
+def _format(path: Path) -> Mapping[str, str]:
+    """What the extension says. Raises TaskError for one that isn't known."""
+    packed = path.suffix.lower() == _PACKED
+    extension = (path.with_suffix("") if packed else path).suffix.lower()
+    settings = _FORMATS.get(extension)
+    if settings is None or (packed and extension == ".parquet"):
+        known = ", ".join(one.removeprefix(".") for one in _FORMATS)
+        way_out = f"known are {known}; all but parquet also with {_PACKED}"
+        raise TaskError("SaveFailed", f"can't tell the format of `{path.name}`", retryable=False, help=way_out)
+    return {**settings, "compression": "gzip"} if packed else settings

@@ -1,0 +1,116 @@
+"""One task's connections to the process's DuckDB: its inputs as views, its statements, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from wvflow.data.failures import interrupted
+from wvflow.data.files import exactly
+from wvflow.data.rows import from_ipc, quoted
+from wvflow.errors import OutputMissing, TaskError
+from wvflow.ports.engine import FileRows, InlineRows, Located, Stop
+from wvflow.sql import input_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+_INTERRUPT_EVERY_S = 0.05
+
+
+class Session:
+    """Cursors of one task; temporary views die with them. Close it.
+
+    Errors are DuckDB's own, but for a stop: ``TaskError`` of kind ``Interrupted``.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, state: Path, stop: Stop) -> None:
+        self._connection = connection
+        self._state = state
+        self._stop = stop
+        self._open = ExitStack()
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
+        self._done = threading.Event()
+        self.main = self.cursor()
+        self._open.callback(stop.on_request(self._interrupt))
+        self._open.callback(self._done.set)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Another connection of this task, with views of its own."""
+        cursor = self._connection.cursor()
+        self._cursors.append(cursor)
+        self._open.callback(cursor.close)
+        return cursor
+
+    def _interrupt(self) -> None:
+        """An interrupt that comes between two statements is lost, so it is repeated until the task has ended."""
+        threading.Thread(target=self._keep_interrupting, name="wvflow-interrupt", daemon=True).start()
+
+    def _keep_interrupting(self) -> None:
+        while not self._done.is_set():
+            for cursor in tuple(self._cursors):
+                cursor.interrupt()
+            self._done.wait(_INTERRUPT_EVERY_S)
+
+    def check(self) -> None:
+        """Raises TaskError when a stop was requested."""
+        if self._stop.requested:
+            raise interrupted()
+
+    # --- inputs ---
+
+    def attach_input(self, stage: str, rows: Located) -> None:
+        """Show an output as the relation that the task's SQL names it by."""
+        name = input_name(stage)
+        match rows:
+            case InlineRows(data=data):
+                self.main.register(name, from_ipc(data))
+            case FileRows(path=path):
+                self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {self.scan(path)}")
+
+    def scan(self, path: str) -> str:
+        """A kept file as a table expression. Raises OutputMissing when it is gone."""
+        file = self._state / path
+        if not file.exists():
+            raise OutputMissing(f"the kept rows are gone: {path}", help="resume the run to compute them again")
+        return f"read_parquet({exactly(file)})"
+
+    def columns(self, stages: Mapping[str, Located]) -> dict[str, tuple[str, ...]]:
+        """Names of the inputs' columns."""
+        return {stage: tuple(self.main.sql(f"SELECT * FROM {quoted(input_name(stage))}").columns) for stage in stages}
+
+    # --- statements ---
+
+    def execute(self, statement: str, values: object = None, *, on: duckdb.DuckDBPyConnection | None = None) -> Any:
+        """Run a statement to its end and return its rows."""
+        self.check()
+        return (on or self.main).execute(statement, values or None).fetchall()
+
+    def relation(self, select: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
+        """A SELECT that is bound and not yet run."""
+        self.check()
+        return self.main.sql(select, params=dict(values) or None)
+
+
+def bound(names: tuple[str, ...], values: Mapping[str, object]) -> dict[str, object]:
+    """The values of a statement's parameters. DuckDB refuses any others.
+
+    Raises:
+        TaskError: one has no value.
+    """
+    for name in names:
+        if name not in values:
+            raise TaskError("QueryError", f"no value for `{name}`", retryable=False)
+    return {name: values[name] for name in names}

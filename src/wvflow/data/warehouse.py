@@ -1,0 +1,209 @@
+"""The warehouse's gate: a DuckDB file that several processes use and none keeps open.
+
+One process at a time may write, or any number read. So a process attaches the file under an OS lock (shared to read,
+exclusive to write) when a task needs it, lets its other tasks use the attachment too, and detaches when nobody has
+used it for a moment. An attachment that has lasted long takes no new users: it drains, is closed, and other processes
+get their turn. Within a process, tasks that only read can't join while one waits to write.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wvflow.data.failures import interrupted
+from wvflow.data.files import literal
+from wvflow.data.locks import FileLock
+from wvflow.ports.engine import Stop
+
+if TYPE_CHECKING:
+    import duckdb
+
+CATALOG = "warehouse"
+IDLE_S = 0.25
+LONGEST_S = 1.0
+_POLL_S = 0.02
+_HOLDER = re.compile(r"held in (?P<name>\S+).*?\(PID (?P<pid>\d+)\)")
+
+Mode = Literal["read", "write"]
+Waiting = Callable[[str], None]
+
+
+class Warehouse:
+    """One per process and file."""
+
+    def __init__(self, database: Path, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self.database = database
+        self._connect = connect
+        self._lock = FileLock(database.with_name(f"{database.name}.lock"))
+        self._changed = threading.Condition()
+        self._mode: Mode | None = None
+        self._opening = False
+        self._users = 0
+        self._writers = 0
+        self._since = 0.0
+        self._timer: threading.Timer | None = None
+        self._saving = threading.Lock()
+
+    @contextmanager
+    def entered(self, mode: Mode, stop: Stop, waiting: Waiting) -> Iterator[bool]:
+        """Have the file attached as ``warehouse``. Gives False when there is nothing to read yet.
+
+        ``waiting`` is told who holds it, once per holder. A stop ends the wait: TaskError ``Interrupted``.
+        """
+        attached = self._enter(mode, _Patience(stop, waiting))
+        try:
+            yield attached
+        finally:
+            if attached:
+                self._leave()
+
+    @contextmanager
+    def saving(self, stop: Stop) -> Iterator[None]:
+        """One save at a time in this process: two that meet at one table would conflict."""
+        while not self._saving.acquire(timeout=_POLL_S):
+            if stop.requested:
+                raise interrupted()
+        try:
+            yield
+        finally:
+            self._saving.release()
+
+    def close(self) -> None:
+        """Detach, if nobody uses it."""
+        with self._changed:
+            if not self._users:
+                self._detach()
+
+    # --- entering and leaving ---
+
+    def _enter(self, mode: Mode, patience: _Patience) -> bool:
+        with self._changed:
+            self._writers += mode == "write"
+            try:
+                while not self._may_join(mode):
+                    if self._may_open():
+                        return self._open(mode, patience)
+                    patience.check("another task of this run's process")
+                    self._changed.wait(_POLL_S)
+            finally:
+                self._writers -= mode == "write"
+            self._join()
+            return True
+
+    def _may_join(self, mode: Mode) -> bool:
+        if self._mode is None or time.monotonic() - self._since > LONGEST_S:
+            return False
+        return self._mode == "write" or (mode == "read" and not self._writers)
+
+    def _may_open(self) -> bool:
+        return not self._opening and not self._users
+
+    def _join(self) -> None:
+        self._users += 1
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._users -= 1
+            if not self._users:
+                self._timer = threading.Timer(IDLE_S, self._idle)
+                self._timer.daemon = True
+                self._timer.start()
+            self._changed.notify_all()
+
+    def _idle(self) -> None:
+        with self._changed:
+            if not self._users and self._timer is threading.current_thread():
+                self._detach()
+                self._changed.notify_all()
+
+    # --- attaching and detaching: with ``_changed`` held ---
+
+    def _open(self, mode: Mode, patience: _Patience) -> bool:
+        self._detach()
+        self._opening = True
+        try:
+            attached = self._wait_for_file(mode, patience)
+        finally:
+            self._opening = False
+            self._changed.notify_all()
+        if attached:
+            self._since = time.monotonic()
+            self._join()
+        return attached
+
+    def _wait_for_file(self, mode: Mode, patience: _Patience) -> bool:
+        while (attached := self._try_open(self._needed(mode), patience)) is None:
+            self._changed.wait(_POLL_S)
+        return attached
+
+    def _try_open(self, mode: Mode, patience: _Patience) -> bool | None:
+        """Whether the file is attached now, None when another process has it."""
+        if not self._lock.acquire(shared=mode == "read"):
+            patience.check(self._lock.holder())
+            return None
+        if mode == "read" and not self.database.exists():
+            self._lock.release()
+            return False
+        if (holder := self._attach(mode)) is not None:
+            patience.check(holder)
+            return None
+        self._mode = mode
+        return True
+
+    def _needed(self, mode: Mode) -> Mode:
+        """A file left behind by a crash must be opened for writing once, to have its log played back."""
+        crashed = self.database.with_name(f"{self.database.name}.wal").exists()
+        return "write" if crashed else mode
+
+    def _attach(self, mode: Mode) -> str | None:
+        """The name of whoever holds the file without knowing our lock, None when it is attached."""
+        import duckdb
+
+        options = " (READ_ONLY)" if mode == "read" else ""
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._run(f"ATTACH {literal(self.database)} AS {CATALOG}{options}")
+        except BaseException as error:
+            self._lock.release()
+            if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
+                raise
+            match = _HOLDER.search(str(error))
+            return f"{Path(match['name']).name} (process {match['pid']})" if match else "another process"
+        return None
+
+    def _detach(self) -> None:
+        if self._mode is not None:
+            self._mode = None
+            try:
+                self._run(f"DETACH {CATALOG}")
+            finally:
+                self._lock.release()
+
+    def _run(self, statement: str) -> None:
+        with self._connect() as cursor:
+            cursor.execute(statement).fetchall()
+
+
+class _Patience:
+    """A wait that a stop ends; says once for whom."""
+
+    def __init__(self, stop: Stop, waiting: Waiting) -> None:
+        self._stop = stop
+        self._waiting = waiting
+        self._told = ""
+
+    def check(self, holder: str) -> None:
+        if self._stop.requested:
+            raise interrupted()
+        if holder != self._told:
+            self._told = holder
+            self._waiting(holder)
