@@ -19,6 +19,7 @@ from wvflow.syntax.nodes import (
     UnavailableOp,
 )
 from wvflow.syntax.parser.config import CONFIG_FORMS, ConfigParser
+from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.tokens import OPERATORS
 
 ITEM_WORDS = ("stage", "state", "signal", "query", "update")
@@ -51,7 +52,8 @@ class FlowParser(ConfigParser):
         start = self._expect("flow").start
         name = self._any_name("a flow's name")
         header = self._header(of_flow=True)
-        self._expect("=")
+        if not self._accept("="):
+            self._report(mistakes.unexpected(self._token, self._span_of(self._token), "`=`"))
         opened = self._expect("{")
         self._in_flow = True
         try:
@@ -79,50 +81,54 @@ class FlowParser(ConfigParser):
     # --- headers ----------------------------------------------------------------------------------------------------
 
     def _header(self, *, of_flow: bool) -> _Header:
-        """What stands between a name and its ``=``, in any order."""
+        """What stands between a name and its ``=``, in any order; a broken part is left out."""
         header = _Header()
-        while not self._at("="):
-            start = self._token.start
-            part = self._header_part(header, of_flow=of_flow)
-            first = header.places.setdefault(part, self._since(start))
-            if first.start != start and part != "depends on":
-                self._report(mistakes.repeated_part(part, self._since(start), first))
+        while not self._at("=") and not (of_flow and self._at("{")):
+            before, depth = self._index, self._depth
+            try:
+                self._header_part(header, of_flow=of_flow)
+            except Broken:
+                self._depth = depth
+                self._skip(before - 1, lambda: self._at("=", "with", "depends") or (of_flow and self._at("{")), "*")
+                if self._index == before:
+                    break
         return header
 
-    def _header_part(self, header: _Header, *, of_flow: bool) -> str:
-        """One part of a header, added to it; its name."""
+    def _header_part(self, header: _Header, *, of_flow: bool) -> None:
+        """One part of a header, added to it."""
         start, key = self._token.start, self._token.key
+        later = None
         if self._at_config():
             header.configs.append(self._config())
-            return CONFIG_FORMS[header.configs[-1].style]
-        match key:
-            case "(" if of_flow:
-                header.params = self._params()
-                return "(…)"
-            case "@" if of_flow:
-                header.version = self._version()
-                self._keep_later(header, f"@version({header.version})", start, later=header.version > 1)
-            case "depends":
-                self._advance()
-                self._expect("on")
-                header.depends += self._comma_list(self._any_name)
-                self._keep_later(header, "depends on", start, later=of_flow)
-                return "depends on"
-            case "if":
-                self._advance()
-                self._trigger()
-                self._keep_later(header, "if", start)
-            case "on" if not of_flow:
-                self._advance()
-                self._any_name("a connector")
-                self._keep_later(header, "on", start)
-            case _:
-                raise self._unexpected("`=`", ("with", "depends", "if", "on"))
-        return "@version" if key == "@" else key
-
-    def _keep_later(self, header: _Header, what: str, start: int, *, later: bool = True) -> None:
+            key = CONFIG_FORMS[header.configs[-1].style]
+        elif key == "(" and of_flow:
+            header.params = self._params()
+        elif key == "@" and of_flow:
+            header.version = self._version()
+            later = f"@version({header.version})" if header.version > 1 else None
+        elif key == "depends":
+            header.depends += self._depends()
+            later = "depends on" if of_flow else None
+        elif self._accept("if"):
+            self._trigger()
+            later = key
+        elif key == "on" and not of_flow:
+            self._advance()
+            self._any_name("a connector")
+            later = key
+        else:
+            raise self._unexpected("`=`", ("with", "depends", "if", "on"))
+        span = self._since(start)
         if later:
-            header.unavailable.append(UnavailableOp(what=what, span=self._since(start)))
+            header.unavailable.append(UnavailableOp(what=later, span=span))
+        if (first := header.places.setdefault(key, span)) != span:
+            self._report(mistakes.repeated_part(key, span, first))
+
+    def _depends(self) -> tuple[Name, ...]:
+        """``"depends" "on" NAME { "," NAME }``"""
+        self._advance()
+        self._expect("on")
+        return self._comma_list(self._any_name)
 
     def _trigger(self) -> None:
         """``unit { ("and" | "or") unit }`` with unit ``"not" unit | "(" trigger ")" | NAME "." STATE``"""
@@ -144,7 +150,11 @@ class FlowParser(ConfigParser):
     # --- items ------------------------------------------------------------------------------------------------------
 
     def _at_flow_item(self) -> bool:
-        return self._token.key in ITEM_WORDS and self._peek().is_word
+        """A word of an item before its name, or before what follows a forgotten one; a misplaced definition."""
+        after = self._peek()
+        if self._token.key in ITEM_WORDS:
+            return after.is_word or after.key == "="
+        return self._in_flow and self._token.key in ("model", "val") and after.is_word
 
     def _starts_item(self, ahead: int) -> bool:
         """A word of an item or definition, a name, and what may follow it in a header."""
@@ -157,6 +167,8 @@ class FlowParser(ConfigParser):
         if self._at("stage"):
             return self._stage()
         word = self._advance()
+        if word.key not in ITEM_WORDS:
+            raise self._broken(mistakes.misplaced_definition(word.key, self._span_of(word)))
         self._any_name()
         while not (self._at_end() or self._at("}") or self._starts_item(0) or self._starts_anew()):
             if self._at("{"):
@@ -245,5 +257,5 @@ class FlowParser(ConfigParser):
             return self._starts_anew() and not self._at("stage")
         key, after = self._token.key, self._peek()
         if key in _NAMED_STATEMENTS:
-            return after.is_word
+            return after.is_word or (key == "flow" and after.key == "=")
         return key in STATEMENT_WORDS

@@ -10,7 +10,7 @@ from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
 from wvflow.syntax.nodes import ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
 from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS, FlowParser
-from wvflow.syntax.parser.recovery import MAX_DEPTH
+from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
 from wvflow.syntax.tokens import OPERATORS, T
 from wvflow.syntax.walk import first_below
 
@@ -41,14 +41,15 @@ class ProgramParser(FlowParser):
         """``{ statement | ";" }``"""
         return self._sequence(
             self._statement,
-            starts=self._starts_statement,
+            starts=lambda: self._resumes_statement() or self._at("{"),
+            resumes=self._resumes_statement,
             closer="",
             expected="an operator or a statement",
             known=(*DEFINITION_WORDS, *STATEMENT_WORDS, *OPERATORS),
         )
 
-    def _starts_statement(self) -> bool:
-        return self._at_statement() or self._at("{") or self._at_flow_item()
+    def _resumes_statement(self) -> bool:
+        return self._at_statement() or self._at_flow_item()
 
     def _statement(self) -> Statement:
         """A statement no deeper than later phases can bear."""
@@ -74,18 +75,18 @@ class ProgramParser(FlowParser):
                 return QueryStatement(query=query, span=query.span)
             case _ if key in _LATER_STATEMENTS:
                 return self._later_statement()
-        return self._stray_item()
+        raise self._stray_item()
 
-    def _stray_item(self) -> Unavailable:
-        """A stage or handler outside of a flow: read to its end, and refused."""
+    def _stray_item(self) -> Broken:
+        """A stage or handler outside of a flow: reported, and read to its end."""
         word = self._token
         self._report(mistakes.misplaced_item(word.key, self._span_of(word)))
         self._in_flow = True
         try:
-            item = self._flow_item()
+            self._flow_item()
         finally:
             self._in_flow = False
-        return Unavailable(what=word.key, span=item.span)
+        return Broken()
 
     # --- definitions ------------------------------------------------------------------------------------------------
 

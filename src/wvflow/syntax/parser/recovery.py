@@ -167,13 +167,15 @@ class Cursor:
         item: Callable[[], X],
         *,
         starts: Callable[[], bool],
+        resumes: Callable[[], bool] | None = None,
         closer: str,
         expected: str,
         known: Collection[str] = (),
     ) -> tuple[X, ...]:
         """Members one after the other up to ``closer`` (not taken) or the end; broken ones are skipped.
 
-        It ends, too, before what can only belong further out: then the closer is missing.
+        A member begins where ``starts`` holds; after a broken one, where ``resumes`` does (else ``starts``). The
+        sequence ends, too, before what can only belong further out: then the closer is missing.
         """
         members: list[X] = []
         while not self._at_end() and not (closer and self._at(closer)):
@@ -190,7 +192,7 @@ class Cursor:
                 self._assert_progress(before)
             except Broken:
                 self._depth = depth
-                self._skip(before, starts, closer)
+                self._skip(before, resumes or starts, closer)
         return tuple(members)
 
     def _assert_progress(self, before: int) -> None:
