@@ -29,8 +29,8 @@ class Draft:
 
     def __init__(self, plan: FlowPlan, run: RunState, at: EpochMs) -> None:
         self.plan = plan
-        self.now = EpochMs(max(at, run.last_at))
-        self.run = replace(run, last_at=self.now)
+        self.now = at
+        self.run = replace(run, last_at=at)
         self.commands: list[Command] = []
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()

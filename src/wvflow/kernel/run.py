@@ -77,6 +77,8 @@ def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tup
             f"the run was begun under semantics {semantics}; this version of wvflow knows up to {max(BEHAVIOURS)}",
             help="upgrade wvflow to the version that started the run, or a later one",
         )
+    if event.at < state.last_at:
+        event = replace(event, at=state.last_at)  # a run's time never goes back
     draft = Draft(plan, state, event.at)
     behaviour(draft, event)
     return draft.result()
