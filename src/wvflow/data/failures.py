@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wvflow.errors import NoSpace, TaskError, UserError
+from wvflow.errors import NoSpace, OutputMissing, TaskError, UserError
 from wvflow.plan.nodes import Place
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def translated(places: Sequence[Place] = ()) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise _from_engine(error, places) from None
+    except OutputMissing as error:
+        raise TaskError("OutputMissing", error.message, retryable=False, help=error.help) from None
     except UserError as error:
         raise TaskError("QueryError", error.message, retryable=False, help=error.help) from None
     except OSError as error:
@@ -95,7 +97,7 @@ def _column(text: str, places: Sequence[Place]) -> TaskError | None:
         message, way_out = f"nothing is called `{name}` here", _candidates(text)
     else:
         return None
-    return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=way_out)
+    return TaskError("ColumnNotFound", message, place=_place(name, places), retryable=False, help=way_out)
 
 
 def _candidates(text: str) -> str | None:

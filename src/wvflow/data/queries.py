@@ -54,7 +54,7 @@ class Query:
         if self._job.piped is not None:
             self._session.attach_input("_", self._job.piped)
         columns = self._session.columns(self._job.inputs) if self._known.merges else {}
-        return self._texts.lowered(self._job.task, self._known, columns)
+        return self._texts.lowered(self._job.task, columns)
 
     def _storable(self, select: str, values: Mapping[str, object]) -> str:
         """The SELECT with the names and types that its columns are kept under."""

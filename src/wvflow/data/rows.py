@@ -22,8 +22,6 @@ INLINE_BYTES = 16 * 1024
 BATCH_ROWS = 16 * 2048
 
 STORED_AS = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "BIT": "VARCHAR", "TIME WITH TIME ZONE": "VARCHAR"}
-# What Python activities and other readers get instead of Arrow's extension types.
-READ_AS = {"JSON": "VARCHAR", "UUID": "VARCHAR"}
 
 
 def recast(select: str, names: Sequence[str], types: Sequence[object], casts: dict[str, str]) -> str:

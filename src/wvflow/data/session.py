@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from wvflow.data.connection import Connection
 from wvflow.data.failures import interrupted
-from wvflow.data.files import exactly
+from wvflow.data.reading import existing
 from wvflow.data.rows import from_ipc, quoted
-from wvflow.errors import OutputMissing, TaskError
+from wvflow.errors import TaskError
 from wvflow.ports.engine import FileRows, InlineRows, Located, Stop
 from wvflow.sql import input_name
 
@@ -28,7 +29,7 @@ class Session:
     Errors are DuckDB's own, but for a stop: ``TaskError`` of kind ``Interrupted``.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, state: Path, stop: Stop) -> None:
+    def __init__(self, connection: Connection, state: Path, stop: Stop) -> None:
         self._connection = connection
         self._state = state
         self._stop = stop
@@ -78,14 +79,8 @@ class Session:
             case InlineRows(data=data):
                 self.main.register(name, from_ipc(data))
             case FileRows(path=path):
-                self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM {self.scan(path)}")
-
-    def scan(self, path: str) -> str:
-        """A kept file as a table expression. Raises OutputMissing when it is gone."""
-        file = self._state / path
-        if not file.exists():
-            raise OutputMissing(f"the kept rows are gone: {path}", help="resume the run to compute them again")
-        return f"read_parquet({exactly(file)})"
+                file = existing(self._state, path)
+                self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file})")
 
     def columns(self, stages: Mapping[str, Located]) -> dict[str, tuple[str, ...]]:
         """Names of the inputs' columns."""

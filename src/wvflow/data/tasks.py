@@ -1,24 +1,20 @@
-"""What the engine must know of a task before its SQL is made. Read off its JSON, where a node's tag can't be mistaken:
-within strings, quotes are escaped."""
+"""What the engine must know of a task before its SQL is made."""
 
 from __future__ import annotations
 
 import msgspec
 
+from wvflow.lang import algebra as a
+from wvflow.lang.relations import nodes
 from wvflow.plan.nodes import QueryTask, TableTarget
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
-_MERGE = b'"is":"fan_in"'
-_TABLE = b'"is":"table"'
 # Operators that must have read all before they give the first row, so that starting over costs all of it.
-_BLOCKING = tuple(f'"is":"{tag}"'.encode() for tag in ("aggregate", "order", "count", "dedup", "table_function"))
-_DISTINCT = b'"distinct":true'
+_BLOCKING = frozenset({a.Aggregate, a.Sort, a.Count, a.Distinct, a.TableFunction})
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """``body`` is the task as JSON, the same for equal tasks."""
+    """``restarts_cheaply``: the first rows come early, so the statement may be begun a second time."""
 
-    body: bytes
     merges: bool
     reads_tables: bool
     saves_table: bool
@@ -30,11 +26,12 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def facts(task: QueryTask) -> Facts:
-    body = _encode(task)
+    found = tuple(nodes(task.relation))
+    kinds = {type(node) for node in found}
+    distinct = any(isinstance(node, a.Select) and node.distinct for node in found)
     return Facts(
-        body=body,
-        merges=_MERGE in body,
-        reads_tables=_TABLE in body,
+        merges=a.FanIn in kinds,
+        reads_tables=a.Table in kinds,
         saves_table=task.save is not None and isinstance(task.save.target, TableTarget),
-        restarts_cheaply=not any(tag in body for tag in (*_BLOCKING, _DISTINCT)),
+        restarts_cheaply=kinds.isdisjoint(_BLOCKING) and not distinct,
     )

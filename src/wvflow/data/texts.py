@@ -12,7 +12,6 @@ import msgspec
 
 from wvflow import sql
 from wvflow.data.files import published
-from wvflow.data.tasks import Facts
 from wvflow.plan.nodes import QueryTask
 from wvflow.sql import Columns, Lowered
 
@@ -27,10 +26,10 @@ class Texts:
         self._folder = folder / "sql"
         self._root = root
 
-    def lowered(self, task: QueryTask, known: Facts, columns: Columns) -> Lowered:
+    def lowered(self, task: QueryTask, columns: Columns) -> Lowered:
         """The task as SQL. ``columns`` of its inputs are needed only where it merges. Raises as ``sql.lower``."""
         root = str(self._root).encode("utf-8", "surrogateescape")
-        key = sha256(b"\0".join((known.body, _encode(dict(columns)), root)))
+        key = sha256(b"\0".join((_encode(task), _encode(dict(columns)), root)))
         entry = self._folder / f"{sql.LOWERING}-{key.hexdigest()}.json"
         if (cached := _load(entry)) is not None:
             return cached

@@ -109,8 +109,8 @@ class Engine(Protocol):
         Rows that are kept are written and synced before this returns. A stop interrupts the statement.
 
         Raises:
-            TaskError: the engine refused or failed; kinds ``QueryError``, ``TableNotFound``, ``FileNotFound``,
-                ``Interrupted``, ``OutOfMemory``, ``SaveFailed``.
+            TaskError: the engine refused or failed; kinds ``QueryError``, ``ColumnNotFound``, ``TableNotFound``,
+                ``FileNotFound``, ``OutputMissing``, ``Interrupted``, ``OutOfMemory``, ``SaveFailed``.
             NoSpace, Unavailable: not the task's fault.
         """
         ...

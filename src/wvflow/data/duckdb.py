@@ -1,0 +1,88 @@
+"""The engine on DuckDB: one in-memory database per process, cursors per task, outputs inline or as Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wvflow.data import outputs
+from wvflow.data.connection import Connection
+from wvflow.data.failures import translated
+from wvflow.data.queries import Query
+from wvflow.data.reading import read_output
+from wvflow.data.rows import LookAhead, renamed
+from wvflow.data.session import Session
+from wvflow.data.tasks import Facts, facts
+from wvflow.data.texts import Texts
+from wvflow.data.warehouse import CATALOG, Warehouse
+from wvflow.ports.engine import Located, OutputName, QueryJob, Stop, Stored
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class DuckDBEngine:
+    """Implements ``ports.engine.Engine``. Nothing is imported or opened before the first use.
+
+    ``state``: folder of the outputs; ``root``: where relative data paths begin; ``database``: the warehouse's file;
+    ``cache``: folder of what can be made again. ``memory_limit`` as DuckDB takes it (``"4GB"``).
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Path,
+        root: Path,
+        database: Path,
+        cache: Path,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        self._state = state
+        self._texts = Texts(cache, root)
+        self._connection = Connection(state / "spill", threads=threads, memory_limit=memory_limit)
+        self._warehouse = Warehouse(database, self._connection.cursor)
+
+    # --- the port ---
+
+    def query(self, job: QueryJob, stop: Stop) -> Stored:
+        known = facts(job.task)
+        with translated(job.places), self._entered(job, known, stop) as attached:
+            with self._session(stop, attached=attached) as session:
+                job.begun()
+                query = Query(job, known, session, texts=self._texts, state=self._state, warehouse=self._warehouse)
+                return query.run(stop)
+
+    def keep(self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop) -> Stored:
+        ahead = LookAhead(*renamed(rows))
+        with translated(), self._session(stop) as session:
+            return outputs.keep(session, ahead, name, self._state)
+
+    def read(self, rows: Located) -> pa.RecordBatchReader:
+        return read_output(rows, self._state, self._connection)
+
+    def forget(self, run_id: str) -> None:
+        """Nothing of a run is kept in memory."""
+
+    def close(self) -> None:
+        self._warehouse.close()
+        self._connection.close()
+
+    # --- what a task holds while it runs ---
+
+    @contextmanager
+    def _session(self, stop: Stop, *, attached: bool = False) -> Iterator[Session]:
+        with Session(self._connection, self._state, stop) as session:
+            if attached:
+                session.execute(f"SET search_path = '{CATALOG}.main,memory.main'")
+            yield session
+
+    @contextmanager
+    def _entered(self, job: QueryJob, known: Facts, stop: Stop) -> Iterator[bool]:
+        if not known.needs_warehouse:
+            yield False
+            return
+        with self._warehouse.entered("write" if known.saves_table else "read", stop, job.waiting) as attached:
+            yield attached
