@@ -18,7 +18,8 @@ from wvflow.syntax.nodes import (
     Unavailable,
     UnavailableOp,
 )
-from wvflow.syntax.parser.config import CONFIG_FORMS, ConfigParser
+from wvflow.syntax.parser.config import CONFIG_FORMS
+from wvflow.syntax.parser.handlers import HandlerParser
 from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.tokens import OPERATORS
 
@@ -44,7 +45,7 @@ class _Header:
         self.places: dict[str, Span] = {}
 
 
-class FlowParser(ConfigParser):
+class FlowParser(HandlerParser):
     """Definitions of flows and what stands in them."""
 
     def _flow(self) -> FlowDef:
@@ -166,16 +167,9 @@ class FlowParser(ConfigParser):
         """``stage_def | state_def | signal_def | query_def | update_def``; only the first runs in this version."""
         if self._at("stage"):
             return self._stage()
-        word = self._advance()
-        if word.key not in ITEM_WORDS:
-            raise self._broken(mistakes.misplaced_definition(word.key, self._span_of(word)))
-        self._any_name()
-        while not (self._at_end() or self._at("}") or self._starts_item(0) or self._starts_anew()):
-            if self._at("{"):
-                self._skip_braces()
-            else:
-                self._advance()
-        return Unavailable(what=word.key, span=self._since(word.start))
+        if self._token.key in ITEM_WORDS:
+            return self._handler()
+        raise self._broken(mistakes.misplaced_definition(self._token.key, self._span_of(self._token)))
 
     def _stage(self) -> StageDef:
         """``"stage" NAME { "on" NAME | "if" trigger | "depends" "on" list(NAME) | config } "=" body``"""

@@ -185,7 +185,9 @@ class LaterOperators(SourceParser):
         if self._accept("for"):
             self._any_name("a signal")
         elif self._accept("until"):
-            if self._token.key in (*QUERY_STARTS, "{"):
+            if self._at("{"):
+                self._braced_query()
+            elif self._at(*QUERY_STARTS):
                 self._query()
             else:
                 self._expr()
