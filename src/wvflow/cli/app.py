@@ -1,0 +1,128 @@
+"""What all commands share: the common options, the two streams, and how an error ends a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+import msgspec
+
+from wvflow.errors import Bug, ConfigError, NotPossible, OutputMissing, StateTooNew, UserError, WvflowError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wvflow.service.project import Project
+    from wvflow.service.runs import Runs
+
+OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+# A user's mistake is wrong usage, but for those that only the state of the world makes wrong.
+_WORK_FAILED = (NotPossible, OutputMissing, StateTooNew)
+
+
+class App:
+    """One call of the command line. The common options set its fields, wherever they stand in the line."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.quiet = False
+        self.verbose = False
+        self.color: bool | None = False if os.environ.get("NO_COLOR") else None
+        self.profile: str | None = None
+        self.folder: Path | None = None
+
+    @cached_property
+    def out(self) -> Console:
+        """Where results go."""
+        return self._console(stderr=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Where progress and messages go."""
+        return self._console(stderr=True)
+
+    def _console(self, *, stderr: bool) -> Console:
+        from rich.console import Console
+
+        stream = sys.stderr if stderr else sys.stdout
+        return Console(
+            file=stream,
+            no_color=None if self.color is None else not self.color,
+            force_terminal=None,
+            width=None if stream.isatty() else 10_000,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=not stream.isatty(),
+        )
+
+    def say(self, message: str) -> None:
+        """A remark for people."""
+        if not self.quiet:
+            click.echo(message, err=True)
+
+    def print_json(self, value: Any) -> None:
+        """One JSON value on one line of stdout."""
+        click.echo(msgspec.json.encode(value))
+
+    def project(self, path: Path | None = None) -> Project:
+        """The project of ``path``, default: of ``--project`` or the working directory."""
+        from wvflow.service.project import load_project
+
+        if self.folder is not None and not self.folder.exists():
+            raise ConfigError(f"--project: there is no folder {self.folder}")
+        return load_project(self.folder or path or Path(), profile=self.profile)
+
+    def runs(self, project: Project | None = None) -> Runs:
+        from wvflow.service.runs import Runs
+
+        return Runs(project or self.project())
+
+    def hint(self, project: Project) -> str:
+        """What to add to a command so that it means this project from the working directory."""
+        from wvflow.service.project import load_project
+
+        here = load_project(Path(), profile=self.profile).root
+        return "" if here == project.root else f" --project {shown(project.root)}"
+
+
+def shown(path: Path) -> str:
+    """A path as people would type it from the working directory."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.path.join("..", "..")) else relative
+
+
+def fail(app: App, error: BaseException) -> NoReturn:
+    """Tell an error in one message and end with its exit status; a traceback only for our own defects, and only with
+    ``--verbose``."""
+    if isinstance(error, WvflowError) and not isinstance(error, Bug):
+        _tell(app, error.message, error.help)
+        raise SystemExit(exit_status(error))
+    _tell(app, f"this is a defect of wvflow: {type(error).__name__}: {error}", _report(app))
+    if app.verbose:
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    raise SystemExit(FAILED)
+
+
+def exit_status(error: WvflowError) -> int:
+    return WRONG_USAGE if isinstance(error, UserError) and not isinstance(error, _WORK_FAILED) else FAILED
+
+
+def _report(app: App) -> str:
+    if app.verbose:
+        return "please report it with the lines below"
+    return "please report it, with what the same command prints under --verbose"
+
+
+def _tell(app: App, message: str, help: str | None) -> None:
+    color = app.color
+    click.echo(click.style("error", fg="red", bold=True) + f": {message}", err=True, color=color)
+    if help:
+        click.echo(click.style("help", fg="cyan", bold=True) + f": {help}", err=True, color=color)

@@ -1,0 +1,57 @@
+"""``wvflow``: the list of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from wvflow import __version__
+from wvflow.cli.root import LazyGroup, Root, survive_narrow_encodings
+
+_COMMANDS = "wvflow.cli.commands"
+
+
+@click.group(
+    cls=Root,
+    lazy={
+        "init": (f"{_COMMANDS}.init:init", "Make a small working project."),
+        "check": (f"{_COMMANDS}.check:check", "Report mistakes in programs; run nothing."),
+        "show": (f"{_COMMANDS}.show:show", "Show a flow's plan: stages, edges, policies."),
+        "compile": (f"{_COMMANDS}.compile:compile_", "Show the SQL of stages and models."),
+        "run": (f"{_COMMANDS}.run:run", "Run a flow."),
+        "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),
+        "doctor": (f"{_COMMANDS}.doctor:doctor", "Report versions, configuration and the state of this machine."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, "--version", message="wvflow %(version)s")
+def cli() -> None:
+    """Data pipelines in a SQL-inspired flow language, checked before they run and executed durably.
+
+    Exit status: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted (the run can be resumed).
+    """
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "list": (f"{_COMMANDS}.runs_read:list_", "Recorded runs, newest first."),
+        "show": (f"{_COMMANDS}.runs_read:show", "One run: its stages, attempts and errors."),
+        "events": (f"{_COMMANDS}.runs_read:events", "A run's journal."),
+        "output": (f"{_COMMANDS}.runs_output:output", "The rows of a stage, or of the flow's output."),
+        "logs": (f"{_COMMANDS}.runs_read:logs", "What the run's activities logged."),
+        "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop; clean-up stages still run."),
+        "terminate": (f"{_COMMANDS}.runs_steer:terminate", "End a run at once; nothing more of it runs."),
+        "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run from its first task that isn't done."),
+        "clean": (f"{_COMMANDS}.runs_clean:clean", "Delete ended runs and their outputs."),
+    },
+)
+def runs() -> None:
+    """List, read and steer recorded runs.
+
+    RUN is a run's id, the beginning of one, or `last`.
+    """
+
+
+def main() -> None:
+    survive_narrow_encodings()
+    cli(prog_name="wvflow")

@@ -1,0 +1,76 @@
+"""From words of the command line to a compiled program and one of its flows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from wvflow.cli.app import FAILED, App, shown
+from wvflow.diagnostics import nearest
+from wvflow.errors import UserError
+from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.service.program import Compiled, compile_program, source_name
+from wvflow.service.project import Project
+
+
+def naming(root: Path) -> Callable[[str], str]:
+    """How to show a source of a program: its path from the working directory."""
+    return lambda name: shown(root / name)
+
+
+def compiled(app: App, file: Path) -> tuple[Project, Compiled, Bundle]:
+    """The program of ``file``, without errors. Diagnostics are printed; errors among them end the command."""
+    project = app.project(file)
+    program = compile_program(project, None if file.is_dir() else file)
+    if program.diagnostics and (program.has_errors or not app.quiet):
+        _report(app, program, project)
+    if program.left_out:
+        left = ", ".join(naming(project.root)(name) for name in program.left_out)
+        app.say(f"left out, as it has errors (see `wvflow check`): {left}")
+    if program.bundle is None:
+        raise SystemExit(FAILED)
+    return project, program, program.bundle
+
+
+def _report(app: App, program: Compiled, project: Project) -> None:
+    from wvflow.cli.diagnostics import as_json, report
+
+    name = naming(project.root)
+    if app.json and program.has_errors:
+        click.echo(json.dumps([as_json(one, name) for one in program.diagnostics], ensure_ascii=False))
+    else:
+        report(app, program.diagnostics, name)
+
+
+def flows_of(program: Compiled, project: Project, file: Path) -> list[FlowRef]:
+    """The flows that a file defines; of a folder, all."""
+    if file.is_dir():
+        return [ref for refs in program.flows.values() for ref in refs]
+    return list(program.flows.get(source_name(project, file), ()))
+
+
+def choose(program: Compiled, project: Project, file: Path, name: str | None) -> FlowRef:
+    """The flow of that name in its highest version; without a name, the file's only one.
+
+    Raises: UserError, there is no such flow, or a name is needed.
+    """
+    if name is None:
+        return _only(flows_of(program, project, file), file)
+    everywhere = [ref for refs in program.flows.values() for ref in refs]
+    if versions := [ref for ref in everywhere if name in (ref.flow, ref.key)]:
+        return max(versions)
+    near = nearest(name, {ref.flow for ref in everywhere})
+    known = f"its flows: {', '.join(sorted({ref.flow for ref in everywhere}))}" if everywhere else None
+    raise UserError(f"there is no flow `{name}`", help=f"did you mean `{near}`?" if near else known)
+
+
+def _only(flows: list[FlowRef], file: Path) -> FlowRef:
+    names = sorted({ref.flow for ref in flows})
+    if not names:
+        raise UserError(f"{file} defines no flow", help="write one: flow F = { stage a = from … }")
+    if len(names) > 1:
+        raise UserError(f"{file} defines {len(names)} flows", help=f"name one of them: {', '.join(names)}")
+    return max(flows)

@@ -1,0 +1,265 @@
+"""A plan for people and tools: as a tree, as a Mermaid chart, as JSON. Pure text; nothing here is parsed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from wvflow.lang.algebra import (
+    Aggregate,
+    Alias,
+    Concat,
+    Exclude,
+    Extend,
+    FanIn,
+    File,
+    Join,
+    Limit,
+    Piped,
+    Rel,
+    Rows,
+    Select,
+    StageRows,
+    Table,
+    TableFunction,
+)
+from wvflow.lang.durations import format_duration
+from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Ratio, StageId, StagePlan, Task
+
+_DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
+_MILLION = 1_000_000
+
+
+# --- tasks and policies in a few words ------------------------------------------------------------------------------
+
+
+def task_text(task: Task) -> str:
+    """A task in one line: where rows come from and what is done to them, without the expressions.
+
+    >>> from wvflow.lang.algebra import Count
+    >>> from wvflow.plan.nodes import QueryTask
+    >>> task_text(QueryTask(Count(File("a.csv"))))
+    "from 'a.csv' | count"
+    """
+    if isinstance(task, ActivityTask):
+        called = f"{task.activity}({', '.join(argument.name for argument in task.arguments)})"
+        return called if task.input is None else f"{_relation(task.input)} | {called}"
+    text = _relation(task.relation)
+    if task.save is None:
+        return text
+    saved = f"save to {task.save.target}"
+    return f"{text} | {saved}"
+
+
+def _relation(relation: Rel) -> str:
+    steps: list[str] = []
+    while (below := getattr(relation, "input", None)) is not None:
+        if step := _step(relation):
+            steps.append(step)
+        relation = below
+    if isinstance(relation, Join | Concat):
+        return " | ".join([_relation(relation.left), _second_input(relation), *reversed(steps)])
+    return " | ".join([_source(relation), *reversed(steps)])
+
+
+def _second_input(relation: Join | Concat) -> str:
+    right = _brief(relation.right)
+    if isinstance(relation, Concat):
+        return f"concat {right}"
+    return f"join {right}" if relation.kind == "inner" else f"{relation.kind} join {right}"
+
+
+def _brief(relation: Rel) -> str:
+    """A relation's source by name alone, or its steps in braces."""
+    while isinstance(relation, Alias):
+        relation = relation.input
+    text = _relation(relation)
+    return text.removeprefix("from ") if "|" not in text else f"{{ {text} }}"
+
+
+def _step(relation: Rel) -> str:
+    match relation:
+        case Alias():
+            return ""
+        case Select(distinct=distinct):
+            return "select distinct" if distinct else "select"
+        case Extend(items=items, first=first):
+            return f"{'prepend' if first else 'add'} {', '.join(item.name for item in items)}"
+        case Exclude(names=names):
+            return f"exclude {', '.join(names)}"
+        case Aggregate(keys=keys):
+            return f"group by {', '.join(key.name for key in keys)}" if keys else "agg"
+        case Limit(count=count):
+            return "offset" if count is None else f"limit {count}"
+        case _:
+            return "order by" if _word(relation) == "order" else _word(relation)
+
+
+def _word(node: Rel) -> str:
+    return str(node.__struct_config__.tag)
+
+
+def _source(relation: Rel) -> str:
+    match relation:
+        case File(path=path):
+            return f"from '{path}'"
+        case Table(parts=parts):
+            return f"from {'.'.join(parts)}"
+        case StageRows(stage=stage):
+            return f"from {stage}"
+        case Piped():
+            return "from _"
+        case FanIn(inputs=inputs):
+            return f"merge {', '.join(one.stage for one in inputs)}"
+        case Rows(rows=rows):
+            return f"from {len(rows)} inline row{'' if len(rows) == 1 else 's'}"
+        case TableFunction(function=function):
+            return f"from {function}(…)"
+        case _:
+            return "select"
+
+
+def policy_items(policy: Policy) -> dict[str, Any]:
+    """Properties that differ from the built-in defaults, in the language's spelling.
+
+    >>> policy_items(Policy(retries=3, jitter=250_000))
+    {'retries': 3, 'jitter': 0.25}
+    """
+    defaults = Policy()
+    names = (field.name for field in msgspec.structs.fields(Policy))
+    return {name: _spelled(name, getattr(policy, name)) for name in names if _differs(name, policy, defaults)}
+
+
+def _differs(name: str, policy: Policy, defaults: Policy) -> bool:
+    return bool(getattr(policy, name) != getattr(defaults, name))
+
+
+def _spelled(name: str, value: Any) -> Any:
+    if name == "retries" and value is None:
+        return "unlimited"
+    if name in _DURATIONS and value is not None:
+        return format_duration(value)
+    if name == "jitter":
+        return value / _MILLION
+    if isinstance(value, Ratio):
+        return value.numerator / value.denominator
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _policies(stage: StagePlan) -> str:
+    found: dict[str, Any] = {}
+    for task in stage.tasks:
+        found |= policy_items(task.policy)
+    return ", ".join(f"{name}: {_flat(value)}" for name, value in found.items())
+
+
+def _flat(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+# --- tree -----------------------------------------------------------------------------------------------------------
+
+
+def tree(plan: FlowPlan) -> str:
+    """Stages below what they read. A stage with several upstreams stands below the last of them and names them all."""
+    lines = [_headline(plan)]
+    children: dict[StageId | None, list[StageId]] = {}
+    for index, stage in enumerate(plan.stages):
+        children.setdefault(stage.upstreams[-1] if stage.upstreams else None, []).append(StageId(index))
+    lines.extend(_branches(plan, children))
+    return "\n".join(lines)
+
+
+def _headline(plan: FlowPlan) -> str:
+    params = ", ".join(f"{param.name}: {param.type}" for param in plan.params)
+    version = f"@version({plan.version})" if plan.version != 1 else ""
+    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "")
+
+
+def _branches(plan: FlowPlan, children: dict[StageId | None, list[StageId]]) -> Iterator[str]:
+    """The tree's lines, depth first; a stack instead of recursion, as a chain may be thousands long."""
+    stack = [(index, "", last) for index, last in reversed(_with_last(children.get(None, [])))]
+    while stack:
+        index, indent, last = stack.pop()
+        below = children.get(index, [])
+        inner = indent + ("   " if last else "│  ")
+        yield from _stage_lines(plan, index, indent + ("└─ " if last else "├─ "), inner + ("│  " if below else "   "))
+        stack.extend((child, inner, final) for child, final in reversed(_with_last(below)))
+
+
+def _with_last(indexes: list[StageId]) -> list[tuple[StageId, bool]]:
+    return [(index, place == len(indexes) - 1) for place, index in enumerate(indexes)]
+
+
+def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Iterator[str]:
+    stage = plan.stages[index]
+    upstreams = ", ".join(plan.stages[one].name for one in stage.upstreams) if len(stage.upstreams) > 1 else ""
+    output = "  (output)" if index == plan.output else ""
+    yield f"{head}{stage.name}{f' ← {upstreams}' if upstreams else ''}{output}"
+    for task in stage.tasks:
+        yield f"{inner}{task_text(task)}"
+    if policies := _policies(stage):
+        yield f"{inner}[{policies}]"
+
+
+# --- Mermaid --------------------------------------------------------------------------------------------------------
+
+
+def mermaid(plan: FlowPlan) -> str:
+    """A Mermaid flow chart; the output stage has a double border."""
+    lines = ["flowchart LR"]
+    for index, stage in enumerate(plan.stages):
+        left, right = ("[[", "]]") if index == plan.output else ("[", "]")
+        lines.append(f'  s{index}{left}"{_escaped(stage.name)}"{right}')
+    lines.extend(f"  s{upstream} --> s{index}" for upstream, index in _edges(plan))
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _edges(plan: FlowPlan) -> Iterator[tuple[StageId, StageId]]:
+    for index, stage in enumerate(plan.stages):
+        for upstream in stage.upstreams:
+            yield upstream, StageId(index)
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def as_json(plan: FlowPlan) -> dict[str, Any]:
+    """A plan as JSON values, stages in order of declaration."""
+    names = [stage.name for stage in plan.stages]
+    return {
+        "flow": plan.flow,
+        "version": plan.version,
+        "description": plan.description,
+        "params": [
+            {"name": param.name, "type": str(param.type), "required": param.default is None} for param in plan.params
+        ],
+        "output": None if plan.output is None else names[plan.output],
+        "timeout": None if plan.timeout is None else format_duration(plan.timeout),
+        "stages": [_stage_json(plan.stages[index], names) for index in plan.declared],
+        "edges": [{"from": names[upstream], "to": names[index]} for upstream, index in _edges(plan)],
+    }
+
+
+def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
+    return {
+        "stage": stage.name,
+        "upstreams": [names[index] for index in stage.upstreams],
+        "readers": [names[index] for index in stage.readers],
+        "trigger": stage.trigger.rule,
+        "tasks": [
+            {"kind": _kind(task), "text": task_text(task), "policy": policy_items(task.policy)} for task in stage.tasks
+        ],
+        "description": stage.description,
+        "tags": list(stage.tags),
+    }
+
+
+def _kind(task: Task) -> str:
+    return "activity" if isinstance(task, ActivityTask) else "query"

@@ -1,0 +1,198 @@
+"""A program: the ``.wv`` files of a project, read, checked and planned.
+
+Reading and compiling never raise for what stands in a file: every mistake is a diagnostic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wvflow.diagnostics import Code, Diagnostic, has_errors
+from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.source import Source, Span
+
+if TYPE_CHECKING:
+    from wvflow.lang.catalog import Catalog
+    from wvflow.semantics import Checked
+    from wvflow.service.project import Project
+    from wvflow.syntax.nodes import Module
+
+_BOM = "\ufeff"
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiling a program came to. ``bundle`` and ``checked`` are None where there are errors.
+
+    ``flows``: by source name, the flows that the file defines, in its order; ``queries``: the sources with statements
+    that aren't definitions. ``left_out``: sources with errors that the wanted file could do without.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    sources: dict[str, Source]
+    flows: dict[str, tuple[FlowRef, ...]]
+    queries: frozenset[str] = frozenset()
+    bundle: Bundle | None = None
+    checked: Checked | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def has_errors(self) -> bool:
+        return has_errors(self.diagnostics)
+
+
+def read_source(path: Path, name: str, limit: int) -> tuple[Source, Diagnostic | None]:
+    """A file's text, or what is wrong with the file: missing, unreadable, over ``limit`` bytes, binary, not UTF-8,
+    empty. A byte order mark is no part of the text."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        return _unusable(name, Code.FILE_MISSING, "there is no such file")
+    except OSError as error:
+        return _unusable(name, Code.FILE_UNREADABLE, f"the file can't be read: {error.strerror}")
+    if len(data) > limit:
+        return _too_large(name, path.stat().st_size, limit)
+    return _decode(name, data)
+
+
+def _decode(name: str, data: bytes) -> tuple[Source, Diagnostic | None]:
+    if (zero := data.find(0)) >= 0:
+        return _unusable(name, Code.FILE_BINARY, f"the file is binary: byte {zero} is zero", "a program is UTF-8 text")
+    try:
+        text = data.decode().removeprefix(_BOM)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"the file is not UTF-8 text: byte {error.start} (line {line}) is 0x{data[error.start]:02x}"
+        return _unusable(name, Code.FILE_NOT_UTF8, message, "save it as UTF-8")
+    if not text.strip():
+        return _unusable(name, Code.FILE_EMPTY, "the file is empty", "write a flow: flow F = { stage a = from … }")
+    return Source(name, text), None
+
+
+def _too_large(name: str, size: int, limit: int) -> tuple[Source, Diagnostic]:
+    message = f"the file has {size:,} bytes, more than the limit of {limit:,}"
+    return _unusable(name, Code.FILE_TOO_LARGE, message, "split it, or raise `limits.source_file` in wvflow.toml")
+
+
+def _unusable(name: str, code: Code, message: str, help: str | None = None) -> tuple[Source, Diagnostic]:
+    source = Source(name, "")
+    return source, Diagnostic(code, message, Span(source, 0, 0), help)
+
+
+def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
+    """Parse, check and plan all files of a project.
+
+    With ``wanted``, files that can't be compiled are left out if that file can do without them, so that a broken
+    neighbour doesn't keep a good flow from running; else all that is wrong is reported.
+    """
+    modules, catalog, found = _read(project, [] if wanted is None else [wanted])
+    whole = _compile(modules, catalog, found)
+    if wanted is None or not whole.has_errors:
+        return whole
+    broken = {one.span.source.name for one in whole.diagnostics if one.is_error}
+    if source_name(project, wanted) in broken:
+        return whole
+    rest = _without(broken, modules, catalog, found)
+    return whole if rest.has_errors else rest
+
+
+def check_program(project: Project, named: Sequence[Path] = ()) -> Compiled:
+    """Everything that is wrong with a project's files and those named."""
+    return _compile(*_read(project, named))
+
+
+def source_name(project: Project, path: Path) -> str:
+    """How messages and plans name a file: relative to the root where it is below it."""
+    path = path.absolute()
+    return (path.relative_to(project.root) if path.is_relative_to(project.root) else path).as_posix()
+
+
+def _read(project: Project, named: Sequence[Path]) -> tuple[list[Module], Catalog, list[Diagnostic]]:
+    """The trees of the project's files and those named, what they need to know of the world, and what is wrong."""
+    modules, found = _parse(project, {source_name(project, path): path for path in (*project.files, *named)})
+    catalog, more = _catalog(project, modules)
+    return modules, catalog, [*found, *more]
+
+
+def _parse(project: Project, paths: dict[str, Path]) -> tuple[list[Module], list[Diagnostic]]:
+    from wvflow.syntax import parse
+    from wvflow.syntax.nodes import Module
+
+    modules: list[Module] = []
+    found: list[Diagnostic] = []
+    for name, path in paths.items():
+        source, problem = read_source(path, name, project.limits.source_file)
+        if problem is None:
+            module, mistakes = parse(source)
+        else:
+            module, mistakes = Module(source, ()), (problem,)
+        modules.append(module)
+        found.extend(mistakes)
+    return modules, found
+
+
+def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequence[Diagnostic]]:
+    """What the compiler must know of the world: signatures of activities, the project's defaults, files that exist."""
+    from wvflow.activities import read_signatures
+    from wvflow.lang.catalog import Catalog
+
+    signatures, problems = read_signatures(project.root, project.activities, project.state / "cache")
+    catalog = Catalog(
+        activities=signatures,
+        modules=project.activities,
+        defaults=project.defaults,
+        data_files=frozenset(_existing(project.root, modules)),
+    )
+    return catalog, problems
+
+
+def _existing(root: Path, modules: Sequence[Module]) -> Iterator[str]:
+    """The data files that the program reads and that are there now; a web address is taken to exist."""
+    from wvflow.syntax.nodes import FileRef
+    from wvflow.syntax.walk import walk
+
+    for path in {node.path for module in modules for node in walk(module) if isinstance(node, FileRef)}:
+        if "://" in path or glob(path, root_dir=root, recursive=True):
+            yield path
+
+
+def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:
+    from wvflow.planner import build
+    from wvflow.semantics import check
+
+    checked, mistakes = check(modules, catalog)
+    diagnostics = (*found, *mistakes)
+    return Compiled(
+        diagnostics=diagnostics,
+        sources={module.source.name: module.source for module in modules},
+        flows={module.source.name: tuple(_flows(module)) for module in modules},
+        queries=frozenset(module.source.name for module in modules if _has_queries(module)),
+        checked=checked,
+        bundle=None if has_errors(diagnostics) else build(checked, catalog),
+    )
+
+
+def _flows(module: Module) -> Iterator[FlowRef]:
+    from wvflow.syntax.nodes import FlowDef
+
+    for statement in module.statements:
+        if isinstance(statement, FlowDef):
+            yield FlowRef(statement.name.text, statement.version or 1)
+
+
+def _has_queries(module: Module) -> bool:
+    from wvflow.syntax.nodes import QueryStatement
+
+    return any(isinstance(statement, QueryStatement) for statement in module.statements)
+
+
+def _without(broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:
+    """The program without some of its files."""
+    left = [module for module in modules if module.source.name not in broken]
+    rest = _compile(left, catalog, [one for one in found if one.span.source.name not in broken])
+    return msgspec.structs.replace(rest, left_out=tuple(sorted(broken)))
