@@ -1,0 +1,57 @@
+"""Random small plans in the simulated world: whatever happens, no invariant breaks; crashes change no outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simulate
+from wvflow.drivers.simulator.world import World
+from wvflow.plan.nodes import FlowPlan, Millis
+
+Plans = Callable[..., st.SearchStrategy[FlowPlan]]
+CALM = World(fail=0.3, fatal=0.2, works=(1, 800), queued=(0, 300), late=(0, 50), twice=0.3, stray=0.3)
+ROUGH = World(fail=0.3, fatal=0.1, lose=0.2, twice=0.3, stray=0.3, outlive=0.5, deaf=0.4, queued=(0, 500),
+              works=(1, 900), late=(0, 100), reopen=1)  # fmt: skip
+seeds = st.integers(0, 1_000_000)
+
+
+def outcome(result: SimResult) -> tuple[object, ...]:
+    """How a run and each of its stages ended, in how many attempts, with which rows and failure.
+
+    Not which failure came first: that depends on the time that a crash takes.
+    """
+    stages = [(stage.phase, stage.attempt, stage.failure, stage.done) for stage in result.state.stages]
+    return result.state.phase, stages
+
+
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=150, deadline=None)
+def test_no_invariant_breaks_in_a_rough_world(data: st.DataObject, seed: int, plans: Plans) -> None:
+    plan = data.draw(plans(timeouts=True))
+    moment = st.none() | st.integers(0, 3_000)
+    world = msgspec.structs.replace(ROUGH, cancel_at=data.draw(moment), terminate_at=data.draw(st.none() | moment))
+    timed = msgspec.structs.replace(plan, timeout=data.draw(st.sampled_from([None, Millis(1_500)])))
+    result = simulate(timed, seed=seed, world=world, crash_rate=data.draw(st.sampled_from([0.0, 0.2])))
+    assert result.state.phase.is_terminal
+
+
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=40, deadline=None)
+def test_a_crash_before_or_after_any_commit_changes_no_outcome(data: st.DataObject, seed: int, plans: Plans) -> None:
+    plan = msgspec.structs.replace(data.draw(plans()), lost_limit=100)
+    undisturbed = outcome(simulate(plan, seed=seed, world=CALM))
+    for crashed in crash_everywhere(plan, seed=seed, world=CALM):
+        assert crashed.crashes == 1
+        assert outcome(crashed) == undisturbed
+
+
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_the_same_seed_gives_the_same_journal(data: st.DataObject, seed: int, plans: Plans) -> None:
+    plan = data.draw(plans(timeouts=True))
+    first, second = (simulate(plan, seed=seed, world=ROUGH, crash_rate=0.1) for _ in range(2))
+    assert first == second
