@@ -1,0 +1,163 @@
+"""A commit's parts: made ready by whoever commits, written by whoever holds the transaction.
+
+Which parts conflict is known before the first of their rows is written, from the ends of all their journals as this
+transaction sees them; so nothing has to be undone, and no part needs a savepoint of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from wvflow import __version__
+from wvflow.kernel.events import OwnerChanged, RunStarted
+from wvflow.ports.store import RunBatch
+from wvflow.store.sqlite import rows
+from wvflow.store.sqlite.rows import Row
+
+
+class End(NamedTuple):
+    """Where a run's journal ends. ``fence``: the token that wrote last."""
+
+    position: int
+    crc: int
+    fence: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One run's part with everything encoded that doesn't depend on what is stored."""
+
+    batch: RunBatch
+    bodies: tuple[bytes, ...]
+    takes_over: bool
+    run: dict[str, object]
+    stages: tuple[Row, ...]
+    outputs: tuple[Row, ...]
+    sent: tuple[Row, ...]
+    snapshot: bytes | None
+
+
+def ready(batch: RunBatch) -> Part:
+    """Encode a part. Raises TypeError for a value that JSON can't hold."""
+    run = rows.moving_columns(batch.run) | {"run": batch.run_id, "fence": batch.token}
+    if batch.new:
+        run |= rows.pinned_columns(batch.new, batch.run)
+    return Part(
+        batch,
+        bodies=tuple(map(rows.encoded, batch.events)),
+        takes_over=any(isinstance(event, OwnerChanged | RunStarted) for event in batch.events),
+        run=run,
+        stages=tuple(rows.stage_row(batch.run_id, row) for row in batch.stages),
+        outputs=tuple(rows.output_row(batch.run_id, row) for row in batch.outputs),
+        sent=tuple(rows.inbox_row(row) for row in batch.sent),
+        snapshot=None if batch.snapshot is None else rows.encoded(batch.snapshot),
+    )
+
+
+def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[bool]:
+    """Write the parts that follow on what is stored; which of them did. A run may have several, in order."""
+    ends = _ends(connection, {part.batch.run_id for part in parts})
+    written: list[tuple[Part, End]] = []
+    verdicts: list[bool] = []
+    records: list[Row] = []
+    for part in parts:
+        end = ends.get(part.batch.run_id)
+        fits = _follows(part, end)
+        verdicts.append(fits)
+        if fits:
+            new_end = _extend(part, end, records)
+            ends[part.batch.run_id] = new_end
+            written.append((part, new_end))
+    _write_journal(connection, records, written)
+    _write_rest(connection, [part for part, _ in written])
+    return verdicts
+
+
+def _ends(connection: sqlite3.Connection, run_ids: Iterable[str]) -> dict[str, End]:
+    found = connection.execute(
+        "select run, position, crc, fence from runs where run in (select value from json_each(?))",
+        (rows.encoded(sorted(run_ids)).decode(),),
+    )
+    return {run: End(position, crc, fence) for run, position, crc, fence in found}
+
+
+def _follows(part: Part, end: End | None) -> bool:
+    batch = part.batch
+    if batch.new is not None:
+        return end is None and batch.after == 0
+    return end is not None and end.position == batch.after and (part.takes_over or end.fence == batch.token)
+
+
+def _extend(part: Part, end: End | None, records: list[Row]) -> End:
+    """Add the part's records and return where its journal ends with them."""
+    batch = part.batch
+    crc = end.crc if end else rows.chain_start(batch.run_id)
+    position = batch.after
+    last = batch.after + len(batch.events)
+    for event, body in zip(batch.events, part.bodies, strict=True):
+        position += 1
+        commands = batch.commands if position == last else None
+        crc = rows.chained(crc, body, commands)
+        records.append((batch.run_id, position, event.at, body.decode(), commands, crc))
+    return End(position, crc, batch.token)
+
+
+_INSERT_RUN = """
+    insert into runs (run, flow, version, bundle, parent, project, semantics, created_at, run_time, params, state,
+                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence)
+    values (:run, :flow, :version, :bundle, :parent, :project, :semantics, :created_at, :run_time, :params, :state,
+            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence)
+"""
+_UPDATE_RUN = """
+    update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,
+                    finished_at = :finished_at, owner = :owner, epoch = :epoch, position = :position, crc = :crc,
+                    fence = :fence
+    where run = :run
+"""
+
+
+def _write_journal(connection: sqlite3.Connection, records: list[Row], written: list[tuple[Part, End]]) -> None:
+    connection.executemany(
+        "insert into events (run, position, at, body, commands, crc) values (?, ?, ?, ?, ?, ?)", records
+    )
+    for sql, begins in ((_INSERT_RUN, True), (_UPDATE_RUN, False)):
+        runs = [
+            part.run | {"position": end.position, "crc": end.crc}
+            for part, end in written
+            if (part.batch.new is not None) is begins
+        ]
+        connection.executemany(sql, runs)
+    connection.executemany(
+        "insert or replace into snapshots (run, position, made_by, body, crc) values (?, ?, ?, ?, ?)",
+        [
+            (part.batch.run_id, end.position, __version__, part.snapshot, crc32(part.snapshot, end.crc))
+            for part, end in written
+            if part.snapshot is not None
+        ],
+    )
+
+
+def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
+    for sql, values in (
+        (
+            f"insert or replace into stages (run, {rows.STAGE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row for part in parts for row in part.stages],
+        ),
+        (
+            f"insert or replace into outputs (run, {rows.OUTPUT}, ref, inline) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [row for part in parts for row in part.outputs],
+        ),
+        (
+            "delete from inbox where id = ? and run = ?",
+            [(number, part.batch.run_id) for part in parts for number in part.batch.consumed],
+        ),
+        (
+            "insert into inbox (run, kind, body, at) values (?, ?, ?, ?)",
+            [row for part in parts for row in part.sent],
+        ),
+    ):
+        connection.executemany(sql, values)

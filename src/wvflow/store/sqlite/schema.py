@@ -1,0 +1,174 @@
+"""The tables of ``state.db``, their version, and the way from an older one.
+
+``events`` is the truth; ``runs`` and ``stages`` are projections of it that lists read, ``snapshots`` a cache of its
+fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum of ``rows.chained``. ``ledger``
+claims idempotency keys: a row is ``running`` under the token of the run's owner, or ``done`` with its output.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+APPLICATION_ID: Final = 0x77766677  # "wvfw": tells a database of wvflow from any other
+
+_TABLES = (
+    """
+    create table runs (
+        seq        integer primary key,
+        run        text not null unique,
+        flow       text not null,
+        version    integer not null,
+        bundle     text not null,
+        parent     text not null,
+        project    text not null,
+        semantics  integer not null,
+        created_at integer not null,
+        run_time   integer not null,
+        params     text not null,
+        state      text not null,
+        problem    text not null,
+        error      text,
+        started_at integer,
+        finished_at integer,
+        owner      integer not null,
+        epoch      integer not null,
+        position   integer not null,
+        crc        integer not null,
+        fence      integer not null
+    ) strict
+    """,
+    "create index runs_newest on runs (created_at, seq)",
+    "create index runs_of_flow on runs (flow, created_at, seq)",
+    "create index runs_in_state on runs (state, created_at, seq)",
+    """
+    create table events (
+        run      text not null,
+        position integer not null,
+        at       integer not null,
+        body     text not null,
+        commands integer,
+        crc      integer not null,
+        primary key (run, position)
+    ) strict, without rowid
+    """,
+    """
+    create table stages (
+        run         text not null,
+        number      integer not null,
+        stage       text not null,
+        state       text not null,
+        phase       text not null,
+        reason      text,
+        attempts    integer not null,
+        rows        integer,
+        error       text,
+        started_at  integer,
+        finished_at integer,
+        output      text,
+        primary key (run, number)
+    ) strict, without rowid
+    """,
+    """
+    create table outputs (
+        run       text not null,
+        stage     integer not null,
+        task      integer not null,
+        iteration integer not null,
+        instance  integer not null,
+        attempt   integer not null,
+        ref       text not null,
+        output    text not null,
+        inline    blob,
+        unique (run, stage, task, iteration, instance, attempt)
+    ) strict
+    """,
+    "create index outputs_inline on outputs (ref) where inline is not null",
+    """
+    create table inbox (
+        id   integer primary key autoincrement,
+        run  text not null,
+        kind text not null,
+        body text not null,
+        at   integer not null
+    ) strict
+    """,
+    "create index inbox_of_run on inbox (run, id)",
+    """
+    create table ledger (
+        flow       text not null,
+        stage      text not null,
+        key        text not null,
+        state      text not null check (state in ('running', 'done')),
+        run        text not null,
+        token      integer not null,
+        input_hash text not null,
+        output     text,
+        at         integer not null,
+        primary key (flow, stage, key)
+    ) strict, without rowid
+    """,
+    "create index ledger_of_run on ledger (run)",
+    """
+    create table snapshots (
+        run      text primary key,
+        position integer not null,
+        made_by  text not null,
+        body     blob not null,
+        crc      integer not null
+    ) strict
+    """,
+    """
+    create table owners (
+        token      integer primary key autoincrement,
+        pid        integer not null,
+        host       text not null,
+        port       integer not null,
+        started_at integer not null,
+        beat_at    integer not null
+    ) strict
+    """,
+    "create table bundles (digest text primary key, body blob not null) strict",
+    """
+    create table logs (
+        id      integer primary key,
+        run     text not null,
+        stage   text not null,
+        attempt integer not null,
+        at      integer not null,
+        level   text not null,
+        message text not null
+    ) strict
+    """,
+    "create index logs_of_run on logs (run, stage, id)",
+)
+
+# Number n of these takes version n to n + 1. A release only ever appends.
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES,)
+
+SCHEMA_VERSION: Final = len(_MIGRATIONS)
+
+# What ``delete`` forgets of a run. A done key in the ledger outlives its run: it says what was done in the world.
+TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "snapshots", "logs", "runs")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The schema's version: 0 for a new file."""
+    (version,) = connection.execute("pragma user_version").fetchone()
+    return int(version)
+
+
+def is_foreign(connection: sqlite3.Connection) -> bool:
+    """Whether this is a database that something else has made."""
+    (application,) = connection.execute("pragma application_id").fetchone()
+    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    return bool(application != APPLICATION_ID and tables)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to ``SCHEMA_VERSION``; inside the caller's transaction."""
+    for script in _MIGRATIONS[version_of(connection) :]:
+        for statement in script:
+            connection.execute(statement)
+    connection.execute(f"pragma application_id = {APPLICATION_ID}")
+    connection.execute(f"pragma user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,169 @@
+"""The store in one SQLite database: ``state.db`` of the state folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.state import ENDED
+from wvflow.ports.store import (
+    Committed,
+    InboxRow,
+    Journal,
+    LogRow,
+    OutputRow,
+    Owner,
+    Recorded,
+    RunBatch,
+    RunRow,
+    StageRow,
+)
+from wvflow.store.sqlite import journal, lists, owners
+from wvflow.store.sqlite.database import Database
+from wvflow.store.sqlite.group import GroupCommit
+from wvflow.store.sqlite.rows import LOG, inbox_row, log_row
+from wvflow.store.sqlite.schema import TABLES_OF_RUN
+
+_ENDED = frozenset(phase.value for phase in ENDED)
+
+
+class SqliteStore:
+    """``wvflow.ports.store.Store`` in a folder that is made, private, by the first write.
+
+    For any number of threads and processes at once. Every call may raise UserError (the folder can't be used),
+    StateTooNew and StoreUnavailable.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._database = Database(folder)
+        self._commits = GroupCommit(self._database)
+        self._owners = owners.Owners(self._database.folder)
+
+    async def commit(self, parts: Sequence[RunBatch]) -> Committed:
+        return await self._commits.commit(parts)
+
+    # --- ownership ---
+
+    def register(self, *, port: int, at: EpochMs) -> int:
+        with self._database.writing() as connection:
+            return self._owners.register(connection, port=port, at=at)
+
+    def beat(self, token: int, at: EpochMs) -> None:
+        with suppress(Unavailable), self._database.writing() as connection:
+            owners.beat(connection, token, at)
+
+    def release(self, token: int) -> None:
+        self._owners.release(token)
+
+    def owner(self, token: int, now: EpochMs) -> Owner | None:
+        with self._database.reading() as connection:
+            return self._owners.owner(connection, token, now)
+
+    # --- reading ---
+
+    def journal(self, run_id: str) -> Journal:
+        try:
+            with self._database.reading() as connection:
+                found = journal.whole(connection, run_id)
+                if found is None:
+                    raise lists.missing(connection, run_id)
+                return found
+        except JournalCorrupt as damage:
+            self._quarantine(damage)
+            raise
+
+    def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
+        try:
+            with self._database.reading() as connection:
+                found = journal.behind(connection, run_id, after)
+                if found is None:
+                    raise lists.missing(connection, run_id)
+                return found
+        except JournalCorrupt as damage:
+            self._quarantine(damage)
+            raise
+
+    def _quarantine(self, damage: JournalCorrupt) -> None:
+        with suppress(WvflowError):  # what can't be marked is found again by the next reader
+            self.mark(damage.run_id, state="quarantined", problem=damage.message)
+
+    def find(self, text: str) -> RunRow:
+        with self._database.reading() as connection:
+            return lists.find(connection, text)
+
+    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
+        with self._database.reading() as connection:
+            return lists.runs(connection, flow=flow, state=state, limit=limit)
+
+    def stages(self, run_id: str) -> list[StageRow]:
+        with self._database.reading() as connection:
+            return lists.stages(connection, run_id)
+
+    def inline(self, ref: str) -> bytes:
+        with self._database.reading() as connection:
+            return lists.inline(connection, ref)
+
+    def outputs(self, run_id: str) -> list[OutputRow]:
+        with self._database.reading() as connection:
+            return lists.outputs(connection, run_id)
+
+    # --- messages ---
+
+    def send(self, row: InboxRow) -> int:
+        with self._database.writing() as connection:
+            found = connection.execute("select state from runs where run = ?", (row.run_id,)).fetchone()
+            if found is None:
+                raise lists.missing(connection, row.run_id)
+            if found[0] in _ENDED:
+                raise NotPossible(f"run `{row.run_id}` has already ended: {found[0]}")
+            number = connection.execute(
+                "insert into inbox (run, kind, body, at) values (?, ?, ?, ?)", inbox_row(row)
+            ).lastrowid
+        assert number is not None
+        return number
+
+    def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
+        with self._database.reading() as connection:
+            return lists.inbox(connection, run_ids)
+
+    def version(self) -> int:
+        return self._database.data_version()
+
+    # --- bundles, logs, cleaning ---
+
+    def put_bundle(self, digest: str, body: bytes) -> None:
+        with self._database.reading() as connection:
+            if connection.execute("select 1 from bundles where digest = ?", (digest,)).fetchone():
+                return
+        with self._database.writing() as connection:
+            connection.execute("insert or ignore into bundles (digest, body) values (?, ?)", (digest, body))
+
+    def bundle(self, digest: str) -> bytes:
+        with self._database.reading() as connection:
+            return lists.bundle(connection, digest)
+
+    def log(self, rows: Sequence[LogRow]) -> None:
+        with suppress(Unavailable), self._database.writing() as connection:
+            connection.executemany(f"insert into logs ({LOG}) values (?, ?, ?, ?, ?, ?)", map(log_row, rows))
+
+    def logs(self, run_id: str, stage: str = "") -> list[LogRow]:
+        with self._database.reading() as connection:
+            return lists.logs(connection, run_id, stage)
+
+    def delete(self, run_id: str) -> None:
+        with self._database.writing() as connection:
+            for table in TABLES_OF_RUN:
+                connection.execute(f"delete from {table} where run = ?", (run_id,))
+
+    def mark(self, run_id: str, *, state: str, problem: str) -> None:
+        with self._database.writing() as connection:
+            connection.execute("update runs set state = ?, problem = ? where run = ?", (state, problem, run_id))
+
+    def close(self) -> None:
+        """Write what waits, give up ownership and let go of the folder. Doing it again is free."""
+        self._commits.close()
+        self._owners.release_all()
+        self._database.close()
