@@ -238,12 +238,11 @@ class FlowParser(HandlerParser):
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
-    def _starts_anew(self) -> bool:
+    def _starts_anew(self, ahead: int = 0) -> bool:
         """A stage's or flow's header inside brackets means that a bracket is missing."""
         words = ("stage", "flow", "activity") if self._in_flow else ("flow", "activity")
-        if self._token.key not in words or not self._peek().is_word:
-            return False
-        return self._peek(2).key in _HEADER_KEYS
+        named = self._peek(ahead).key in words and self._peek(ahead + 1).is_word
+        return named and self._peek(ahead + 2).key in _HEADER_KEYS
 
     def _at_statement(self) -> bool:
         """Whether a statement begins here. Inside a flow none does but the header of another flow."""

@@ -204,12 +204,20 @@ class Cursor:
 
         ``*`` as closer is any bracket that was not opened after ``since``.
         """
+        self._back_to_header(since)
         brackets: list[str] = []
         for token in self._tokens[since : self._index]:
             _follow(brackets, token.key)
         while not self._at_end() and not self._may_resume(since, brackets, starts, closer):
             _follow(brackets, self._advance().key)
         self._resumed = self._token.start
+
+    def _back_to_header(self, since: int) -> None:
+        """Where a broken member ran over the header of the next one, as over a name and more, return to that."""
+        for index in range(since + 1, self._index):
+            if self._starts_anew(index - self._index):
+                self._index, self._token, self._end = index, self._tokens[index], self._tokens[index - 1].end
+                return
 
     def _may_resume(self, since: int, brackets: list[str], starts: Callable[[], bool], closer: str) -> bool:
         key = self._token.key
@@ -219,8 +227,8 @@ class Cursor:
             return False
         return (key in CLOSERS and closer in ("*", key)) or (self._index > since and (key == ";" or starts()))
 
-    def _starts_anew(self) -> bool:
-        """Whether the token at hand can only be outside of all brackets; layers above know."""
+    def _starts_anew(self, ahead: int = 0) -> bool:
+        """Whether the token ``ahead`` can only be outside of all brackets; layers above know."""
         return False
 
     def _skip_braces(self) -> None:
