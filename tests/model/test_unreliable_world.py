@@ -1,7 +1,7 @@
 """Workers answer late, twice and in any order, and die; so does the process.
 
-The model: an attempt's first answer counts. It keeps what was first said about each attempt and recomputes from that, stage by stage, how all stands. It has
-no phases, no tallies and no timers of its own.
+The model: an attempt's first answer counts. It keeps what was first said about each attempt and recomputes from that,
+stage by stage, how all stands. It has no phases, no tallies and no timers of its own.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _begin(draft: Draft, event: RunStarted) -> None:
 
 def _open(draft: Draft) -> None:
     """Start an epoch: the flow's timer, and the stages that wait for nothing."""
-    if draft.plan.timeout is not None:
+    if draft.plan.timeout is not None and draft.run.open:
         _start_timer(draft, "flow", EpochMs(draft.now + draft.plan.timeout))
     for stage_id in draft.open_stages():
         draft.consider(stage_id)

@@ -400,7 +400,8 @@ def test_what_ended_badly_can_be_reopened(end: Event, flow: Build) -> None:
 
 
 def test_a_run_cancelled_when_all_was_done_succeeds_when_reopened(flow: Build) -> None:
-    state, commands = play(flow({"a": ()}), START, CANCEL, done(A), Reopened(at(100), 1))
+    plan = flow({"a": ()}, timeout=Millis(500))
+    state, commands = play(plan, START, CANCEL, done(A), Reopened(at(100), 1))
     assert (state.phase, commands) == (RunPhase.SUCCESS, (CompleteRun("success", Output("0.0.1", 1)),))
 
 
