@@ -7,13 +7,16 @@ Every adapter passes the contract suite in ``wvflow.testing.store_contract``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Event, Output
-from wvflow.kernel.state import RunState
+from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
+
+SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
+ENDED_STATES: Final = frozenset(phase.value for phase in ENDED)
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +34,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a run: a projection of its journal, written with it.
 
     ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
-    number of events in its journal. ``output`` is the output stage's name. ``project`` is the program's root folder.
+    number of events in its journal, which the store counts itself. ``project`` is the program's root folder. Flow,
+    bundle, parent, project, run time and parameters are those that the run began with, whatever later commits say.
     """
 
     run_id: str
@@ -93,7 +97,9 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One run's part of a commit: all of it or nothing.
 
-    ``after``: the journal's position (number of events) that the events follow; another one there is a conflict.
+    ``after``: the journal's position (number of events) that the events follow; another one there is a conflict. So is
+    a ``new`` run whose id is taken, a run that isn't there, and a ``token`` other than that of the part before, unless
+    the events say that the owner has changed (``RunStarted``, ``OwnerChanged``).
     ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed.
     """
 
@@ -118,7 +124,7 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """One journal record. ``commands`` is set on the last event of each batch: the checksum of its commands."""
+    """One journal record; the first has position 1. ``commands`` is set on the last event of each batch: the checksum of its commands."""
 
     position: int
     event: Event
@@ -197,7 +203,8 @@ class Store(Protocol):
 
         Raises:
             RunNotFound: there is no such run.
-            JournalCorrupt: a record does not match its checksum. The run is marked ``quarantined``.
+            JournalCorrupt: a record is missing or does not match its checksum. The run is marked ``quarantined``.
+            StateTooNew: a record is whole, but a later version of wvflow wrote it.
         """
         ...
 
@@ -206,7 +213,7 @@ class Store(Protocol):
         ...
 
     def find(self, text: str) -> RunRow:
-        """The run whose id is ``text``, or the only one that begins so; ``last`` is the newest.
+        """The run whose id is ``text``, or the only one that begins so; ``last`` is the newest started.
 
         Raises:
             RunNotFound: none or several; the message lists near ones.
@@ -232,7 +239,7 @@ class Store(Protocol):
     # --- messages ---
 
     def send(self, row: InboxRow) -> int:
-        """Put a message in a run's inbox and return its id; the return is the acknowledgement.
+        """Put a message in a run's inbox and return its id, above all before; the return is the acknowledgement.
 
         Raises:
             NotPossible: the run has ended. RunNotFound: there is no such run.
@@ -253,13 +260,17 @@ class Store(Protocol):
         """Keep a compiled bundle under its content hash. Doing it again is free."""
         ...
 
-    def bundle(self, digest: str) -> bytes: ...
+    def bundle(self, digest: str) -> bytes:
+        """The bundle of that hash. Raises UserError when it isn't there."""
+        ...
 
     def log(self, rows: Sequence[LogRow]) -> None:
         """Keep log lines; best effort."""
         ...
 
-    def logs(self, run_id: str, stage: str = "") -> list[LogRow]: ...
+    def logs(self, run_id: str, stage: str = "") -> list[LogRow]:
+        """A run's log lines in the order in which they were kept; of one stage when it is named."""
+        ...
 
     def delete(self, run_id: str) -> None:
         """Forget an ended run: journal, rows, inline outputs, logs. The caller removes its files first."""
@@ -269,4 +280,7 @@ class Store(Protocol):
         """Set the projection of a run that can't be folded (``quarantined``) or goes on being ``held``."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Finish what was asked for, give up ownership, let go. Doing it again is free; anything else then raises
+        StoreUnavailable."""
+        ...

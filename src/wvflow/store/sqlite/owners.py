@@ -6,14 +6,11 @@ import os
 import socket
 import sqlite3
 from pathlib import Path
-from typing import Final
 
 from wvflow.errors import Bug
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.store import Owner
+from wvflow.ports.store import SILENCE_MS, Owner
 from wvflow.store.sqlite.locks import FileLock, is_held
-
-SILENCE_MS: Final = 30_000
 
 
 class Owners:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs
-from wvflow.kernel.state import ENDED
 from wvflow.ports.store import (
+    ENDED_STATES,
     Committed,
     InboxRow,
     Journal,
@@ -26,8 +26,6 @@ from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
-
-_ENDED = frozenset(phase.value for phase in ENDED)
 
 
 class SqliteStore:
@@ -117,7 +115,7 @@ class SqliteStore:
             found = connection.execute("select state from runs where run = ?", (row.run_id,)).fetchone()
             if found is None:
                 raise lists.missing(connection, row.run_id)
-            if found[0] in _ENDED:
+            if found[0] in ENDED_STATES:
                 raise NotPossible(f"run `{row.run_id}` has already ended: {found[0]}")
             number = connection.execute(
                 "insert into inbox (run, kind, body, at) values (?, ?, ?, ?)", inbox_row(row)

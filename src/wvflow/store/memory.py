@@ -1,0 +1,295 @@
+"""The store in memory, for tests and the simulator: it forgets everything with its last holder.
+
+``Shelf`` is what lasts; each ``MemoryStore`` over it is a process of its own, whose death is ``close``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+
+import msgspec
+
+from wvflow.errors import NotPossible, OutputMissing, StoreUnavailable, UserError
+from wvflow.kernel.events import EpochMs, OwnerChanged, RunStarted
+from wvflow.kernel.state import RunState
+from wvflow.ports.store import (
+    ENDED_STATES,
+    SILENCE_MS,
+    Committed,
+    InboxRow,
+    Journal,
+    LogRow,
+    NewRun,
+    OutputRow,
+    Owner,
+    Recorded,
+    RunBatch,
+    RunRow,
+    StageRow,
+)
+from wvflow.store.finding import LAST, ambiguous, not_found
+
+# What a run is begun with and keeps.
+_PINNED = ("flow", "bundle", "parent", "project", "run_time", "params")
+
+OutputKey = tuple[int, int, int, int, int]
+
+
+class StoredRun:
+    """All that is kept of one run."""
+
+    def __init__(self, row: RunRow, created_at: EpochMs) -> None:
+        self.row = row
+        self.created_at = created_at
+        self.fence = 0
+        self.records: list[Recorded] = []
+        self.snapshot: tuple[int, RunState] | None = None
+        self.stages: dict[int, StageRow] = {}
+        self.outputs: dict[OutputKey, OutputRow] = {}
+
+
+class Shelf:
+    """What outlives a process: share one between stores to have several processes on one state folder."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.runs: dict[str, StoredRun] = {}
+        self.inbox: dict[int, InboxRow] = {}
+        self.owners: dict[int, Owner] = {}
+        self.bundles: dict[str, bytes] = {}
+        self.logs: dict[str, list[LogRow]] = {}
+        self.writes = 0
+        self.message_ids = count(1)
+
+
+class MemoryStore:
+    """``wvflow.ports.store.Store`` over a ``Shelf``, its own or a shared one."""
+
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self._shelf = shelf or Shelf()
+        self._held: set[int] = set()
+        self._closed = False
+
+    async def commit(self, parts: Sequence[RunBatch]) -> Committed:
+        with self._writing() as shelf:
+            return Committed(tuple([part.run_id for part in parts if not _write(shelf, part)]))
+
+    # --- ownership ---
+
+    def register(self, *, port: int, at: EpochMs) -> int:
+        with self._writing() as shelf:
+            token = len(shelf.owners) + 1
+            shelf.owners[token] = Owner(
+                token=token,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                port=port,
+                started_at=at,
+                beat_at=at,
+                alive=True,
+            )
+            self._held.add(token)
+            return token
+
+    def beat(self, token: int, at: EpochMs) -> None:
+        with self._writing() as shelf:
+            owner = shelf.owners[token]
+            shelf.owners[token] = msgspec.structs.replace(owner, beat_at=max(owner.beat_at, at))
+
+    def release(self, token: int) -> None:
+        with self._shelf.lock:
+            self._held.discard(token)
+            if owner := self._shelf.owners.get(token):
+                self._shelf.owners[token] = msgspec.structs.replace(owner, alive=False)
+
+    def owner(self, token: int, now: EpochMs) -> Owner | None:
+        with self._reading() as shelf:
+            owner = shelf.owners.get(token)
+            if owner is None:
+                return None
+            return msgspec.structs.replace(owner, alive=owner.alive and now - owner.beat_at <= SILENCE_MS)
+
+    # --- reading ---
+
+    def journal(self, run_id: str) -> Journal:
+        with self._reading() as shelf:
+            run = _stored(shelf, run_id)
+            start, state = run.snapshot or (0, None)
+            return Journal(run_id, tuple(run.records[start:]), start=start, snapshot=state)
+
+    def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
+        with self._reading() as shelf:
+            return tuple(_stored(shelf, run_id).records[max(after, 0) :])
+
+    def find(self, text: str) -> RunRow:
+        with self._reading() as shelf:
+            newest = [row.run_id for row in _newest_first(shelf)]
+            if text == LAST and newest:
+                return shelf.runs[newest[0]].row
+            if text in shelf.runs:
+                return shelf.runs[text].row
+            found = [run_id for run_id in newest if text and run_id.startswith(text)]
+            if len(found) > 1:
+                raise ambiguous(text, found)
+            if not found:
+                raise not_found(text, newest)
+            return shelf.runs[found[0]].row
+
+    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
+        with self._reading() as shelf:
+            found = [
+                row
+                for row in _newest_first(shelf)
+                if (not flow or row.flow.flow == flow) and (not state or row.state == state)
+            ]
+            return found[:limit]
+
+    def stages(self, run_id: str) -> list[StageRow]:
+        with self._reading() as shelf:
+            run = shelf.runs.get(run_id)
+            return [run.stages[index] for index in sorted(run.stages)] if run else []
+
+    def inline(self, ref: str) -> bytes:
+        with self._reading() as shelf:
+            for run in shelf.runs.values():
+                for row in run.outputs.values():
+                    if row.output.ref == ref and row.inline is not None:
+                        return row.inline
+        raise OutputMissing(f"the rows of {ref} are not kept", help="the run may have been cleaned away")
+
+    def outputs(self, run_id: str) -> list[OutputRow]:
+        with self._reading() as shelf:
+            run = shelf.runs.get(run_id)
+            rows = [run.outputs[key] for key in sorted(run.outputs)] if run else []
+            return [msgspec.structs.replace(row, inline=None) for row in rows]
+
+    # --- messages ---
+
+    def send(self, row: InboxRow) -> int:
+        with self._writing() as shelf:
+            run = _stored(shelf, row.run_id)
+            if run.row.state in ENDED_STATES:
+                raise NotPossible(f"run `{row.run_id}` has already ended: {run.row.state}")
+            return _deliver(shelf, row)
+
+    def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
+        wanted = frozenset(run_ids)
+        with self._reading() as shelf:
+            return [row for row in shelf.inbox.values() if row.run_id in wanted]
+
+    def version(self) -> int:
+        with self._reading() as shelf:
+            return shelf.writes
+
+    # --- bundles, logs, cleaning ---
+
+    def put_bundle(self, digest: str, body: bytes) -> None:
+        with self._writing() as shelf:
+            shelf.bundles.setdefault(digest, body)
+
+    def bundle(self, digest: str) -> bytes:
+        with self._reading() as shelf:
+            if digest not in shelf.bundles:
+                raise UserError(f"the compiled program {digest} is not in the store", help="start a new run")
+            return shelf.bundles[digest]
+
+    def log(self, rows: Sequence[LogRow]) -> None:
+        with self._writing() as shelf:
+            for row in rows:
+                shelf.logs.setdefault(row.run_id, []).append(row)
+
+    def logs(self, run_id: str, stage: str = "") -> list[LogRow]:
+        with self._reading() as shelf:
+            return [row for row in shelf.logs.get(run_id, []) if not stage or row.stage == stage]
+
+    def delete(self, run_id: str) -> None:
+        with self._writing() as shelf:
+            shelf.runs.pop(run_id, None)
+            shelf.logs.pop(run_id, None)
+            shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
+
+    def mark(self, run_id: str, *, state: str, problem: str) -> None:
+        with self._writing() as shelf:
+            if run := shelf.runs.get(run_id):
+                run.row = msgspec.structs.replace(run.row, state=state, problem=problem)
+
+    def close(self) -> None:
+        for token in tuple(self._held):
+            self.release(token)
+        self._closed = True
+
+    @contextmanager
+    def _reading(self) -> Iterator[Shelf]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        with self._shelf.lock:
+            yield self._shelf
+
+    @contextmanager
+    def _writing(self) -> Iterator[Shelf]:
+        with self._reading() as shelf:
+            yield shelf
+            shelf.writes += 1
+
+
+def _stored(shelf: Shelf, run_id: str) -> StoredRun:
+    run = shelf.runs.get(run_id)
+    if run is None:
+        raise not_found(run_id, [row.run_id for row in _newest_first(shelf)])
+    return run
+
+
+def _newest_first(shelf: Shelf) -> list[RunRow]:
+    by_age = sorted(shelf.runs.values(), key=lambda run: run.created_at)
+    return [run.row for run in reversed(by_age)]  # of those as old, too, the one written last comes first
+
+
+def _deliver(shelf: Shelf, row: InboxRow) -> int:
+    number = next(shelf.message_ids)
+    shelf.inbox[number] = msgspec.structs.replace(row, id=number)
+    return number
+
+
+def _write(shelf: Shelf, part: RunBatch) -> bool:
+    """Write one run's part; False when it doesn't follow on what is stored."""
+    run = shelf.runs.get(part.run_id)
+    if not _follows(part, run):
+        return False
+    if run is None:
+        assert part.new is not None
+        run = shelf.runs[part.run_id] = StoredRun(_begun(part.new, part.run), part.new.created_at)
+    _extend(run, part)
+    run.stages.update({row.index: row for row in part.stages})
+    run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
+    for number in part.consumed:
+        shelf.inbox.pop(number, None)
+    for message in part.sent:
+        _deliver(shelf, message)
+    return True
+
+
+def _follows(part: RunBatch, run: StoredRun | None) -> bool:
+    if part.new is not None or run is None:
+        return part.new is not None and run is None and part.after == 0
+    takes_over = any(isinstance(event, OwnerChanged | RunStarted) for event in part.events)
+    return len(run.records) == part.after and (takes_over or run.fence == part.token)
+
+
+def _begun(new: NewRun, row: RunRow) -> RunRow:
+    return msgspec.structs.replace(row, flow=new.flow, bundle=new.bundle, parent=new.parent, project=new.project)
+
+
+def _extend(run: StoredRun, part: RunBatch) -> None:
+    last = part.after + len(part.events)
+    for position, event in enumerate(part.events, part.after + 1):
+        run.records.append(Recorded(position, event, part.commands if position == last else None))
+    pinned = {name: getattr(run.row, name) for name in _PINNED}
+    run.row = msgspec.structs.replace(part.run, run_id=part.run_id, position=last, **pinned)
+    run.fence = part.token
+    if part.snapshot is not None:
+        run.snapshot = (last, part.snapshot)
