@@ -16,12 +16,16 @@ EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A keyword argument of an activity; ``type`` is UNKNOWN where the annotation is none of the language's."""
+    """A keyword argument of an activity; ``type`` is UNKNOWN where the annotation is none of the language's.
+
+    ``choices``: the only values it takes, where the annotation lists them.
+    """
 
     name: str
     type: Type = UNKNOWN
     required: bool = True
     nullable: bool = False
+    choices: tuple[str | int, ...] = ()
 
 
 class ActivitySignature(msgspec.Struct, frozen=True):

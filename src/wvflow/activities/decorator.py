@@ -1,0 +1,185 @@
+"""``@activity``: says that a function is an activity, and with which policy.
+
+The decorator attaches an ``ActivitySpec`` and returns the function as it was; nothing is registered anywhere, so a
+function can be tested like any other. Discovery finds it as an attribute of its module.
+
+Source: flow language, sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+
+import msgspec
+
+from wvflow.diagnostics import nearest
+from wvflow.lang.durations import format_duration
+
+ATTRIBUTE = "__wvflow_activity__"
+F = TypeVar("F", bound=Callable[..., Any])
+Duration = str | timedelta
+Errors = Sequence[str | type[BaseException]]
+Property = str | int | float | bool | list[str]
+
+
+class Properties(TypedDict, total=False):
+    """What may be set for an activity; the keys are the language's names."""
+
+    retries: int | Literal["unlimited"]
+    retry_delay: Duration
+    backoff: Literal["constant", "linear", "exponential"]
+    backoff_coefficient: float
+    max_retry_delay: Duration
+    jitter: float
+    non_retryable: Errors
+    retry_on: Errors
+    timeout: Duration
+    schedule_timeout: Duration
+    start_timeout: Duration
+    heartbeat: Duration
+    on_lost: Literal["rerun", "fail"]
+    idempotency_ttl: Duration
+    idempotency_conflict: Literal["error", "reuse"]
+    poll_interval: Duration
+    pool: str
+    rate: str
+    queue: str
+    priority: int
+    isolation: Literal["thread", "process"]
+    description: str
+    tags: Sequence[str]
+    max_delay: Duration
+    start_to_close: Duration
+    schedule_to_close: Duration
+    schedule_to_start: Duration
+    heartbeat_timeout: Duration
+    initial_interval: Duration
+    maximum_interval: Duration
+    maximum_attempts: int
+
+
+OTHER_NAMES = {
+    "max_delay": "max_retry_delay",
+    "start_to_close": "timeout",
+    "schedule_to_close": "schedule_timeout",
+    "schedule_to_start": "start_timeout",
+    "heartbeat_timeout": "heartbeat",
+    "initial_interval": "retry_delay",
+    "maximum_interval": "max_retry_delay",
+    "maximum_attempts": "retries",
+}
+OF_STAGES = (
+    "cache",
+    "compensate",
+    "compensate_on",
+    "continue_as_new",
+    "deadline",
+    "detach",
+    "eager",
+    "idempotency_key",
+    "map",
+    "materialize",
+    "max_parallel",
+    "on_failure",
+    "on_test",
+    "parent_close",
+    "skip_empty",
+    "tolerate",
+    "trigger",
+    "type",
+    "when",
+)
+
+
+class ActivitySpec(msgspec.Struct, frozen=True):
+    """What ``@activity`` said of a function. Durations are texts (``5m``), error types their names."""
+
+    name: str
+    properties: Mapping[str, Property] = MappingProxyType({})
+
+
+@overload
+def activity(function: F, /) -> F: ...
+@overload
+def activity(*, name: str | None = None, **properties: Unpack[Properties]) -> Callable[[F], F]: ...
+def activity(
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, **properties: Unpack[Properties]
+) -> Callable[..., Any]:
+    """Make a function an activity, under its own name or ``name``.
+
+    Raises:
+        TypeError: a property is none of an activity's, or its value of no type that a property can have.
+
+    >>> @activity(retries=3, timeout=timedelta(minutes=5))
+    ... def fetch(*, url: str) -> list[dict]: ...
+    >>> spec_of(fetch).properties["timeout"]
+    '5m'
+    """
+    if function is not None:
+        return _attach(function, name, {})
+    values = _values(properties)
+    return lambda decorated: _attach(decorated, name, values)
+
+
+def spec_of(value: object) -> ActivitySpec | None:
+    """What the decorator said of this object, None for one that is no activity."""
+    spec = getattr(value, ATTRIBUTE, None) if callable(value) else None
+    return spec if isinstance(spec, ActivitySpec) else None
+
+
+def _attach(function: Callable[..., Any], name: str | None, properties: dict[str, Property]) -> Callable[..., Any]:
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"@activity stands before a function, not {function!r}")
+    known_as = name or str(getattr(function, "__name__", ""))
+    if not known_as.isidentifier():
+        raise TypeError(f"`{known_as}` can't be an activity's name: give it one, as in @activity(name='fetch')")
+    setattr(function, ATTRIBUTE, ActivitySpec(known_as, MappingProxyType(properties)))
+    return function
+
+
+def _values(given: Mapping[str, object]) -> dict[str, Property]:
+    values: dict[str, Property] = {}
+    for written, value in given.items():
+        name = _property(written)
+        if name in values:
+            raise TypeError(f"@activity: `{written}` and `{name}` are the same property")
+        values[name] = _retries(value) if written == "maximum_attempts" else _value(written, value)
+    return values
+
+
+def _property(name: str) -> str:
+    if name in OF_STAGES:
+        raise TypeError(f"@activity: `{name}` is a property of stages; set it in the flow")
+    if name in Properties.__annotations__ or name.startswith("x_"):
+        return OTHER_NAMES.get(name, name)
+    near = nearest(name, Properties.__annotations__)
+    raise TypeError(f"@activity has no property `{name}`" + (f"; did you mean `{near}`?" if near else ""))
+
+
+def _retries(attempts: object) -> int:
+    if isinstance(attempts, int) and attempts >= 1:
+        return attempts - 1
+    raise TypeError(f"@activity: `maximum_attempts` is a whole number from 1, not {attempts!r}")
+
+
+def _value(name: str, value: object) -> Property:
+    match value:
+        case timedelta():
+            return format_duration(value // timedelta(milliseconds=1))
+        case bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            return [_word(name, item) for item in value]
+    raise TypeError(f"@activity: `{name}` can't be {value!r}; write a number, a text, a timedelta or a list of names")
+
+
+def _word(name: str, item: object) -> str:
+    match item:
+        case str():
+            return item
+        case type() if issubclass(item, BaseException):
+            return item.__name__
+    raise TypeError(f"@activity: `{name}` is a list of names, and {item!r} is none")

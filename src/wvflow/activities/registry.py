@@ -1,0 +1,65 @@
+"""The registry: the activities that this process can run. Adapter of ``ports.activities.Activities``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wvflow.activities.decorator import ActivitySpec, spec_of
+from wvflow.activities.discovery import DEFAULT_MODULES, Problem, Registered, discover, register
+from wvflow.diagnostics import nearest
+from wvflow.errors import TaskError
+from wvflow.ports.activities import ActivityCall
+from wvflow.ports.engine import Stop
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Registry:
+    """Activities by name. ``problems``: what could not be used, and why. Used by many threads at once."""
+
+    def __init__(
+        self, activities: Mapping[str, Registered], problems: Sequence[Problem] = (), modules: Sequence[str] = ()
+    ) -> None:
+        self.activities = dict(activities)
+        self.problems = tuple(problems)
+        self.modules = tuple(modules)
+
+    @classmethod
+    def discover(cls, root: Path, modules: Sequence[str] = DEFAULT_MODULES) -> Registry:
+        """The activities of the modules below ``root`` and of installed packages. Imports them; raises nothing for
+        what is wrong with them."""
+        found = discover(root, modules)
+        return cls(found.activities, found.problems, modules)
+
+    @classmethod
+    def of(cls, *functions: Callable[..., Any]) -> Registry:
+        """The activities that these functions are, decorated or not."""
+        specs = [(one, spec_of(one) or ActivitySpec(one.__name__)) for one in functions]
+        return cls({spec.name: register(one, spec, one.__module__, Path()) for one, spec in specs})
+
+    def run(self, call: ActivityCall, stop: Stop) -> pa.RecordBatchReader | None:
+        """Part of the port."""
+        from wvflow.activities.invoke import invoke
+
+        return invoke(self._find(call.activity), call, stop)
+
+    def fingerprint(self, activity: str) -> str:
+        """Part of the port."""
+        found = self.activities.get(activity)
+        return found.fingerprint if found else ""
+
+    def _find(self, name: str) -> Registered:
+        if (found := self.activities.get(name)) is not None:
+            return found
+        raise TaskError("ActivityNotFound", self._not_found(name), retryable=False, help=self._way_out(name))
+
+    def _not_found(self, name: str) -> str:
+        searched = ", ".join(f"`{module}`" for module in self.modules) or "no modules"
+        return "; ".join([f"no activity is named `{name}`; searched {searched}", *(p.message for p in self.problems)])
+
+    def _way_out(self, name: str) -> str:
+        near = nearest(name, self.activities)
+        return f"did you mean `{near}`?" if near else f"write a function `{name}` with `@activity` in one of them"
