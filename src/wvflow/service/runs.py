@@ -216,7 +216,7 @@ class Runs:
 
         Raises: RunNotFound, OutputMissing (says where the rows were saved, if they were).
         """
-        from wvflow.data.outputs import read_output
+        from wvflow.data.reading import read_output
         from wvflow.ports.engine import FileRows, InlineRows
 
         row = self._store.find(run)
