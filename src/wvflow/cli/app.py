@@ -103,6 +103,9 @@ def fail(app: App, error: BaseException) -> NoReturn:
     if isinstance(error, WvflowError) and not isinstance(error, Bug):
         _tell(app, error.message, error.help)
         raise SystemExit(exit_status(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        _tell(app, f"{os.fspath(error.filename)}: {(error.strerror or str(error)).lower()}", None)
+        raise SystemExit(FAILED)
     _tell(app, f"this is a defect of wvflow: {type(error).__name__}: {error}", _report(app))
     if app.verbose:
         import traceback

@@ -119,7 +119,7 @@ class Root(LazyGroup):
             raise SystemExit(INTERRUPTED) from None
         except WvflowError as error:
             fail(app, error)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             fail(app, error)

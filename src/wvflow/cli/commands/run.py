@@ -1,0 +1,113 @@
+"""``wvflow run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wvflow.cli.app import App
+from wvflow.cli.root import Command
+from wvflow.errors import UserError
+
+if TYPE_CHECKING:
+    from wvflow.kernel.events import EpochMs
+    from wvflow.plan.nodes import FlowPlan
+
+
+class Instant(click.ParamType[Any]):
+    """A time in ISO 8601; without an offset it is UTC. Milliseconds since the epoch."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> EpochMs:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31T06:00:00Z", param, ctx)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> dict[str, str]:
+    """``k=v`` texts by name."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise click.BadParameter(f"{text!r} is not of the form name=value", ctx, param)
+        if name.strip() in found:
+            raise click.BadParameter(f"`{name.strip()}` is given twice", ctx, param)
+        found[name.strip()] = value
+    return found
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("flow", required=False)
+@click.option("-p", "--param", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
+@click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
+@click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
+@click.option("-e", "text", metavar="QUERY", help="Run a query text. Not yet available.")
+@click.option("--detach", is_flag=True, help="Let `wvflow serve` drive the run. Not yet available.")
+@click.option("--key", metavar="KEY", help="Start at most one run for KEY. Not yet available.")
+@click.pass_obj
+def run(
+    app: App,
+    file: Path | None,
+    flow: str | None,
+    params: dict[str, str],
+    at: EpochMs | None,
+    run_id: str | None,
+    text: str | None,
+    detach: bool,
+    key: str | None,
+) -> None:
+    """Run FLOW of FILE and wait for its end. FLOW is a name, or a call with arguments: "F(segment = 'a')".
+
+    Exit status: 0 success, 1 the run failed or the program has errors, 2 wrong usage, 130 interrupted: the run can be
+    resumed.
+    """
+    _refuse_later({"-e": text, "--detach": detach, "--key": key})
+    if file is None:
+        raise click.UsageError("name the .wv file to run")
+    from wvflow.cli.driving import drive
+    from wvflow.cli.programs import choose, compiled, refuse_statements
+    from wvflow.service.invocation import split
+    from wvflow.service.parameters import bind
+
+    name, call = split(flow) if flow else (None, None)
+    project, program, bundle = compiled(app, file)
+    if name is None:
+        refuse_statements(program, project, file)
+    ref = choose(program, project, file, name)
+    plan = bundle.plan(ref)
+    values = bind(plan, _values(plan, call, params))
+    with closing(app.runs(project)) as runs:
+        drive(
+            app,
+            project,
+            plan,
+            lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=at, watch=watch),
+        )
+
+
+def _refuse_later(given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value:
+            raise UserError(f"{option} isn't available in this version", help="run a flow of a file: wvflow run FILE")
+
+
+def _values(plan: FlowPlan, call: Any, params: dict[str, str]) -> dict[str, object]:
+    """The parameters' values from the call's arguments and from ``-p``, each once."""
+    from wvflow.service.invocation import arguments
+    from wvflow.service.parameters import parse
+
+    given = arguments(plan, call) if call is not None else {}
+    if both := sorted(given.keys() & params.keys()):
+        raise UserError(f"the parameter `{both[0]}` is given twice: in the call and with -p")
+    return parse(plan, given | params)

@@ -1,0 +1,53 @@
+"""``wvflow runs clean``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import click
+
+from wvflow.cli.app import App
+from wvflow.cli.format import instant, plural, size
+from wvflow.cli.root import Command
+from wvflow.errors import UserError
+from wvflow.lang.durations import parse_duration
+
+
+class Duration(click.ParamType[Any]):
+    """A duration in milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = parse_duration(value)
+        if found is None:
+            self.fail(f"{value!r} is no duration, such as 7d or 12h", param, ctx)
+        return found
+
+
+@click.command(cls=Command)
+@click.option("--older-than", type=Duration(), metavar="DURATION", help="Only runs that ended longer ago: 7d, 12h.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the newest N runs of each flow.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
+@click.pass_obj
+def clean(app: App, older_than: int | None, keep: int | None, dry_run: bool) -> None:
+    """Delete ended runs and their outputs; what they saved elsewhere stays.
+
+    Without options the project's [retention] decides. Runs that have not ended are never deleted.
+    """
+    with closing(app.runs()) as runs:
+        retention = runs.project.retention
+        if older_than is None and keep is None:
+            older_than, keep = retention.older_than_ms, retention.keep_runs
+        if older_than is None and keep is None:
+            raise UserError("say which runs: --older-than or --keep", help="--keep 0 deletes all that ended")
+        cleaned = runs.clean(older_than_ms=older_than, keep=keep, dry_run=dry_run)
+    if app.json:
+        app.print_json({"runs": [row.run_id for row in cleaned.runs], "bytes": cleaned.bytes, "dry_run": dry_run})
+        return
+    if app.verbose or dry_run:
+        for row in cleaned.runs:
+            click.echo(f"{row.run_id}  {row.flow.flow}  {row.state}  {instant(row.finished_at)}")
+    did = "would delete" if dry_run else "deleted"
+    app.say(f"{did} {plural(len(cleaned.runs), 'run')}, {size(cleaned.bytes)}")

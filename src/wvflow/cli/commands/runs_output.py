@@ -1,0 +1,65 @@
+"""``wvflow runs output``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wvflow.cli.app import App
+from wvflow.cli.completion import complete_run
+from wvflow.cli.root import Command
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+
+
+@click.command(cls=Command)
+@click.argument("run", shell_complete=complete_run)
+@click.argument("stage", default="")
+@click.option("--format", "style", type=click.Choice(["table", "csv", "json", "parquet"]), help="Default: table.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Rows that the table shows. Default: 40.")
+@click.pass_obj
+def output(app: App, run: str, stage: str, style: str | None, out: Path | None, limit: int | None) -> None:
+    """Print the rows of a STAGE, default: of the flow's output.
+
+    JSON is one object a line. With --out the format follows the file's extension.
+    """
+    chosen = style or (_BY_SUFFIX.get(out.suffix.lower(), "csv") if out else "json" if app.json else "table")
+    if chosen == "parquet" and out is None:
+        raise click.UsageError("Parquet is written to a file: add --out FILE")
+    if chosen == "table" and out is not None:
+        raise click.UsageError("a table is for the terminal: choose csv, json or parquet for --out")
+    with closing(app.runs()) as runs:
+        rows = runs.output(run, stage)
+        if chosen == "table":
+            _print_table(app, rows, limit)
+        else:
+            _write(app, rows, chosen, out)
+
+
+def _print_table(app: App, rows: pa.RecordBatchReader, limit: int | None) -> None:
+    from wvflow.cli.rows import SHOWN, as_table
+
+    table, total = as_table(rows, limit or SHOWN)
+    app.out.print(table)
+    app.say(total)
+
+
+def _write(app: App, rows: pa.RecordBatchReader, style: str, out: Path | None) -> None:
+    from wvflow.cli.rows import WRITERS
+
+    write = WRITERS[style]
+    if out is None:
+        sys.stdout.flush()
+        write(rows, click.get_binary_stream("stdout"))
+        return
+    with out.open("wb") as sink:
+        write(rows, sink)
+    app.say(f"wrote {out}")

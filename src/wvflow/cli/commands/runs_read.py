@@ -1,0 +1,178 @@
+"""``wvflow runs list | show | events | logs``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from wvflow.cli.app import App
+from wvflow.cli.completion import complete_run
+from wvflow.cli.format import duration, instant, one_line, printable
+from wvflow.cli.root import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wvflow.plan.nodes import FlowPlan
+    from wvflow.ports.store import LogRow, Recorded, RunRow
+    from wvflow.service.runs import Runs
+
+FOLLOW_S = 0.2
+
+
+# --- list -----------------------------------------------------------------------------------------------------------
+
+
+@click.command("list", cls=Command)
+@click.option("--flow", default="", metavar="FLOW", help="Only runs of this flow.")
+@click.option("--state", default="", metavar="STATE", help="Only runs in this state.")
+@click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="At most so many.")
+@click.pass_obj
+def list_(app: App, flow: str, state: str, limit: int) -> None:
+    """List recorded runs, newest first. JSON: one object a line."""
+    with closing(app.runs()) as runs:
+        rows = runs.recent(flow=flow, state=state, limit=limit)
+    if app.json:
+        for row in rows:
+            app.print_json(_run_json(row))
+    elif rows:
+        app.out.print(_run_table(rows))
+    else:
+        app.say("no runs" + (" like that" if flow or state else " yet; start one with `wvflow run FILE`"))
+
+
+def _run_json(row: RunRow) -> dict[str, Any]:
+    from wvflow.service.summary import instant as iso
+
+    return {
+        "run_id": row.run_id,
+        "flow": row.flow.flow,
+        "version": row.flow.version,
+        "state": row.state,
+        "run_time": iso(row.run_time),
+        "started_at": iso(row.started_at),
+        "finished_at": iso(row.finished_at),
+        "params": row.params,
+        "error": row.error,
+        "problem": row.problem or None,
+    }
+
+
+def _run_table(rows: Sequence[RunRow]) -> Table:
+    from rich.table import Table
+
+    from wvflow.cli.states import state_text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("run", "flow", "state", "started"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("", style="dim", overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        remark = one_line(row.problem or row.error or "")
+        table.add_row(row.run_id, row.flow.flow, state_text(row.state), instant(row.started_at), _took(row), remark)
+    return table
+
+
+def _took(row: RunRow) -> str:
+    if row.started_at is None or row.finished_at is None:
+        return ""
+    return duration(row.finished_at - row.started_at)
+
+
+# --- show -----------------------------------------------------------------------------------------------------------
+
+
+@click.command(cls=Command)
+@click.argument("run", shell_complete=complete_run)
+@click.pass_obj
+def show(app: App, run: str) -> None:
+    """Show one run: its stages with attempts and errors. JSON: as of `wvflow run --json`."""
+    with closing(app.runs()) as runs:
+        summary, row = runs.summary(run), runs.find(run)
+    if app.json:
+        app.print_json(summary)
+        return
+    from wvflow.cli.summary import print_run
+
+    print_run(app, summary, row, runs.project)
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@click.command(cls=Command)
+@click.argument("run", shell_complete=complete_run)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.pass_obj
+def events(app: App, run: str, follow: bool) -> None:
+    """Print a run's journal: what happened, in order. JSON: one object a line."""
+    with closing(app.runs()) as runs:
+        row = runs.find(run)
+        plan = runs.plan(row)
+        for batch in _follow(runs, row.run_id) if follow else [runs.events(row.run_id)]:
+            for record in batch:
+                _print_event(app, plan, record)
+
+
+def _follow(runs: Runs, run_id: str) -> Iterator[Sequence[Recorded]]:
+    """New records as they come, until the run has ended."""
+    from threading import Event
+
+    from wvflow.service.runs import TERMINAL
+
+    position, pause = 0, Event()
+    while True:
+        ended = runs.find(run_id).state in TERMINAL
+        batch = runs.events(run_id, position)
+        yield batch
+        if ended:
+            return
+        position = batch[-1].position if batch else position
+        pause.wait(FOLLOW_S)
+
+
+def _print_event(app: App, plan: FlowPlan, record: Recorded) -> None:
+    event = msgspec.to_builtins(record.event)
+    if "stage" in event:
+        event["stage"] = plan.stages[event["stage"]].name
+    if app.json:
+        app.print_json({"position": record.position, **event})
+        return
+    at, kind = event.pop("at"), event.pop("event")
+    facts = "  ".join(f"{key}={_fact(value)}" for key, value in event.items() if key not in ("draw", "token"))
+    click.echo(f"{record.position:>5}  {instant(at)}  {kind:<15}  {facts}".rstrip())
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_fact(inner)}" for key, inner in value.items()) + "}"
+    return one_line(str(value))
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+
+@click.command(cls=Command)
+@click.argument("run", shell_complete=complete_run)
+@click.argument("stage", default="")
+@click.pass_obj
+def logs(app: App, run: str, stage: str) -> None:
+    """Print what the activities of a run logged, or those of one STAGE. JSON: one object a line."""
+    with closing(app.runs()) as runs:
+        rows = runs.logs(run, stage)
+    for row in rows:
+        if app.json:
+            app.print_json(row)
+        else:
+            click.echo(_log_line(row))
+    if not rows:
+        app.say("nothing was logged")
+
+
+def _log_line(row: LogRow) -> str:
+    return f"{instant(row.at)}  {row.level:<7}  {row.stage}#{row.attempt}  {printable(row.message)}"

@@ -1,0 +1,36 @@
+"""``wvflow show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wvflow.cli.app import App
+from wvflow.cli.root import Command
+from wvflow.errors import UserError
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("flow", required=False)
+@click.option("--format", "style", type=click.Choice(["tree", "mermaid", "svg", "json"]), default="tree")
+@click.pass_obj
+def show(app: App, file: Path, flow: str | None, style: str) -> None:
+    """Show the plan of FLOW, or of each flow in FILE: stages, edges, policies.
+
+    The JSON is one object per flow and line.
+    """
+    from wvflow.cli.programs import choose, compiled, flows_of
+    from wvflow.plan.explain import as_json, mermaid, tree
+
+    if style == "svg":
+        raise UserError("svg isn't available in this version", help="--format mermaid renders in most Markdown viewers")
+    project, program, bundle = compiled(app, file)
+    refs = flows_of(program, project, file) if flow is None else []
+    plans = [bundle.plan(ref) for ref in refs or [choose(program, project, file, flow)]]
+    if app.json or style == "json":
+        for plan in plans:
+            app.print_json(as_json(plan))
+    else:
+        click.echo("\n\n".join({"tree": tree, "mermaid": mermaid}[style](plan) for plan in plans))

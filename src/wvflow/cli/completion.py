@@ -1,0 +1,26 @@
+"""Shell completion of what only the state folder knows. Silent when it can't be read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+from click.shell_completion import CompletionItem
+
+from wvflow.errors import WvflowError
+
+SHOWN = 20
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids of recent runs, and ``last``."""
+    from wvflow.cli.app import App
+
+    try:
+        with closing(ctx.ensure_object(App).runs()) as runs:
+            rows = runs.recent(limit=SHOWN)
+    except WvflowError:
+        return []
+    found = [CompletionItem("last", help="the newest run")] if rows else []
+    found += [CompletionItem(row.run_id, help=f"{row.flow.flow}, {row.state}") for row in rows]
+    return [item for item in found if str(item.value).startswith(incomplete)]

@@ -1,0 +1,63 @@
+"""Driving a run in the foreground: progress while it goes, and an interrupt that leaves it resumable."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+
+from wvflow.cli.app import FAILED, INTERRUPTED, OK, App
+from wvflow.cli.progress import Display, watching
+from wvflow.plan.nodes import FlowPlan
+from wvflow.service.project import Project
+from wvflow.service.summary import RunSummary
+
+Drive = Callable[[Display], Awaitable[RunSummary]]
+
+
+def drive(app: App, project: Project, plan: FlowPlan, work: Drive) -> NoReturn:
+    """Do the work under a display, present what came out, and end with its exit status."""
+    with watching(app, plan) as display:
+        summary = _to_end(lambda: work(display))
+    if summary is None:
+        _interrupted(app, project, display.run_id)
+    present(app, project, summary)
+    raise SystemExit(OK if summary.succeeded else FAILED)
+
+
+def _to_end(work: Callable[[], Awaitable[RunSummary]]) -> RunSummary | None:
+    """What the work returns, None when it was interrupted. Control-C and SIGTERM cancel it; it cleans up."""
+
+    async def guarded() -> RunSummary:
+        task = asyncio.current_task()
+        if task is not None:
+            with suppress(NotImplementedError):  # Windows has no handlers on the loop
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work()
+
+    try:
+        return asyncio.run(guarded())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return None
+
+
+def _interrupted(app: App, project: Project, run_id: str) -> NoReturn:
+    if run_id:
+        click.echo(f"\ninterrupted; carry on with: wvflow runs resume {run_id}{app.hint(project)}", err=True)
+    else:
+        click.echo("\ninterrupted before the run began", err=True)
+    raise SystemExit(INTERRUPTED)
+
+
+def present(app: App, project: Project, summary: RunSummary) -> None:
+    """The summary on stdout."""
+    if app.json:
+        app.print_json(summary)
+        return
+    from wvflow.cli.summary import print_summary
+
+    print_summary(app, summary, project)

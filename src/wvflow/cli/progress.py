@@ -1,0 +1,196 @@
+"""A run as it goes: a table that lives on a terminal, a line per change elsewhere, nothing when asked to be quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from wvflow.cli.format import count, duration, one_line
+from wvflow.kernel.state import Phase
+from wvflow.plan.nodes import FlowPlan
+from wvflow.ports.store import StageRow
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wvflow.cli.app import App
+    from wvflow.service.runs import Progress
+
+REFRESH_PER_S = 8
+_ACTIVE = ("attempting", "retrying", "queued")
+_ORDER = {state: place for place, state in enumerate((*_ACTIVE, "failed", "cancelled", "success", "skipped"))}
+
+
+class Display(Protocol):
+    """Someone who watches a run. ``run_id`` is empty until the run is known to be recorded."""
+
+    run_id: str
+
+    def __call__(self, progress: Progress) -> None: ...
+
+
+def watching(app: App, plan: FlowPlan) -> AbstractContextManager[Display]:
+    """The display that fits where stderr goes."""
+    if app.quiet:
+        return _plain(Silent())
+    if app.err.is_terminal:
+        return _live(app, Board(plan))
+    return _plain(Lines(plan))
+
+
+@contextmanager
+def _plain(display: Display) -> Iterator[Display]:
+    yield display
+
+
+@contextmanager
+def _live(app: App, board: Board) -> Iterator[Display]:
+    from rich.live import Live
+
+    board.room = max(app.err.height - 6, 4)
+    with Live(get_renderable=board.render, console=app.err, refresh_per_second=REFRESH_PER_S, transient=True) as live:
+        yield board
+        live.refresh()
+
+
+class Silent:
+    run_id = ""
+
+    def __call__(self, progress: Progress) -> None:
+        self.run_id = progress.run.run_id
+
+
+class Lines:
+    """One line per change."""
+
+    def __init__(self, plan: FlowPlan) -> None:
+        self.run_id = ""
+        self._width = max((len(stage.name) for stage in plan.stages), default=0)
+        self._told: dict[str, tuple[str, int]] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        if not self.run_id:
+            self.run_id = progress.run.run_id
+            self._say(f"run {self.run_id} of flow {progress.run.flow.flow}")
+        for stage in progress.stages:
+            self._change(stage)
+        if progress.note:
+            self._say(f"{progress.noted or 'run':<{self._width}}  {progress.note}")
+
+    def _change(self, stage: StageRow) -> None:
+        now = (stage.phase, stage.attempts)
+        if stage.phase in ("pending", "queued") or self._told.get(stage.stage) == now:
+            return
+        self._told[stage.stage] = now
+        self._say(f"{stage.stage:<{self._width}}  {_in_words(stage)}".rstrip())
+
+    @staticmethod
+    def _say(line: str) -> None:
+        click.echo(line, err=True)
+
+
+def _in_words(stage: StageRow) -> str:
+    match stage.phase:
+        case "attempting":
+            return f"attempt {stage.attempts}" if stage.attempts > 1 else "started"
+        case "retrying":
+            return f"attempt {stage.attempts} failed, will retry: {_error(stage)}"
+        case "failed":
+            return f"failed: {_error(stage)}"
+        case "skipped":
+            return f"skipped ({stage.reason})"
+        case _:
+            rows = f", {count(stage.rows)} rows" if stage.rows is not None else ""
+            return f"{stage.phase}{rows}{f' in {spent}' if (spent := _spent(stage)) else ''}"
+
+
+def _error(stage: StageRow) -> str:
+    error = stage.error or {}
+    return one_line(f"{error.get('kind', '')}: {error.get('message', '')}")
+
+
+def _spent(stage: StageRow, now: float | None = None) -> str:
+    """How long the stage took, or has taken until ``now`` (milliseconds since the epoch)."""
+    end = stage.finished_at if stage.finished_at is not None else now
+    return "" if stage.started_at is None or end is None else duration(max(end - stage.started_at, 0))
+
+
+class Board:
+    """The live table. Of a flow with more stages than ``room`` lines, those under way come first."""
+
+    def __init__(self, plan: FlowPlan) -> None:
+        self.run_id = ""
+        self.room = 20
+        self._flow = plan.flow
+        self._order: dict[int, int] = {index: place for place, index in enumerate(plan.declared)}
+        self._rows = {
+            index: StageRow(index=index, stage=stage.name, state="pending", phase="pending")
+            for index, stage in enumerate(plan.stages)
+        }
+        self._notes: dict[str, str] = {}
+        self._started: float | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        self.run_id = progress.run.run_id
+        self._started = progress.run.started_at
+        for stage in progress.stages:
+            self._rows[stage.index] = stage
+            self._notes.pop(stage.stage, None)
+        if progress.note:
+            self._notes[progress.noted] = progress.note
+
+    def render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+
+        now = time.time() * 1_000
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("stage", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for name in ("attempt", "rows", "time"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True, overflow="ellipsis", style="dim")
+        shown = self._shown()
+        for row in shown:
+            table.add_row(*self._cells(row, now))
+        return Group(self._title(now), table, *self._rest(len(shown)))
+
+    def _cells(self, row: StageRow, now: float) -> tuple[RenderableType, ...]:
+        from wvflow.cli.states import state_text
+
+        attempts = str(row.attempts) if row.attempts else ""
+        rows = count(row.rows) if row.rows is not None else ""
+        return row.stage, state_text(row.phase), attempts, rows, _spent(row, now), self._remark(row)
+
+    def _remark(self, row: StageRow) -> str:
+        if note := self._notes.get(row.stage):
+            return one_line(note)
+        return _error(row) if row.error and row.phase != Phase.SUCCESS.value else ""
+
+    def _title(self, now: float) -> RenderableType:
+        from rich.text import Text
+
+        done = sum(Phase(row.phase).is_terminal for row in self._rows.values())
+        spent = duration(max(now - self._started, 0)) if self._started is not None else ""
+        text = Text.assemble(
+            (self._flow, "bold"), (f"  {self.run_id}  {done}/{len(self._rows)} stages  {spent}", "dim")
+        )
+        if note := self._notes.get(""):
+            text.append(f"  {one_line(note)}", style="yellow")
+        return text
+
+    def _shown(self) -> list[StageRow]:
+        declared = sorted(self._rows.values(), key=lambda row: self._order[row.index])
+        if len(declared) <= self.room:
+            return declared
+        return sorted(declared, key=lambda row: _ORDER.get(row.phase, len(_ORDER)))[: self.room]
+
+    def _rest(self, shown: int) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        if hidden := len(self._rows) - shown:
+            yield Text(f"… and {hidden:,} more stages", style="dim")

@@ -1,0 +1,41 @@
+"""How states look: one mark and one style for each, everywhere."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from wvflow.cli.format import printable
+
+_LOOKS = {
+    "success": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "timed_out": ("✗", "bold red"),
+    "terminated": ("✗", "red"),
+    "quarantined": ("✗", "bold red"),
+    "skipped": ("↷", "yellow"),
+    "cancelled": ("⊘", "yellow"),
+    "cancelling": ("⊘", "yellow"),
+    "held": ("‖", "yellow"),
+    "retrying": ("↻", "magenta"),
+    "queued": ("·", "cyan"),
+    "attempting": ("▸", "cyan"),
+    "running": ("▸", "cyan"),
+    "pending": ("·", "dim"),
+}
+
+
+def state_text(state: str) -> Text:
+    mark, style = _LOOKS.get(state, ("?", "dim"))
+    return Text(f"{mark} {state.replace('_', ' ')}", style=style)
+
+
+def mark(state: str) -> Text:
+    sign, style = _LOOKS.get(state, ("?", "dim"))
+    return Text(sign, style=style)
+
+
+def error_line(error: dict[str, object] | None) -> str:
+    """A recorded error in one line: its kind and what it says."""
+    if not error:
+        return ""
+    return printable(f"{error.get('kind', 'Error')}: {error.get('message', '')}".strip())

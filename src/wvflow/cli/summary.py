@@ -1,0 +1,168 @@
+"""What a run came to, for people: the table of stages, the errors, where the results are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from wvflow.cli.app import shown
+from wvflow.cli.diagnostics import source_line
+from wvflow.cli.format import between, count, instant, one_line, plural, printable
+from wvflow.cli.states import error_line, state_text
+from wvflow.source import Position, Source
+
+if TYPE_CHECKING:
+    from wvflow.cli.app import App
+    from wvflow.ports.store import RunRow
+    from wvflow.service.project import Project
+    from wvflow.service.summary import RunSummary, StageSummary
+
+MOST_ERRORS = 3
+_PLACE = re.compile(r"(.*):(\d+):(\d+)")
+
+
+def headline(summary: RunSummary) -> Text:
+    """The run in one line: state, flow, id, time."""
+    spent = between(summary.started_at, summary.finished_at)
+    text = state_text(summary.state)
+    return text.append_text(
+        Text.assemble("  ", (summary.flow, "bold"), (f"  run {summary.run_id}{f'  {spent}' if spent else ''}", "dim"))
+    )
+
+
+def stage_table(summary: RunSummary) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for name in ("attempts", "rows", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold", style="dim")
+    for stage in summary.stages:
+        spent = between(stage.started_at, stage.finished_at)
+        attempts = str(stage.attempts) if stage.attempts else ""
+        rows = count(stage.rows) if stage.state == "success" else ""
+        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, _remark(stage))
+    return table
+
+
+def _remark(stage: StageSummary) -> str:
+    if stage.state == "skipped" and stage.reason:
+        return stage.reason.replace("_", " ")
+    if stage.target:
+        return f"→ {stage.target}"
+    return one_line(error_line(stage.error), 100) if stage.state != "success" else ""
+
+
+def print_summary(app: App, summary: RunSummary, project: Project) -> None:
+    """Table on stdout; errors and what can be typed next on stderr."""
+    app.out.print(headline(summary))
+    app.out.print(stage_table(summary))
+    if app.quiet:
+        return
+    for line in _errors(summary, project.root):
+        app.err.print(line, soft_wrap=True)
+    app.err.print()
+    for line in _next_steps(summary, project, app.hint(project)):
+        app.err.print(line, soft_wrap=True)
+
+
+def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
+    """A recorded run in full, on stdout."""
+    app.out.print(headline(summary))
+    for name, value in _facts(row):
+        app.out.print(Text.assemble((f"{name:<9}", "dim"), value))
+    app.out.print()
+    app.out.print(stage_table(summary))
+    for text in _errors(summary, project.root):
+        app.out.print(text, soft_wrap=True)
+
+
+def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
+    if row.params:
+        yield "params", printable(", ".join(f"{name} = {value}" for name, value in row.params.items()))
+    yield "run time", instant(row.run_time)
+    yield "started", instant(row.started_at)
+    if row.finished_at is not None:
+        yield "finished", instant(row.finished_at)
+    if row.epoch:
+        yield "reopened", plural(row.epoch, "time")
+    if row.problem:
+        yield "problem", row.problem
+
+
+def _errors(summary: RunSummary, root: Path) -> Iterator[Text]:
+    failed = [stage for stage in summary.stages if stage.state == "failed" and stage.error]
+    for stage in failed[:MOST_ERRORS]:
+        yield error_text(stage, root)
+    if len(failed) > MOST_ERRORS:
+        yield Text(f"\n… and {len(failed) - MOST_ERRORS:,} more stages failed", style="dim")
+    if not failed and summary.error:
+        yield Text.assemble("\n", ("error", "bold red"), f": {printable(summary.error)}")
+
+
+def error_text(stage: StageSummary, root: Path) -> Text:
+    """A stage's error: what it says, the program's line at fault, the user's own lines of the traceback."""
+    error = stage.error or {}
+    attempts = f" after {stage.attempts} attempts" if stage.attempts > 1 else ""
+    text = Text.assemble(
+        "\n",
+        ("error", "bold red"),
+        (f": stage {stage.stage} failed{attempts}", "bold"),
+        f"\n  {printable(error_line(error)).replace(chr(10), chr(10) + '  ')}",
+    )
+    if place := error.get("place"):
+        text.append_text(_place(str(place), root))
+    if detail := error.get("detail"):
+        text.append("\n" + "\n".join(f"  {line}" for line in printable(str(detail)).splitlines()), style="dim")
+    return text
+
+
+def _place(place: str, root: Path) -> Text:
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        return Text(f"\n  at {place}")
+    path, at = root / match[1], Position(int(match[2]), int(match[3]))
+    text = Text.assemble(("\n  --> ", "blue"), f"{shown(path)}:{at.line}:{at.column}")
+    return text.append_text(_program_line(path, at))
+
+
+def _program_line(path: Path, at: Position) -> Text:
+    """The line as the file has it now, if it still has it."""
+    try:
+        source = Source(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return Text()
+    if at.line > len(source.line_starts):
+        return Text()
+    rest = source.line(at.line)[at.column - 1 :]
+    word = re.match(r"\w+|.", rest)
+    return source_line(source, at, len(word[0]) if word else 1, len(str(at.line)) + 2)
+
+
+def _next_steps(summary: RunSummary, project: Project, hint: str) -> Iterator[Text]:
+    for stage in summary.stages:
+        if stage.target and stage.state == "success":
+            yield _step(f"{stage.stage} saved to", _target(stage.target, project))
+    run = f"{summary.run_id}{hint}"
+    if summary.succeeded and summary.output is not None:
+        kept = next((one for one in summary.stages if one.stage == summary.output.stage and not one.target), None)
+        yield _step("the output", f"wvflow runs output {run}" if kept else f"wvflow runs output {run} STAGE")
+    yield _step("details", f"wvflow runs show {run}")
+    if summary.state in ("failed", "cancelled", "timed_out"):
+        yield _step("carry on", f"wvflow runs resume {run}")
+
+
+def _target(target: str, project: Project) -> str:
+    """Where the rows are: a file's path, or a table and the warehouse that it is in."""
+    if "/" in target or (project.root / target).exists():
+        return shown(project.root / target)
+    return f"table {target} of {shown(project.database)}"
+
+
+def _step(what: str, how: str) -> Text:
+    return Text.assemble((f"{what}: ", "dim"), how)

@@ -1,0 +1,93 @@
+"""A flow with its arguments as one text: ``F(segment = 'a')``, as on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from wvflow.diagnostics import has_errors
+from wvflow.errors import UserError
+from wvflow.plan.nodes import FlowPlan
+from wvflow.source import Source
+
+if TYPE_CHECKING:
+    from wvflow.syntax.nodes import CallArg, CallExpr, Expr
+
+_PREFIX = "activity invocation = "
+
+
+def split(text: str) -> tuple[str, CallExpr | None]:
+    """The flow's name, and the call if there are parentheses.
+
+    Raises: UserError, the text is neither a name nor a call.
+    """
+    if "(" not in text:
+        return text, None
+    from wvflow.syntax import parse
+    from wvflow.syntax.nodes import ActivityDef
+
+    # An invocation has the grammar of what stands behind an activity's `=`.
+    module, found = parse(Source("argument", _PREFIX + text))
+    match module.statements:
+        case (ActivityDef(implementation=call),) if call is not None and not has_errors(found):
+            return call.function.text, call
+    raise UserError(f"`{text}` is no call of a flow", help="write it as F(name = 'value', count = 3)")
+
+
+def arguments(plan: FlowPlan, call: CallExpr) -> dict[str, str]:
+    """The call's arguments as texts by parameter, first those by position.
+
+    Raises: UserError, one is too many, given twice, or no literal.
+    """
+    found: dict[str, str] = {}
+    for name, arg in _named(plan, call):
+        if name in found:
+            raise UserError(f"the parameter `{name}` is given twice")
+        found[name] = literal_text(arg.value)
+    return found
+
+
+def _named(plan: FlowPlan, call: CallExpr) -> Iterator[tuple[str, CallArg]]:
+    for place, arg in enumerate(call.args):
+        if arg.name is not None:
+            yield arg.name.text, arg
+        elif place < len(plan.params):
+            yield plan.params[place].name, arg
+        else:
+            raise UserError(f"flow {plan.flow} takes {len(plan.params)} parameters, but {len(call.args)} are given")
+
+
+def literal_text(value: Expr) -> str:
+    """A literal as the text that ``-p name=text`` takes. Raises: UserError, it is an expression."""
+    from wvflow.syntax.nodes import ArrayExpr, StringLiteral, TypedLiteral
+
+    match value:
+        case StringLiteral(value=text) | TypedLiteral(value=text):
+            return text
+        case ArrayExpr(items=items):
+            return json.dumps([_json(item) for item in items])
+    return _plain(value)
+
+
+def _plain(value: Expr) -> str:
+    from wvflow.syntax.nodes import BooleanLiteral, DurationLiteral, NullLiteral, NumberLiteral, UnaryExpr
+
+    match value:
+        case NumberLiteral(text=text) | DurationLiteral(text=text):
+            return text
+        case BooleanLiteral(value=flag):
+            return "true" if flag else "false"
+        case NullLiteral():
+            return "null"
+        case UnaryExpr(op="-", operand=NumberLiteral(text=text)):
+            return f"-{text}"
+    raise UserError(f"`{value.span.text}` is no literal", help="an argument here is a text, number, date, list …")
+
+
+def _json(value: Expr) -> object:
+    from wvflow.syntax.nodes import StringLiteral
+
+    if isinstance(value, StringLiteral):
+        return value.value
+    return json.loads(literal_text(value))
