@@ -52,8 +52,9 @@ class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=Tr
     at: EpochMs
 
 
-class RunStarted(EventBase, frozen=True, tag="RunStarted"):
-    """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under."""
+class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
+    """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under; it
+    is always written, as its default is another one in a later release."""
 
     run_id: str
     run_time: EpochMs

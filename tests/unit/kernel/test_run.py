@@ -455,6 +455,10 @@ def test_a_run_of_a_later_release_is_refused(flow: Build) -> None:
 # --- replay ---
 
 
+def test_the_record_of_a_start_says_its_semantics_even_when_it_is_todays() -> None:
+    assert msgspec.to_builtins(START)["semantics"] == SEMANTICS
+
+
 def test_time_never_goes_back(flow: Build) -> None:
     state, commands = play(flow({"a": ()}, policy=Policy(retries=1)), START, began(A), failed(A, time=3))
     assert state.last_at == at(5)
