@@ -8,7 +8,7 @@ For that, blocks are rendered only at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Flag, auto
 from typing import Protocol
@@ -58,11 +58,19 @@ KEEP_ORDER = frozenset({"where", "select", "add", "exclude", "limit", "offset"})
 
 @dataclass(frozen=True)
 class Output:
-    """One item. ``name`` is ``""`` for a star; ``left_out`` are the columns that the star leaves out by name."""
+    """One item: a value with its name, or (``value`` None) a star over the source ``table`` or over all of them,
+    without the columns ``left_out``. What a star hides is known only when the block is rendered."""
 
     name: str
-    value: exp.Expr
-    left_out: frozenset[str] = frozenset()
+    value: exp.Expr | None
+    table: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def leaves_out(self, name: str) -> bool:
+        return any(one.lower() == name.lower() for one in self.left_out)
+
+
+EVERYTHING = Output("", None)
 
 
 @dataclass(frozen=True)
@@ -209,12 +217,13 @@ class Block:
 
     def _passes(self, name: str) -> bool:
         """Whether an unqualified column has the same meaning outside."""
+        if any(name in source.hidden for source in self.sources):
+            return False
         if self.items is None:
             return True
-        wanted = name.lower()
-        if any(item.name.lower() == wanted for item in self.items):
+        if any(item.name.lower() == name.lower() for item in self.items):
             return True
-        return any(not item.name and wanted not in item.left_out for item in self.items)
+        return any(item.value is None and not item.leaves_out(name) for item in self.items)
 
     def _hide(self, value: exp.Expr, name: str) -> str | None:
         if self.distinct:
@@ -238,35 +247,27 @@ class Block:
     def _qualifies(self, table: str) -> bool:
         return any(source.alias.lower() == table.lower() for source in self.sources)
 
-    def star(self, table: str = "") -> list[exp.Expr]:
-        """All columns to be seen, or those of one source."""
-        if table:
-            return self._table_star(table)
-        hidden = [name for source in self.sources for name in source.hidden]
-        leading = () if self.context.traits.using_first else self.leading
-        if not hidden:
-            return [*map(self._plain, leading), self._star((*leading,))]
-        if not self.context.traits.star_except and (names := self._source_names()) is not None:
-            return [self._plain(name) for name in names]
-        return [*map(self._plain, leading), self._star((*leading, *hidden))]
-
-    def _table_star(self, table: str) -> list[exp.Expr]:
-        hidden = [name for source in self.sources if source.alias == table for name in source.hidden]
-        return [exp.Column(this=self._star(hidden), table=self.context.name(table))]
-
-    def _star(self, left_out: Iterable[str], operator: str = "select *") -> exp.Star:
+    def _star(self, star: Output) -> list[exp.Expr]:
+        """The columns that a star stands for, as items."""
+        traits = self.context.traits
+        sources = [source for source in self.sources if not star.table or source.alias == star.table]
+        hidden = [name for source in sources for name in source.hidden]
+        leading = [] if star.table or traits.using_first else [key for key in self.leading if not star.leaves_out(key)]
+        left_out = dict.fromkeys((*star.left_out, *leading, *hidden))
+        if left_out and not traits.star_except:
+            return self._spelled_out(star)
         names = [self.context.name(name) for name in left_out]
-        if names and not self.context.traits.star_except:
-            raise DialectCannot(operator, self.context.dialect, help="name the columns with `select`")
-        return exp.Star(except_=names) if names else exp.Star()
+        every: exp.Expr = exp.Star(except_=names) if names else exp.Star()
+        if star.table:
+            every = exp.Column(this=every, table=self.context.name(star.table))
+        return [*map(self._plain, leading), every]
 
-    def exclude(self, names: tuple[str, ...]) -> list[Output]:
-        """All columns but these, as the items of this block."""
-        hidden = [name for source in self.sources for name in source.hidden]
-        leading = [] if self.context.traits.using_first else [name for name in self.leading if name not in names]
-        rest = self._star(dict.fromkeys((*names, *leading, *hidden)), "exclude")
-        shown = [Output(name, self._plain(name)) for name in leading]
-        return [*shown, Output("", rest, frozenset(name.lower() for name in names))]
+    def _spelled_out(self, star: Output) -> list[exp.Expr]:
+        names = None if star.table else self._source_names()
+        if names is None:
+            operator = "exclude" if star.left_out else "select *"
+            raise DialectCannot(operator, self.context.dialect, help="name the columns with `select`")
+        return [self._plain(name) for name in names if not star.leaves_out(name)]
 
     # --- as a query ---
 
@@ -311,13 +312,13 @@ class Block:
         return select
 
     def _projections(self) -> Iterator[exp.Expr]:
-        if self.items is None:
-            yield from self.star()
-        for item in (*(self.items or ()), *self.extra):
-            yield exp.alias_(item.value, self.context.name(item.name)) if self._renames(item) else item.value
-
-    def _renames(self, item: Output) -> bool:
-        return bool(item.name) and not (isinstance(item.value, exp.Column) and item.value.name == item.name)
+        for item in (*(self.items if self.items is not None else (EVERYTHING,)), *self.extra):
+            if item.value is None:
+                yield from self._star(item)
+            elif isinstance(item.value, exp.Column) and item.value.name == item.name:
+                yield item.value
+            else:
+                yield exp.alias_(item.value, self.context.name(item.name))
 
     def _clauses(self, select: exp.Select) -> None:
         if self.where:

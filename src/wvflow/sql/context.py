@@ -99,4 +99,4 @@ class Context:
                 unsupported_level=ErrorLevel.RAISE,
             )
         except UnsupportedError as error:
-            raise DialectCannot(str(error).splitlines()[0], self.dialect) from None
+            raise DialectCannot("query", self.dialect, help=str(error).splitlines()[0]) from None

@@ -10,7 +10,7 @@ from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
 from wvflow.lang.types import UNKNOWN, Type
 from wvflow.sql import ColumnsDiffer, input_name
-from wvflow.sql.block import Block, Output, Query, SortBy, Source, Union
+from wvflow.sql.block import EVERYTHING, Block, Output, Query, SortBy, Source, Union
 from wvflow.sql.context import Context
 from wvflow.sql.scalars import Scalars
 from wvflow.sql.types import sql_type
@@ -65,7 +65,7 @@ class Relations:
                 return self._add(operator, block)
             case a.Exclude(names=names):
                 block = block.for_operator("exclude")
-                block.items = block.exclude(names)
+                block.items = [Output("", None, left_out=names)]
                 return block
             case a.Aggregate():
                 return self._aggregate(operator, block)
@@ -109,7 +109,7 @@ class Relations:
         alias = relation.alias or self.context.fresh()
         if not relation.rows:
             return Source(exp.Subquery(this=self._no_rows(relation)), None, alias)
-        self.context.refuse("value columns")
+        self.context.refuse("as t(c)")
         scalars = self._scalars(Block(self.context, []))
         rows = [exp.Tuple(expressions=[scalars.lower(cell) for cell in row]) for row in relation.rows]
         return Source(exp.Values(expressions=rows), None, alias, relation.columns)
@@ -128,6 +128,8 @@ class Relations:
         return Scalars(self.context, block)
 
     def _alias(self, operator: a.Alias, block: Block) -> Block:
+        if operator.columns:
+            self.context.refuse("as t(c)")
         if block.is_bare and not block.sources[0].columns:
             block.sources[0].alias, block.sources[0].columns = operator.name, operator.columns
             return block
@@ -152,26 +154,24 @@ class Relations:
 
     def _add(self, operator: a.Extend, block: Block) -> Block:
         block = block.for_operator("add").shielded(_new_names(operator.items))
-        everything = [Output("", star) for star in block.star()]
         added = self._outputs(operator.items, block)
-        block.items = [*added, *everything] if operator.first else [*everything, *added]
+        block.items = [*added, EVERYTHING] if operator.first else [EVERYTHING, *added]
         return block
 
     def _outputs(self, items: tuple[a.Item, ...], block: Block) -> list[Output]:
         scalars = self._scalars(block)
-        outputs: list[Output] = []
-        for item in items:
-            if isinstance(item.value, a.Star):
-                outputs += [_as_output(star) for star in block.star(item.value.table)]
-            else:
-                outputs.append(Output(item.name, scalars.lower(item.value)))
-        return outputs
+        return [
+            Output("", None, table=item.value.table)
+            if isinstance(item.value, a.Star)
+            else Output(item.name, scalars.lower(item.value))
+            for item in items
+        ]
 
     def _aggregate(self, operator: a.Aggregate, block: Block) -> Block:
         block = block.for_operator("group by")
         keys = self._outputs(operator.keys, block)
         items = self._outputs(operator.items, block)
-        block.group = [_group_key(key.value) for key in keys]
+        block.group = [_group_key(key.value) for key in keys if key.value is not None]
         block.having = [self._condition(condition, block) for condition in operator.having]
         block.items = [*keys, *items] if operator.keys_shown else items
         return block
@@ -259,12 +259,6 @@ def _null(type: Type) -> exp.Expr:
     return exp.Cast(this=exp.Null(), to=target) if target else exp.Null()
 
 
-def _as_output(star: exp.Expr) -> Output:
-    """A part of ``*``: a leading key of a join keeps its name."""
-    is_key = isinstance(star, exp.Column) and not isinstance(star.this, exp.Star)
-    return Output(star.name if is_key else "", star)
-
-
 def _group_key(value: exp.Expr) -> exp.Expr:
     """A key that is not taken for the number of an item."""
     if isinstance(value, exp.Literal) and not value.is_string:
@@ -287,10 +281,8 @@ def _item_behind(node: exp.Expr, block: Block) -> exp.Expr:
     if not isinstance(node, exp.Column) or node.table:
         return node
     for item in block.items or ():
-        if item.name.lower() == node.name.lower() and not isinstance(item.value, exp.Column):
-            return exp.Paren(this=item.value.copy())
-        if item.name.lower() == node.name.lower():
-            return item.value.copy()
+        if item.value is not None and item.name.lower() == node.name.lower():
+            return item.value.copy() if isinstance(item.value, exp.Column) else exp.Paren(this=item.value.copy())
     return node
 
 

@@ -58,8 +58,6 @@ class Scope(Protocol):
 
     def column(self, name: str, table: str) -> exp.Expr: ...
 
-    def star(self, table: str) -> list[exp.Expr]: ...
-
 
 class Scalars:
     """Lowers the expressions over one scope."""

@@ -1,0 +1,157 @@
+-- table
+SELECT * FROM shop.sales."order"
+
+-- table as
+SELECT * FROM trips AS t(x, y)
+
+-- file
+SELECT * FROM "data/trips 2024.csv" AS trips
+
+-- stage
+SELECT * FROM "stage.riders" AS riders
+
+-- piped
+SELECT * FROM "stage._" AS _
+
+-- rows
+SELECT * FROM (VALUES (1, 'it''s'), (2, NULL)) AS t(id, name)
+
+-- no rows
+SELECT * FROM (SELECT CAST(NULL AS BIGINT) AS id, CAST(NULL AS TEXT) AS name WHERE FALSE) AS t
+
+-- select without from
+SELECT 1 AS one
+
+-- where
+SELECT * FROM trips WHERE age > 30 AND name IS NOT NULL
+
+-- where after select
+SELECT * FROM (SELECT age FROM trips) AS trips WHERE age > 30
+
+-- where after limit
+SELECT * FROM (SELECT * FROM trips LIMIT 5) AS trips WHERE age > 30
+
+-- select distinct
+SELECT DISTINCT city FROM trips
+
+-- select everything and more
+SELECT trips.*, riders.name FROM trips LEFT JOIN "stage.riders" AS riders ON trips.id = riders.id
+
+-- add
+SELECT *, km * 2 AS double FROM trips
+
+-- prepend
+SELECT km * 2 AS double, * FROM trips
+
+-- exclude
+SELECT * EXCLUDE (age, "select") FROM trips
+
+-- group by
+SELECT city, CAST(started AS DATE) AS day, count(*) AS rides, max_by(id, km) AS longest FROM trips GROUP BY city, CAST(started AS DATE) HAVING sum(km) > 10
+
+-- group by, where, order by, limit
+SELECT * FROM (SELECT city, CAST(started AS DATE) AS day, count(*) AS rides, max_by(id, km) AS longest FROM trips GROUP BY city, CAST(started AS DATE) HAVING sum(km) > 10) AS trips WHERE rides > 3 ORDER BY rides ASC NULLS FIRST LIMIT 5
+
+-- group by, keys not shown
+SELECT count(*) AS n FROM trips GROUP BY city
+
+-- group by a constant
+SELECT 1 AS one, count(*) AS n FROM trips GROUP BY CAST(1 AS BIGINT)
+
+-- agg
+SELECT count(id) AS n FROM trips
+
+-- count
+SELECT COUNT(*) AS "count_star()" FROM (SELECT * FROM trips LIMIT 3) AS trips
+
+-- order survives select and limit
+SELECT name FROM trips ORDER BY age DESC LIMIT 1
+
+-- order of a column that select redefines
+SELECT -age AS age FROM trips ORDER BY trips.age DESC
+
+-- order survives a select around it
+SELECT name FROM (SELECT name, id, age AS _k1 FROM trips) AS trips ORDER BY _k1 DESC
+
+-- order by an item's name in an expression
+SELECT km + 1 AS x FROM trips ORDER BY (km + 1) * 2 ASC
+
+-- order by a number
+SELECT * FROM trips ORDER BY 2 DESC
+
+-- limit and offset
+SELECT * FROM trips ORDER BY age DESC LIMIT 10 OFFSET 20
+
+-- offset after limit
+SELECT * FROM (SELECT * FROM trips LIMIT 10) AS trips OFFSET 5
+
+-- join on
+SELECT * FROM trips LEFT JOIN "stage.riders" AS riders ON trips.id = riders.id
+
+-- join using
+SELECT id, * EXCLUDE (id) FROM trips FULL OUTER JOIN "stage.riders" AS riders USING (id)
+
+-- cross join
+SELECT * FROM trips CROSS JOIN "stage.riders" AS riders
+
+-- join with more than a source
+SELECT * FROM (SELECT * FROM trips WHERE age > 30) AS trips JOIN (SELECT * FROM "stage.riders" AS riders LIMIT 9) AS riders ON trips.id = riders.id
+
+-- a join's qualifier behind add
+SELECT _q1."riders.name" AS name, n FROM (SELECT *, 1 AS n, riders.name AS "riders.name" FROM trips LEFT JOIN "stage.riders" AS riders ON trips.id = riders.id) AS _q1
+
+-- concat
+SELECT * FROM trips UNION ALL SELECT * FROM "stage.riders" AS riders UNION ALL (SELECT * FROM trips LIMIT 1)
+
+-- merge
+SELECT * FROM "stage.riders" AS riders UNION ALL BY NAME SELECT * FROM "stage.walkers" AS walkers
+
+-- dedup
+SELECT DISTINCT city FROM trips
+
+-- precedence
+SELECT (a + b) * (a - (b - 1)) AS c1, -(-a) AS c2, NOT (p OR q AND NOT p) AS c3 FROM trips
+
+-- division
+SELECT a / b AS c1, a // b AS c2, a % 2 AS c3 FROM trips
+
+-- text
+SELECT concat('a', b) AS c1, concat('it''s', 'b') AS c2, 'two
+lines' AS c3, NOT b LIKE 'a!%' ESCAPE '!' AS c4 FROM trips
+
+-- predicates
+SELECT NOT a IN (1, 2) AS c1, a BETWEEN 1 AND b + 1 AS c2, (a, b) IN ((1, 2)) AS c3 FROM trips
+
+-- sub-queries
+SELECT * FROM trips WHERE id IN (SELECT id FROM "stage.riders" AS riders) AND (NOT EXISTS(SELECT * FROM "stage.riders" AS riders WHERE trips.id = riders.id) AND km > (SELECT avg(km) AS m FROM trips))
+
+-- case
+SELECT CASE WHEN age > 30 THEN 'old' ELSE 'young' END AS c1, CASE a WHEN 1 THEN 'one' END AS c2 FROM trips
+
+-- casts
+SELECT CAST(a AS DECIMAL(10, 2)) AS c1, CAST(a AS BIGINT[]) AS c2, CAST('2024-01-01' AS TIMESTAMP) AS c3, CAST('45 minutes' AS INTERVAL) AS c4 FROM trips
+
+-- numbers
+SELECT 2.50 AS c1, 1e3 AS c2, CAST(2.5 AS DOUBLE) AS c3, -5 AS c4 FROM trips
+
+-- extract
+SELECT EXTRACT(YEAR FROM started) AS c1 FROM trips
+
+-- arrays
+SELECT [1, 2] AS c1, tags[1] AS c2 FROM trips
+
+-- struct
+SELECT {'k': 1} AS c1, (st).k AS c2 FROM trips
+
+-- map
+SELECT MAP(['a'], [1]) AS c1 FROM trips
+
+-- functions
+SELECT CURRENT_DATE AS c1, count(DISTINCT id) AS c2, arbitrary(id) AS c3, approx_count_distinct(id) AS c4, regexp_matches(b, '^a') AS c5 FROM trips
+
+-- named arguments
+SELECT f(a, mode := 'x') AS c1 FROM trips
+
+-- values
+SELECT * FROM trips WHERE day = CAST($run_date AS DATE) AND city = $city
+

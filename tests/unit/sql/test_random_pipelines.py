@@ -1,0 +1,261 @@
+"""Random pipelines mean in DuckDB what a naive interpreter, one operator after the other, says that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cmp_to_key
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wvflow.lang import algebra as a
+from wvflow.lang.types import LONG
+
+Cell = int | None
+Row = tuple[Cell, ...]
+Run = Callable[[a.Rel], list[tuple[object, ...]]]
+
+
+def number(value: Cell) -> a.Literal:
+    return a.Literal(value, LONG)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the model knows of a relation. ``columns``: (qualifier, name); ``ordered``: the rows' order is defined."""
+
+    relation: a.Rel
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...]
+    ordered: bool = False
+
+    def names(self) -> list[str]:
+        return [name for _, name in self.columns]
+
+    def usable(self) -> list[int]:
+        """Columns that can be referred to: by qualifier, or by a name that only one of them has."""
+        names = self.names()
+        return [i for i, (table, name) in enumerate(self.columns) if table or names.count(name) == 1]
+
+    def column(self, index: int, qualified: bool) -> a.Column:
+        table, name = self.columns[index]
+        needs = self.names().count(name) > 1
+        return a.Column(name, table if needs or qualified else "")
+
+
+def compare(op: str, left: Cell, right: Cell) -> bool:
+    if left is None or right is None:
+        return False
+    return {"=": left == right, "<": left < right, ">=": left >= right}[op]
+
+
+def ordering(keys: Sequence[tuple[int, bool, bool]]) -> Callable[[Row, Row], int]:
+    """Compares rows by (column, descending, nulls first)."""
+
+    def order(one: Row, other: Row) -> int:
+        for index, descending, nulls_first in keys:
+            x, y = one[index], other[index]
+            if x == y:
+                continue
+            if x is None or y is None:
+                return -1 if (x is None) == nulls_first else 1
+            return -1 if (x < y) != descending else 1
+        return 0
+
+    return order
+
+
+CELLS = st.one_of(st.none(), st.integers(-2, 3))
+TABLE = st.lists(st.tuples(CELLS, CELLS), max_size=6)
+
+
+def source(name: str, columns: tuple[str, ...], rows: Sequence[Row]) -> Known:
+    cells = tuple(tuple(map(number, row)) for row in rows)
+    relation = a.Rows(columns, (LONG,) * len(columns), cells, name)
+    return Known(relation, tuple((name, column) for column in columns), tuple(rows))
+
+
+class Pipeline:
+    """Draws operators one after the other and applies each to the plan and to the model."""
+
+    def __init__(self, data: st.DataObject, known: Known) -> None:
+        self.data = data
+        self.known = known
+        self.fresh = 0
+
+    def draw(self, strategy: st.SearchStrategy) -> object:
+        return self.data.draw(strategy)
+
+    def new_name(self) -> str:
+        self.fresh += 1
+        return f"n{self.fresh}"
+
+    def pick(self) -> tuple[int, a.Column] | None:
+        if not self.known.usable():
+            return None
+        index = self.draw(st.sampled_from(self.known.usable()))
+        return index, self.known.column(index, self.draw(st.booleans()) and bool(self.known.columns[index][0]))
+
+    def where(self) -> None:
+        if picked := self.pick():
+            index, column = picked
+            op, value = self.draw(st.sampled_from(["=", "<", ">="])), self.draw(st.integers(-1, 2))
+            rows = tuple(row for row in self.known.rows if compare(op, row[index], value))
+            condition = a.Binary(op, column, number(value))
+            self.known = replace(self.known, relation=a.Filter(self.known.relation, condition), rows=rows)
+
+    def add(self) -> None:
+        if picked := self.pick():
+            index, column = picked
+            name, first = self.new_name(), self.draw(st.booleans())
+            made = [None if row[index] is None else -row[index] for row in self.known.rows]
+            relation = a.Extend(self.known.relation, (a.Item(name, a.Unary("-", column)),), first=first)
+            pairs = zip(made, self.known.rows, strict=True)
+            rows = tuple((new, *row) if first else (*row, new) for new, row in pairs)
+            columns = (("", name), *self.known.columns) if first else (*self.known.columns, ("", name))
+            self.known = replace(self.known, relation=relation, columns=columns, rows=rows)
+
+    def select(self) -> None:
+        picks = [picked for _ in range(self.draw(st.integers(1, 3))) if (picked := self.pick())]
+        if not picks:
+            return
+        # A new name may be that of another column of the input: it must hide it, but not in sort keys before.
+        pool = [*dict.fromkeys(self.known.names()), "x", "y", "z"]
+        names = self.draw(st.lists(st.sampled_from(pool), min_size=len(picks), max_size=len(picks), unique=True))
+        distinct = self.draw(st.booleans())
+        items = tuple(a.Item(name, column) for name, (_, column) in zip(names, picks, strict=True))
+        rows = tuple(tuple(row[index] for index, _ in picks) for row in self.known.rows)
+        self.known = Known(
+            a.Select(self.known.relation, items, distinct),
+            tuple(("", name) for name in names),
+            tuple(dict.fromkeys(rows)) if distinct else rows,
+            self.known.ordered and not distinct,
+        )
+
+    def exclude(self) -> None:
+        names = self.known.names()
+        single = [name for name in names if names.count(name) == 1]
+        if len(names) > 1 and single:
+            name = self.draw(st.sampled_from(single))
+            at = names.index(name)
+            relation = a.Exclude(self.known.relation, (name,))
+            columns = self.known.columns[:at] + self.known.columns[at + 1 :]
+            rows = tuple(row[:at] + row[at + 1 :] for row in self.known.rows)
+            self.known = replace(self.known, relation=relation, columns=columns, rows=rows)
+
+    def sort(self) -> None:
+        indexes = self.known.usable()
+        if len(indexes) < len(self.known.columns):
+            return
+        order = self.draw(st.permutations(indexes))
+        keys = [(index, self.draw(st.booleans()), self.draw(st.booleans())) for index in order]
+        sort_keys = tuple(self.sort_key(*key) for key in keys)
+        rows = tuple(sorted(self.known.rows, key=cmp_to_key(ordering(keys))))
+        relation = a.Sort(self.known.relation, sort_keys)
+        self.known = replace(self.known, relation=relation, rows=rows, ordered=True)
+
+    def sort_key(self, index: int, descending: bool, nulls_first: bool) -> a.SortKey:
+        column = self.known.column(index, False)
+        nulls = "first" if nulls_first else "last"
+        if self.draw(st.booleans()):
+            return a.SortKey(a.Unary("-", column), not descending, nulls)
+        return a.SortKey(column, descending, nulls)
+
+    def limit(self) -> None:
+        if self.known.ordered:
+            count, offset = self.draw(st.one_of(st.none(), st.integers(0, 4))), self.draw(st.integers(0, 2))
+            if count is not None or offset:
+                rows = self.known.rows[offset:] if count is None else self.known.rows[offset : offset + count]
+                relation = a.Limit(self.known.relation, count, offset)
+                self.known = replace(self.known, relation=relation, rows=rows)
+
+    def dedup(self) -> None:
+        rows = tuple(dict.fromkeys(self.known.rows))
+        columns = tuple(("", name) for name in self.known.names())
+        self.known = Known(a.Distinct(self.known.relation), columns, rows)
+
+    def count(self) -> None:
+        self.known = Known(a.Count(self.known.relation), (("", "count_star()"),), ((len(self.known.rows),),))
+
+    def aggregate(self) -> None:
+        key, value = self.pick(), self.pick()
+        if key is None or value is None:
+            return
+        items = (a.Item("total", a.Call("sum", (value[1],))), a.Item("n", a.Call("count", (a.Star(),))))
+        groups: dict[Cell, list[Cell]] = {}
+        for row in self.known.rows:
+            groups.setdefault(row[key[0]], []).append(row[value[0]])
+        least = self.draw(st.integers(1, 2))
+        having = a.Binary(">=", a.Call("count", (a.Star(),)), number(least))
+        rows = tuple(
+            (group, sum(present) if (present := [cell for cell in cells if cell is not None]) else None, len(cells))
+            for group, cells in groups.items()
+            if len(cells) >= least
+        )
+        relation = a.Aggregate(self.known.relation, (a.Item("k", key[1]),), items, (having,))
+        self.known = Known(relation, (("", "k"), ("", "total"), ("", "n")), rows)
+
+    def join(self) -> None:
+        if any(table == "u" for table, _ in self.known.columns) or not (picked := self.pick()):
+            return
+        index, column = picked
+        right = source("u", ("a", "d"), self.draw(TABLE))
+        if self.draw(st.booleans()):
+            rows = tuple(row for row in right.rows if compare(">=", row[1], 0))
+            condition = a.Binary(">=", a.Column("d"), number(0))
+            right = replace(right, relation=a.Filter(right.relation, condition), rows=rows)
+        if not column.table and column.name in ("a", "d"):
+            return
+        kind = self.draw(st.sampled_from(["inner", "left"]))
+        rows = []
+        for row in self.known.rows:
+            matches = [other for other in right.rows if compare("=", row[index], other[0])]
+            rows += [(*row, *other) for other in matches]
+            if kind == "left" and not matches:
+                rows.append((*row, None, None))
+        on = a.Binary("=", column, a.Column("a", "u"))
+        relation = a.Join(self.known.relation, right.relation, kind, on)
+        self.known = Known(relation, (*self.known.columns, *right.columns), tuple(rows))
+
+    def concat(self) -> None:
+        width = len(self.known.columns)
+        extra = self.draw(st.lists(st.tuples(*[CELLS] * width), min_size=1, max_size=2))
+        other = source("w", tuple(f"w{i}" for i in range(width)), extra)
+        rows = (*self.known.rows, *other.rows)
+        columns = tuple(("", name) for name in self.known.names())
+        self.known = Known(a.Concat(self.known.relation, other.relation), columns, rows)
+
+
+OPERATORS = [
+    Pipeline.where,
+    Pipeline.add,
+    Pipeline.select,
+    Pipeline.exclude,
+    Pipeline.sort,
+    Pipeline.sort,
+    Pipeline.limit,
+    Pipeline.dedup,
+    Pipeline.count,
+    Pipeline.aggregate,
+    Pipeline.join,
+    Pipeline.concat,
+]
+
+
+def sortable(rows: Sequence[tuple[object, ...]]) -> list[list[tuple[bool, object]]]:
+    return sorted([(cell is None, cell if cell is not None else 0) for cell in row] for row in rows)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_a_pipeline_means_one_operator_after_the_other(run: Run, data: st.DataObject) -> None:
+    pipeline = Pipeline(data, source("t", ("a", "b"), data.draw(TABLE)))
+    for operator in data.draw(st.lists(st.sampled_from(OPERATORS), min_size=1, max_size=7)):
+        operator(pipeline)
+    expected = pipeline.known
+    rows = run(expected.relation)
+    if expected.ordered:
+        assert rows == list(expected.rows)
+    else:
+        assert sortable(rows) == sortable(expected.rows)
