@@ -156,13 +156,14 @@ def _short(text: str) -> str:
 def unexpected(token: Token, span: Span, expected: str, known: Iterable[str] = ()) -> Diagnostic:
     """``known``: the words that could stand here; the nearest one is suggested."""
     message = f"expected {expected}, found {describe(token, span.text)}"
-    return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, _way_out(token, known))
+    way_out = _way_out(token, known) if expected != "`=`" else "a header ends with `=`, then the body follows"
+    return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
 
 
 def _way_out(token: Token, known: Iterable[str]) -> str | None:
     if habit := _HABITS.get(token.key):
         return habit
-    if token.kind is not T.WORD:
+    if token.kind is not T.WORD or token.key in RESERVED:
         return None
     lower = token.key.lower()
     if lower != token.key and lower in RESERVED:

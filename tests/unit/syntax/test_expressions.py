@@ -133,6 +133,10 @@ def test_a_reserved_word_starts_no_expression_but_is_a_name_in_back_quotes(
     assert expression(f"`{word}`") == f"`{word}`"
 
 
+def test_membership_needs_a_member(places: Callable[[str], list[str]]) -> None:
+    assert places("val x = a in ()") == ["1:15 WV0101"]
+
+
 @pytest.mark.parametrize("literal", ["5", "1.5", "null"])
 def test_a_single_colon_types_strings_only(places: Callable[[str], list[str]], literal: str) -> None:
     assert places(f"val x = {literal}:int") == [f"1:{9 + len(literal)} WV0101"]

@@ -74,6 +74,7 @@ ENDS_OF_LISTS = [
     ("select a, b\nwhere c", "(SelectOp [(SelectItem a) (SelectItem b)]) | (WhereOp c)"),
     ("select a, b,\nwhere c", "(SelectOp [(SelectItem a) (SelectItem b)]) | (WhereOp c)"),
     ("select a, b,\n| count", "(SelectOp [(SelectItem a) (SelectItem b)]) | (CountOp)"),
+    ("join b on id, x,\n| count", "(JoinOp (Aliased (TableRef [b])) 'inner' on=[id x]) | (CountOp)"),
     ("select a\ncount", "(SelectOp [(SelectItem a)]) | (CountOp)"),
     ("select a,\ncount", "(SelectOp [(SelectItem a) (SelectItem count)])"),
     (

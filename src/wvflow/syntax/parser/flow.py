@@ -31,6 +31,7 @@ STATEMENT_WORDS = frozenset(
 )
 _NAMED_STATEMENTS = ("flow", "activity", "run", "call", "package")
 _HEADER_KEYS = frozenset({"=", "with", "[", "(", ":", "if", "on", "depends", "@"})
+_BODY_KEYS = frozenset({"from", "merge"})  # behind a name whose ``=`` was forgotten
 
 
 class _Header:
@@ -242,7 +243,7 @@ class FlowParser(HandlerParser):
         """A stage's or flow's header inside brackets means that a bracket is missing."""
         words = ("stage", "flow", "activity") if self._in_flow else ("flow", "activity")
         named = self._peek(ahead).key in words and self._peek(ahead + 1).is_word
-        return named and self._peek(ahead + 2).key in _HEADER_KEYS
+        return named and self._peek(ahead + 2).key in (_HEADER_KEYS | _BODY_KEYS if self._in_flow else _HEADER_KEYS)
 
     def _at_statement(self) -> bool:
         """Whether a statement begins here. Inside a flow none does but the header of another flow."""
@@ -251,4 +252,6 @@ class FlowParser(HandlerParser):
         key, after = self._token.key, self._peek()
         if key in _NAMED_STATEMENTS:
             return after.is_word or (key == "flow" and after.key == "=")
+        if key == "with":
+            return after.is_word
         return key in STATEMENT_WORDS

@@ -8,7 +8,7 @@ from wvflow.diagnostics import Diagnostic
 from wvflow.source import Source
 from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
-from wvflow.syntax.nodes import ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
+from wvflow.syntax.nodes import ArrayExpr, ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
 from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS, FlowParser
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
 from wvflow.syntax.tokens import OPERATORS, T
@@ -107,8 +107,14 @@ class ProgramParser(FlowParser):
         columns: tuple[ColumnDef, ...] | None = self._columns() if self._at("(") else None
         declared = self._type() if columns is None and self._accept(":") else None
         self._expect("=")
-        value = self._expr() if columns is None else self._array()
+        value = self._expr() if columns is None else self._table_constant()
         return ValDef(name=name, value=value, type=declared, columns=columns, span=self._since(start))
+
+    def _table_constant(self) -> ArrayExpr:
+        """``"[" [list(row)] "]"``"""
+        start = self._token.start
+        rows = self._row_list()
+        return ArrayExpr(items=rows, span=self._since(start))
 
     # --- statements to come -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Literal
 
 from wvflow.syntax import mistakes
@@ -86,17 +87,15 @@ class QueryParser(LaterOperators):
     def _at_operator_or_item(self) -> bool:
         return self._at_operator() or self._starts_item(0) or self._at_statement()
 
+    @abstractmethod
     def _at_statement(self) -> bool:
-        """Whether a statement may begin here; the layer above knows."""
-        return False
+        """Whether a statement may begin here."""
 
     def _operator(self) -> Operator:
         """``["|"] operator``"""
-        piped = self._accept("|")
+        self._accept("|")
         if self._token.key in OPERATORS and (self._token.key != "offset" or self._peek().kind is T.INT):
             return self._query_operator()
-        if not piped:
-            raise self._unexpected("an operator", OPERATORS)
         if (later := self._later_flow_operator()) is not None:
             return later
         return self._apply()
@@ -190,7 +189,7 @@ class QueryParser(LaterOperators):
             token = self._advance()
             return StringLiteral(value=token.value, span=self._since(token.start))
         if self._token.key in RESERVED:
-            raise self._broken(mistakes.reserved_word(self._token.key, self._span_of(self._token)))
+            raise self._reserved()
         if not self._token.is_word:
             raise self._unexpected("a table's name or a file's path in quotes")
         return self._qualified_name()

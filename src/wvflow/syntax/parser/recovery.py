@@ -9,6 +9,7 @@ skip ended follows from what came before it and is not reported.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from wvflow.errors import CompilerBug
 from wvflow.source import Source, Span
 from wvflow.syntax import mistakes
 from wvflow.syntax.nodes import Name
-from wvflow.syntax.tokens import CLOSERS, OPENERS, RESERVED, T, Token
+from wvflow.syntax.tokens import CLOSERS, OPENERS, OPERATORS, RESERVED, T, Token
 
 X = TypeVar("X")
 
@@ -33,7 +34,7 @@ class Broken(Exception):
     """A production can't continue; what is wrong is reported already."""
 
 
-class Cursor:
+class Cursor(ABC):
     """A place in the tokens of one source, and the findings so far."""
 
     def __init__(self, source: Source, tokens: Sequence[Token]) -> None:
@@ -89,9 +90,8 @@ class Cursor:
 
     def _name(self) -> Name:
         """A name where reserved words need back-quotes."""
-        token = self._token
-        if token.key in RESERVED:
-            raise self._broken(mistakes.reserved_word(token.key, self._span_of(token)))
+        if self._token.key in RESERVED:
+            raise self._reserved()
         return self._any_name()
 
     def _any_name(self, expected: str = "a name") -> Name:
@@ -124,6 +124,14 @@ class Cursor:
         token = self._token
         return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known))
 
+    def _reserved(self) -> Broken:
+        """A reserved word stands where a name should. One that could begin an operator is meant as a name here."""
+        token = self._token
+        broken = self._broken(mistakes.reserved_word(token.key, self._span_of(token)))
+        if token.key in OPERATORS:
+            self._advance()
+        return broken
+
     def _deeper(self, levels: int = 1) -> None:
         """Enter a production that may contain itself; it leaves by ``self._depth -= levels``."""
         self._depth += levels
@@ -147,9 +155,9 @@ class Cursor:
         after = self._peek()
         return after.key in _ENDS_LIST or after.kind is T.END or self._starts_item(1)
 
+    @abstractmethod
     def _starts_item(self, ahead: int) -> bool:
-        """Whether the token ``ahead`` surely begins the next item of a flow or program; layers above know."""
-        return False
+        """Whether the token ``ahead`` surely begins the next item of a flow or program."""
 
     def _list_until(self, closer: str, item: Callable[[], X]) -> tuple[X, ...]:
         """``[ item { "," item } [","] ] closer``"""
@@ -227,9 +235,9 @@ class Cursor:
             return False
         return (key in CLOSERS and closer in ("*", key)) or (self._index > since and (key == ";" or starts()))
 
+    @abstractmethod
     def _starts_anew(self, ahead: int = 0) -> bool:
-        """Whether the token ``ahead`` can only be outside of all brackets; layers above know."""
-        return False
+        """Whether the token ``ahead`` can only be outside of all brackets."""
 
     def _skip_braces(self) -> None:
         """``"{" … "}"``, whatever is inside."""

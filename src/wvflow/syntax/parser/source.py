@@ -154,7 +154,7 @@ class SourceParser(ScalarParser):
                 query = self._query()
                 return QueryRef(query=query, braced=False, span=self._since(token.start))
         if token.key in RESERVED:
-            raise self._broken(mistakes.reserved_word(token.key, self._span_of(token)))
+            raise self._reserved()
         raise self._unexpected("a table, a stage, a file or a query")
 
     def _table(self) -> TableRef:
@@ -180,9 +180,14 @@ class SourceParser(ScalarParser):
 
     def _rows(self) -> InlineRows:
         """``"[" list(row) "]"``"""
-        start = self._expect("[").start
-        rows = self._list_until("]", self._row)
+        start = self._token.start
+        rows = self._row_list()
         return InlineRows(rows=rows, span=self._since(start))
+
+    def _row_list(self) -> tuple[ArrayExpr, ...]:
+        """``"[" [list(row)] "]"``"""
+        self._expect("[")
+        return self._list_until("]", self._row)
 
     def _row(self) -> ArrayExpr:
         """``"[" list(expr) "]"``"""
