@@ -124,7 +124,8 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """One journal record; the first has position 1. ``commands`` is set on the last event of each batch: the checksum of its commands."""
+    """One journal record; the first has position 1. ``commands`` is set on the last event of each batch: the checksum
+    of its commands."""
 
     position: int
     event: Event
@@ -281,6 +282,6 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish what was asked for, give up ownership, let go. Doing it again is free; anything else then raises
-        StoreUnavailable."""
+        """Finish what was asked for, give up ownership, let go. Doing it again is free; reading and writing then
+        raise StoreUnavailable."""
         ...
