@@ -1,1 +1,2 @@
-"""Tokens to tree, by recursive descent; one layer per file: recovery, scalar, source, query, flow."""
+"""Tokens to tree, by recursive descent; one layer per file: recovery, literal, scalar, source, later, query, config,
+handlers, flow, program."""

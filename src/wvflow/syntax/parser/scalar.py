@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Literal
 
-from wvflow.lang.durations import parse_duration
 from wvflow.syntax import mistakes
 from wvflow.syntax.nodes import (
-    ArrayExpr,
     BetweenExpr,
     BinaryExpr,
     BooleanLiteral,
@@ -18,39 +15,29 @@ from wvflow.syntax.nodes import (
     CaseExpr,
     CastExpr,
     Dot,
-    DurationLiteral,
     ExistsExpr,
     Expr,
     IfExpr,
     IndexExpr,
     InExpr,
-    Interpolation,
     Lambda,
     LikeExpr,
-    MapEntry,
-    MapExpr,
-    Name,
     NameRef,
     NullLiteral,
-    NumberLiteral,
     Over,
     Paren,
     Query,
     SortItem,
     StarRef,
-    StringLiteral,
-    StructExpr,
-    StructField,
     Subquery,
     This,
     TupleExpr,
-    TypedLiteral,
-    TypeName,
     UnaryExpr,
     Underscore,
     When,
 )
-from wvflow.syntax.parser.recovery import MAX_DEPTH, Cursor, X
+from wvflow.syntax.parser.literal import LiteralParser
+from wvflow.syntax.parser.recovery import MAX_DEPTH
 from wvflow.syntax.tokens import OPERATORS, RESERVED, T
 
 POSTFIX, UNARY, COMPARISON, NOT = 90, 80, 50, 40
@@ -63,20 +50,11 @@ _POWERS = {
     "or": 20,
 }
 _NEGATABLE = ("in", "like", "between")
-_NUMBERS: dict[T, Literal["int", "decimal", "exp", "float", "double"]] = {
-    T.INT: "int",
-    T.DECIMAL: "decimal",
-    T.EXP: "exp",
-    T.FLOAT: "float",
-    T.DOUBLE: "double",
-}
 QUERY_STARTS = ("from", "select", "with")
 
 
-class ScalarParser(Cursor):
-    """Expressions, types and literals."""
-
-    _durations = False  # whether a number with a unit is a duration here
+class ScalarParser(LiteralParser):
+    """Operators, conditions and calls."""
 
     @abstractmethod
     def _query(self) -> Query:
@@ -200,12 +178,6 @@ class ScalarParser(Cursor):
         sign = -1 if self._accept("-") else 1
         return sign * self._whole("a frame")
 
-    def _whole(self, what: str) -> int:
-        """``INT``"""
-        if self._token.kind is not T.INT:
-            raise self._broken(mistakes.not_whole(what, self._span_of(self._token)))
-        return int(self._advance().value)
-
     def _sort_item(self) -> SortItem:
         """``expr ["asc" | "desc"] ["nulls" ("first" | "last")]``"""
         start = self._token.start
@@ -239,10 +211,8 @@ class ScalarParser(Cursor):
                 return self._interpolation()
             case T.DURATION:
                 return self._duration()
-            case kind if kind in _NUMBERS:
-                self._advance()
-                text = token.value if kind not in (T.FLOAT, T.DOUBLE) else token.value[:-1]
-                return NumberLiteral(text=text, kind=_NUMBERS[kind], span=self._since(token.start))
+            case T.INT | T.DECIMAL | T.EXP | T.FLOAT | T.DOUBLE:
+                return self._number()
         raise self._unexpected("an expression")
 
     def _name_or_call(self) -> Expr:
@@ -314,12 +284,6 @@ class ScalarParser(Cursor):
         rest = self._list_until(")", self._expr)
         return TupleExpr(items=(first, *rest), span=self._since(start))
 
-    def _array(self) -> ArrayExpr:
-        """``"[" [list(expr)] "]"``"""
-        start = self._expect("[").start
-        items = self._list_until("]", self._expr)
-        return ArrayExpr(items=items, span=self._since(start))
-
     def _subquery(self) -> Subquery:
         """``"{" query "}"``"""
         start = self._token.start
@@ -333,43 +297,6 @@ class ScalarParser(Cursor):
         if not self._accept("}"):
             raise self._unexpected("an operator or `}`", OPERATORS)
         return query
-
-    def _struct(self) -> StructExpr:
-        """``"{" list(key ":" expr) "}"``"""
-        start = self._advance().start
-        if self._at("}"):
-            raise self._unexpected("a field `name: value` or a query")
-        fields = self._list_until("}", self._struct_field)
-        return StructExpr(fields=fields, span=self._since(start))
-
-    def _struct_field(self) -> StructField:
-        """``( name | STRING ) ":" expr``"""
-        token = self._token
-        if token.kind is T.STRING:
-            self._advance()
-            name = Name(text=token.value, quoted=True, span=self._span_of(token))
-        else:
-            name = self._any_name("a field `name: value`")
-        self._expect(":")
-        return StructField(name=name, value=self._expr(), span=self._since(token.start))
-
-    def _map(self) -> MapExpr:
-        """``"map" "{" [list(expr ":" expr)] "}"``"""
-        start = self._advance().start
-        self._expect("{")
-        entries = self._list_until("}", self._map_entry)
-        return MapExpr(entries=entries, span=self._since(start))
-
-    def _map_entry(self) -> MapEntry:
-        """``expr ":" expr``; a string stands alone as key."""
-        token = self._token
-        if token.kind is T.STRING and self._peek().key == ":":
-            self._advance()
-            key: Expr = StringLiteral(value=token.value, span=self._span_of(token))
-        else:
-            key = self._expr()
-        self._expect(":")
-        return MapEntry(key=key, value=self._expr(), span=self._since(token.start))
 
     def _if(self) -> IfExpr:
         """``"if" expr "then" expr "else" expr``"""
@@ -439,64 +366,3 @@ class ScalarParser(Cursor):
         body = self._lambda() if self._at_lambda() else self._expr()
         self._depth -= 1
         return Lambda(params=params, body=body, span=self._since(start))
-
-    # --- literals and types -----------------------------------------------------------------------------------------
-
-    def _string(self) -> Expr:
-        """``STRING [ ":" type ]``"""
-        token = self._advance()
-        if self._at(":"):
-            self._advance()
-            return TypedLiteral(value=token.value, type=self._type(), span=self._since(token.start))
-        return StringLiteral(value=token.value, span=self._since(token.start))
-
-    def _duration(self) -> DurationLiteral | NumberLiteral:
-        """``DURATION`` where the flow language has durations; in a query ``1d`` is a double."""
-        token = self._advance()
-        span = self._since(token.start)
-        if not self._durations:
-            if token.value[:-1].isdigit() and token.value[-1] == "d":
-                return NumberLiteral(text=token.value[:-1], kind="double", span=span)
-            self._report(mistakes.misplaced_duration(token.value, span))
-        ms = parse_duration(token.value)
-        if ms is None:
-            self._report(mistakes.bad_duration(token.value, span))
-        return DurationLiteral(text=token.value, ms=ms or 0, span=span)
-
-    def _with_durations(self, production: Callable[[], X]) -> X:
-        before, self._durations = self._durations, True
-        try:
-            return production()
-        finally:
-            self._durations = before
-
-    def _interpolation(self) -> Interpolation:
-        """``prefix quote { text | "${" expr "}" } quote``"""
-        opened = self._advance()
-        parts: list[str | Expr] = []
-        while self._token.kind is not T.INTERPOLATION_CLOSE:
-            if self._accept("${"):
-                parts.append(self._expr())
-                self._expect("$}")
-            else:
-                parts.append(self._advance().value)
-        self._advance()
-        span = self._since(opened.start)
-        if opened.value == "json":
-            self._report(mistakes.not_available('json"…"', span))
-        return Interpolation(prefix=opened.value, parts=tuple(parts), span=span)
-
-    def _type(self) -> TypeName:
-        """``name [ "[" list(type | INT) "]" ]``; ``[`` before ``word ":"`` is config, not the type's."""
-        self._deeper()
-        name = self._any_name("a type")
-        args: tuple[TypeName | int, ...] = ()
-        if self._at("[") and not (self._peek().is_word and self._peek(2).key == ":"):
-            self._advance()
-            args = self._list_until("]", self._type_argument)
-        self._depth -= 1
-        return TypeName(name=name.text, args=args, span=self._since(name.span.start))
-
-    def _type_argument(self) -> TypeName | int:
-        """``type | INT``"""
-        return self._whole("a type's size") if self._token.kind is T.INT else self._type()
