@@ -1,0 +1,62 @@
+"""Who may write: tokens, their life and the fence."""
+
+from __future__ import annotations
+
+from wvflow.kernel.events import EpochMs, OwnerChanged
+from wvflow.ports.store import SILENCE_MS
+from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, is_alive, timer
+
+
+class OwnershipContract:
+    def test_tokens_grow_from_process_to_process(self, open_store: OpenStore) -> None:
+        first, second = open_store(), open_store()
+        tokens = [store.register(port=0, at=NOW) for store in (first, second, first)]
+        assert tokens == sorted(set(tokens))
+        assert tokens[0] > 0
+
+    def test_an_owner_is_known_to_all_processes(self, open_store: OpenStore) -> None:
+        store, other = open_store(), open_store()
+        token = store.register(port=4711, at=NOW)
+        owner = other.owner(token, NOW)
+        assert owner is not None
+        assert (owner.token, owner.port, owner.started_at, owner.beat_at, owner.alive) == (token, 4711, NOW, NOW, True)
+        assert store.owner(token, NOW) == owner
+
+    def test_nobody_owns_an_unknown_token(self, open_store: OpenStore) -> None:
+        assert open_store().owner(99, NOW) is None
+
+    def test_an_owner_that_released_or_closed_is_gone(self, open_store: OpenStore) -> None:
+        store, other = open_store(), open_store()
+        released, closed = store.register(port=0, at=NOW), store.register(port=0, at=NOW)
+        store.release(released)
+        assert [is_alive(other, token, NOW) for token in (released, closed)] == [False, True]
+        store.close()
+        assert not is_alive(other, closed, NOW)
+
+    def test_an_owner_is_gone_after_thirty_seconds_of_silence(self, open_store: OpenStore) -> None:
+        store, other = open_store(), open_store()
+        token = store.register(port=0, at=NOW)
+        late = EpochMs(NOW + SILENCE_MS)
+        assert [is_alive(other, token, EpochMs(late + ms)) for ms in (0, 1)] == [True, False]
+        store.beat(token, EpochMs(NOW + 1))
+        assert is_alive(other, token, EpochMs(late + 1))
+
+    def test_only_the_token_of_the_last_part_may_go_on(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1", token=1))
+        assert commit(store, batch("r1", 1, timer(1), token=2)) == ("r1",)
+        assert commit(store, batch("r1", 1, timer(1), token=1)) == ()
+
+    def test_a_new_owner_takes_over_and_the_old_one_conflicts(self, open_store: OpenStore) -> None:
+        old, new = open_store(), open_store()
+        commit(old, begun("r1", token=1))
+        assert commit(new, batch("r1", 1, OwnerChanged(NOW, 2), token=2)) == ()
+        assert commit(old, batch("r1", 1, timer(1), token=1)) == ("r1",)
+        assert commit(old, batch("r1", 2, timer(1), token=1)) == ("r1",)
+        assert commit(new, batch("r1", 2, timer(1), token=2)) == ()
+
+    def test_of_two_that_take_over_at_once_one_conflicts(self, open_store: OpenStore) -> None:
+        stores = [open_store(), open_store()]
+        commit(stores[0], begun("r1", token=1))
+        claims = [batch("r1", 1, OwnerChanged(NOW, token), token=token) for token in (2, 3)]
+        assert [commit(store, claim) for store, claim in zip(stores, claims, strict=True)] == [(), ("r1",)]

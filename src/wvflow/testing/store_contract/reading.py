@@ -1,0 +1,116 @@
+"""What is read back, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from wvflow.errors import OutputMissing, RunNotFound
+from wvflow.kernel.events import Output
+from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
+from wvflow.ports.store import OutputRow
+from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
+
+
+class ReadingContract:
+    @pytest.mark.parametrize("read", ["journal", "events", "find"])
+    def test_a_run_that_is_not_there_is_not_found(self, open_store: OpenStore, read: str) -> None:
+        store = open_store()
+        with pytest.raises(RunNotFound, match="no run has been recorded yet"):
+            getattr(store, read)("r1")
+        commit(store, begun("01-abc"))
+        with pytest.raises(RunNotFound, match="no run `01-abd`") as caught:
+            getattr(store, read)("01-abd")
+        assert "01-abc" in (caught.value.help or "")
+
+    def test_a_run_is_found_by_its_id_a_unique_prefix_or_as_the_last(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("ab"), begun("abc", created_at=NOW + 1), begun("xyz", created_at=NOW - 1))
+        assert [store.find(text).run_id for text in ("ab", "abc", "x", "last")] == ["ab", "abc", "xyz", "abc"]
+
+    @pytest.mark.parametrize("text", ["", "%", "a_", "A"])
+    def test_text_is_no_pattern(self, open_store: OpenStore, text: str) -> None:
+        store = open_store()
+        commit(store, begun("ab"))
+        with pytest.raises(RunNotFound):
+            store.find(text)
+
+    def test_a_prefix_of_several_lists_up_to_five(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, *(begun(f"r{n}", created_at=NOW + n) for n in range(2)))
+        with pytest.raises(RunNotFound, match=r"`r1`, `r0`$"):
+            store.find("r")
+        commit(store, *(begun(f"r{n}", created_at=NOW + n) for n in range(2, 7)))
+        with pytest.raises(RunNotFound, match="`r6`, `r5`, `r4`, `r3`, `r2`, and more"):
+            store.find("r")
+
+    def test_runs_are_listed_newest_first_and_by_flow_state_and_number(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("b", created_at=2), begun("a", created_at=3, flow="Hourly"), begun("c", created_at=1))
+        commit(store, begun("d", created_at=2, state="failed"))
+
+        def ids(**filters: Any) -> list[str]:
+            return [row.run_id for row in store.runs(**filters)]
+
+        assert ids() == ["a", "d", "b", "c"]
+        assert (ids(flow="Nightly"), ids(flow="Night"), ids(state="failed")) == (["d", "b", "c"], [], ["d"])
+        assert (ids(flow="Nightly", state="running", limit=1), ids(limit=0), ids(limit=9)) == (["b"], [], ids())
+
+    @pytest.mark.parametrize(("after", "left"), [(0, [1, 2, 3]), (2, [3]), (3, []), (9, [])])
+    def test_events_are_those_behind_a_position(self, open_store: OpenStore, after: int, left: list[int]) -> None:
+        store = open_store()
+        commit(store, begun("r1"), batch("r1", 1, timer(1), timer(2)))
+        assert [record.position for record in store.events("r1", after)] == left
+
+    def test_a_journal_starts_at_its_newest_snapshot_and_events_never_do(self, open_store: OpenStore) -> None:
+        store = open_store()
+        state = RunState(
+            phase=RunPhase.RUNNING, stages=Vector.of(StageState(done=(Output("x", 3),)), 70), params={"n": [1, None]}
+        )
+        commit(store, begun("r1", snapshot=RunState()), batch("r1", 1, timer(1), timer(2), snapshot=state))
+        commit(store, batch("r1", 3, timer(3)))
+        journal = store.journal("r1")
+        assert (journal.start, journal.snapshot) == (3, state)
+        assert [(record.position, record.event) for record in journal.records] == [(4, timer(3))]
+        assert len(store.events("r1")) == 4
+
+    def test_outputs_are_listed_without_their_inline_rows(self, open_store: OpenStore) -> None:
+        store = open_store()
+        inline = OutputRow(stage=0, task=1, attempt=2, output=Output("inline/r1/0", 3, 12), inline=b"\x00rows\xff")
+        same = OutputRow(stage=1, task=0, attempt=1, output=inline.output, iteration=4, instance=5)
+        commit(store, begun("r1", outputs=(same, inline)))
+        assert store.inline("inline/r1/0") == b"\x00rows\xff"
+        assert [(row.stage, row.attempt, row.instance, row.inline) for row in store.outputs("r1")] == [
+            (0, 2, 0, None),
+            (1, 1, 5, None),
+        ]
+        assert store.outputs("r1")[1].output == inline.output
+
+    def test_rows_that_are_not_inline_are_missing(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1", outputs=(OutputRow(stage=0, task=0, attempt=1, output=Output("runs/r1/0.parquet")),)))
+        with pytest.raises(OutputMissing, match=r"runs/r1/0\.parquet"):
+            store.inline("runs/r1/0.parquet")
+
+    def test_readers_see_whole_commits_while_others_write(self, open_store: OpenStore) -> None:
+        writer, reader = open_store(), open_store()
+        commit(writer, begun("r1"))
+        done = threading.Event()
+        torn: list[int] = []
+
+        def read() -> None:
+            while not done.is_set():
+                size = len(reader.journal("r1").records)
+                if size % 2 == 0 or reader.find("r1").position < size:
+                    torn.append(size)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        for n in range(1, 60, 2):
+            commit(writer, batch("r1", n, timer(n), timer(n + 1)))
+        done.set()
+        thread.join()
+        assert torn == []
+        assert len(reader.journal("r1").records) == 61
