@@ -126,7 +126,7 @@ def _fits(after: RunState, command: Command) -> bool:
             current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
             given = stage.done[-1] if stage.done else None
             wanted = (Phase.QUEUED, command.attempt, command.task, command.delivery)
-            return current == wanted and command.input == given
+            return after.phase is RunPhase.RUNNING and current == wanted and command.input == given
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
         case StartTimer(timer=name, due=due):

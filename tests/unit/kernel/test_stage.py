@@ -120,6 +120,12 @@ MOVES: dict[str, Row] = {
         Phase.SUCCESS,
         (),
     ),
+    "each task gets what the one right before it put out": (
+        scene(Policy(), Policy(), Policy()),
+        [HELD, succeeded(), succeeded(task=1, output=MORE)],
+        Phase.QUEUED,
+        (run(task=2, input=MORE),),
+    ),
     "a task that is done is not done again in the next attempt": (
         TWO_TASKS,
         [HELD, succeeded(), failed(task=1), backoff_over(2)],
@@ -183,6 +189,12 @@ MOVES: dict[str, Row] = {
         TWICE,
         [HELD, failed(), backoff_over(2), backoff_over(2)],
         Phase.QUEUED,
+        (),
+    ),
+    "the timer of an earlier back-off doesn't end this one": (
+        scene(Policy(retries=2)),
+        [HELD, failed(), backoff_over(2), failed(2), backoff_over(2)],
+        Phase.RETRYING,
         (),
     ),
     "and at work": (TWICE, [HELD, failed(), backoff_over(2), started(2), backoff_over(2)], Phase.ATTEMPTING, ()),
