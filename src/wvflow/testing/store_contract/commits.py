@@ -73,7 +73,7 @@ class CommitContract:
 
     def test_a_run_that_is_not_there_conflicts(self, open_store: OpenStore) -> None:
         store = open_store()
-        assert commit(store, batch("r1", 0, timer(1)), batch("r2", 1, OwnerChanged(NOW, TOKEN))) == ("r1", "r2")
+        assert commit(store, batch("r1", 0, timer(1)), batch("r2", 1, OwnerChanged(NOW, 2), token=2)) == ("r1", "r2")
         assert store.runs() == []
 
     def test_parts_of_one_run_follow_each_other_in_one_commit(self, open_store: OpenStore) -> None:
