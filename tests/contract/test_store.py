@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("wvflow.testing.store_contract")
-
-from wvflow.ports.store import Store  # noqa: E402  (asserts of the suite are rewritten from here on)
-from wvflow.store.memory import MemoryStore, Shelf  # noqa: E402
-from wvflow.store.sqlite import SqliteStore  # noqa: E402
-from wvflow.testing.store_contract import StoreContract  # noqa: E402
+from wvflow.ports.store import Store
+from wvflow.store.memory import MemoryStore, Shelf
+from wvflow.store.sqlite import SqliteStore
+from wvflow.testing.store_contract import StoreContract
 
 
 class _Opened:
