@@ -3,7 +3,7 @@
 One process at a time may write, or any number read. So a process attaches the file under an OS lock (shared to read,
 exclusive to write) when a task needs it, lets its other tasks use the attachment too, and detaches when nobody has
 used it for a moment. An attachment that has lasted long takes no new users: it drains, is closed, and other processes
-get their turn. Within a process, tasks that only read can't join while one waits to write.
+get their turn. Within a process, tasks that only read let those go first that wait to write.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CATALOG = "warehouse"
 IDLE_S = 0.25
 LONGEST_S = 1.0
 _POLL_S = 0.02
-_HOLDER = re.compile(r"held in (?P<name>\S+).*?\(PID (?P<pid>\d+)\)")
+_HOLDER = re.compile(r"(?:held in (?P<name>\S+) \()?PID (?P<pid>\d+)")
 
 Mode = Literal["read", "write"]
 Waiting = Callable[[str], None]
@@ -87,9 +87,9 @@ class Warehouse:
             self._writers += mode == "write"
             try:
                 while not self._may_join(mode):
-                    if self._may_open():
+                    if self._may_open(mode):
                         return self._open(mode, patience)
-                    patience.check("another task of this run's process")
+                    patience.check("another task of this process")
                     self._changed.wait(_POLL_S)
             finally:
                 self._writers -= mode == "write"
@@ -101,8 +101,8 @@ class Warehouse:
             return False
         return self._mode == "write" or (mode == "read" and not self._writers)
 
-    def _may_open(self) -> bool:
-        return not self._opening and not self._users
+    def _may_open(self, mode: Mode) -> bool:
+        return not self._opening and not self._users and (mode == "write" or not self._writers)
 
     def _join(self) -> None:
         self._users += 1
@@ -176,8 +176,7 @@ class Warehouse:
             self._lock.release()
             if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
                 raise
-            match = _HOLDER.search(str(error))
-            return f"{Path(match['name']).name} (process {match['pid']})" if match else "another process"
+            return _foreign_holder(str(error))
         return None
 
     def _detach(self) -> None:
@@ -191,6 +190,14 @@ class Warehouse:
     def _run(self, statement: str) -> None:
         with self._connect() as cursor:
             cursor.execute(statement).fetchall()
+
+
+def _foreign_holder(text: str) -> str:
+    """Whom DuckDB names as having the file open."""
+    match = _HOLDER.search(text)
+    if match is None:
+        return "another process"
+    return f"{Path(match['name'] or 'program').name} (process {match['pid']})"
 
 
 class _Patience:

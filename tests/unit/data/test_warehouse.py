@@ -1,0 +1,143 @@
+"""The gate's decisions, with a stand-in for DuckDB that notes what it is told."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from wvflow.data import warehouse
+from wvflow.data.warehouse import Warehouse
+from wvflow.errors import TaskError
+from wvflow.testing.engine_contract import Stopping
+
+
+class Statements:
+    """A connection of which only the order of its statements counts. ``detached`` is set by each DETACH."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.detached = threading.Event()
+
+    def __enter__(self) -> Statements:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def execute(self, statement: str) -> Statements:
+        read = " (READ_ONLY)" if "READ_ONLY" in statement else ""
+        self.said.append(statement.split()[0] + read)
+        if statement.startswith("DETACH"):
+            self.detached.set()
+        return self
+
+    def fetchall(self) -> list[tuple[object, ...]]:
+        return []
+
+
+@pytest.fixture
+def statements() -> Statements:
+    return Statements()
+
+
+@pytest.fixture
+def gate(tmp_path: Path, statements: Statements) -> Warehouse:
+    (tmp_path / "w.duckdb").touch()
+    return Warehouse(tmp_path / "w.duckdb", lambda: statements)  # type: ignore[arg-type, return-value]
+
+
+def ignore(holder: str) -> None:
+    """Nobody is told."""
+
+
+def test_readers_share_one_attachment_and_the_last_one_leaves_it_for_a_moment(
+    gate: Warehouse, statements: Statements
+) -> None:
+    with gate.entered("read", Stopping(), ignore), gate.entered("read", Stopping(), ignore):
+        assert statements.said == ["ATTACH (READ_ONLY)"]
+    assert not statements.detached.is_set()
+    statements.detached.wait()
+    assert statements.said == ["ATTACH (READ_ONLY)", "DETACH"]
+
+
+def test_a_reader_uses_a_writers_attachment(gate: Warehouse, statements: Statements) -> None:
+    with gate.entered("write", Stopping(), ignore), gate.entered("read", Stopping(), ignore):
+        assert statements.said == ["ATTACH"]
+    gate.close()
+
+
+def test_a_writer_waits_for_readers_and_new_readers_wait_for_it(gate: Warehouse, statements: Statements) -> None:
+    waiting = {"write": threading.Event(), "read": threading.Event()}
+    order: list[str] = []
+
+    def enter(mode: warehouse.Mode) -> None:
+        with gate.entered(mode, Stopping(), lambda _: waiting[mode].set()):
+            order.append(mode)
+
+    with ThreadPoolExecutor(2) as pool:
+        with gate.entered("read", Stopping(), ignore):
+            writer = pool.submit(enter, "write")
+            waiting["write"].wait()
+            reader = pool.submit(enter, "read")
+            waiting["read"].wait()
+            assert order == []
+        writer.result()
+        reader.result()
+    assert order == ["write", "read"]
+    gate.close()
+
+
+def test_an_attachment_that_lasted_long_is_closed_to_give_others_a_turn(
+    gate: Warehouse, statements: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse, "LONGEST_S", 0.0)
+    for _ in range(2):
+        with gate.entered("read", Stopping(), ignore):
+            pass
+    gate.close()
+    assert statements.said == ["ATTACH (READ_ONLY)", "DETACH"] * 2
+
+
+def test_what_a_crash_left_is_opened_to_write_so_that_it_is_played_back(
+    tmp_path: Path, gate: Warehouse, statements: Statements
+) -> None:
+    (tmp_path / "w.duckdb.wal").touch()
+    with gate.entered("read", Stopping(), ignore):
+        assert statements.said == ["ATTACH"]
+    gate.close()
+
+
+def test_without_a_file_there_is_nothing_to_read(tmp_path: Path, gate: Warehouse, statements: Statements) -> None:
+    (tmp_path / "w.duckdb").unlink()
+    with gate.entered("read", Stopping(), ignore) as attached:
+        assert (attached, statements.said) == (False, [])
+
+
+def test_an_attachment_that_fails_gives_the_lock_back(
+    tmp_path: Path, gate: Warehouse, statements: Statements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(statement: str) -> Statements:
+        raise ValueError(statement)
+
+    with ExitStack() as patched:
+        patch = patched.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(statements, "execute", broken)
+        with pytest.raises(ValueError, match="ATTACH"):
+            patched.enter_context(gate.entered("write", Stopping(), ignore))
+    other = Warehouse(tmp_path / "w.duckdb", lambda: statements)  # type: ignore[arg-type, return-value]
+    with other.entered("write", Stopping(), ignore) as attached:
+        assert attached
+    other.close()
+
+
+def test_a_stop_ends_the_wait_for_another_save(gate: Warehouse) -> None:
+    with gate.saving(Stopping()):
+        with pytest.raises(TaskError, match="stopped"), gate.saving(Stopping(requested=True)):
+            pytest.fail("two saves at once")
