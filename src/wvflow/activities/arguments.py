@@ -7,14 +7,19 @@ these JSON can't say comes as text.
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from wvflow.activities.annotations import MISSING, Shape, spelled, without_none
+from wvflow.activities.records import is_record
 from wvflow.diagnostics import nearest
 from wvflow.errors import TaskError
 from wvflow.lang.durations import parse_duration
@@ -68,17 +73,25 @@ def convert(value: object, annotation: Any) -> object:
     wanted, nullable = without_none(annotation)
     if value is None and nullable:
         return None
-    if isinstance(wanted, type) and type(value) is wanted:
+    if isinstance(wanted, type) and (type(value) is wanted or _is_foreign(wanted)):
         return value
-    if isinstance(wanted, type) and (made := _MAKERS.get(wanted)) is not None and value is not None:
-        return made(value)
-    try:
-        return msgspec.convert(value, annotation, builtin_types=_PLAIN)
-    except TypeError:  # a class that msgspec knows nothing of
-        return value
+    origin, items = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is list and isinstance(value, list):
+        return [convert(one, items[0]) for one in value]
+    if origin is dict and isinstance(value, dict):
+        return {key: convert(one, items[1]) for key, one in value.items()}
+    if value is not None and (make := _MAKERS.get(wanted)) is not None:
+        return make(value)
+    return msgspec.convert(value, annotation)
 
 
-_PLAIN = (date, datetime, time, timedelta, Decimal)
+def _is_foreign(kind: type) -> bool:
+    """Whether it is a class of which a plain value says nothing: the function gets the value as it is."""
+    known = kind in _MAKERS or kind in _BASIC or typing.is_typeddict(kind)
+    return not (known or is_record(kind) or issubclass(kind, Enum))
+
+
+_BASIC = (str, bool, bytes, list, tuple, set, dict, UUID, type(None))
 
 
 def _duration(value: object) -> timedelta:
@@ -128,7 +141,7 @@ def _day(value: object) -> object:
     return value.date() if isinstance(value, datetime) else _from_text(date, date.fromisoformat)(value)
 
 
-_MAKERS: Mapping[type, Callable[[object], object]] = {
+_MAKERS: Mapping[Any, Callable[[object], object]] = {
     int: _number(_whole),
     float: _number(float),
     Decimal: lambda value: Decimal(value) if isinstance(value, str) else _number(lambda it: Decimal(str(it)))(value),
@@ -136,4 +149,5 @@ _MAKERS: Mapping[type, Callable[[object], object]] = {
     datetime: _instant,
     time: _from_text(time, time.fromisoformat),
     timedelta: _duration,
+    Path: _from_text(Path, Path),
 }

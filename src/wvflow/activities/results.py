@@ -221,9 +221,32 @@ def _array(name: str, values: list[object], wanted: pa.DataType | None) -> pa.Ar
     import pyarrow as pa
 
     try:
-        return pa.array(values, type=wanted)
+        array = pa.array(values)
+        return _cast(array, wanted) if wanted is not None and array.type != wanted else array
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise _misfit(name, wanted, error) from None
+
+
+def _cast(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Cast where no value changes. Not by ``pa.array(values, type=…)``, which cuts 1.5 down to an int's 1."""
+    import pyarrow as pa
+
+    kinds = (pa.types.is_list, pa.types.is_struct, _is_number, _is_instant)
+    if pa.types.is_null(array.type) or any(kind(array.type) and kind(wanted) for kind in kinds):
+        return array.cast(wanted)
+    raise TypeError(f"{array.type} is not {wanted}")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_instant(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_timestamp(kind) and kind.tz is not None
 
 
 def _misfit(name: str, wanted: pa.DataType | None, error: Exception) -> TaskError:
