@@ -20,6 +20,7 @@ from wvflow.errors import ConfigError
 from wvflow.lang.durations import parse_duration
 
 MIB = 1 << 20
+_TYPES = {"str": "text", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "a table"}
 _ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
 _VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 
@@ -116,7 +117,17 @@ def convert(table: object, wanted: type[S], path: Path) -> S:
     except msgspec.ValidationError as error:
         match = _VALIDATION.fullmatch(str(error))
         what, key = (match["what"], match["path"]) if match else (str(error), "")
-        raise ConfigError(f"{path}: `{key}`: {what[:1].lower()}{what[1:]}") from None
+        raise ConfigError(f"{path}: `{key}`: {_in_words(what)}") from None
+
+
+def _in_words(mismatch: str) -> str:
+    """``Expected `int`, got `str` `` in the words of TOML.
+
+    >>> _in_words("Expected `int`, got `array`")
+    'expected a whole number, got a list'
+    """
+    said = re.sub(r"`([^`]*)`", lambda found: _TYPES.get(found[1].removesuffix(" | null"), found[0]), mismatch)
+    return said[:1].lower() + said[1:]
 
 
 def _read(path: Path) -> dict[str, Any]:

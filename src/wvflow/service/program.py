@@ -18,7 +18,7 @@ from wvflow.source import Source, Span
 
 if TYPE_CHECKING:
     from wvflow.lang.catalog import Catalog
-    from wvflow.semantics import Checked
+    from wvflow.semantics.checked import Checked
     from wvflow.service.project import Project
     from wvflow.syntax.nodes import Module
 

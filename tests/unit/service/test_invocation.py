@@ -1,0 +1,63 @@
+"""A flow call on the command line: ``F(segment = 'a')``."""
+
+import re
+
+import pytest
+
+from wvflow.errors import UserError
+from wvflow.lang.types import Type
+from wvflow.plan.nodes import FlowParam, FlowPlan
+from wvflow.service.invocation import arguments, split
+
+PLAN = FlowPlan(
+    flow="F",
+    version=1,
+    params=tuple(FlowParam(name, Type("any")) for name in ("a", "b")),
+    stages=(),
+    declared=(),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("F()", {}),
+        ("F('x', 2)", {"a": "x", "b": "2"}),
+        ("F(b = -1.5)", {"b": "-1.5"}),
+        ("F(a: true, b: null)", {"a": "true", "b": "null"}),
+        ("F(a = 1h30m)", {"a": "1h30m"}),
+        ("F(a = ['x', 'y'])", {"a": '["x", "y"]'}),
+        ("F(a = [1, -2])", {"a": "[1, -2]"}),
+        ("F(a = '2026-01-31':date)", {"a": "2026-01-31"}),
+        ("F('it''s (a) call')", {"a": "it's (a) call"}),
+    ],
+)
+def test_arguments_bind_by_position_then_by_name(text: str, found: dict[str, str]) -> None:
+    name, call = split(text)
+    assert call is not None
+    assert (name, arguments(PLAN, call)) == ("F", found)
+
+
+def test_a_name_alone_is_no_call() -> None:
+    assert split("F") == ("F", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("F(", "is no call of a flow"),
+        ("F() } flow G = {", "is no call of a flow"),
+        ("(1)", "is no call of a flow"),
+        ("F(1, 2, 3)", "takes 2 parameters, but 3 are given"),
+        ("F(1, a = 2)", "`a` is given twice"),
+        ("F(x + 1)", "`x + 1` is no literal"),
+    ],
+)
+def test_what_is_no_call_with_literals_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        bound(text)
+
+
+def bound(text: str) -> dict[str, str]:
+    _, call = split(text)
+    return {} if call is None else arguments(PLAN, call)
