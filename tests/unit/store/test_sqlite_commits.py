@@ -1,0 +1,194 @@
+"""Commits that meet a full disk, a busy database, a value that can't be kept, or a caller that has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from wvflow.errors import NoSpace, StoreUnavailable
+from wvflow.plan.nodes import FlowRef
+from wvflow.ports.store import Committed, InboxRow, LogRow, RunBatch, RunRow
+from wvflow.store.sqlite import SqliteStore, parts
+from wvflow.store.sqlite.database import Database
+from wvflow.testing.store_contract.kit import NOW, TOKEN, batch, begun, commit, timer
+
+
+def set_on_writer(store: SqliteStore, pragma: str) -> None:
+    """Set a limit of the connection that writes."""
+    with store._database.writing() as connection:
+        connection.execute(f"pragma {pragma}")
+
+
+def big(run_id: str) -> RunBatch:
+    return begun(run_id, run=RunRow(run_id=run_id, flow=FlowRef("F"), bundle="b", state="x" * 200_000, run_time=NOW))
+
+
+@contextmanager
+def held_by_another(folder: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(folder / "state.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        yield
+        other.execute("rollback")
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def full(self, store: SqliteStore) -> SqliteStore:
+        commit(store, begun("r1"))
+        set_on_writer(store, "max_page_count = 40")
+        return store
+
+    def test_nothing_is_written_and_it_is_said(self, full: SqliteStore) -> None:
+        with pytest.raises(NoSpace, match="no space left"):
+            commit(full, batch("r1", 1, timer(1)), big("r2"))
+        assert [(row.run_id, row.position) for row in full.runs()] == [("r1", 1)]
+        assert len(full.journal("r1").records) == 1
+
+    def test_small_commits_still_fit(self, full: SqliteStore) -> None:
+        with pytest.raises(NoSpace):
+            commit(full, big("r2"))
+        assert commit(full, batch("r1", 1, timer(1))) == ()
+
+    def test_once_space_is_freed_the_same_commit_succeeds(self, full: SqliteStore) -> None:
+        parts_again = (batch("r1", 1, timer(1)), big("r2"))
+        with pytest.raises(NoSpace):
+            commit(full, *parts_again)
+        set_on_writer(full, "max_page_count = 100000")
+        assert commit(full, *parts_again) == ()
+        assert [len(full.journal(run).records) for run in ("r1", "r2")] == [2, 1]
+
+    def test_beats_and_log_lines_are_dropped_silently(self, full: SqliteStore) -> None:
+        full.log([LogRow(run_id="r1", stage="a", attempt=1, at=NOW, level="info", message="x" * 200_000)])
+        assert full.logs("r1") == []
+
+
+class TestBusy:
+    def test_a_database_held_too_long_is_unavailable_and_then_answers(self, store: SqliteStore, folder: Path) -> None:
+        commit(store, begun("r1"))
+        set_on_writer(store, "busy_timeout = 1")
+        with held_by_another(folder):
+            with pytest.raises(StoreUnavailable, match="another process holds it"):
+                commit(store, batch("r1", 1, timer(1)))
+            with pytest.raises(StoreUnavailable):
+                store.send(InboxRow(run_id="r1", kind="cancel", at=NOW))
+            store.beat(TOKEN, NOW)
+            assert store.find("r1").position == 1
+        assert commit(store, batch("r1", 1, timer(1))) == ()
+
+
+class TestGroup:
+    def test_what_waits_together_is_one_transaction(self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        groups: list[int] = []
+        write = parts.write
+
+        def counted(connection: sqlite3.Connection, group: Sequence[parts.Part]) -> list[bool]:
+            groups.append(len(group))
+            return write(connection, group)
+
+        monkeypatch.setattr(parts, "write", counted)
+
+        async def together() -> list[Committed]:
+            with store._database._lock:  # the writer waits, and what comes meanwhile waits with it
+                waiting = [asyncio.ensure_future(store.commit([begun(f"r{n}")])) for n in range(20)]
+                await asyncio.sleep(0)
+            return await asyncio.gather(*waiting)
+
+        assert asyncio.run(together()) == [Committed()] * 20
+        assert sum(groups) == 20
+        assert len(groups) <= 2
+
+    def test_each_caller_learns_of_its_own_conflicts(self, store: SqliteStore) -> None:
+        async def together() -> list[Committed]:
+            calls = ([begun("a"), begun("b")], [begun("b")], [], [begun("c"), begun("a"), batch("c", 1, timer(1))])
+            return await asyncio.gather(*(store.commit(call) for call in calls))
+
+        assert asyncio.run(together()) == [Committed(), Committed(("b",)), Committed(), Committed(("a",))]
+
+    def test_a_value_that_cannot_be_kept_fails_its_own_caller_only(self, store: SqliteStore) -> None:
+        bad = RunRow(run_id="r1", flow=FlowRef("F"), bundle="b", state="s", run_time=NOW, params={"x": object()})
+
+        async def together() -> list[Committed | BaseException]:
+            calls = (store.commit([begun("r1", run=bad)]), store.commit([begun("r2")]))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        first, second = asyncio.run(together())
+        assert isinstance(first, TypeError)
+        assert second == Committed()
+        assert [row.run_id for row in store.runs()] == ["r2"]
+
+    def test_an_error_reaches_everyone_who_waits(self, store: SqliteStore, folder: Path) -> None:
+        folder.write_text("a file")
+
+        async def together() -> list[Committed | BaseException]:
+            return await asyncio.gather(*(store.commit([begun(f"r{n}")]) for n in range(3)), return_exceptions=True)
+
+        assert all("can't be used" in str(error) for error in asyncio.run(together()))
+
+    def test_a_caller_that_has_gone_stops_nobody(self, store: SqliteStore) -> None:
+        async def one_leaves() -> Committed:
+            with store._database._lock:
+                leaving = asyncio.ensure_future(store.commit([begun("r1")]))
+                staying = asyncio.ensure_future(store.commit([begun("r2")]))
+                await asyncio.sleep(0)
+                leaving.cancel()
+                await asyncio.sleep(0)
+            return await staying
+
+        assert asyncio.run(one_leaves()) == Committed()
+        assert store.find("r2").position == 1
+
+    def test_closing_writes_what_waits(self, open_store: Callable[[], SqliteStore]) -> None:
+        store = open_store()
+
+        async def close_at_once() -> Committed:
+            waiting = asyncio.ensure_future(store.commit([begun("r1")]))
+            await asyncio.sleep(0)
+            store.close()
+            return await waiting
+
+        assert asyncio.run(close_at_once()) == Committed()
+        assert open_store().find("r1").position == 1
+
+    def test_a_closed_store_takes_no_commit(self, store: SqliteStore) -> None:
+        store.close()
+        with pytest.raises(StoreUnavailable, match="closed"):
+            commit(store, begun("r1"))
+
+
+class TestCheckpoints:
+    LIMIT = 6_000_000
+
+    def grow(self, store: SqliteStore, name: str) -> None:
+        """Write about ten megabytes."""
+        for n in range(50):
+            commit(store, big(f"{name}{n}"))
+
+    def log_size(self, folder: Path) -> int:
+        return (folder / "state.db-wal").stat().st_size
+
+    def test_the_write_ahead_log_stays_short(self, store: SqliteStore, folder: Path) -> None:
+        self.grow(store, "r")
+        assert self.log_size(folder) < self.LIMIT
+
+    def test_a_reader_in_the_way_puts_it_off_and_loses_nothing(self, store: SqliteStore, folder: Path) -> None:
+        commit(store, begun("first"))
+        reader = Database(folder)
+        with reader.reading() as connection:
+            connection.execute("select count(*) from runs").fetchone()
+            self.grow(store, "r")
+            assert self.log_size(folder) > self.LIMIT
+            assert connection.execute("select count(*) from runs").fetchone() == (1,)
+        self.grow(store, "s")
+        assert self.log_size(folder) < self.LIMIT
+        assert len(store.runs()) == 101
+        reader.close()
+
+    def test_closing_leaves_one_file(self, store: SqliteStore, folder: Path) -> None:
+        commit(store, begun("r1"))
+        store.close()
+        assert sorted(path.name for path in folder.iterdir()) == ["locks", "state.db", "state.lock"]
