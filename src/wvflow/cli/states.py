@@ -26,12 +26,8 @@ _LOOKS = {
 
 def state_text(state: str) -> Text:
     mark, style = _LOOKS.get(state, ("?", "dim"))
-    return Text(f"{mark} {state.replace('_', ' ')}", style=style)
-
-
-def mark(state: str) -> Text:
-    sign, style = _LOOKS.get(state, ("?", "dim"))
-    return Text(sign, style=style)
+    word = "running" if state == "attempting" else state.replace("_", " ")
+    return Text(f"{mark} {word}", style=style)
 
 
 def error_line(error: dict[str, object] | None) -> str:

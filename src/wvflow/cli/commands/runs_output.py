@@ -58,7 +58,7 @@ def _write(app: App, rows: pa.RecordBatchReader, style: str, out: Path | None) -
     write = WRITERS[style]
     if out is None:
         sys.stdout.flush()
-        write(rows, click.get_binary_stream("stdout"))
+        write(rows, sys.stdout.buffer)
         return
     with out.open("wb") as sink:
         write(rows, sink)

@@ -1,0 +1,109 @@
+"""The live table and its plain form, fed by hand."""
+
+from collections.abc import Callable
+
+import pytest
+
+from wvflow.cli import progress
+from wvflow.cli.progress import Board, Lines
+from wvflow.kernel.events import EpochMs
+from wvflow.lang.algebra import Single
+from wvflow.plan.nodes import FlowPlan, FlowRef, QueryTask, StageId, StagePlan
+from wvflow.ports.store import RunRow, StageRow
+from wvflow.service.runs import Progress
+
+T0 = 1_000_000
+
+
+def plan(*names: str) -> FlowPlan:
+    stages = tuple(StagePlan(name, (QueryTask(Single()),)) for name in names)
+    return FlowPlan("Sales", 1, (), stages, tuple(StageId(i) for i in range(len(names))))
+
+
+def row(index: int, name: str, phase: str, **more: object) -> StageRow:
+    return StageRow(index=index, stage=name, state="running", phase=phase, **more)  # type: ignore[arg-type]
+
+
+def news(*stages: StageRow, note: str = "", noted: str = "") -> Progress:
+    run = RunRow(
+        run_id="r1",
+        flow=FlowRef("Sales"),
+        bundle="",
+        state="running",
+        run_time=EpochMs(T0),
+        started_at=EpochMs(T0),
+    )
+    return Progress(run=run, stages=stages, note=note, noted=noted)
+
+
+FAILURE = {"kind": "ConnectionError", "message": "503\nbody"}
+STORY = [
+    news(row(0, "load", "attempting", attempts=1, started_at=T0)),
+    news(row(0, "load", "retrying", attempts=1, started_at=T0, error=FAILURE)),
+    news(row(0, "load", "attempting", attempts=2, started_at=T0, error=FAILURE)),
+    news(
+        row(0, "load", "success", attempts=2, started_at=T0, finished_at=T0 + 1500, rows=1234),
+        row(1, "save", "attempting", attempts=1, started_at=T0 + 1500),
+    ),
+    news(note="waits for the warehouse (process 7)", noted="save"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress.time, "time", lambda: (T0 + 2000) / 1000)
+
+
+def test_the_board_shows_each_stage_with_attempts_rows_time_and_its_last_error(plain: Callable[..., str]) -> None:
+    board = Board(plan("load", "save", "report"))
+    for one in STORY[:3]:
+        board(one)
+    assert plain(board.render()) == (
+        "Sales  r1  0/3 stages  2.0 s\n"
+        "stage   state      attempt  rows   time\n"
+        "load    ▸ running        2        2.0 s  ConnectionError: 503\n"
+        "save    · pending\n"
+        "report  · pending"
+    )
+
+
+def test_a_note_stands_with_its_stage_until_that_changes(plain: Callable[..., str]) -> None:
+    board = Board(plan("load", "save"))
+    for one in STORY:
+        board(one)
+    assert plain(board.render()) == (
+        "Sales  r1  1/2 stages  2.0 s\n"
+        "stage  state      attempt   rows    time\n"
+        "load   ✓ success        2  1,234   1.5 s\n"
+        "save   ▸ running        1         500 ms  waits for the warehouse (process 7)"
+    )
+    board(news(row(1, "save", "success", attempts=1)))
+    assert "warehouse" not in plain(board.render())
+
+
+def test_of_many_stages_those_under_way_are_shown(plain: Callable[..., str]) -> None:
+    board = Board(plan(*(f"s{i}" for i in range(1000))))
+    board.room = 5
+    board(news(row(700, "s700", "attempting", attempts=1), row(3, "s3", "failed", attempts=1)))
+    shown = plain(board.render())
+    assert len(shown.splitlines()) == 8
+    assert "s700" in shown
+    assert "s3 " in shown
+    assert "… and 995 more stages" in shown
+
+
+def test_lines_tell_each_change_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(plan("load", "save"))
+    for one in [*STORY, STORY[3]]:
+        lines(one)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "run r1 of flow Sales",
+        "load  started",
+        "load  attempt 1 failed, will retry: ConnectionError: 503",
+        "load  attempt 2",
+        "load  success, 1,234 rows in 1.5 s",
+        "save  started",
+        "save  waits for the warehouse (process 7)",
+    ]
