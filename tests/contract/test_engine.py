@@ -16,7 +16,7 @@ from wvflow.errors import TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import JSON, LONG, STRING, Type
 from wvflow.plan.nodes import Place
-from wvflow.ports.engine import FileRows
+from wvflow.ports.engine import FileRows, Located
 from wvflow.testing.engine_contract import EngineContract, Stopping, located, numbers, output_name, query_job
 
 Make = Callable[[], DuckDBEngine]
@@ -171,6 +171,28 @@ def test_a_query_that_fails_late_leaves_no_file(root: Path, engine: DuckDBEngine
     kept = located(source)
     assert isinstance(kept, FileRows)
     assert [file.name for file in (root / ".wvflow/runs/run").iterdir()] == [Path(kept.path).name]
+
+
+def test_a_stream_that_breaks_late_is_the_querys_failure(engine: DuckDBEngine, stop: Stopping) -> None:
+    late = a.Case(
+        (a.Branch(a.Binary("<", a.Column("i"), a.Literal(800_000, LONG)), a.Column("i")),),
+        a.Cast(a.Literal("x", STRING), LONG),
+    )
+    with pytest.raises(TaskError, match=r"^Could not convert string 'x' to INT64$") as caught:
+        engine.query(query_job(a.Select(many(900_000), (a.Item("i", late),))), stop)
+    assert caught.value.kind == "QueryError"
+
+
+def test_merged_stages_are_united_by_their_columns_at_run_time(engine: DuckDBEngine, stop: Stopping) -> None:
+    def kept(stage: str, **columns: list[int]) -> Located:
+        return located(engine.keep(pa.table(columns).to_reader(), output_name(stage), stop))
+
+    merged = a.FanIn((a.StageRows("one", "one"), a.StageRows("two", "two")))
+    one, swapped, wider = kept("one", a=[1], b=[2]), kept("two", b=[3], a=[4]), kept("two", a=[1], b=[2], c=[3])
+    stored = engine.query(query_job(merged, inputs={"one": one, "two": swapped}), stop)
+    assert engine.read(located(stored)).read_all().to_pylist() == [{"a": 1, "b": 2}, {"a": 4, "b": 3}]
+    with pytest.raises(TaskError, match="`one` has 2, `two` has 3"):
+        engine.query(query_job(merged, inputs={"one": one, "two": wider}), stop)
 
 
 def test_a_stop_interrupts_a_running_query(engine: DuckDBEngine) -> None:

@@ -16,8 +16,9 @@ from wvflow.errors import NoSpace, OutputMissing, TaskError, UserError
 from wvflow.plan.nodes import Place
 
 if TYPE_CHECKING:
-    import duckdb
+    import pyarrow as pa
 
+_LASTING = frozenset({"Binder", "Parser", "Catalog", "Syntax"})
 _NO_SPACE = re.compile(r"no space left|\"?errno\"?:\s*\"?28\b|disk quota exceeded", re.IGNORECASE)
 _COLUMN = re.compile(
     r"(?:Referenced column \"(?P<a>.+?)\" not found"
@@ -35,6 +36,10 @@ _SUGGESTED = re.compile(r"Did you mean \"(.+?)\"")
 _DATA_FILE = re.compile(r"[/\\]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|gz|zst)$", re.IGNORECASE)
 
 
+class StreamBroken(Exception):
+    """DuckDB failed while its rows were being read; Arrow hands on no more than the text."""
+
+
 @contextmanager
 def translated(places: Sequence[Place] = ()) -> Iterator[None]:
     """Raise the port's errors for DuckDB's, the lowering's and the operating system's."""
@@ -42,40 +47,50 @@ def translated(places: Sequence[Place] = ()) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.Error as error:
-        raise _from_engine(error, places) from None
+    except (duckdb.Error, StreamBroken) as error:
+        raise _from_engine(str(error), places) from None
     except OutputMissing as error:
         raise TaskError("OutputMissing", error.message, retryable=False, help=error.help) from None
     except UserError as error:
         raise TaskError("QueryError", error.message, retryable=False, help=error.help) from None
     except OSError as error:
         raise _from_system(error) from None
+    except UnicodeEncodeError as error:
+        raise TaskError("QueryError", f"{error.object!r} is no valid text", retryable=False) from None
 
 
-def no_space(message: str) -> NoSpace:
-    return NoSpace(message, help="free some space; the run goes on by itself")
+def unbroken(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a reader of DuckDB's. Raises StreamBroken."""
+    import pyarrow as pa
+
+    try:
+        yield from rows
+    except (pa.ArrowException, OSError) as error:
+        raise StreamBroken(str(error)) from error
 
 
 def _from_system(error: OSError) -> TaskError | NoSpace:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return no_space(f"no space left for {error.filename or 'the rows'}")
+        return _no_space(f"no space left for {error.filename or 'the rows'}")
     return TaskError("SaveFailed", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
 
 
-def _from_engine(error: duckdb.Error, places: Sequence[Place]) -> TaskError | NoSpace:
-    import duckdb
+def _no_space(message: str) -> NoSpace:
+    return NoSpace(message, help="free some space; the run goes on by itself")
 
-    text = str(error)
+
+def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
+    """By the text alone, which begins with the class of error."""
+    family = text.partition(" Error: ")[0]
     if _NO_SPACE.search(text):
-        return no_space(_clause(text))
-    if isinstance(error, duckdb.InterruptException):
+        return _no_space(_clause(text))
+    if family == "INTERRUPT":
         return interrupted()
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if family == "Out of Memory":
         return TaskError("OutOfMemory", _clause(text), help="raise the memory limit, or read less at a time")
     if found := _column(text, places) or _missing(text, places):
         return found
-    lasting = isinstance(error, (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException))
-    return TaskError("QueryError", _clause(text), detail=_statement(text), retryable=not lasting)
+    return TaskError("QueryError", _clause(text), detail=_statement(text), retryable=family not in _LASTING)
 
 
 def interrupted() -> TaskError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from wvflow.data import outputs, saves
+from wvflow.data.failures import unbroken
 from wvflow.data.rows import BATCH_ROWS, STORED_AS, LookAhead, quoted, recast
 from wvflow.data.session import Session, bound
 from wvflow.data.tasks import Facts
@@ -64,7 +65,7 @@ class Query:
     def _keep(self, select: str, values: Mapping[str, object]) -> Stored:
         select = self._storable(select, values)
         reader = self._session.relation(select, values).to_arrow_reader(BATCH_ROWS)
-        ahead = LookAhead(reader.schema, reader)
+        ahead = LookAhead(reader.schema, unbroken(reader))
         if self._known.restarts_cheaply and ahead.rows >= BATCH_ROWS:
             reader.close()
             return outputs.keep_all(self._session, select, values, self._job.name, self._state)

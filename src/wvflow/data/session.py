@@ -36,9 +36,9 @@ class Session:
         self._open = ExitStack()
         self._cursors: list[duckdb.DuckDBPyConnection] = []
         self._done = threading.Event()
+        self._ending = threading.Lock()
         self.main = self.cursor()
         self._open.callback(stop.on_request(self._interrupt))
-        self._open.callback(self._done.set)
 
     def __enter__(self) -> Session:
         return self
@@ -46,6 +46,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
         self._open.close()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -61,9 +62,15 @@ class Session:
 
     def _keep_interrupting(self) -> None:
         while not self._done.is_set():
-            for cursor in tuple(self._cursors):
-                cursor.interrupt()
+            with self._ending:
+                for cursor in () if self._done.is_set() else tuple(self._cursors):
+                    cursor.interrupt()
             self._done.wait(_INTERRUPT_EVERY_S)
+
+    def _end(self) -> None:
+        """From here on the cursors may be closed: nobody interrupts them any more."""
+        with self._ending:
+            self._done.set()
 
     def check(self) -> None:
         """Raises TaskError when a stop was requested."""
