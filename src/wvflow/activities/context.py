@@ -41,9 +41,9 @@ class ActivityContext:
 
     @cached_property
     def logger(self) -> logging.Logger:
-        """A logger whose lines are kept with the run, for ``wvflow runs logs``; they go nowhere else."""
+        """A logger whose lines are kept with the run, for ``wvflow runs logs``. It has no parent, so they go nowhere
+        else."""
         logger = logging.Logger(f"{self.flow}.{self.stage}")
-        logger.propagate = False
         logger.addHandler(_RunLog(self.on_log))
         return logger
 

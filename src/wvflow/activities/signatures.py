@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -92,9 +91,9 @@ def _load(file: Path, key: str) -> Signatures | None:
 def _save(file: Path, cached: _Cached) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as temporary:
-            temporary.write(msgspec.json.encode(cached))
-        os.replace(temporary.name, file)
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_bytes(msgspec.json.encode(cached))
+        temporary.replace(file)
     except OSError:
         pass  # only a cache: the next call imports the modules again
 

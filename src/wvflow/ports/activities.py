@@ -39,9 +39,14 @@ class Activities(Protocol):
     def run(self, call: ActivityCall, stop: Stop) -> pa.RecordBatchReader | None:
         """Call the function and return its rows, None when it returned nothing (its input passes on). Blocking.
 
+        Rows of a generator are made while they are read. So reading them runs the user's code, and raises as this does.
+
         Raises:
             TaskError: the function raised or its result is none of the accepted forms. ``kind`` is the exception's
-                type name, ``detail`` the traceback's lines in the user's own files.
+                type name, ``detail`` the traceback's lines in the user's own files. Not retryable are ``NonRetryable``
+                and our own ``ActivityNotFound``, ``WrongArgument``, ``WrongRows``, ``WrongResult``; ``Interrupted`` is
+                a coroutine that was cancelled by ``stop``.
+            Unavailable: what the rows come from is away.
         """
         ...
 

@@ -145,3 +145,10 @@ def test_a_function_open_to_any_argument_gets_them_all(run: Run) -> None:
         return [{"first": first, "more": len(more), **options}]
 
     assert run(work, first=1, b="x") == [{"first": 1, "more": 0, "b": "x"}]
+
+
+def test_arguments_by_place_only_are_passed_behind_defaults(run: Run) -> None:
+    def work(rows: Any = None, low: int = 1, high: int = 9, /) -> list[dict[str, int]]:
+        return [{"low": low, "high": high}]
+
+    assert run(work, high=5) == [{"low": 1, "high": 5}]

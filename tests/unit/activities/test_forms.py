@@ -168,6 +168,13 @@ def test_a_missing_column_of_a_dataclass_is_named_before_the_first_row(run: Run)
     assert (caught.value.kind, caught.value.help) == ("WrongRows", "their columns are carrier, miles")
 
 
+def test_an_input_without_rows_and_columns_is_no_rows_of_a_dataclass(run: Run) -> None:
+    def work(rows: list[Flight]) -> int:
+        return len(rows)
+
+    assert run(work, []) == [{"value": 0}]
+
+
 def test_other_columns_and_defaults_of_a_dataclass_do_no_harm(run: Run) -> None:
     @dataclass
     class Short:
