@@ -14,7 +14,7 @@ import msgspec
 from wvflow.errors import Bug, ConfigError, NotPossible, OutputMissing, StateTooNew, UserError, WvflowError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from wvflow.service.project import Project
     from wvflow.service.runs import Runs
@@ -58,8 +58,18 @@ class App:
             highlight=False,
             markup=False,
             emoji=False,
-            soft_wrap=not stream.isatty(),
         )
+
+    def show(self, *things: RenderableType, stderr: bool = False) -> None:
+        """Print for people. Where nobody sees a terminal, lines are as long as they are and end without blanks."""
+        console = self.err if stderr else self.out
+        for thing in things:
+            if console.is_terminal:
+                console.print(thing, soft_wrap=isinstance(thing, str) or hasattr(thing, "plain"))
+                continue
+            with console.capture() as captured:
+                console.print(thing)
+            click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), err=stderr)
 
     def say(self, message: str) -> None:
         """A remark for people."""

@@ -28,10 +28,9 @@ def report(app: App, found: Sequence[Diagnostic], naming: Naming = str) -> None:
     """Print diagnostics for people on stderr, errors first, and how many there are."""
     ordered = sorted(found, key=lambda one: (not one.is_error, one.span.source.name, one.span.start))
     for one in ordered[:SHOWN]:
-        app.err.print(render(one, naming), soft_wrap=True)
-        app.err.print()
+        app.show(render(one, naming), "", stderr=True)
     if len(ordered) > SHOWN:
-        app.err.print(Text(f"… and {len(ordered) - SHOWN:,} more", style="dim"))
+        app.show(Text(f"… and {len(ordered) - SHOWN:,} more", style="dim"), stderr=True)
     app.say(tally(found))
 
 

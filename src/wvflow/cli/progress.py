@@ -148,12 +148,12 @@ class Board:
         from rich.table import Table
 
         now = time.time() * 1_000
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
         table.add_column("stage", no_wrap=True)
         table.add_column("state", no_wrap=True)
         for name in ("attempt", "rows", "time"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("", no_wrap=True, overflow="ellipsis", style="dim")
+        table.add_column("", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
         shown = self._shown()
         for row in shown:
             table.add_row(*self._cells(row, now))

@@ -27,7 +27,7 @@ _LOOKS = {
 def state_text(state: str) -> Text:
     mark, style = _LOOKS.get(state, ("?", "dim"))
     word = "running" if state == "attempting" else state.replace("_", " ")
-    return Text(f"{mark} {word}", style=style)
+    return Text.assemble((f"{mark} {word}", style))
 
 
 def error_line(error: dict[str, object] | None) -> str:

@@ -60,26 +60,31 @@ def _remark(stage: StageSummary) -> str:
 
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:
     """Table on stdout; errors and what can be typed next on stderr."""
-    app.out.print(headline(summary))
-    app.out.print(stage_table(summary))
-    if app.quiet:
-        return
-    for line in _errors(summary, project.root):
-        app.err.print(line, soft_wrap=True)
-    app.err.print()
-    for line in _next_steps(summary, project, app.hint(project)):
-        app.err.print(line, soft_wrap=True)
+    app.show(headline(summary))
+    app.show(stage_table(summary))
+    for text in _errors(summary, project.root):
+        app.show(text, stderr=True)
+    if not app.quiet:
+        _print_steps(app, summary, project)
+
+
+def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
+    steps = list(_next_steps(summary, project, app.hint(project)))
+    width = max(len(what) for what, _ in steps)
+    app.show("", stderr=True)
+    for what, how in steps:
+        app.show(Text.assemble((f"{what:<{width}}  ", "dim"), how), stderr=True)
 
 
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
-    app.out.print(headline(summary))
+    app.show(headline(summary))
     for name, value in _facts(row):
-        app.out.print(Text.assemble((f"{name:<9}", "dim"), value))
-    app.out.print()
-    app.out.print(stage_table(summary))
+        app.show(Text.assemble((f"{name:<10}", "dim"), value))
+    app.show("")
+    app.show(stage_table(summary))
     for text in _errors(summary, project.root):
-        app.out.print(text, soft_wrap=True)
+        app.show(text)
 
 
 def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
@@ -144,25 +149,27 @@ def _program_line(path: Path, at: Position) -> Text:
     return source_line(source, at, len(word[0]) if word else 1, len(str(at.line)) + 2)
 
 
-def _next_steps(summary: RunSummary, project: Project, hint: str) -> Iterator[Text]:
+def _next_steps(summary: RunSummary, project: Project, hint: str) -> Iterator[tuple[str, str]]:
+    """Where the rows are, and what can be typed next."""
     for stage in summary.stages:
         if stage.target and stage.state == "success":
-            yield _step(f"{stage.stage} saved to", _target(stage.target, project))
+            yield stage.stage, _target(stage.target, project)
     run = f"{summary.run_id}{hint}"
-    if summary.succeeded and summary.output is not None:
-        kept = next((one for one in summary.stages if one.stage == summary.output.stage and not one.target), None)
-        yield _step("the output", f"wvflow runs output {run}" if kept else f"wvflow runs output {run} STAGE")
-    yield _step("details", f"wvflow runs show {run}")
+    if summary.succeeded and _keeps_output(summary):
+        yield "output", f"wvflow runs output {run}"
+    yield "details", f"wvflow runs show {run}"
     if summary.state in ("failed", "cancelled", "timed_out"):
-        yield _step("carry on", f"wvflow runs resume {run}")
+        yield "carry on", f"wvflow runs resume {run}"
+
+
+def _keeps_output(summary: RunSummary) -> bool:
+    """Whether the flow's output can be printed: a stage that only saves keeps no rows of its own."""
+    wanted = summary.output.stage if summary.output else None
+    return any(stage.stage == wanted and not stage.target for stage in summary.stages)
 
 
 def _target(target: str, project: Project) -> str:
     """Where the rows are: a file's path, or a table and the warehouse that it is in."""
     if "/" in target or (project.root / target).exists():
         return shown(project.root / target)
-    return f"table {target} of {shown(project.database)}"
-
-
-def _step(what: str, how: str) -> Text:
-    return Text.assemble((f"{what}: ", "dim"), how)
+    return f"table {target} in {shown(project.database)}"

@@ -32,7 +32,7 @@ def doctor(app: App) -> None:
     else:
         width = max(len(one.name) for one in findings)
         for one in findings:
-            app.out.print(_line(one, width), soft_wrap=True)
+            app.show(_line(one, width))
     raise SystemExit(FAILED if any(one.level == "error" for one in findings) else OK)
 
 

@@ -48,7 +48,7 @@ def _print_table(app: App, rows: pa.RecordBatchReader, limit: int | None) -> Non
     from wvflow.cli.rows import SHOWN, as_table
 
     table, total = as_table(rows, limit or SHOWN)
-    app.out.print(table)
+    app.show(table)
     app.say(total)
 
 

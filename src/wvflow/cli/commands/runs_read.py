@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from wvflow.cli.app import App
 from wvflow.cli.completion import complete_run
@@ -40,7 +39,7 @@ def list_(app: App, flow: str, state: str, limit: int) -> None:
         for row in rows:
             app.print_json(_run_json(row))
     elif rows:
-        app.out.print(_run_table(rows))
+        app.show(_run_table(rows))
     else:
         app.say("no runs" + (" like that" if flow or state else " yet; start one with `wvflow run FILE`"))
 
@@ -137,21 +136,12 @@ def _follow(runs: Runs, run_id: str) -> Iterator[Sequence[Recorded]]:
 
 
 def _print_event(app: App, plan: FlowPlan, record: Recorded) -> None:
-    event = msgspec.to_builtins(record.event)
-    if "stage" in event:
-        event["stage"] = plan.stages[event["stage"]].name
+    from wvflow.cli.events import event_json, event_text
+
     if app.json:
-        app.print_json({"position": record.position, **event})
-        return
-    at, kind = event.pop("at"), event.pop("event")
-    facts = "  ".join(f"{key}={_fact(value)}" for key, value in event.items() if key not in ("draw", "token"))
-    click.echo(f"{record.position:>5}  {instant(at)}  {kind:<15}  {facts}".rstrip())
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_fact(inner)}" for key, inner in value.items()) + "}"
-    return one_line(str(value))
+        app.print_json({"position": record.position, **event_json(plan, record.event)})
+    else:
+        click.echo(f"{record.position:>5}  {instant(record.event.at)}  {event_text(plan, record.event)}")
 
 
 # --- logs -----------------------------------------------------------------------------------------------------------

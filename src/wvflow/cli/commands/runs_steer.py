@@ -37,7 +37,7 @@ def _end(app: App, run: str, *, terminate: bool) -> None:
         return
     from wvflow.cli.summary import headline
 
-    app.out.print(headline(summary))
+    app.show(headline(summary))
 
 
 @click.command(cls=Command)

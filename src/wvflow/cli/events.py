@@ -1,0 +1,82 @@
+"""Journal records: in a line for people, with stages by name for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wvflow.cli.format import count, instant, one_line, printable
+from wvflow.kernel.events import (
+    CancelRequested,
+    Event,
+    Failure,
+    Output,
+    OwnerChanged,
+    Reopened,
+    RunStarted,
+    TaskEvent,
+    TaskFailed,
+    TaskLost,
+    TaskSucceeded,
+    TaskTimedOut,
+    TimerFired,
+)
+from wvflow.plan.nodes import FlowPlan
+
+_WIDTH = 15
+
+
+def event_json(plan: FlowPlan, event: Event) -> dict[str, Any]:
+    """An event as it is recorded, but with the stage's name in place of its number."""
+    found: dict[str, Any] = msgspec.to_builtins(event)
+    if isinstance(event, TaskEvent):
+        found["stage"] = plan.stages[event.stage].name
+    return found
+
+
+def event_text(plan: FlowPlan, event: Event) -> str:
+    """What happened, to which stage, in one line."""
+    kind = str(event.__struct_config__.tag)
+    facts = _facts(event)
+    where = _where(plan, event) if isinstance(event, TaskEvent) else ""
+    return "  ".join(part for part in (f"{kind:<{_WIDTH}}", where, facts) if part).rstrip()
+
+
+def _where(plan: FlowPlan, event: TaskEvent) -> str:
+    stage = plan.stages[event.stage]
+    task = f" task {event.task + 1}" if len(stage.tasks) > 1 else ""
+    return f"{stage.name}{task}, attempt {event.attempt}"
+
+
+def _facts(event: Event) -> str:
+    match event:
+        case RunStarted(run_time=run_time, params=params):
+            given = ", ".join(f"{name} = {value}" for name, value in params.items())
+            return printable(f"run time {instant(run_time)}" + (f"  {given}" if given else ""))
+        case TaskSucceeded(output=output):
+            return _output(output)
+        case TaskFailed(failure=failure):
+            return _failure(failure)
+        case TaskTimedOut(kind=kind):
+            return kind
+        case TaskLost(reason=reason) | CancelRequested(reason=reason):
+            return one_line(reason)
+        case TimerFired(timer=timer):
+            return timer
+        case OwnerChanged(token=token):
+            return f"to process {token}"
+        case Reopened(epoch=epoch):
+            return f"for the {epoch}. time"
+        case _:
+            return ""
+
+
+def _output(output: Output) -> str:
+    rows = f"{count(output.rows)} rows"
+    return f"{rows} saved to {output.target}" if output.target else rows
+
+
+def _failure(failure: Failure) -> str:
+    final = "" if failure.retryable else "  (final)"
+    return one_line(f"{failure.kind}: {failure.message}") + final
