@@ -73,24 +73,25 @@ def test_a_reader_uses_a_writers_attachment(gate: Warehouse, statements: Stateme
     gate.close()
 
 
-def test_a_writer_waits_for_readers_and_new_readers_wait_for_it(gate: Warehouse, statements: Statements) -> None:
-    waiting = {"write": threading.Event(), "read": threading.Event()}
+def test_a_writer_waits_for_readers_and_new_readers_wait_for_it(gate: Warehouse) -> None:
+    readers = 8
+    everyone = threading.Semaphore(0)
     order: list[str] = []
 
     def enter(mode: warehouse.Mode) -> None:
-        with gate.entered(mode, Stopping(), lambda _: waiting[mode].set()):
+        with gate.entered(mode, Stopping(), lambda _: everyone.release()):
             order.append(mode)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(readers + 1) as pool:
         with gate.entered("read", Stopping(), ignore):
-            writer = pool.submit(enter, "write")
-            waiting["write"].wait()
-            reader = pool.submit(enter, "read")
-            waiting["read"].wait()
+            waiting = []
+            for mode in ("write", *["read"] * readers):
+                waiting.append(pool.submit(enter, mode))  # type: ignore[arg-type]  # a tuple of two literals
+                everyone.acquire()
             assert order == []
-        writer.result()
-        reader.result()
-    assert order == ["write", "read"]
+        for one in waiting:
+            one.result()
+    assert order == ["write", *["read"] * readers]
     gate.close()
 
 
