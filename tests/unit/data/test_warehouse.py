@@ -73,25 +73,46 @@ def test_a_reader_uses_a_writers_attachment(gate: Warehouse, statements: Stateme
     gate.close()
 
 
-def test_a_writer_waits_for_readers_and_new_readers_wait_for_it(gate: Warehouse) -> None:
-    readers = 8
-    everyone = threading.Semaphore(0)
+def test_a_writer_that_waits_goes_before_readers_that_came_first(
+    gate: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse, "LONGEST_S", 0.0)
+    told = threading.Semaphore(0)
     order: list[str] = []
 
     def enter(mode: warehouse.Mode) -> None:
-        with gate.entered(mode, Stopping(), lambda _: everyone.release()):
+        with gate.entered(mode, Stopping(), lambda _: told.release()):
             order.append(mode)
 
-    with ThreadPoolExecutor(readers + 1) as pool:
+    modes: list[warehouse.Mode] = ["read", "read", "read", "read", "write"]
+    with ThreadPoolExecutor(len(modes)) as pool:
         with gate.entered("read", Stopping(), ignore):
-            waiting = []
-            for mode in ("write", *["read"] * readers):
-                waiting.append(pool.submit(enter, mode))  # type: ignore[arg-type]  # a tuple of two literals
-                everyone.acquire()
+            entering = []
+            for mode in modes:
+                entering.append(pool.submit(enter, mode))
+                told.acquire()
             assert order == []
-        for one in waiting:
+        for one in entering:
             one.result()
-    assert order == ["write", *["read"] * readers]
+    assert order[0] == "write"
+    gate.close()
+
+
+def test_a_reader_does_not_join_while_a_writer_waits(gate: Warehouse) -> None:
+    told = {"write": threading.Event(), "read": threading.Event()}
+
+    def enter(mode: warehouse.Mode) -> None:
+        with gate.entered(mode, Stopping(), lambda _: told[mode].set()):
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        with gate.entered("read", Stopping(), ignore):
+            writer = pool.submit(enter, "write")
+            told["write"].wait()
+            reader = pool.submit(enter, "read")
+            told["read"].wait()
+        writer.result()
+        reader.result()
     gate.close()
 
 
