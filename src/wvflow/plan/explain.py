@@ -61,7 +61,7 @@ def _relation(relation: Rel) -> str:
         relation = below
     if isinstance(relation, Join | Concat):
         return " | ".join([_relation(relation.left), _second_input(relation), *reversed(steps)])
-    return " | ".join([_source(relation), *reversed(steps)])
+    return " | ".join(part for part in (_source(relation), *reversed(steps)) if part) or "select"
 
 
 def _second_input(relation: Join | Concat) -> str:
@@ -118,7 +118,7 @@ def _source(relation: Rel) -> str:
         case TableFunction(function=function):
             return f"from {function}(…)"
         case _:
-            return "select"
+            return ""
 
 
 def policy_items(policy: Policy) -> dict[str, Any]:

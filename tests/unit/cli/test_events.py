@@ -1,0 +1,50 @@
+"""Journal records in words, and as programs read them."""
+
+import pytest
+
+from wvflow.cli.events import event_json, event_text
+from wvflow.kernel import events as e
+from wvflow.lang.algebra import Single
+from wvflow.plan.nodes import FlowPlan, QueryTask, StageId, StagePlan
+
+ONE, TWO = QueryTask(Single()), (QueryTask(Single()), QueryTask(Single()))
+PLAN = FlowPlan("F", 1, (), (StagePlan("load", (ONE,)), StagePlan("both", TWO)), (StageId(0), StageId(1)))
+AT = e.EpochMs(0)
+LOAD = (AT, StageId(0), 0, 1)
+FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (e.TaskStarted(*LOAD), "TaskStarted      load, attempt 1"),
+        (e.TaskStarted(AT, StageId(1), 1, 3), "TaskStarted      both task 2, attempt 3"),
+        (e.TaskSucceeded(*LOAD, e.Output(rows=1234)), "TaskSucceeded    load, attempt 1  1,234 rows"),
+        (e.TaskSucceeded(*LOAD, e.Output(target="t")), "TaskSucceeded    load, attempt 1  – rows saved to t"),
+        (e.TaskFailed(*LOAD, FAILURE), "TaskFailed       load, attempt 1  ValueError: bad  (final)"),
+        (e.TaskTimedOut(*LOAD, "heartbeat"), "TaskTimedOut     load, attempt 1  heartbeat"),
+        (e.TaskLost(*LOAD, "killed"), "TaskLost         load, attempt 1  killed"),
+        (e.TimerFired(AT, "retry:1:2"), "TimerFired       retry:1:2"),
+        (e.CancelRequested(AT, "cancel", "by hand"), "CancelRequested  by hand"),
+        (e.OwnerChanged(AT, 7), "OwnerChanged     to process 7"),
+        (e.Reopened(AT, 1), "Reopened         for the 1. time"),
+    ],
+)
+def test_an_event_is_one_line(event: e.Event, text: str) -> None:
+    assert event_text(PLAN, event) == text
+
+
+def test_the_start_tells_the_parameters() -> None:
+    line = event_text(PLAN, e.RunStarted(AT, "r1", AT, {"day": "mon\x1b", "n": 3}))
+    assert line.endswith("day = mon␛, n = 3")
+
+
+def test_programs_read_the_record_with_the_stage_by_name() -> None:
+    assert event_json(PLAN, e.TaskLost(*LOAD, "killed")) == {
+        "event": "TaskLost",
+        "at": 0,
+        "stage": "load",
+        "task": 0,
+        "attempt": 1,
+        "reason": "killed",
+    }
