@@ -267,7 +267,8 @@ def _write(shelf: Shelf, part: RunBatch) -> bool:
     run.stages.update({row.index: row for row in part.stages})
     run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
     for number in part.consumed:
-        shelf.inbox.pop(number, None)
+        if number in shelf.inbox and shelf.inbox[number].run_id == part.run_id:
+            del shelf.inbox[number]
     for message in part.sent:
         _deliver(shelf, message)
     return True

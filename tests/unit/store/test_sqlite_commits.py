@@ -129,18 +129,17 @@ class TestGroup:
 
         assert all("can't be used" in str(error) for error in asyncio.run(together()))
 
-    def test_a_caller_that_has_gone_stops_nobody(self, store: SqliteStore) -> None:
-        async def one_leaves() -> Committed:
+    def test_callers_that_have_gone_keep_no_answer_from_the_others(self, store: SqliteStore) -> None:
+        async def every_other_leaves() -> list[Committed]:
             with store._database._lock:
-                leaving = asyncio.ensure_future(store.commit([begun("r1")]))
-                staying = asyncio.ensure_future(store.commit([begun("r2")]))
+                calls = [asyncio.ensure_future(store.commit([begun(f"r{n}")])) for n in range(8)]
                 await asyncio.sleep(0)
-                leaving.cancel()
+                for call in calls[::2]:
+                    call.cancel()
                 await asyncio.sleep(0)
-            return await staying
+            return await asyncio.wait_for(asyncio.gather(*calls[1::2]), timeout=30)
 
-        assert asyncio.run(one_leaves()) == Committed()
-        assert store.find("r2").position == 1
+        assert asyncio.run(every_other_leaves()) == [Committed()] * 4
 
     def test_closing_writes_what_waits(self, open_store: Callable[[], SqliteStore]) -> None:
         store = open_store()

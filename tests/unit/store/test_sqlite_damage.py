@@ -78,6 +78,14 @@ def test_a_damaged_journal_is_found_and_its_run_quarantined(
     assert (row.state, row.problem) == ("quarantined", caught.value.message)
 
 
+def test_a_whole_journal_of_another_run_is_damage_too(two_runs: SqliteStore, tamper: Execute) -> None:
+    tamper("delete from events where run = 'r1'")
+    tamper("insert into events select 'r1', position, at, body, commands, crc from events where run = 'r2'")
+    tamper("update runs set crc = (select crc from runs where run = 'r2') where run = 'r1'")
+    with pytest.raises(JournalCorrupt, match="r1 is damaged at record 1"):
+        two_runs.journal("r1")
+
+
 def test_the_other_runs_go_on(two_runs: SqliteStore, tamper: Execute) -> None:
     tamper(FLIP)
     with pytest.raises(JournalCorrupt):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,28 @@ def test_an_owner_whose_lock_is_gone_is_dead_however_fresh_its_beat(store: Sqlit
     (folder / "locks" / f"{token}.lock").unlink()
     store.beat(token, EpochMs(NOW + 1))
     assert not is_alive(store, token, EpochMs(NOW + 1))
+
+
+def test_registering_sweeps_the_locks_of_the_dead_only(open_store: Callable[[], SqliteStore], folder: Path) -> None:
+    store, other = open_store(), open_store()
+    alive = other.register(port=0, at=NOW)
+    (folder / "locks" / "99.lock").touch()
+    token = store.register(port=0, at=NOW)
+    assert {path.name for path in (folder / "locks").iterdir()} == {f"{alive}.lock", f"{token}.lock"}
+    assert is_alive(store, alive, NOW)
+
+
+def test_a_database_is_made_by_one_process_at_a_time(
+    store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PATIENCE_S", 0)
+    folder.mkdir()
+    making = FileLock(folder / "state.lock")
+    with making.held(patience_s=0), pytest.raises(StoreUnavailable):
+        commit(store, begun("r1"))
+    assert (folder / "state.db").stat().st_size == 0
+    assert commit(store, begun("r1")) == ()
+    making.close()
 
 
 @pytest.mark.skipif(opening.SAFE_CHECKPOINTS, reason="this SQLite checkpoints by itself")

@@ -1,4 +1,8 @@
-"""Group commit: one thread writes all that waits in one transaction, so that callers share the cost of a sync."""
+"""Group commit: one thread writes all that waits in one transaction, so that callers share the cost of a sync.
+
+On the event loop itself a sync of 0.2 ms would be cheaper still, but a slow disk or another process's transaction would
+then stop every run of this process; a thread costs 0.1 ms a round and stops only those who wait for it.
+"""
 
 from __future__ import annotations
 

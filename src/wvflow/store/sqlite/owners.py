@@ -21,7 +21,8 @@ class Owners:
         self._held: dict[int, FileLock] = {}
 
     def register(self, connection: sqlite3.Connection, *, port: int, at: EpochMs) -> int:
-        """A new token with its lock; nobody can ask for it before the transaction has ended."""
+        """A new token with its lock; nobody can ask for it before the transaction has ended. Sweeps after the dead."""
+        self._sweep()
         token = connection.execute(
             "insert into owners (pid, host, port, started_at, beat_at) values (?, ?, ?, ?, ?)",
             (os.getpid(), socket.gethostname(), port, at, at),
@@ -58,6 +59,12 @@ class Owners:
             beat_at=beat_at,
             alive=now - beat_at <= SILENCE_MS and is_held(self._path(token)),
         )
+
+    def _sweep(self) -> None:
+        # No lock is young and not yet taken here: all are made inside a transaction, and ours excludes others.
+        for path in self._folder.glob("*.lock"):
+            if not is_held(path):
+                path.unlink(missing_ok=True)
 
     def _path(self, token: int) -> Path:
         return self._folder / f"{token}.lock"

@@ -27,8 +27,15 @@ class ReadingContract:
 
     def test_a_run_is_found_by_its_id_a_unique_prefix_or_as_the_last(self, open_store: OpenStore) -> None:
         store = open_store()
-        commit(store, begun("ab"), begun("abc", created_at=NOW + 1), begun("xyz", created_at=NOW - 1))
-        assert [store.find(text).run_id for text in ("ab", "abc", "x", "last")] == ["ab", "abc", "xyz", "abc"]
+        commit(store, begun("ab"), begun("abc", created_at=NOW + 1), begun("x~é", created_at=NOW - 1))
+        assert [store.find(text).run_id for text in ("ab", "abc", "x", "last")] == ["ab", "abc", "x~é", "abc"]
+
+    def test_text_that_is_near_no_run_is_answered_with_the_newest(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, *(begun(f"r{n}", created_at=NOW + n) for n in range(7)))
+        with pytest.raises(RunNotFound, match="no run `zzz`") as caught:
+            store.find("zzz")
+        assert caught.value.help == "the newest are `r6`, `r5`, `r4`, `r3`, `r2`"
 
     @pytest.mark.parametrize("text", ["", "%", "a_", "A"])
     def test_text_is_no_pattern(self, open_store: OpenStore, text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wvflow.errors import NotPossible, OutputMissing, RunNotFound, StoreUnavailable, UserError
-from wvflow.kernel.events import CancelRequested, Output
+from wvflow.kernel.events import CancelRequested, Output, Reopened
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.ports.store import InboxRow, LogRow, OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
@@ -28,6 +28,14 @@ class UpkeepContract:
         assert [row.id for row in other.inbox(["r1", "r2"])] == [second]
         assert store.inbox([]) == []
 
+    def test_a_run_consumes_no_message_of_another(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1"), begun("r2"))
+        message = store.send(InboxRow(run_id="r2", kind="cancel", at=NOW))
+        other = store.send(InboxRow(run_id="r1", kind="cancel", at=NOW))
+        commit(store, batch("r1", 1, timer(1), consumed=(message,)))
+        assert [row.id for row in store.inbox(["r1", "r2"])] == [message, other]
+
     def test_the_id_of_a_message_is_never_used_again(self, open_store: OpenStore) -> None:
         store = open_store()
         commit(store, begun("r1"))
@@ -49,6 +57,8 @@ class UpkeepContract:
         with pytest.raises(NotPossible, match=f"`r1` has already ended: {state}"):
             store.send(InboxRow(run_id="r1", kind="cancel", at=NOW))
         assert store.inbox(["r1"]) == []
+        assert commit(store, batch("r1", 2, Reopened(NOW, 1))) == ()
+        assert store.send(InboxRow(run_id="r1", kind="cancel", at=NOW)) > 0
 
     def test_a_run_that_is_not_there_takes_no_message(self, open_store: OpenStore) -> None:
         store = open_store()
