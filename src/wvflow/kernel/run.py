@@ -167,28 +167,28 @@ def _move(draft: Draft, id: StageId, event: Event, told: StageEvent) -> None:
 
 def _fire(draft: Draft, event: TimerFired) -> None:
     match parse_timer(event.timer):
-        case RunTimer(kind, epoch) if epoch <= draft.run.epoch and (kind == "grace" or draft.plan.timeout is not None):
-            if epoch == draft.run.epoch:
-                _fire_run_timer(draft, kind)
-        case ScheduleTimer(id, epoch) if epoch <= draft.run.epoch:
-            if epoch == draft.run.epoch:
-                _move(draft, id, event, ScheduleOver(draft.now))
+        case RunTimer(_, epoch) | ScheduleTimer(_, epoch) if epoch < draft.run.epoch:
+            pass  # of an earlier epoch: cancelled when it was already on its way
+        case RunTimer("flow", epoch) if epoch == draft.run.epoch and draft.plan.timeout is not None:
+            _time_out(draft)
+        case RunTimer("grace", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
+            draft.run = replace(draft.run, grace_due=None)
+            _abandon_all(draft)
+        case ScheduleTimer(id, epoch) if epoch == draft.run.epoch:
+            _move(draft, id, event, ScheduleOver(draft.now))
         case RetryTimer(id, attempt):
             _move(draft, id, event, BackoffOver(draft.now, attempt))
         case _:
             raise UnexpectedEvent(f"no such timer was started: {event}")
 
 
-def _fire_run_timer(draft: Draft, kind: Literal["flow", "grace"]) -> None:
-    """One that is no longer awaited was cancelled when it was already on its way."""
-    if kind == "flow" and draft.run.timeout_due is not None:
+def _time_out(draft: Draft) -> None:
+    """The flow's timer; when it is no longer awaited, it was cancelled when it was already on its way."""
+    if draft.run.timeout_due is not None:
         limit = format_duration(draft.plan.timeout or 0)
         failure = Failure("FlowTimeout", f"the run took longer than the flow's timeout of {limit}")
         draft.run = replace(draft.run, timeout_due=None, failure=draft.run.failure or failure)
         _cancel(draft, RunPhase.TIMED_OUT)
-    elif kind == "grace" and draft.run.grace_due is not None:
-        draft.run = replace(draft.run, grace_due=None)
-        _abandon_all(draft)
 
 
 def _cancel(draft: Draft, ending: RunPhase) -> None:

@@ -430,6 +430,7 @@ IMPOSSIBLE = [
     pytest.param([START, done(B)], "stage `b`, pending", id="an answer of a stage that never started"),
     pytest.param([START, TimerFired(at(1), "lunch")], "no such timer", id="a timer of another kind"),
     pytest.param([START, TimerFired(at(1), "flow")], "no such timer", id="a flow timer where no timeout is set"),
+    pytest.param([START, TimerFired(at(1), "grace")], "no such timer", id="the end of a grace period without a cancel"),
     pytest.param([START, TimerFired(at(1), "grace@1")], "no such timer", id="a timer of a later epoch"),
     pytest.param([START, TimerFired(at(1), "retry:9:2")], "no stage 9", id="a back-off of a stage that isn't there"),
     pytest.param([START, Reopened(at(1), 1)], "can't be reopened", id="reopening what runs"),
