@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from types import MappingProxyType
-from uuid import UUID
 
 from wvflow.errors import EvaluationError
 from wvflow.lang.durations import parse_duration
@@ -24,6 +23,7 @@ EXACT = Context(prec=80)
 INTEGER_BITS: Mapping[str, int] = MappingProxyType({"byte": 8, "short": 16, "int": 32, "long": 64})
 _TRUE = frozenset({"true", "t", "yes", "y", "1"})
 _FALSE = frozenset({"false", "f", "no", "n", "0"})
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DATE = re.compile(r"\s*(\d{1,4})-(\d{1,2})-(\d{1,2})(?:[ T].*)?\s*")
 
 
@@ -196,7 +196,7 @@ def _to_interval(value: object, _: Type) -> timedelta | None:
     match value:
         case timedelta():
             return value
-        case int():
+        case int() if not isinstance(value, bool):
             return timedelta(milliseconds=value)
         case str():
             return _interval(value)
@@ -212,7 +212,11 @@ def _interval(text: str) -> timedelta:
 
 
 def _to_uuid(value: object, _: Type) -> str | None:
-    return str(UUID(value)) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    if _UUID.fullmatch(value) is None:
+        raise ValueError("write it as 123e4567-e89b-12d3-a456-426614174000")
+    return value.lower()
 
 
 def _number(text: str) -> Decimal:

@@ -367,6 +367,20 @@ REFUSED: list[tuple[Expr, str]] = [
     (to(TIMESTAMP, "noon"), "'noon'::timestamp"),
     (to(Type("uuid"), "abc"), "'abc'::uuid"),
     (to(INTERVAL, "soon"), "'soon'::interval"),
+    (to(INTERVAL, True), "true::interval"),
+    (to(INT, FIFTH), "(date '2020-05-06')::integer"),
+    (to(BOOLEAN, FIFTH), "(date '2020-05-06')::boolean"),
+    (to(DOUBLE, FIFTH), "(date '2020-05-06')::double"),
+    (to(dec_type(5, 2), FIFTH), "(date '2020-05-06')::decimal(5,2)"),
+    (to(dec_type(5, 2), "many"), "'many'::decimal(5,2)"),
+    (to(TIME, 5), "5::time"),
+    (to(TIMESTAMP, 5), "5::timestamp"),
+    (to(Type("uuid"), FIFTH), "(date '2020-05-06')::uuid"),
+    (op(True, "-", True), "true - true"),
+    (op(FIFTH, "*", 2), "date '2020-05-06' * 2"),
+    (like(FIFTH, 5), "date '2020-05-06' like 5"),
+    (Index(lit(5), lit(1)), "(5)[1]"),
+    (Extract("hour", lit(True)), "extract(hour from true)"),
     (like("abc", "abc!", "!"), "'abc' like 'abc!' escape '!'"),
     (like("abc", "abc", "!!"), "'abc' like 'abc' escape '!!'"),
     (call("upper", 5, 6), "upper(5, 6)"),
@@ -393,6 +407,21 @@ def test_what_duckdb_refuses_has_no_value(expr: Expr, sql: str, engine: duckdb.D
     with pytest.raises(duckdb.Error):
         engine.execute(f"select {sql}").fetchone()
     with pytest.raises(EvaluationError):
+        evaluate(expr, {})
+
+
+LEFT_TO_THE_ENGINE = [
+    to(STRING, array(1)),
+    to(Type("map", (STRING, LONG)), STRUCT),
+    to(STRING, to(Type("struct"), STRUCT)),
+    to(INTERVAL, "2 months"),
+    Extract("century", FIFTH),
+]
+
+
+@pytest.mark.parametrize("expr", LEFT_TO_THE_ENGINE, ids=str)
+def test_what_only_an_engine_can_do_is_said(expr: Expr) -> None:
+    with pytest.raises(EvaluationError, match=r"cast to|is no interval|has no `century`"):
         evaluate(expr, {})
 
 

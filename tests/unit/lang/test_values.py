@@ -53,6 +53,7 @@ WRITTEN = [
     ('{"a": 1}', STRUCT, {"a": 1}),
     ('{"a": [1]}', JSON, {"a": [1]}),
     ("aGk=", BINARY, b"hi"),
+    ("123E4567-e89b-12d3-a456-426614174000", UUID, "123e4567-e89b-12d3-a456-426614174000"),
     ("5", UNKNOWN, 5),
     ("north", UNKNOWN, "north"),
 ]
