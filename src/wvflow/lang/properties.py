@@ -1,0 +1,272 @@
+"""Every property of stages, activities and flows: names, types, places (flow language, section 3), as one table.
+
+Values are read from plain ones (what a program, a decorator or ``wvflow.toml`` gives) to those of the plan: durations
+are milliseconds, fractions exact. Nothing is ever silently ignored: what can't be read is a ``Misread``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from types import MappingProxyType
+from typing import NamedTuple
+
+from wvflow.lang.durations import parse_duration
+
+MILLION = 1_000_000
+
+
+class Misread(NamedTuple):
+    """A value that a property can't have. ``wanted`` completes "… wants"."""
+
+    wanted: str
+
+
+class Kind(NamedTuple):
+    """The type of a property. ``read`` gives None for what is no such value. ``words``: the values that are words;
+    one of ``later`` is a value of the language that this version can't run."""
+
+    wanted: str
+    read: Callable[[object], object]
+    words: tuple[str, ...] = ()
+    later: tuple[str, ...] = ()
+
+
+class Property(NamedTuple):
+    """``stage``, ``activity``, ``flow``: where it may stand. ``runs``: whether this version can carry it out."""
+
+    name: str
+    kind: Kind
+    stage: bool = True
+    activity: bool = True
+    flow: bool = False
+    runs: bool = False
+
+
+class Setting(NamedTuple):
+    """A property with its value, as it takes part in the precedence."""
+
+    name: str
+    value: object
+
+
+UNLIMITED = "unlimited"
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _count(value: object) -> int | str | None:
+    return UNLIMITED if value == UNLIMITED else _integer(value)
+
+
+def _duration(value: object) -> int | None:
+    """Milliseconds. A bare number is none: it has no unit."""
+    return parse_duration(value) if isinstance(value, str) else None
+
+
+def _delay(value: object) -> int | None:
+    return _duration(value) or None
+
+
+def _fraction(value: object) -> Fraction | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
+        return None
+    try:
+        return Fraction(str(value))
+    except ValueError:
+        return None
+
+
+def _coefficient(value: object) -> tuple[int, int] | None:
+    """Numerator and denominator of a number from 1 on."""
+    exact = _fraction(value)
+    return exact.as_integer_ratio() if exact is not None and exact >= 1 else None
+
+
+def _millionths(value: object) -> int | None:
+    exact = _fraction(value)
+    return round(exact * MILLION) if exact is not None and 0 <= exact <= 1 else None
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list | tuple) or not all(isinstance(name, str) and name for name in several):
+        return None
+    return tuple(several)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _anything(value: object) -> object:
+    return value
+
+
+def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
+    every = (*words, *later)
+
+    def read(value: object) -> object:
+        return value if value in every else None
+
+    return Kind(f"{', '.join(every[:-1])} or {every[-1]}", read, every, later)
+
+
+INTEGER = Kind("a whole number from 0 on", _integer)
+COUNT = Kind(f"a whole number from 0 on, or {UNLIMITED}", _count, (UNLIMITED,))
+DURATION = Kind("a duration such as 5m, 1h30m or '7 days'", _duration)
+DELAY = Kind("a duration above zero, such as 30s, 1h30m or '7 days'", _delay)
+COEFFICIENT = Kind("a number from 1 on", _coefficient)
+PART = Kind("a number from 0 to 1", _millionths)
+NAMES = Kind("a list of names such as ['ValueError', 'HTTPError']", _names)
+TEXT = Kind("a text", _text)
+FLAG = Kind("true or false", _flag)
+ANY = Kind("a value", _anything)
+TRIGGERS = _words(
+    "all_success",
+    later=(
+        "one_success",
+        "one_failed",
+        "one_done",
+        "none_failed",
+        "none_failed_min_one_success",
+        "none_skipped",
+        "all_failed",
+        "all_skipped",
+        "all_done",
+        "always",
+    ),
+)
+
+_STAGE_AND_ACTIVITY = (
+    Property("retries", COUNT, runs=True),
+    Property("retry_delay", DELAY, runs=True),
+    Property("backoff", _words("constant", "linear", "exponential"), runs=True),
+    Property("backoff_coefficient", COEFFICIENT, runs=True),
+    Property("max_retry_delay", DELAY, runs=True),
+    Property("jitter", PART, flow=True, runs=True),
+    Property("non_retryable", NAMES, runs=True),
+    Property("retry_on", NAMES, runs=True),
+    Property("timeout", DELAY, flow=True, runs=True),
+    Property("schedule_timeout", DELAY, runs=True),
+    Property("start_timeout", DELAY, runs=True),
+    Property("heartbeat", DELAY, runs=True),
+    Property("on_lost", _words("rerun", "fail"), runs=True),
+    Property("description", TEXT, flow=True, runs=True),
+    Property("tags", NAMES, flow=True, runs=True),
+    Property("idempotency_ttl", DELAY),
+    Property("idempotency_conflict", _words("error", "reuse")),
+    Property("poll_interval", DELAY),
+    Property("pool", TEXT),
+    Property("rate", TEXT),
+    Property("queue", TEXT),
+    Property("priority", INTEGER),
+    Property("isolation", _words("thread", "process")),
+)
+_STAGE_ONLY = (
+    Property("trigger", TRIGGERS, activity=False, runs=True),
+    Property("on_failure", ANY, activity=False, flow=True),
+    Property("eager", FLAG, activity=False),
+    Property("when", ANY, activity=False),
+    Property("compensate", ANY, activity=False),
+    Property("compensate_on", _words("attempt"), activity=False),
+    Property("idempotency_key", ANY, activity=False, flow=True),
+    Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False),
+    Property("detach", FLAG, activity=False),
+    Property("continue_as_new", ANY, activity=False),
+    Property("map", ANY, activity=False),
+    Property("max_parallel", INTEGER, activity=False, flow=True),
+    Property("tolerate", ANY, activity=False),
+    Property("skip_empty", FLAG, activity=False),
+    Property("cache", _words("none", "inputs"), activity=False),
+    Property("deadline", DELAY, activity=False, flow=True),
+    Property("materialize", _words("table", "view"), activity=False),
+    Property("on_test", _words("fail", "warn"), activity=False),
+    Property("type", ANY, activity=False),
+)
+
+
+def _of_flow(name: str, kind: Kind, *, runs: bool = False) -> Property:
+    return Property(name, kind, stage=False, activity=False, flow=True, runs=runs)
+
+
+_FLOW_ONLY = (
+    _of_flow("cleanup_timeout", DELAY, runs=True),
+    _of_flow("output", TEXT, runs=True),
+    _of_flow("defaults", ANY, runs=True),
+    _of_flow("owner", TEXT, runs=True),
+    _of_flow("version", INTEGER, runs=True),
+    _of_flow("schedule", ANY),
+    _of_flow("interval", DELAY),
+    _of_flow("timezone", TEXT),
+    _of_flow("overlap", _words("skip", "queue", "allow", "cancel_other")),
+    _of_flow("catchup", _words("none", "latest", "all")),
+    _of_flow("catchup_window", DELAY),
+    _of_flow("start", ANY),
+    _of_flow("end", ANY),
+    _of_flow("concurrency", INTEGER),
+    _of_flow("concurrency_key", ANY),
+    _of_flow("fail_fast", FLAG),
+    _of_flow("keep_runs", INTEGER),
+    _of_flow("on_success", ANY),
+    _of_flow("on_cancel", ANY),
+    _of_flow("on_finish", ANY),
+)
+
+PROPERTIES: Mapping[str, Property] = MappingProxyType(
+    {one.name: one for one in (*_STAGE_AND_ACTIVITY, *_STAGE_ONLY, *_FLOW_ONLY)}
+)
+"""By canonical name."""
+
+# The same names mean something else on a flow, which this version can't carry out.
+LATER_ON_FLOWS = frozenset({"jitter"})
+
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "max_delay": "max_retry_delay",
+        "start_to_close": "timeout",
+        "schedule_to_close": "schedule_timeout",
+        "schedule_to_start": "start_timeout",
+        "heartbeat_timeout": "heartbeat",
+        "initial_interval": "retry_delay",
+        "maximum_interval": "max_retry_delay",
+        "maximum_attempts": "retries",
+    }
+)
+"""Other accepted names; most are Temporal's. ``maximum_attempts`` counts the first attempt too."""
+
+_ATTEMPTS = "maximum_attempts"
+
+
+def find(name: str) -> Property | None:
+    """The property of that name or alias."""
+    return PROPERTIES.get(ALIASES.get(name, name))
+
+
+def read(name: str, value: object) -> Setting | Misread:
+    """A setting from a plain value, under a property's name or alias.
+
+    Args:
+        name: of a known property.
+        value: None, bool, int, float, Fraction, str, or a list of these. Durations are text.
+
+    >>> read("maximum_attempts", 3)
+    Setting(name='retries', value=2)
+    >>> read("timeout", 5)
+    Misread(wanted="a duration above zero, such as 30s, 1h30m or '7 days'")
+    """
+    known = PROPERTIES[ALIASES.get(name, name)]
+    if name == _ATTEMPTS:
+        if value == UNLIMITED:
+            return Setting(known.name, UNLIMITED)
+        if (attempts := _integer(value)) is None or attempts < 1:
+            return Misread("a whole number from 1 on: all attempts, the first one too")
+        return Setting(known.name, attempts - 1)
+    found = known.kind.read(value)
+    return Misread(known.kind.wanted) if found is None else Setting(known.name, found)

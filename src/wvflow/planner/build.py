@@ -1,0 +1,119 @@
+"""Checked flows to plans: stages numbered, tasks cut, policies settled, edges both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wvflow.errors import CompilerBug
+from wvflow.lang.catalog import Catalog
+from wvflow.plan.graph import readers, topological
+from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, StageId, StagePlan
+from wvflow.planner.policies import foreign, policy, settle
+from wvflow.planner.tasks import cut
+from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
+
+
+class Layers(NamedTuple):
+    """Settings below those of a stage: of each activity (declaration, decorator), of the flow, of the project."""
+
+    declared: dict[str, Settings]
+    decorated: dict[str, Settings]
+    flow: Settings
+    project: Settings
+
+    def over(self, stage: Settings, activity: str) -> tuple[Settings, ...]:
+        """All layers of one task, the strongest first."""
+        own = (self.declared.get(activity, {}), self.decorated.get(activity, {})) if activity else ()
+        return (stage, *own, self.flow, self.project)
+
+
+def build(checked: Checked, catalog: Catalog) -> Bundle:
+    """The plans of all flows of a program in which no error was found.
+
+    Raises:
+        CompilerBug: there was one.
+    """
+    decorated = {name: foreign(one.properties) for name, one in catalog.activities.items()}
+    project = foreign(catalog.defaults)
+    flows: dict[str, FlowPlan] = {}
+    places: dict[str, dict[str, tuple[Place, ...]]] = {}
+    for flow in checked.flows:
+        layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
+        flows[flow.ref.key] = _flow(flow, layers)
+        places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in flow.stages}
+    return Bundle(flows, places)
+
+
+def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
+    edges = _edges(flow.stages)
+    order = topological(edges)
+    if order is None:
+        raise CompilerBug(f"the flow {flow.ref.key} has a cycle")
+    number = {declared: StageId(index) for index, declared in enumerate(order)}
+    output = _output(flow, edges)
+    upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
+    stages = tuple(
+        _stage(flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
+        for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
+    )
+    limits = {name: flow.settings[name] for name in ("timeout", "cleanup_timeout") if name in flow.settings}
+    return FlowPlan(
+        flow=flow.ref.flow,
+        version=flow.ref.version,
+        params=flow.params,
+        stages=stages,
+        declared=tuple(number[index] for index in range(len(order))),
+        output=number[output],
+        description=str(flow.settings.get("description", "")),
+        **limits,  # type: ignore[arg-type]  # milliseconds, as the table of properties reads them
+    )
+
+
+def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:
+    """The upstreams of each stage, by order of declaration."""
+    numbers = {stage.name: index for index, stage in enumerate(stages)}
+    return [sorted(numbers[name] for name in stage.upstreams) for stage in stages]
+
+
+def _output(flow: CheckedFlow, edges: Sequence[Sequence[int]]) -> int:
+    """The stage that the flow names, else the last declared one that nobody reads (flow language, section 5)."""
+    if flow.output is not None:
+        return next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
+    return max(index for index, read_by in enumerate(readers(edges)) if not read_by)
+
+
+def _stage(
+    stage: CheckedStage, upstreams: Sequence[int], read_by: Sequence[int], layers: Layers, *, is_output: bool
+) -> StagePlan:
+    def policy_of(activity: str) -> Policy:
+        return policy(layers.over(stage.settings, activity))
+
+    settled = settle((stage.settings, layers.flow, layers.project))
+    return StagePlan(
+        name=stage.name,
+        tasks=cut(stage.steps, policy_of, keep=bool(read_by) or is_output),
+        upstreams=tuple(StageId(one) for one in upstreams),
+        readers=tuple(StageId(one) for one in read_by),
+        schedule_timeout=_schedule_timeout(stage, layers),
+        description=settled.get("description", ""),
+        tags=settled.get("tags", ()),
+    )
+
+
+def _schedule_timeout(stage: CheckedStage, layers: Layers) -> Millis | None:
+    """For the whole stage; of several activities that bring one, the shortest counts."""
+    activities = [step.activity for step in stage.steps if isinstance(step, CallStep)] or [""]
+    found = [settle(layers.over(stage.settings, one)).get("schedule_timeout") for one in activities]
+    return min((one for one in found if one is not None), default=None)
+
+
+def _places(uses: Sequence[Use]) -> tuple[Place, ...]:
+    """Each name where it stands, in the order of the text."""
+    found = {(use.span.source.name, use.span.start, use.name): use for use in uses}
+    return tuple(_place(found[key]) for key in sorted(found))
+
+
+def _place(use: Use) -> Place:
+    line, column = use.span.position
+    return Place(use.name, use.span.source.name, line, column, use.span.source.line(line))

@@ -1,0 +1,49 @@
+"""Steps of a stage to tasks, the units that are attempted and recorded (execution, section 1).
+
+A task is a maximal run of relational operators with the save that ends it, or one call of an activity. Rows of a stage
+or of the task before go into an activity untouched: no task copies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from wvflow.lang.algebra import Piped, Rel, StageRows
+from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, Task
+from wvflow.semantics.checked import CallStep, RowsStep, SaveStep, Step
+
+PolicyOf = Callable[[str], Policy]
+"""The policy of a task by its activity's name, ``""`` for a query."""
+
+
+def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool) -> tuple[Task, ...]:
+    """The tasks of a stage. ``keep``: whether somebody can ask for the rows of a save that ends it."""
+    tasks: list[Task] = []
+    rows: Rel = Piped()
+    for step in steps:
+        match step:
+            case RowsStep(relation=relation):
+                rows = relation
+                continue
+            case SaveStep(save=save):
+                tasks.append(QueryTask(rows, policy(""), save))
+            case CallStep():
+                tasks += _call(step, rows, policy)
+        rows = Piped()
+    if isinstance(steps[-1], RowsStep):
+        tasks.append(QueryTask(rows, policy("")))
+    elif isinstance(steps[-1], SaveStep) and not keep:
+        tasks[-1] = msgspec.structs.replace(tasks[-1], keep=False)
+    return tuple(tasks)
+
+
+def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:
+    """The call, and before it the query that makes its rows where these aren't there already."""
+    before: list[Task] = []
+    if step.takes_rows and not isinstance(rows, StageRows | Piped):
+        before = [QueryTask(rows, policy(""))]
+        rows = Piped()
+    source = rows if step.takes_rows else None
+    return [*before, ActivityTask(step.activity, step.arguments, source, policy(step.activity))]

@@ -1,0 +1,92 @@
+"""Arguments of a call to the parameters that they are meant for: by position, then by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from wvflow.lang.types import DURATION, INTERVAL, NULL, STRING, UNKNOWN, Type
+from wvflow.semantics import mistakes
+from wvflow.semantics.session import Session
+from wvflow.source import Span
+from wvflow.syntax.nodes import CallArg
+
+_FROM_TEXT = frozenset({"date", "time", "timestamp", "interval", "duration", "uuid", "json", "decimal", "binary"})
+_OPEN_ENDED = frozenset({"any", "sql", "struct", "array", "map"})
+
+
+class Formal(NamedTuple):
+    """A parameter as a caller sees it."""
+
+    name: str
+    type: Type = UNKNOWN
+    required: bool = True
+    nullable: bool = True
+
+
+class Callee(NamedTuple):
+    """What is called. ``open``: it takes arguments of any name."""
+
+    name: str
+    formals: tuple[Formal, ...]
+    open: bool = False
+
+    @property
+    def signature(self) -> str:
+        """As a declaration would write it; what has a default ends in ``?``."""
+        parts = [f"{one.name}{'' if one.required else '?'}: {one.type}" for one in self.formals]
+        return f"`{self.name}({', '.join([*parts, *(['…'] if self.open else [])])})`"
+
+    def formal(self, name: str) -> Formal | None:
+        return next((one for one in self.formals if one.name == name), None)
+
+
+def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -> dict[str, CallArg]:
+    """The argument of each parameter that gets one. What doesn't fit is reported and left out."""
+    positional = [one for one in args if one.name is None]
+    if len(positional) > len(callee.formals):
+        extra = positional[len(callee.formals)]
+        found = mistakes.too_many_arguments(callee.name, len(callee.formals), len(args), extra.span, callee.signature)
+        session.report(found)
+    bound = {formal.name: one for formal, one in zip(callee.formals, positional, strict=False)}
+    for one in args:
+        if one.name is not None:
+            _bind_named(callee, one.name.text, one, bound, session)
+    for formal in callee.formals:
+        if formal.required and formal.name not in bound:
+            session.report(mistakes.missing_argument(callee.name, formal.name, use, callee.signature))
+    return bound
+
+
+def _bind_named(callee: Callee, name: str, one: CallArg, bound: dict[str, CallArg], session: Session) -> None:
+    use = one.name.span if one.name else one.span
+    if name in bound:
+        session.report(mistakes.duplicate_argument(callee.name, name, use, callee.signature))
+    elif callee.formal(name) is None and not callee.open:
+        known = [formal.name for formal in callee.formals]
+        session.report(mistakes.unknown_argument(callee.name, name, use, known, callee.signature))
+    else:
+        bound[name] = one
+
+
+def check_type(callee: Callee, name: str, found: Type, use: Span, session: Session) -> None:
+    """Report an argument of another type than its parameter's."""
+    formal = callee.formal(name)
+    if formal is not None and not fits(formal, found):
+        session.report(mistakes.mistyped_argument(callee.name, name, formal.type, found, use, callee.signature))
+
+
+def fits(formal: Formal, found: Type) -> bool:
+    """Whether a value of a type can be given; texts may write dates and durations, numbers widen."""
+    wanted = formal.type
+    if found == NULL:
+        return formal.nullable or not wanted.is_known
+    if not found.is_known or wanted.name in _OPEN_ENDED or wanted.name == found.name:
+        return True
+    if wanted.is_integer:
+        return found.is_integer
+    if wanted.is_numeric:
+        return found.is_numeric
+    if {wanted, found} == {DURATION, INTERVAL}:
+        return True
+    return wanted.name in _FROM_TEXT and found == STRING

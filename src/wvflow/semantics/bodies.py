@@ -1,0 +1,117 @@
+"""Bodies of stages and statements: runs of relational operators with effects between them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped
+from wvflow.lang.evaluate import is_static
+from wvflow.lang.types import STRING
+from wvflow.plan.nodes import FileTarget, Save, TableTarget
+from wvflow.semantics import expressions, mistakes, relations
+from wvflow.semantics.activities import call_activity
+from wvflow.semantics.checked import CheckedQuery, RowsStep, SaveStep, Step
+from wvflow.semantics.relations import beginning, operate, unwrapped
+from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
+from wvflow.semantics.session import Session
+from wvflow.syntax import nodes as n
+
+_LATER_OPTIONS = frozenset({"mode", "key", "partition"})
+
+
+class Run(NamedTuple):
+    """Relational operators up to an effect, which is None at the end of a body."""
+
+    operators: tuple[n.Operator, ...]
+    effect: n.SaveOp | n.ApplyOp | None
+
+
+def stage_steps(node: n.Query, scope: Scope) -> tuple[tuple[Step, ...], Columns]:
+    """What a stage does, in order, and the columns that its readers see."""
+    body = unwrapped(node, scope)
+    steps: list[Step] = []
+    if isinstance(body.input, n.CallInput):
+        found = _called(body.input.call, Shape(), steps, scope, piped=False)
+    else:
+        found = beginning(body.input, body.scope)
+    for run in _runs(body.operators):
+        found = operate(found, run.operators, body.scope)
+        if run.effect is not None:
+            _flush(found, steps)
+            found = _effect(run.effect, found.shape, steps, body.scope)
+    if not isinstance(found.rel, Piped) or not steps:
+        steps.append(RowsStep(found.rel))
+    return tuple(steps), found.shape.columns
+
+
+def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
+    runs: list[Run] = []
+    pending: list[n.Operator] = []
+    for operator in operators:
+        if isinstance(operator, n.SaveOp | n.ApplyOp):
+            runs.append(Run(tuple(pending), operator))
+            pending = []
+        else:
+            pending.append(operator)
+    return [*runs, Run(tuple(pending), None)]
+
+
+def _flush(found: Relation, steps: list[Step]) -> None:
+    """Rows that are only what was handed over need no step of their own."""
+    if not isinstance(found.rel, Piped):
+        steps.append(RowsStep(found.rel))
+
+
+def _effect(effect: n.SaveOp | n.ApplyOp, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
+    """The rows behind an effect; a save passes its own on."""
+    if isinstance(effect, n.ApplyOp):
+        return _called(effect.call, shape, steps, scope, piped=True)
+    steps.append(SaveStep(read_save(effect, scope)))
+    return Relation(Piped(), Shape(shape.columns))
+
+
+def _called(call: n.CallExpr, shape: Shape, steps: list[Step], scope: Scope, *, piped: bool) -> Relation:
+    called = call_activity(call, shape, scope, piped=piped)
+    if called is None:
+        return Relation(Piped(), Shape())
+    step, columns = called
+    steps.append(step)
+    return Relation(Piped(), Shape(columns))
+
+
+def read_save(node: n.SaveOp, scope: Scope) -> Save:
+    """``save to`` with its options, which need no rows; a bare word is text."""
+    target = node.target
+    options = tuple([NamedArgument(one.name.text, _option(one, scope)) for one in node.options])
+    if isinstance(target, n.StringLiteral):
+        return Save(FileTarget(target.value), options)
+    scope.session.use(".".join(part.text for part in target), target[0].span.to(target[-1].span))
+    return Save(TableTarget(tuple(part.text for part in target)), options)
+
+
+def _option(node: n.SaveOption, scope: Scope) -> Expr:
+    name, value = node.name.text, node.value
+    if name in _LATER_OPTIONS:
+        scope.session.report(mistakes.not_available(f"save to … with {name}: …", node.span))
+    if isinstance(value, n.NameRef) and value.name.text not in scope.values:
+        return Literal(value.name.text, STRING)
+    found = expressions.elaborate(value, scope.over(None))
+    if not is_static(found):
+        scope.session.report(mistakes.option_over_rows(name, value.span))
+    return found
+
+
+def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
+    """A statement that is a query, with the save that may end it. Activities run in flows only."""
+    with session.recording() as record:
+        body = unwrapped(node.query, Scope(session))
+        first, *rest = _runs(body.operators)
+        source = None if isinstance(body.input, n.CallInput) else body.input
+        found = operate(relations.beginning(source, body.scope), first.operators, body.scope)
+        save = read_save(first.effect, body.scope) if isinstance(first.effect, n.SaveOp) else None
+        effects = [first.effect, *[run.effect for run in rest]]
+        for call in (effect.call for effect in effects if isinstance(effect, n.ApplyOp)):
+            session.report(mistakes.activity_outside_flow(call.function.text, call.function.span))
+        if save is not None and any(run.operators or run.effect for run in rest):
+            session.report(mistakes.behind_save(node.span))
+    return CheckedQuery(span=node.span, relation=found.rel, save=save, uses=tuple(record.uses))

@@ -1,0 +1,36 @@
+"""The graph of a flow's stages: acyclic, not empty, not too large (flow language, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wvflow.plan.graph import cycle
+from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics.checked import CheckedStage
+from wvflow.semantics.session import Session
+from wvflow.syntax.nodes import FlowDef, StageDef
+
+MAX_STAGES = 100_000
+
+
+def check_size(flow: FlowDef, stages: Sequence[StageDef], session: Session) -> bool:
+    """Whether there are stages, and not too many."""
+    if not flow.items:
+        session.report(mistakes.empty_flow(flow.name.text, flow.name.span))
+    if len(stages) > MAX_STAGES:
+        session.report(mistakes.too_many_stages(len(stages), MAX_STAGES, flow.name.span))
+    return 0 < len(stages) <= MAX_STAGES
+
+
+def check_acyclic(stages: Sequence[CheckedStage], session: Session) -> None:
+    """Report each cycle with its path and every reference on it."""
+    numbers = {stage.name: number for number, stage in enumerate(stages)}
+    edges = [[numbers[name] for name in stage.upstreams if name in numbers] for stage in stages]
+    while (path := cycle(edges)) is not None:
+        names = [stages[number].name for number in path]
+        references = [
+            (reader, read, stages[number].upstreams[read])
+            for number, reader, read in zip(path, names, names[1:], strict=False)
+        ]
+        session.report(mistakes.cycle(names, references[0][2], references))
+        edges[path[0]].remove(path[1])

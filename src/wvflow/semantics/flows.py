@@ -1,0 +1,137 @@
+"""Flows: their parameters, properties and stages, each stage after those that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.plan.graph import sortable
+from wvflow.plan.nodes import FlowParam, FlowRef
+from wvflow.semantics import mistakes, sources
+from wvflow.semantics.bodies import stage_steps
+from wvflow.semantics.checked import CheckedFlow, CheckedStage
+from wvflow.semantics.checks.graph import check_acyclic, check_size
+from wvflow.semantics.models import read_params, values_of
+from wvflow.semantics.properties import Read, read_settings
+from wvflow.semantics.scopes import Columns, Scope
+from wvflow.semantics.session import Session
+from wvflow.syntax.nodes import FlowDef, Merge, Name, StageDef, TableRef, Unavailable
+from wvflow.syntax.walk import walk
+
+
+def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
+    """One flow with all names resolved. What is wrong goes to the session."""
+    later = [(one.what, one.span) for one in flow.items if isinstance(one, Unavailable)]
+    later += [(one.what, one.span) for one in flow.unavailable]
+    session.report(*[mistakes.not_available(what, span) for what, span in later])
+    read = read_settings(flow.configs, "flow", session)
+    defaults = read_settings(read.nested, "defaults", session)
+    params = read_params(flow.params, session)
+    written = [one for one in flow.items if isinstance(one, StageDef)]
+    stages = _check_stages(_distinct(written, session), params, session) if check_size(flow, written, session) else ()
+    return CheckedFlow(
+        ref=FlowRef(flow.name.text, flow.version or 1),
+        span=flow.name.span,
+        params=params,
+        stages=stages,
+        settings=read.values,
+        defaults=defaults.values,
+        output=_output(flow, read, stages, session),
+    )
+
+
+def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:
+    """The stages, of several with one name the first."""
+    named: dict[str, StageDef] = {}
+    for stage in written:
+        first = named.setdefault(stage.name.text, stage)
+        if first is not stage:
+            found = mistakes.duplicate_name(stage.name.text, "flow", stage.name.span, first.name.span)
+            session.report(found)
+    return list(named.values())
+
+
+def _check_stages(
+    written: Sequence[StageDef], params: tuple[FlowParam, ...], session: Session
+) -> tuple[CheckedStage, ...]:
+    """All stages in order of declaration. Each is read after those that it names, as it sees their columns."""
+    columns: dict[str, Columns] = {stage.name.text: None for stage in written}
+    scope = Scope(session, values=values_of(params), stages=columns)
+    checked: dict[int, CheckedStage] = {}
+    for index in _reading_order(written):
+        stage = written[index]
+        checked[index], columns[stage.name.text] = _check_stage(stage, scope)
+    stages = tuple(checked[index] for index in range(len(written)))
+    check_acyclic(stages, session)
+    return stages
+
+
+def _reading_order(written: Sequence[StageDef]) -> list[int]:
+    """By what the text names; stages on a cycle, or seemingly so, come last and see no columns of each other."""
+    numbers = {stage.name.text: number for number, stage in enumerate(written)}
+    edges = [
+        [numbers[name] for name in _names(stage) if name in numbers and name != stage.name.text] for stage in written
+    ]
+    order = sortable(edges)
+    rest = set(range(len(written))) - set(order)
+    return [*order, *sorted(rest)]
+
+
+def _names(stage: StageDef) -> list[str]:
+    found: list[Name] = []
+    for node in walk(stage.body):
+        match node:
+            case TableRef(parts=(name,)):
+                found.append(name)
+            case Merge(stages=stages):
+                found += stages
+            case _:
+                pass
+    return [name.text for name in found]
+
+
+def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]:
+    session = around.session
+    scope = _inside(stage, around)
+    session.report(*[mistakes.not_available(one.what, one.span) for one in stage.unavailable])
+    read = read_settings(stage.configs, "stage", session)
+    with session.recording() as record:
+        for name in stage.depends:
+            _depend(name, scope)
+        steps, columns = stage_steps(stage.body, scope)
+    checked = CheckedStage(
+        name=stage.name.text,
+        span=stage.name.span,
+        steps=steps,
+        settings=read.values,
+        upstreams=record.reads,
+        uses=tuple(record.uses),
+    )
+    return checked, columns
+
+
+def _inside(stage: StageDef, around: Scope) -> Scope:
+    return Scope(around.session, values=around.values, stages=around.stages, stage=stage.name.text)
+
+
+def _depend(name: Name, scope: Scope) -> None:
+    """``depends on a``: waited for, not read."""
+    if name.text in scope.stages and name.text != scope.stage:
+        scope.session.reads(name.text, name.span)
+    else:
+        scope.session.report(sources.not_a_stage(name, scope))
+
+
+def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: Session) -> str | None:
+    """The stage that ``output:`` names, if it does."""
+    name = read.values.get("output")
+    known = [stage.name for stage in stages]
+    if name is not None and stages and name not in known:
+        session.report(mistakes.unknown_stage(str(name), read.spans["output"], known))
+    if read.values.get("version", flow.version or 1) != (flow.version or 1):
+        session.report(_other_version(read))
+    return str(name) if name in known else None
+
+
+def _other_version(read: Read) -> Diagnostic:
+    return mistakes.not_available(f"version: {read.values['version']}", read.spans["version"])

@@ -1,0 +1,136 @@
+"""``group by`` with what follows it (query reference, section 6.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel
+from wvflow.lang.relations import nodes as nodes_of
+from wvflow.lang.stdlib import AGGREGATES
+from wvflow.lang.types import LONG
+from wvflow.semantics import expressions, mistakes
+from wvflow.semantics.items import columns_of, named_item, read_item
+from wvflow.semantics.naming import COUNT_NAME, default_name
+from wvflow.semantics.scopes import Col, Relation, Scope, Shape
+from wvflow.syntax import nodes as n
+from wvflow.syntax.walk import walk
+
+
+class Group(NamedTuple):
+    """``group by`` and the ``where`` right behind it. ``rest``: the operators after these."""
+
+    keys: n.GroupOp
+    having: tuple[n.WhereOp, ...]
+    rest: tuple[n.Operator, ...]
+
+
+def split(operators: tuple[n.Operator, ...]) -> Group | None:
+    """The group that these operators begin with, if they do."""
+    match operators:
+        case (n.GroupOp() as keys, *rest):
+            count = next((index for index, one in enumerate(rest) if not isinstance(one, n.WhereOp)), len(rest))
+            having = tuple(one for one in rest[:count] if isinstance(one, n.WhereOp))
+            return Group(keys, having, tuple(rest[count:]))
+        case _:
+            return None
+
+
+def grouped(group: Group, found: Relation, scope: Scope) -> tuple[Relation, tuple[n.Operator, ...]]:
+    """The groups as the next operator wants them, and the operators that are left."""
+    over = scope.over(found.shape)
+    following = group.rest[0] if group.rest else None
+    keys = tuple([_key(one, following, over) for one in group.keys.keys])
+    inside = replace(over, keys=_named(keys, over))
+    having = tuple([expressions.condition(one.condition, inside) for one in group.having])
+    match following:
+        case n.AggOp(items=written) | n.SelectOp(items=written, alias=None):
+            items = tuple([_item(one, keys, inside) for one in written])
+            shown = isinstance(following, n.AggOp)
+            columns = columns_of((*keys, *items) if shown else items, over)
+            rel: Rel = Aggregate(found.rel, keys, items, having, shown)
+            if isinstance(following, n.SelectOp) and following.distinct:
+                rel = Distinct(rel)
+            return Relation(rel, found.shape.now(columns)), group.rest[1:]
+        case n.CountOp():
+            groups = Aggregate(found.rel, keys, (), having)
+            return Relation(Count(groups), Shape((Col(COUNT_NAME, LONG),))), group.rest[1:]
+        case _:
+            return _default(group, keys, having, found, scope), group.rest
+
+
+def aggregated(operator: n.AggOp, found: Relation, scope: Scope) -> Relation:
+    """``agg`` without ``group by``: the whole input is one group."""
+    over = scope.over(found.shape)
+    items = tuple([read_item(one, over) for one in operator.items])
+    return Relation(Aggregate(found.rel, (), items), found.shape.now(columns_of(items, over)))
+
+
+def _default(group: Group, keys: tuple[Item, ...], having: tuple[Expr, ...], found: Relation, scope: Scope) -> Relation:
+    """The keys, and any one value of each column of the input."""
+    if found.shape.columns is None:
+        scope.session.report(mistakes.group_without_result(group.keys.span))
+        return found
+    values = [Call("arbitrary", (Column(col.name, type=col.type),), type=col.type) for col in found.shape.columns]
+    items = tuple(Item(default_name(value), value) for value in values)
+    columns = columns_of((*keys, *items), scope.over(found.shape))
+    return Relation(Aggregate(found.rel, keys, items, having), found.shape.now(columns))
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+def _key(node: n.SelectItem, following: n.Operator | None, scope: Scope) -> Item:
+    """A grouping key. A name that is no column may be that of an item of the ``select`` behind."""
+    if isinstance(node.value, n.NameRef) and isinstance(following, n.SelectOp):
+        name = node.value.name.text
+        item = next((one for one in following.items if one.name and one.name.text == name), None)
+        if item is not None and _stands_in(name, item, scope):
+            return Item(node.name.text if node.name else name, expressions.elaborate(item.value, scope))
+    return named_item(node, expressions.elaborate(node.value, scope))
+
+
+def _stands_in(name: str, item: n.SelectItem, scope: Scope) -> bool:
+    """Whether a key means the item: when no column has the name. Where columns are not known, an item that neither
+    reads a column of that name nor aggregates is taken."""
+    if scope.column(name) is not None or name in scope.values:
+        return False
+    if scope.is_known:
+        return True
+    if any(isinstance(node, n.NameRef) and node.name.text == name for node in walk(item.value)):
+        return False
+    with scope.session.apart(), scope.session.recording():
+        value = expressions.elaborate(item.value, scope)
+    return not any(isinstance(node, Call) and node.function in AGGREGATES for node in nodes_of(value))
+
+
+def _named(keys: tuple[Item, ...], scope: Scope) -> dict[str, Expr]:
+    """The keys that names in items mean: those that are more than a column of their own name."""
+    return {key.name: key.value for key in keys if not (isinstance(key.value, Column) and key.value.name == key.name)}
+
+
+def _item(node: n.SelectItem, keys: tuple[Item, ...], scope: Scope) -> Item:
+    """An item over groups; ``_1`` as a whole item is the first key under its own name."""
+    number = _number(node.value)
+    if number is None:
+        _refuse_numbers(node.value, scope)
+        return read_item(node, scope)
+    if not 1 <= number <= len(keys):
+        scope.session.report(mistakes.no_such_key(f"_{number}", len(keys), node.value.span))
+        return Item(f"_{number}", Column(f"_{number}"))
+    key = keys[number - 1]
+    return Item(node.name.text if node.name else key.name, key.value)
+
+
+def _number(node: n.SyntaxNode) -> int | None:
+    """The n of ``_n``."""
+    if not isinstance(node, n.NameRef) or node.name.quoted or not node.name.text.startswith("_"):
+        return None
+    digits = node.name.text[1:]
+    return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def _refuse_numbers(node: n.Expr, scope: Scope) -> None:
+    for one in walk(node):
+        if isinstance(one, n.NameRef) and _number(one) is not None and scope.column(one.name.text) is None:
+            scope.session.report(mistakes.key_inside_expression(one.name.text, one.span))

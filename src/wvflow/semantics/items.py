@@ -1,0 +1,60 @@
+"""Items of ``select``, ``add`` and ``agg``: their values, names and the columns that they make."""
+
+from __future__ import annotations
+
+from wvflow.lang.algebra import Expr, Item, Star
+from wvflow.semantics import expressions, mistakes
+from wvflow.semantics.infer import type_of
+from wvflow.semantics.naming import default_name
+from wvflow.semantics.scopes import Col, Columns, Scope, column, merged
+from wvflow.syntax import nodes as n
+
+
+def read_items(several: tuple[n.SelectItem, ...], scope: Scope) -> tuple[Item, ...]:
+    return tuple([read_item(one, scope) for one in several])
+
+
+def read_item(node: n.SelectItem, scope: Scope) -> Item:
+    """One item; a star keeps the names of its columns."""
+    if isinstance(node.value, n.StarRef):
+        return _star(node.value, scope)
+    return named_item(node, expressions.elaborate(node.value, scope))
+
+
+def named_item(node: n.SelectItem, value: Expr) -> Item:
+    """An item under its own name, else that of section 10."""
+    return Item(node.name.text if node.name else default_name(value), value)
+
+
+def _star(node: n.StarRef, scope: Scope) -> Item:
+    qualifier = node.qualifier
+    if qualifier is not None and scope.qualified(qualifier.text) is None:
+        known = [name for one in scope.around() if one.rows for name in one.rows.qualifiers]
+        scope.session.report(mistakes.unknown_qualifier(qualifier.text, qualifier.span, known))
+    return Item("", Star(qualifier.text if qualifier else ""))
+
+
+def columns_of(items: tuple[Item, ...], scope: Scope) -> Columns:
+    """The columns that the items make, unknown where a star stands for unknown ones."""
+    return merged(*[_made(item, scope) for item in items])
+
+
+def _made(item: Item, scope: Scope) -> Columns:
+    match item.value:
+        case Star(table=""):
+            return scope.rows.columns if scope.rows else ()
+        case Star(table=table):
+            rows = scope.qualified(table)
+            return rows.columns if rows else ()
+        case value:
+            return (Col(item.name, type_of(value)),)
+
+
+def check_new(nodes: tuple[n.SelectItem, ...], items: tuple[Item, ...], existing: Columns, scope: Scope) -> None:
+    """Report names that are there already, among the columns or earlier in the list."""
+    taken = list(existing or ())
+    for node, item in zip(nodes, items, strict=True):
+        if item.name and column(taken, item.name):
+            span = node.name.span if node.name else node.span
+            scope.session.report(mistakes.duplicate_column(item.name, span))
+        taken.append(Col(item.name))

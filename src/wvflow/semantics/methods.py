@@ -1,0 +1,216 @@
+"""Dot chains: columns of a relation, fields, methods of the standard library (query reference, sections 8 and 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from wvflow.lang import algebra as a
+from wvflow.lang.algebra import Call, Cast, Column, Expr, Field, Literal, Star
+from wvflow.lang.stdlib import CASTS, EXTRACTED_UNITS, METHODS, OVER_GROUP, RESULT_OF_FIRST, RESULTS, Method
+from wvflow.lang.types import LONG
+from wvflow.semantics import expressions, infer, mistakes, names
+from wvflow.semantics.infer import type_of
+from wvflow.semantics.scopes import Scope
+from wvflow.source import Span
+from wvflow.syntax import nodes as n
+
+Args = tuple[n.CallArg, ...]
+COUNT_ROWS = Call("count", (Star(),), type=LONG)
+
+
+class Use(NamedTuple):
+    """``receiver.name(args)`` in the text."""
+
+    receiver: Expr
+    name: n.Name
+    args: Args
+    span: Span
+    scope: Scope
+
+    @property
+    def values(self) -> tuple[n.Expr, ...]:
+        return tuple(one.value for one in self.args)
+
+
+def member(operand: n.Expr, name: n.Name, args: Args | None, span: Span, scope: Scope) -> Expr:
+    """The meaning of ``operand.name`` (``args`` None) or ``operand.name(args)``."""
+    if isinstance(operand, n.Underscore):
+        return _of_input(name, args, scope)
+    if args is None and isinstance(operand, n.NameRef) and _qualifies(operand.name, name, scope):
+        return _qualified(operand.name, name, scope)
+    receiver = expressions.elaborate(operand, scope)
+    if args is None and type_of(receiver).name == "struct":
+        return Field(receiver, name.text)
+    return _method(Use(receiver, name, args or (), span, scope), bare=args is None)
+
+
+# --- columns --------------------------------------------------------------------------------------------------------
+
+
+def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
+    """``_.name``: a column of the input or a value over the whole group."""
+    if scope.for_argument:
+        return _of_row(name, args, scope)
+    if not args and name.text == "count" and scope.column("count") is None:
+        return COUNT_ROWS
+    if args is not None:
+        return _over_group(name, args, scope)
+    if scope.rows is None or (scope.is_known and scope.column(name.text) is None):
+        known = [col.name for col in scope.known]
+        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+        return names.NOTHING
+    return names.column(name, scope)
+
+
+def _of_row(name: n.Name, args: Args | None, scope: Scope) -> Expr:
+    """``_.name`` in an argument of an activity: the value in the one input row."""
+    if args is not None:
+        scope.session.report(mistakes.not_available(f"_.{name.text}(…)", name.span))
+        return names.NOTHING
+    if scope.rows and scope.rows.columns is not None and scope.column(name.text) is None:
+        known = [col.name for col in scope.known]
+        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+    scope.session.use(name.text, name.span)
+    found = scope.column(name.text)
+    return Column(name.text, "_", found.type) if found else Column(name.text, "_")
+
+
+def _over_group(name: n.Name, args: Args, scope: Scope) -> Expr:
+    """``_.f(args)`` with an aggregate of several arguments (8.3)."""
+    called = expressions.function(OVER_GROUP.get(name.text, name.text), (), args, scope)
+    if name.text == "count_distinct":
+        return Call("count", called.args, distinct=True, type=LONG)
+    return called
+
+
+def _qualifies(qualifier: n.Name, name: n.Name, scope: Scope) -> bool:
+    """Whether ``qualifier.name`` is a column of a relation, or can only be meant as one."""
+    rows = scope.qualified(qualifier.text)
+    if rows is None:
+        return False
+    return rows.columns is None or scope.over(rows).column(name.text) is not None or not _is_value(qualifier, scope)
+
+
+def _is_value(name: n.Name, scope: Scope) -> bool:
+    return scope.column(name.text) is not None or name.text in scope.values
+
+
+def _qualified(qualifier: n.Name, name: n.Name, scope: Scope) -> Expr:
+    rows = scope.qualified(qualifier.text)
+    if rows and rows.columns is not None and scope.over(rows).column(name.text) is None:
+        known = [col.name for col in rows.columns]
+        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+        return names.NOTHING
+    return names.column(name, scope, qualifier.text)
+
+
+# --- methods --------------------------------------------------------------------------------------------------------
+
+
+def _method(use: Use, *, bare: bool) -> Expr:
+    name = use.name.text
+    if (target := CASTS.get(name)) and _counted(use, 0, 0):
+        return Cast(use.receiver, target)
+    if (special := _SPECIAL.get(name)) is not None:
+        return special(use)
+    if (known := METHODS.get(name)) is not None:
+        return _standard(known, use)
+    if bare and _may_have_fields(use.receiver) and name not in RESULTS and name not in RESULT_OF_FIRST:
+        return Field(use.receiver, name)
+    return expressions.function(name, (use.receiver,), use.args, use.scope)
+
+
+def _may_have_fields(receiver: Expr) -> bool:
+    return isinstance(receiver, Column | Field | a.Index) and not receiver.type.is_known
+
+
+def _standard(method: Method, use: Use) -> Expr:
+    _counted(use, method.least, method.most)
+    receiver = (use.receiver,) if method.receiver else ()
+    called = expressions.function(method.function, receiver, use.args, use.scope)
+    args = called.args
+    if method.default is not None and not use.args:
+        args = (*args, Literal(method.default, LONG))
+    return Call(method.function, args, called.named, method.distinct, called.type)
+
+
+def _counted(use: Use, least: int, most: int) -> bool:
+    """Whether the number of arguments is right; else it is reported."""
+    if least <= len(use.args) <= most:
+        return True
+    wanted = "no argument" if most == 0 else f"{least} arguments" if least == most else f"{least} to {most} arguments"
+    wanted = "1 argument" if least == most == 1 else wanted
+    use.scope.session.report(mistakes.wrong_argument_count(use.name.text, wanted, len(use.args), use.name.span))
+    return False
+
+
+def _count(use: Use) -> Expr:
+    """``x.count`` counts rows, nulls too; with an argument it is the engine's."""
+    return expressions.function("count", (), use.args, use.scope) if use.args else COUNT_ROWS
+
+
+def _in(use: Use) -> Expr:
+    return expressions.contained(use.receiver, use.values, use.scope, negated=use.name.text == "not_in")
+
+
+def _between(use: Use) -> Expr:
+    if not _counted(use, 2, 2):
+        return names.NOTHING
+    low, high = (expressions.elaborate(one, use.scope) for one in use.values)
+    return a.Between(use.receiver, low, high)
+
+
+def _like(use: Use) -> Expr:
+    if not _counted(use, 1, 1):
+        return names.NOTHING
+    return a.Like(use.receiver, expressions.elaborate(use.values[0], use.scope))
+
+
+def _get(use: Use) -> Expr:
+    if not _counted(use, 1, 1):
+        return names.NOTHING
+    index = expressions.elaborate(use.values[0], use.scope)
+    return a.Index(use.receiver, index, infer.member(type_of(use.receiver)))
+
+
+def _extract(use: Use) -> Expr:
+    match use.values:
+        case (n.StringLiteral(value=unit),) if unit.lower() in EXTRACTED_UNITS:
+            return a.Extract(unit.lower(), use.receiver)
+        case (n.StringLiteral(value=unit, span=span),):
+            help_ = mistakes.did_you_mean(unit, EXTRACTED_UNITS, "such as 'year', 'month' or 'hour'")
+            use.scope.session.report(mistakes.unknown_unit(unit, span, help_))
+        case _:
+            use.scope.session.report(
+                mistakes.wrong_argument_count("extract", "one unit as text", len(use.args), use.span)
+            )
+    return names.NOTHING
+
+
+def _exists(use: Use) -> Expr:
+    if not isinstance(use.receiver, a.ScalarQuery):
+        return expressions.function(use.name.text, (use.receiver,), use.args, use.scope)
+    return a.Exists(use.receiver.query, negated=use.name.text == "not_exists")
+
+
+def _exclude(use: Use) -> Expr:
+    use.scope.session.report(mistakes.not_available(".exclude(…)", use.name.span))
+    return names.NOTHING
+
+
+_SPECIAL: Mapping[str, Callable[[Use], Expr]] = MappingProxyType(
+    {
+        "count": _count,
+        "in": _in,
+        "not_in": _in,
+        "between": _between,
+        "like": _like,
+        "get": _get,
+        "extract": _extract,
+        "exists": _exists,
+        "not_exists": _exists,
+        "exclude": _exclude,
+    }
+)

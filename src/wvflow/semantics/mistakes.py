@@ -1,0 +1,377 @@
+"""What can be wrong with names, types and shapes of rows: one constructor per diagnostic.
+
+Properties, activities and the graph have theirs beside their checks' subject: ``mistakes_of_flows.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wvflow.diagnostics import Code, Diagnostic, Note, nearest
+from wvflow.lang.types import NAMES, Type
+from wvflow.source import Span
+
+_MOST_SHOWN = 12
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    near = nearest(word, known)
+    return f"did you mean `{near}`?" if near else otherwise
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first of many."""
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST_SHOWN])
+    more = len(names) - _MOST_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def not_available(what: str, use: Span, help: str | None = None) -> Diagnostic:
+    return Diagnostic(Code.NOT_AVAILABLE, f"`{what}` is not available yet", use, help)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def unknown_stage(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(Code.UNKNOWN_STAGE, f"no stage named `{name}` in this flow", use, did_you_mean(name, known))
+
+
+def stage_wanted(name: str, what: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.STAGE_WANTED,
+        f"`merge` takes stages, and `{name}` is {what}",
+        use,
+        f"make a stage of it: `stage s = from {name}`",
+    )
+
+
+def unknown_table(name: str, use: Span, near: str | None) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_TABLE,
+        f"no stage, model or table named `{name}` is known",
+        use,
+        f"did you mean `{near}`?" if near else None,
+    )
+
+
+def unknown_column(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
+    notes = (Note(f"the columns here are {listed(known)}"),) if known else (Note("there are no columns here"),)
+    return Diagnostic(Code.UNKNOWN_COLUMN, f"no column named `{name}`", use, did_you_mean(name, known), notes)
+
+
+def unknown_qualifier(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_NAME,
+        f"no source here is called `{name}`",
+        use,
+        did_you_mean(name, known, f"there is {listed(known)}"),
+    )
+
+
+def unknown_name(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_NAME,
+        f"`{name}` is no parameter, value or `val`, and there are no rows here",
+        use,
+        did_you_mean(name, known),
+    )
+
+
+def column_needs_row(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_NAME,
+        f"`{name}` is no parameter, value or `val`",
+        use,
+        f"the value in the one input row is `_.{name}`, a text `'{name}'`",
+    )
+
+
+def duplicate_name(name: str, where: str, second: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_NAME,
+        f"`{name}` is defined twice in this {where}",
+        second,
+        "rename one of them",
+        (Note("first defined here", first),),
+    )
+
+
+def duplicate_definition(name: str, second: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_DEFINITION,
+        f"`{name}` is defined in two files; this one is not used",
+        second,
+        "rename one of them",
+        (Note(f"the one in {first.source.name} counts", first),),
+    )
+
+
+def duplicate_column(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_COLUMN,
+        f"there is a column `{name}` already",
+        use,
+        f"choose another name, or `exclude {name}` first",
+    )
+
+
+def hides_column(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NAME_HIDES_COLUMN,
+        f"the parameter `{name}` hides the column of that name",
+        use,
+        f"write `_.{name}` for the column, or rename the parameter",
+    )
+
+
+def hidden_by_column(name: str, use: Span, val: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NAME_HIDES_COLUMN,
+        f"the column `{name}` hides the `val` of that name",
+        use,
+        "rename the `val`",
+        (Note("the val", val),),
+    )
+
+
+def data_file_missing(path: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DATA_FILE_MISSING, f"no file matches '{path}'", use, "paths are relative to the program's root folder"
+    )
+
+
+def not_a_relation(name: str, what: str, use: Span, help: str | None = None) -> Diagnostic:
+    return Diagnostic(Code.NOT_A_RELATION, f"`{name}` is {what}, not a relation", use, help)
+
+
+def table_as_value(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NOT_A_RELATION,
+        f"`{name}` is a table, not a value",
+        use,
+        f"write `{{ from {name} select … }}` for its value",
+    )
+
+
+def unknown_type(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_TYPE, f"no type named `{name}`", use, did_you_mean(name, NAMES, "such as string, long or date")
+    )
+
+
+def recursive(what: str, path: Sequence[str], use: Span) -> Diagnostic:
+    return Diagnostic(Code.RECURSIVE_MODEL, f"a {what} reads itself: {' -> '.join(path)}", use)
+
+
+def expansion_too_deep(limit: int, use: Span) -> Diagnostic:
+    return Diagnostic(Code.EXPANSION_TOO_DEEP, f"models are nested more than {limit} levels deep", use)
+
+
+# --- types and arguments --------------------------------------------------------------------------------------------
+
+
+def type_mismatch(op: str, left: Type, right: Type, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.TYPE_MISMATCH,
+        f"`{op}` between {left} and {right}",
+        use,
+        "cast one side, for example `x::long` or `x.to_string`",
+    )
+
+
+def condition_wanted(found: Type, use: Span) -> Diagnostic:
+    return Diagnostic(Code.TYPE_MISMATCH, f"a condition is true or false, and this is {found}", use)
+
+
+def wrong_argument_count(name: str, wanted: str, given: int, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"`{name}` takes {wanted}, but {given} were given", use)
+
+
+def unknown_argument(callee: str, name: str, use: Span, known: Sequence[str], signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_ARGUMENT,
+        f"`{callee}` has no argument `{name}`",
+        use,
+        did_you_mean(name, known),
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def duplicate_argument(callee: str, name: str, use: Span, signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_ARGUMENT,
+        f"`{callee}` gets its argument `{name}` twice",
+        use,
+        None,
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def missing_argument(callee: str, name: str, use: Span, signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"`{callee}` needs its argument `{name}`",
+        use,
+        f"write `{callee}({name}: …)`",
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def too_many_arguments(callee: str, wanted: int, given: int, use: Span, signature: str) -> Diagnostic:
+    takes = "no arguments" if wanted == 0 else "1 argument" if wanted == 1 else f"{wanted} arguments"
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        f"`{callee}` takes {takes}, but {given} were given",
+        use,
+        None,
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def mistyped_argument(callee: str, name: str, wanted: Type, found: Type, use: Span, signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        f"argument `{name}` of `{callee}` is of type {wanted}, and this is {found}",
+        use,
+        None,
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def mistyped_default(name: str, wanted: Type, found: Type, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"the parameter `{name}` is of type {wanted}, and its default is {found}", use)
+
+
+def ragged_rows(wanted: int, found: int, use: Span) -> Diagnostic:
+    values = "1 value" if found == 1 else f"{found} values"
+    return Diagnostic(
+        Code.RAGGED_ROWS, f"this row has {values}, and there {'is' if wanted == 1 else 'are'} {_columns(wanted)}", use
+    )
+
+
+def column_list_length(wanted: int, found: int, use: Span) -> Diagnostic:
+    return Diagnostic(Code.RAGGED_ROWS, f"{_columns(found)} are named, and there are {wanted}", use)
+
+
+def no_columns(use: Span) -> Diagnostic:
+    return Diagnostic(Code.RAGGED_ROWS, "rows without any column", use, "name them: `[] as t(id, name)`")
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+# --- groups and relations -------------------------------------------------------------------------------------------
+
+
+def group_without_result(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_GROUPING,
+        "what becomes of the other columns is not said, and they are not known here",
+        use,
+        "add `agg …` or `select …` behind `group by`",
+    )
+
+
+def no_such_key(name: str, keys: int, use: Span) -> Diagnostic:
+    there = "1 grouping key" if keys == 1 else f"{keys} grouping keys"
+    return Diagnostic(Code.BAD_GROUPING, f"there is no key `{name}`: this groups by {there}", use)
+
+
+def key_inside_expression(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_GROUPING,
+        f"`{name}` stands for a grouping key only as a whole item",
+        use,
+        "write the key's name or expression here",
+    )
+
+
+def bare_underscore(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BARE_UNDERSCORE,
+        "`_` alone is no value",
+        use,
+        "write `_.column`, or `_.count` for the number of rows",
+    )
+
+
+def star_not_allowed(use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, "`*` is no value", use, "it stands as an item of `select`, and in `count(*)`")
+
+
+def mixed_sources(stage: str, other: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_MERGE,
+        f"`{stage}` is a stage and {other} is none: fan-in and cross join can't be mixed",
+        use,
+        f"give {other} a stage of its own, or write `cross join`",
+    )
+
+
+def alias_in_fan_in(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_MERGE,
+        "stages that are merged have no names of their own",
+        use,
+        "leave the alias out, or write `cross join`",
+    )
+
+
+def different_columns(what: str, counts: Sequence[int], use: Span) -> Diagnostic:
+    numbers = " and ".join(map(str, counts))
+    return Diagnostic(
+        Code.BAD_MERGE, f"`{what}` over different numbers of columns: {numbers}", use, "select the same columns in each"
+    )
+
+
+def only_in_stage(what: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        f"{what} can't stand inside a query",
+        use,
+        "put it into the pipe of a stage, and read that stage here",
+    )
+
+
+def activity_outside_flow(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        f"the activity `{name}` runs in a stage of a flow",
+        use,
+        f"write `flow F = {{ stage s = … | {name}(…) }}`",
+    )
+
+
+def activity_in_expression(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED, f"`{name}` is an activity, not a function", use, f"it stands behind a pipe: `… | {name}(…)`"
+    )
+
+
+def secret_misplaced(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED, "a secret is only given to activities", use, "write it as an argument: `f(key: secret('NAME'))`"
+    )
+
+
+def secret_name_wanted(use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, "`secret` takes one name as text", use, "write `secret('NAME')`")
+
+
+def unknown_unit(unit: str, use: Span, help: str | None) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"`extract` knows no unit '{unit}'", use, help)
+
+
+def option_over_rows(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"the option `{name}` wants a constant value", use)
+
+
+def behind_save(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        "`save to` ends a query",
+        use,
+        "write what follows as a query of its own, or put it into a stage",
+    )

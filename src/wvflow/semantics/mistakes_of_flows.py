@@ -1,0 +1,144 @@
+"""What can be wrong with flows, their properties, activities and graph: one constructor per diagnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wvflow.diagnostics import Code, Diagnostic, Note
+from wvflow.semantics.mistakes import did_you_mean, listed
+from wvflow.source import Span
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+
+def unknown_property(name: str, what: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_PROPERTY,
+        f"{what} has no property `{name}`",
+        use,
+        did_you_mean(name, known, f"a property of your own begins with `x_`: `x_{name}`"),
+    )
+
+
+def mistyped_property(name: str, wanted: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISTYPED_PROPERTY, f"`{name}` wants {wanted}", use)
+
+
+def misplaced_property(name: str, what: str, use: Span, help: str) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED_PROPERTY, f"`{name}` is no property of {what}", use, help)
+
+
+def duplicate_property(name: str, second: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_PROPERTY,
+        f"`{name}` is set twice",
+        second,
+        "leave one out",
+        (Note("first set here", first),),
+    )
+
+
+def property_not_available(shown: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.NOT_AVAILABLE, f"the property `{shown}` is not available yet", use)
+
+
+def bad_default(origin: str, name: str, wanted: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISTYPED_PROPERTY, f"`{name}` in {origin} wants {wanted}", use)
+
+
+def bad_default_name(origin: str, name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_PROPERTY, f"{origin} sets `{name}`, which is no property", use, did_you_mean(name, known)
+    )
+
+
+# --- activities -----------------------------------------------------------------------------------------------------
+
+
+def unknown_activity(name: str, use: Span, known: Iterable[str], modules: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_ACTIVITY,
+        f"no activity named `{name}`",
+        use,
+        did_you_mean(name, known),
+        (_searched(modules),),
+    )
+
+
+def activity_undefined(name: str, declared: Span, modules: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.ACTIVITY_UNDEFINED,
+        f"the activity `{name}` is declared and has no implementation",
+        declared,
+        f"write `@activity` above `def {name}(…)` in a module of activities",
+        (_searched(modules),),
+    )
+
+
+def _searched(modules: Sequence[str]) -> Note:
+    return Note(f"searched: {listed(modules)}" if modules else "there are no modules of activities")
+
+
+def needs_rows(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NEEDS_ROWS,
+        f"the activity `{name}` takes rows, and `call` gives it none",
+        use,
+        f"write `from … | {name}(…)`",
+    )
+
+
+def argument_over_rows(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        "an argument of an activity is a value without rows",
+        use,
+        "compute it as a column before the activity and write `_.column`",
+    )
+
+
+def argument_needs_engine(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        "this can't be computed without an engine",
+        use,
+        "compute it as a column before the activity and write `_.column`",
+    )
+
+
+def no_input_row(use: Span) -> Diagnostic:
+    return Diagnostic(Code.NEEDS_ROWS, "`call` has no input row to take a value from", use)
+
+
+def unused_parameter(activity: str, parameter: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_ARGUMENT,
+        f"the function `{activity}` has no parameter `{parameter}`",
+        use,
+        "declare the parameters that the function has",
+    )
+
+
+# --- the graph ------------------------------------------------------------------------------------------------------
+
+
+def cycle(path: Sequence[str], use: Span, references: Sequence[tuple[str, str, Span]]) -> Diagnostic:
+    notes = tuple(Note(f"`{reader}` depends on `{read}`", span) for reader, read, span in references)
+    return Diagnostic(Code.CYCLE, f"stages depend on each other: {' → '.join(path)}", use, None, notes)
+
+
+def depends_on_itself(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.CYCLE, f"stages depend on each other: {name} → {name}", use)
+
+
+def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.TOO_MANY_STAGES,
+        f"the flow has {count:,} stages, more than the limit of {limit:,}",
+        use,
+        "split it into several flows",
+    )
+
+
+def empty_flow(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.EMPTY_FLOW, f"the flow `{name}` has no stage", use, "write `stage a = from …`")

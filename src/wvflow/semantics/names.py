@@ -1,0 +1,74 @@
+"""What a bare name in an expression means (flow language, section 1, "Meaning of a name"; query reference, 2.4).
+
+Parameter, known column, grouping key, implicit value, ``val``, function without parentheses, unknown column.
+"""
+
+from __future__ import annotations
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.lang.algebra import Call, Column, Expr, Literal, Value
+from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
+from wvflow.lang.types import UNKNOWN
+from wvflow.semantics import mistakes
+from wvflow.semantics.scopes import IMPLICIT, Scope
+from wvflow.semantics.vals import scalar_val
+from wvflow.syntax.nodes import Name
+
+NOTHING = Literal(None, UNKNOWN)
+"""Stands for an expression that could not be understood; the finding is made."""
+
+
+def resolve(name: Name, scope: Scope) -> Expr:
+    """The expression that a name stands for; what is found nowhere is reported."""
+    known = None if scope.for_argument else scope.column(name.text)
+    if not name.quoted and (parameter := scope.values.get(name.text)) is not None:
+        if known is not None:
+            scope.session.report(mistakes.hides_column(name.text, name.span))
+        return parameter
+    if known is not None:
+        return column(name, scope)
+    if (key := scope.keys.get(name.text)) is not None:
+        return key
+    return (None if name.quoted else _global(name, scope)) or _unknown(name, scope)
+
+
+def column(name: Name, scope: Scope, table: str = "") -> Column:
+    """A column as the text names it, and the place noted."""
+    scope.session.use(name.text, name.span)
+    rows = scope.qualified(table) if table else None
+    found = scope.over(rows).column(name.text) if rows else scope.column(name.text)
+    _warn_of_val(name, scope, is_column=found is not None and not table)
+    return Column(name.text, table, found.type if found else UNKNOWN)
+
+
+def _global(name: Name, scope: Scope) -> Expr | None:
+    """What a name means everywhere."""
+    if (type_ := IMPLICIT.get(name.text)) is not None:
+        return Value(name.text, type_)
+    if name.text in scope.session.definitions.vals:
+        return scalar_val(name, scope)
+    if name.text in BARE_FUNCTIONS:
+        return Call(name.text, type=RESULTS.get(name.text, UNKNOWN))
+    return None
+
+
+def _warn_of_val(name: Name, scope: Scope, *, is_column: bool) -> None:
+    val = scope.session.definitions.vals.get(name.text)
+    if is_column and val is not None and val.columns is None and not name.quoted:
+        scope.session.report(mistakes.hidden_by_column(name.text, name.span, val.name.span))
+
+
+def _unknown(name: Name, scope: Scope) -> Expr:
+    if scope.has_rows and not scope.is_known and not scope.for_argument:
+        return column(name, scope)
+    scope.session.report(_finding(name, scope))
+    return NOTHING
+
+
+def _finding(name: Name, scope: Scope) -> Diagnostic:
+    if scope.for_argument:
+        return mistakes.column_needs_row(name.text, name.span)
+    if scope.has_rows:
+        return mistakes.unknown_column(name.text, name.span, [col.name for col in scope.known])
+    everything = [*scope.values, *IMPLICIT, *scope.session.definitions.vals]
+    return mistakes.unknown_name(name.text, name.span, everything)

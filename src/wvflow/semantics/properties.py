@@ -1,0 +1,145 @@
+"""Configuration as written to settings: each property known, in its place, of its type, and set once.
+
+The properties themselves are a table in ``lang.properties``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Literal, NamedTuple, TypeAlias
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.lang import properties as table
+from wvflow.lang.properties import Misread, Property
+from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics.session import Session
+from wvflow.source import Span
+from wvflow.syntax import nodes as n
+
+Place: TypeAlias = Literal["stage", "activity", "flow", "defaults"]
+_CALLED: Mapping[Place, str] = {
+    "stage": "a stage",
+    "activity": "an activity",
+    "flow": "a flow",
+    "defaults": "the defaults of a flow",
+}
+_OWN = "x_"
+_DURATIONS = (table.DURATION, table.DELAY)
+
+
+class Read(NamedTuple):
+    """Settings by canonical name, and where each stands. ``nested``: the items of ``defaults``."""
+
+    values: dict[str, object]
+    spans: dict[str, Span]
+    nested: tuple[n.Config, ...] = ()
+
+
+class _Opaque:
+    """A value that is none of those a property can have as a constant."""
+
+
+def read_settings(configs: tuple[n.Config, ...], place: Place, session: Session) -> Read:
+    """The settings of one thing, from both forms of its configuration; what is wrong is reported and left out."""
+    read = Read({}, {})
+    for item in _items(configs):
+        name = table.ALIASES.get(item.key.text, item.key.text)
+        if (first := read.spans.get(name)) is not None:
+            session.report(mistakes.duplicate_property(item.key.text, item.key.span, first))
+            continue
+        read.spans[name] = item.key.span
+        if name == "defaults" and isinstance(item.value, n.Config) and place == "flow":
+            read = read._replace(nested=(item.value,))
+        elif not name.startswith(_OWN):
+            _read_item(item, place, read, session)
+    return read
+
+
+def _items(configs: tuple[n.Config, ...]) -> Iterator[n.ConfigItem]:
+    for config in configs:
+        yield from config.items
+
+
+def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
+    written, known = item.key.text, table.find(item.key.text)
+    if known is None or not _allowed(known, place) or not _runs(known, place):
+        session.report(_refusal(written, known, place, item.key.span))
+        return
+    value = _plain(item.value)
+    if isinstance(value, str) and value in known.kind.later:
+        session.report(mistakes.property_not_available(f"{written}: {value}", item.span))
+        return
+    if isinstance(item.value, n.DurationLiteral) and known.kind not in _DURATIONS:
+        value = _Opaque()
+    found = table.read(written, value)
+    if isinstance(found, Misread):
+        session.report(mistakes.mistyped_property(written, found.wanted, item.value.span))
+    else:
+        read.values[found.name] = found.value
+
+
+def _refusal(written: str, known: Property | None, place: Place, use: Span) -> Diagnostic:
+    """Why a property can't stand here."""
+    if known is None:
+        there = [name for name, one in table.PROPERTIES.items() if _allowed(one, place)]
+        names = [*there, *(alias for alias, name in table.ALIASES.items() if name in there)]
+        return mistakes.unknown_property(written, _CALLED[place], use, names)
+    if not _allowed(known, place):
+        return mistakes.misplaced_property(written, _CALLED[place], use, _way_out(known))
+    return mistakes.property_not_available(written, use)
+
+
+def _allowed(known: Property, place: Place) -> bool:
+    return {"stage": known.stage, "activity": known.activity, "flow": known.flow, "defaults": known.stage}[place]
+
+
+def _runs(known: Property, place: Place) -> bool:
+    return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
+
+
+def _way_out(known: Property) -> str:
+    if not known.stage:
+        return f"set it on the flow: `flow F with {{ {known.name}: … }}`"
+    if not known.activity:
+        return f"set it on the stage: `stage s with {{ {known.name}: … }}`"
+    return f"set it on a stage, or for all stages in `defaults: {{ {known.name}: … }}`"
+
+
+def _plain(node: n.ConfigValue) -> object:
+    """A constant as a plain value; durations are their text, bare words too."""
+    match node:
+        case n.StringLiteral(value=value) | n.BooleanLiteral(value=value):
+            return value
+        case n.DurationLiteral(text=text) | n.NameRef(name=n.Name(text=text)):
+            return text
+        case n.NumberLiteral(text=text, kind="int"):
+            return int(text)
+        case n.NumberLiteral(text=text):
+            return Fraction(text)
+        case n.UnaryExpr(op="-", operand=n.NumberLiteral() as number):
+            positive = _plain(number)
+            return -positive if isinstance(positive, int | Fraction) else _Opaque()
+        case n.ConfigList(items=items) | n.ArrayExpr(items=items):
+            return [_plain(one) for one in items]
+        case n.Paren(inner=inner):
+            return _plain(inner)
+        case _:
+            return _Opaque()
+
+
+# --- settings from elsewhere ----------------------------------------------------------------------------------------
+
+
+def check_foreign(values: Mapping[str, object], origin: str, place: Place, use: Span, session: Session) -> None:
+    """Report what a decorator or ``wvflow.toml`` sets and can't."""
+    for name, value in values.items():
+        known = table.find(name)
+        if name.startswith(_OWN):
+            continue
+        if known is None or not _allowed(known, place):
+            session.report(mistakes.bad_default_name(origin, name, use, table.PROPERTIES))
+        elif not known.runs or value in known.kind.later:
+            session.report(mistakes.property_not_available(f"{name} ({origin})", use))
+        elif isinstance(found := table.read(name, value), Misread):
+            session.report(mistakes.bad_default(origin, name, found.wanted, use))

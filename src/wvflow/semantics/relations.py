@@ -1,0 +1,294 @@
+"""Queries of the text to relations of the algebra, with what is known of their columns (query reference, 5 and 6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple, assert_never
+
+from wvflow.lang.algebra import (
+    Column,
+    Concat,
+    Count,
+    Distinct,
+    Exclude,
+    Extend,
+    FanIn,
+    Filter,
+    Item,
+    Join,
+    Limit,
+    Single,
+    Sort,
+    SortKey,
+    StageRows,
+)
+from wvflow.lang.algebra import Select as SelectRel
+from wvflow.lang.types import LONG
+from wvflow.semantics import expressions, grouping, mistakes, sources
+from wvflow.semantics.items import check_new, columns_of, read_items
+from wvflow.semantics.naming import COUNT_NAME
+from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape, column, merged
+from wvflow.source import Span
+from wvflow.syntax import nodes as n
+
+
+class Body(NamedTuple):
+    """A query without the wrappings around its input: braces, and CTEs, which are in the scope now."""
+
+    input: n.From | n.SelectQuery | n.Merge | n.CallInput | None
+    operators: tuple[n.Operator, ...]
+    scope: Scope
+
+
+def query(node: n.Query, scope: Scope) -> Relation:
+    """A query inside another one, or a model's. Effects can't stand in it."""
+    body = unwrapped(node, scope)
+    if isinstance(body.input, n.CallInput):
+        scope.session.report(mistakes.only_in_stage("a call of an activity", body.input.span))
+        return sources.NOWHERE
+    return operate(beginning(body.input, body.scope), body.operators, body.scope)
+
+
+def unwrapped(node: n.Query, scope: Scope) -> Body:
+    """A query as its innermost input and all operators behind it."""
+    source: n.Input | None = node.input
+    operators = node.operators
+    while isinstance(source, n.With | n.Braced):
+        if isinstance(source, n.With):
+            scope = _with_ctes(source.ctes, scope)
+        inner = source.query
+        source, operators = inner.input, (*inner.operators, *operators)
+    return Body(source, operators, scope)
+
+
+def _with_ctes(ctes: tuple[n.Cte, ...], scope: Scope) -> Scope:
+    """Each CTE is visible behind itself."""
+    for cte in ctes:
+        if isinstance(cte.body, n.InlineRows):
+            found = sources.inline(cte.body, cte.name.text, cte.columns, scope)
+        else:
+            found = sources.with_columns(query(cte.body, scope), cte.name, cte.columns, scope)
+        scope = replace(scope, ctes={**scope.ctes, cte.name.text: found})
+    return scope
+
+
+def beginning(node: n.From | n.SelectQuery | n.Merge | None, scope: Scope) -> Relation:
+    match node:
+        case n.From():
+            return _from(node, scope)
+        case n.SelectQuery(select=select):
+            return _select(select, Relation(Single(), Shape(())), scope.over(None))
+        case n.Merge():
+            return _merge(node, scope)
+        case None:
+            return sources.NOWHERE
+
+
+def operate(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) -> Relation:
+    """The relation behind these operators, each over the whole result of the one before."""
+    while operators:
+        if (group := grouping.split(operators)) is not None:
+            found, operators = grouping.grouped(group, found, scope)
+        else:
+            found, operators = _apply(operators[0], found, scope), operators[1:]
+    return found
+
+
+def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
+    rel, shape = found
+    match operator:
+        case n.WhereOp(condition=condition):
+            return Relation(Filter(rel, expressions.condition(condition, scope.over(shape))), shape)
+        case n.SelectOp():
+            return _select(operator, found, scope.over(shape))
+        case n.AddOp():
+            return _add(operator, found, scope.over(shape))
+        case n.AggOp():
+            return grouping.aggregated(operator, found, scope)
+        case n.ExcludeOp():
+            return _exclude(operator, found, scope.over(shape))
+        case n.OrderOp(keys=keys):
+            over = scope.over(shape.for_sorting)
+            return Relation(Sort(rel, tuple([_sort_key(one, over) for one in keys])), shape)
+        case n.LimitOp(count=count):
+            return Relation(_limited(rel, count), shape)
+        case n.OffsetOp(count=count):
+            return Relation(Limit(rel, None, count), shape)
+        case n.CountOp():
+            return Relation(Count(rel), Shape((Col(COUNT_NAME, LONG),)))
+        case n.DedupOp():
+            return Relation(Distinct(rel), Shape(shape.columns, shape.qualifiers))
+        case n.JoinOp():
+            return _join(operator, found, scope)
+        case n.ConcatOp():
+            return _concat(operator, found, scope)
+        case n.SaveOp() | n.ApplyOp() | n.UnavailableOp() | n.GroupOp():
+            return _refused(operator, found, scope)
+        case _:
+            assert_never(operator)
+
+
+def _refused(operator: n.SaveOp | n.ApplyOp | n.UnavailableOp | n.GroupOp, found: Relation, scope: Scope) -> Relation:
+    match operator:
+        case n.SaveOp(span=span):
+            scope.session.report(mistakes.only_in_stage("`save to`", span))
+        case n.ApplyOp(call=call):
+            scope.session.report(mistakes.only_in_stage(f"`| {call.function.text}(…)`", call.function.span))
+        case n.UnavailableOp(what=what, span=span):
+            scope.session.report(mistakes.not_available(what, span))
+            return Relation(found.rel, Shape())
+    return found
+
+
+# --- one input ------------------------------------------------------------------------------------------------------
+
+
+def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
+    if operator.alias is not None:
+        what = f"select as {operator.alias.text}"
+        scope.session.report(mistakes.not_available(what, operator.span, "make a model or a stage of the query"))
+        return found
+    items = read_items(operator.items, scope)
+    rel = SelectRel(found.rel, items, operator.distinct)
+    return Relation(rel, found.shape.now(columns_of(items, scope)))
+
+
+def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
+    items = read_items(operator.items, scope)
+    existing = found.shape.columns
+    check_new(operator.items, items, existing, scope)
+    added = columns_of(items, scope)
+    columns = merged(added, existing) if operator.first else merged(existing, added)
+    return Relation(Extend(found.rel, items, operator.first), Shape(columns, found.shape.qualifiers))
+
+
+def _exclude(operator: n.ExcludeOp, found: Relation, scope: Scope) -> Relation:
+    """All other columns, as a list of them where they are known and have names of their own."""
+    known = found.shape.columns
+    for name in operator.names:
+        scope.session.use(name.text, name.span)
+        if known is not None and column(known, name.text) is None:
+            scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in known]))
+    excluded = {name.text.lower() for name in operator.names}
+    left = None if known is None else tuple(col for col in known if col.name.lower() not in excluded)
+    if left is None or len({col.name.lower() for col in left}) < len(left):
+        rel = Exclude(found.rel, tuple(name.text for name in operator.names))
+        return Relation(rel, found.shape.now(left))
+    items = tuple(Item(col.name, Column(col.name, type=col.type)) for col in left)
+    return Relation(SelectRel(found.rel, items), found.shape.now(left))
+
+
+def _sort_key(node: n.SortItem, scope: Scope) -> SortKey:
+    return SortKey(expressions.elaborate(node.value, scope), node.descending, node.nulls)
+
+
+def _limited(rel: object, count: int) -> Limit:
+    """``limit`` right behind ``offset`` is one operator with it."""
+    if isinstance(rel, Limit) and rel.count is None:
+        return Limit(rel.input, count, rel.offset)
+    return Limit(rel, count)  # type: ignore[arg-type]  # any relation
+
+
+# --- several inputs -------------------------------------------------------------------------------------------------
+
+
+def _from(node: n.From, scope: Scope) -> Relation:
+    """One source; stages only: fan-in; no stage among several: cross join."""
+    if len(node.sources) == 1:
+        return sources.source(node.sources[0], scope.over(None))
+    stages = [one for one in node.sources if sources.is_stage(one, scope)]
+    if len(stages) == len(node.sources):
+        for one in stages:
+            if one.alias is not None:
+                scope.session.report(mistakes.alias_in_fan_in(one.span))
+        return _fan_in([_stage_name(one) for one in stages], "from", node.span, scope)
+    if stages:
+        other = next(one for one in node.sources if one not in stages)
+        stage = _stage_name(stages[0])
+        scope.session.report(mistakes.mixed_sources(stage.text, f"`{other.primary.span.text}`", other.span))
+    found = sources.source(node.sources[0], scope.over(None))
+    for one in node.sources[1:]:
+        right = sources.source(one, scope.over(found.shape))
+        found = _joined(found, right, "cross", None, scope)
+    return found
+
+
+def _stage_name(node: n.Aliased) -> n.Name:
+    assert isinstance(node.primary, n.TableRef)
+    return node.primary.parts[0]
+
+
+def _merge(node: n.Merge, scope: Scope) -> Relation:
+    missing = [name for name in node.stages if name.text not in scope.stages or name.text == scope.stage]
+    for name in missing:
+        scope.session.report(sources.not_a_stage(name, scope))
+    if missing:
+        return sources.NOWHERE
+    if node.on is None:
+        return _fan_in(list(node.stages), "merge", node.span, scope)
+    found = sources.stage_rows(node.stages[0], "", scope)
+    for name in node.stages[1:]:
+        found = _joined(found, sources.stage_rows(name, "", scope), "inner", node.on, scope)
+    return found
+
+
+def _fan_in(several: list[n.Name], word: str, span: Span, scope: Scope) -> Relation:
+    """Columns by name when the names are the same set, else by position."""
+    found = [sources.stage_rows(name, "", scope) for name in several]
+    inputs = tuple(one.rel for one in found if isinstance(one.rel, StageRows))
+    if len(inputs) == 1:
+        return found[0]
+    known = [one.shape.columns for one in found if one.shape.columns is not None]
+    counts = [len(columns) for columns in known]
+    if len(set(counts)) > 1:
+        scope.session.report(mistakes.different_columns(word, counts, span))
+    columns = known[0] if len(known) == len(found) else None
+    return Relation(FanIn(inputs), Shape(columns))
+
+
+def _join(operator: n.JoinOp, found: Relation, scope: Scope) -> Relation:
+    if operator.asof:
+        scope.session.report(mistakes.not_available("asof join", operator.span))
+    right = sources.source(operator.right, scope.over(found.shape))
+    return _joined(found, right, operator.kind, operator.on, scope)
+
+
+def _joined(
+    left: Relation, right: Relation, kind: str, on: n.Expr | tuple[n.Name, ...] | None, scope: Scope
+) -> Relation:
+    qualifiers = {**left.shape.qualifiers, **right.shape.qualifiers}
+    both = Shape(merged(left.shape.columns, right.shape.columns), qualifiers)
+    if isinstance(on, tuple):
+        using = tuple([_shared(name, left.shape, right.shape, scope) for name in on])
+        columns = _columns_using(left.shape.columns, right.shape.columns, using)
+        rel = Join(left.rel, right.rel, kind, None, using)  # type: ignore[arg-type]  # the parser's kinds
+        return Relation(rel, Shape(columns, qualifiers))
+    condition = None if on is None else expressions.condition(on, scope.over(both))
+    return Relation(Join(left.rel, right.rel, kind, condition), both)  # type: ignore[arg-type]  # the parser's kinds
+
+
+def _shared(name: n.Name, left: Shape, right: Shape, scope: Scope) -> str:
+    """A column that both sides must have."""
+    scope.session.use(name.text, name.span)
+    for side in (left.columns, right.columns):
+        if side is not None and column(side, name.text) is None:
+            scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in side]))
+            break
+    return name.text
+
+
+def _columns_using(left: Columns, right: Columns, using: tuple[str, ...]) -> Columns:
+    if left is None or right is None:
+        return None
+    shared = {name.lower() for name in using}
+    first = tuple(found for name in using if (found := column(left, name)) is not None)
+    rest = (col for side in (left, right) for col in side if col.name.lower() not in shared)
+    return (*first, *rest)
+
+
+def _concat(operator: n.ConcatOp, found: Relation, scope: Scope) -> Relation:
+    other = query(operator.query, scope.over(None))
+    left, right = found.shape.columns, other.shape.columns
+    if left is not None and right is not None and len(left) != len(right):
+        scope.session.report(mistakes.different_columns("concat", (len(left), len(right)), operator.span))
+    return Relation(Concat(found.rel, other.rel), Shape(left))

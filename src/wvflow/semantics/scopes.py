@@ -1,0 +1,142 @@
+"""What names can mean at one place: the rows at hand, parameters, stages, and the scopes around.
+
+Nothing is looked up by a string in a global table: a scope is a value, and a narrower one is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from wvflow.lang.algebra import Expr, Rel
+from wvflow.lang.types import STRING, TIMESTAMP, UNKNOWN, Type
+
+if TYPE_CHECKING:
+    from wvflow.semantics.session import Session
+
+IMPLICIT: Mapping[str, Type] = MappingProxyType(
+    {
+        "run_id": STRING,
+        "run_time": TIMESTAMP,
+        "run_date": STRING,
+        "window_start": TIMESTAMP,
+        "window_end": TIMESTAMP,
+    }
+)
+"""Values that every run has (flow language, section 1, "Meaning of a name")."""
+
+
+class Col(NamedTuple):
+    name: str
+    type: Type = UNKNOWN
+
+
+Columns: TypeAlias = tuple[Col, ...] | None
+"""The columns of a relation in order; None where they are not known before the run."""
+
+
+class Shape(NamedTuple):
+    """What is known of rows. ``qualifiers``: the names that may stand before a column's, with their columns.
+
+    ``below``: columns that are no longer there but that ``order by`` may still name.
+    """
+
+    columns: Columns = None
+    qualifiers: Mapping[str, Columns] = MappingProxyType({})
+    below: Columns = ()
+
+    def named(self, alias: str) -> Shape:
+        """As seen under an alias."""
+        return Shape(self.columns, {alias: self.columns} if alias else {})
+
+    def now(self, columns: Columns) -> Shape:
+        """Other columns over the same sources."""
+        return Shape(columns, self.qualifiers, self.columns)
+
+    @property
+    def for_sorting(self) -> Shape:
+        return Shape(merged(self.columns, self.below), self.qualifiers)
+
+
+class Relation(NamedTuple):
+    rel: Rel
+    shape: Shape
+
+
+def merged(*several: Columns) -> Columns:
+    """All columns of all; unknown if one of them is."""
+    found: list[Col] = []
+    for columns in several:
+        if columns is None:
+            return None
+        found += columns
+    return tuple(found)
+
+
+def column(columns: Iterable[Col], name: str) -> Col | None:
+    """The left-most column of a name; case doesn't count, as in the engine."""
+    wanted = name.lower()
+    return next((one for one in columns if one.name.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
+
+    ``stages`` have their columns; ``stage`` is the one around, which never reads itself. ``keys``: the grouping keys
+    by name. ``for_argument``: in an argument of an activity.
+    """
+
+    session: Session
+    rows: Shape | None = None
+    values: Mapping[str, Expr] = field(default_factory=dict)
+    stages: Mapping[str, Columns] = field(default_factory=dict)
+    stage: str = ""
+    ctes: Mapping[str, Relation] = field(default_factory=dict)
+    keys: Mapping[str, Expr] = field(default_factory=dict)
+    outer: Scope | None = None
+    for_argument: bool = False
+
+    def over(self, rows: Shape | None) -> Scope:
+        """The same place with these rows at hand."""
+        return replace(self, rows=rows, keys={})
+
+    def inside(self) -> Scope:
+        """The scope of a sub-query in an expression: its rows come first, then those here."""
+        return replace(self, rows=None, keys={}, outer=self, for_argument=False)
+
+    def around(self) -> Iterator[Scope]:
+        """This scope and those around it, inner first."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.outer
+
+    def column(self, name: str) -> Col | None:
+        """The nearest known column of that name."""
+        for scope in self.around():
+            if scope.rows and scope.rows.columns and (found := column(scope.rows.columns, name)):
+                return found
+        return None
+
+    def qualified(self, name: str) -> Shape | None:
+        """The rows behind a qualifier, None when it is none."""
+        for scope in self.around():
+            if scope.rows and name in scope.rows.qualifiers:
+                return Shape(scope.rows.qualifiers[name])
+        return None
+
+    @property
+    def has_rows(self) -> bool:
+        return any(scope.rows is not None for scope in self.around())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all columns that a name could mean are known."""
+        return all(scope.rows is None or scope.rows.columns is not None for scope in self.around())
+
+    @property
+    def known(self) -> tuple[Col, ...]:
+        return tuple(col for scope in self.around() if scope.rows for col in scope.rows.columns or ())

@@ -1,0 +1,272 @@
+"""Sources: what a relation name, a file or rows in the text are (flow language, section 1; query reference, 2.3, 5)."""
+
+from __future__ import annotations
+
+from wvflow.diagnostics import Diagnostic, nearest
+from wvflow.lang.algebra import (
+    Alias,
+    Array,
+    Expr,
+    File,
+    Item,
+    Piped,
+    Rows,
+    Select,
+    Single,
+    StageRows,
+    Table,
+    TableFunction,
+)
+from wvflow.lang.types import UNKNOWN, Type
+from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
+from wvflow.semantics.infer import type_of
+from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
+from wvflow.semantics.types import resolve_type
+from wvflow.source import Span
+from wvflow.syntax import nodes as n
+
+NOWHERE = Relation(Piped(), Shape())
+"""Stands for a source that could not be understood; the finding is made."""
+_PROGRAMS = (".wv", ".sql")
+
+
+def source(node: n.Aliased, scope: Scope) -> Relation:
+    """A source under its alias. ``scope.rows`` are those to its left, which a table function may read."""
+    alias = node.alias.text if node.alias else ""
+    match node.primary:
+        case n.TableRef() as table:
+            return _named(table, node, alias, scope)
+        case n.FileRef(path=path, span=span):
+            _check_file(path, span, scope)
+            return _aliased(Relation(File(path, "" if node.columns else alias), Shape().named(alias)), node, scope)
+        case n.InlineRows() as rows:
+            return inline(rows, alias, node.columns, scope)
+        case n.QueryRef(query=query):
+            return _nested(query, node, scope)
+        case n.SqlRef(text=text):
+            scope.session.report(mistakes.not_available(f"{text.prefix}…", node.span))
+            return NOWHERE
+
+
+def is_stage(node: n.Aliased, scope: Scope) -> bool:
+    """Whether a source is another stage of this flow."""
+    match node.primary:
+        case n.TableRef(parts=(name,), args=None):
+            return name.text not in scope.ctes and _is_other_stage(name.text, scope)
+        case _:
+            return False
+
+
+def stage_rows(name: n.Name, alias: str, scope: Scope) -> Relation:
+    """The rows of a stage; it is noted as read."""
+    scope.session.reads(name.text, name.span)
+    rel = StageRows(name.text, alias or name.text)
+    return Relation(rel, Shape(scope.stages[name.text]).named(rel.alias))
+
+
+def not_a_stage(name: n.Name, scope: Scope) -> Diagnostic:
+    """What is wrong with a name where only a stage can stand."""
+    definitions = scope.session.definitions
+    if name.text == scope.stage:
+        return mistakes_of_flows.depends_on_itself(name.text, name.span)
+    what = "a parameter" if name.text in scope.values else None
+    what = "a model" if name.text in definitions.models else what
+    what = "a constant" if name.text in definitions.vals else what
+    if what is not None:
+        return mistakes.stage_wanted(name.text, what, name.span)
+    others = [stage for stage in scope.stages if stage != scope.stage]
+    return mistakes.unknown_stage(name.text, name.span, others)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Relation:
+    first = table.parts[0]
+    if len(table.parts) > 1:
+        return _aliased(_table(table, "" if node.columns else alias, scope), node, scope)
+    if first.text in scope.session.models and not _hides_model(first.text, scope):
+        found = models.expand(first, table.args or (), table, scope)
+        return _exposed(found, alias or first.text, node, scope)
+    if table.args is not None:
+        return _function(table, node, alias or first.text, scope)
+    if first.text == "_" and not first.quoted:
+        return _aliased(Relation(Piped(), Shape()), node, scope)
+    if (cte := scope.ctes.get(first.text)) is not None:
+        return _exposed(cte, alias or first.text, node, scope)
+    if _is_other_stage(first.text, scope):
+        return _aliased(stage_rows(first, "" if node.columns else alias, scope), node, scope)
+    return _constant(first, table, node, scope)
+
+
+def _hides_model(name: str, scope: Scope) -> bool:
+    return name in scope.ctes or name in scope.values or _is_other_stage(name, scope)
+
+
+def _is_other_stage(name: str, scope: Scope) -> bool:
+    """A stage never reads itself: under its own name it finds what lies beneath."""
+    return name in scope.stages and name != scope.stage
+
+
+def _constant(name: n.Name, table: n.TableRef, node: n.Aliased, scope: Scope) -> Relation:
+    """A parameter, a ``val``, or a table of the engine."""
+    alias = node.alias.text if node.alias else name.text
+    session = scope.session
+    if (value := scope.values.get(name.text)) is not None:
+        one = Select(Single(), (Item(name.text, value),))
+        return _exposed(Relation(one, Shape((Col(name.text, type_of(value)),))), alias, node, scope)
+    if (val := session.definitions.vals.get(name.text)) is None:
+        return _aliased(_table(table, "" if node.columns else alias, scope), node, scope)
+    if val.columns is None or not isinstance(val.value, n.ArrayExpr):
+        help_ = f"write `select {name.text}` for one row of it"
+        session.report(mistakes.not_a_relation(name.text, "a constant value", name.span, help_))
+        return NOWHERE
+    found = rows_of(val.value, alias, val.columns, Scope(session))
+    return _exposed(found, alias, node, scope) if node.columns else found
+
+
+def _table(table: n.TableRef, alias: str, scope: Scope) -> Relation:
+    """A table of the engine, of which nothing is known but maybe its name."""
+    parts = tuple(part.text for part in table.parts)
+    if table.args is not None:
+        return _function_relation(".".join(parts), table.args, alias or parts[-1], (), scope)
+    for part in table.parts:
+        scope.session.use(part.text, part.span)
+    scope.session.use(".".join(parts), table.span)
+    _check_table(table, scope)
+    rel = Table(parts, alias or parts[-1])
+    return Relation(rel, Shape().named(rel.alias))
+
+
+def _check_table(table: n.TableRef, scope: Scope) -> None:
+    """Warn of a table that isn't known; without a list of tables only where a stage's name is near."""
+    session, name = scope.session, table.parts[-1].text
+    tables = session.catalog.tables
+    if len(table.parts) > 1 or name in session.definitions.saved or name in (tables or ()):
+        return
+    others = [one for one in scope.stages if one != scope.stage]
+    near = nearest(name, [*others, *scope.ctes, *session.models, *session.definitions.vals, *(tables or ())])
+    if near is not None or tables is not None:
+        session.report(mistakes.unknown_table(name, table.span, near))
+
+
+def _function(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Relation:
+    """``f(args)`` as a source: a table function of the engine, as nothing of the program takes arguments here."""
+    name, session = table.parts[0], scope.session
+    if _hides_model(name.text, scope) or name.text in session.definitions.vals:
+        session.report(mistakes.wrong_argument_count(name.text, "no arguments", len(table.args or ()), table.span))
+        return NOWHERE
+    if name.text in session.definitions.activities or name.text in session.catalog.activities:
+        help_ = f"write `call {name.text}(…)`, or `from … | {name.text}(…)`"
+        session.report(mistakes.not_a_relation(name.text, "an activity", name.span, help_))
+        return NOWHERE
+    return _function_relation(name.text, table.args or (), alias, node.columns, scope)
+
+
+def _function_relation(
+    name: str, args: tuple[n.CallArg, ...], alias: str, named: tuple[n.ColumnDef, ...], scope: Scope
+) -> Relation:
+    called = expressions.function(name, (), args, scope)
+    columns = column_defs(named, scope)
+    rel = TableFunction(name, called.args, called.named, alias, tuple(col.name for col in columns))
+    if len(columns) == 1 and name == "unnest" and called.args:
+        columns = (Col(columns[0].name, infer.member(type_of(called.args[0]))),)
+    return Relation(rel, Shape(columns or None).named(alias))
+
+
+# --- aliases --------------------------------------------------------------------------------------------------------
+
+
+def _aliased(found: Relation, node: n.Aliased, scope: Scope) -> Relation:
+    """A source that carries its alias itself, unless columns are renamed with it."""
+    if not node.columns and (node.alias is None or not isinstance(found.rel, Piped)):
+        return found
+    return _exposed(found, node.alias.text if node.alias else "", node, scope)
+
+
+def _exposed(found: Relation, alias: str, node: n.Aliased, scope: Scope) -> Relation:
+    """A relation under a name, its first columns renamed where the alias lists them."""
+    named = column_defs(node.columns, scope)
+    columns = _renamed(found.shape.columns, named, node.span, scope)
+    return Relation(Alias(found.rel, alias, tuple(col.name for col in named)), Shape(columns).named(alias))
+
+
+def _renamed(columns: Columns, named: tuple[Col, ...], use: Span, scope: Scope) -> Columns:
+    if columns is None or not named:
+        return columns
+    if len(named) > len(columns):
+        scope.session.report(mistakes.column_list_length(len(columns), len(named), use))
+        return columns
+    renamed = [
+        Col(new.name, new.type if new.type.is_known else old.type) for new, old in zip(named, columns, strict=False)
+    ]
+    return (*renamed, *columns[len(named) :])
+
+
+def column_defs(named: tuple[n.ColumnDef, ...], scope: Scope) -> tuple[Col, ...]:
+    return tuple(Col(one.name.text, resolve_type(one.type, scope.session)) for one in named)
+
+
+def with_columns(found: Relation, name: n.Name, named: tuple[n.ColumnDef, ...], scope: Scope) -> Relation:
+    """A relation with its first columns renamed, as a CTE's list of columns does."""
+    if not named:
+        return found
+    columns = column_defs(named, scope)
+    shape = Shape(_renamed(found.shape.columns, columns, name.span, scope))
+    return Relation(Alias(found.rel, name.text, tuple(col.name for col in columns)), shape)
+
+
+def _nested(query: n.Query, node: n.Aliased, scope: Scope) -> Relation:
+    """``{ … }``: transparent when it is nothing but an aliased source, else a relation of its own."""
+    found = scope.session.query(query, scope.over(None))
+    if node.alias is not None:
+        return _exposed(found, node.alias.text, node, scope)
+    match query:
+        case n.Query(input=n.From(sources=(_,)), operators=()):
+            return found
+        case _:
+            return Relation(found.rel, Shape(found.shape.columns))
+
+
+# --- rows and files -------------------------------------------------------------------------------------------------
+
+
+def inline(node: n.InlineRows, alias: str, named: tuple[n.ColumnDef, ...], scope: Scope) -> Relation:
+    return rows_of(n.ArrayExpr(items=node.rows, span=node.span), alias, named, scope.over(None))
+
+
+def rows_of(node: n.ArrayExpr, alias: str, named: tuple[n.ColumnDef, ...], scope: Scope) -> Relation:
+    """Rows in the text. Columns without a name are ``col0``, ``col1``; without a type they have the first row's."""
+    rows = tuple([_row(one, scope) for one in node.items])
+    width = len(named) or (len(rows[0]) if rows else 0)
+    if width == 0:
+        scope.session.report(mistakes.no_columns(node.span))
+    for one, cells in zip(node.items, rows, strict=True):
+        if len(cells) != width:
+            scope.session.report(mistakes.ragged_rows(width, len(cells), one.span))
+            return NOWHERE
+    declared = column_defs(named, scope) or tuple(Col(f"col{index}") for index in range(width))
+    columns = tuple(Col(col.name, _cell_type(col, index, rows)) for index, col in enumerate(declared))
+    rel = Rows(tuple(col.name for col in columns), tuple(col.type for col in columns), rows, alias)
+    return Relation(rel, Shape(columns).named(alias))
+
+
+def _row(node: n.Expr, scope: Scope) -> tuple[Expr, ...]:
+    cells = expressions.elaborate(node, scope)
+    return cells.items if isinstance(cells, Array) else (cells,)
+
+
+def _cell_type(col: Col, index: int, rows: tuple[tuple[Expr, ...], ...]) -> Type:
+    if col.type.is_known or not rows:
+        return col.type
+    type_ = type_of(rows[0][index])
+    return UNKNOWN if type_.name == "null" else type_
+
+
+def _check_file(path: str, span: Span, scope: Scope) -> None:
+    session = scope.session
+    session.use(path, span)
+    if path.endswith(_PROGRAMS):
+        session.report(mistakes.not_available(f"from '{path}'", span, "make a model of the query and read that"))
+    elif session.catalog.data_files is not None and "://" not in path and path not in session.catalog.data_files:
+        session.report(mistakes.data_file_missing(path, span))
