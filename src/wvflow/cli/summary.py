@@ -155,17 +155,11 @@ def _next_steps(summary: RunSummary, project: Project, hint: str) -> Iterator[tu
         if stage.target and stage.state == "success":
             yield stage.stage, _target(stage.target, project)
     run = f"{summary.run_id}{hint}"
-    if summary.succeeded and _keeps_output(summary):
+    if summary.succeeded and summary.output is not None:
         yield "output", f"wvflow runs output {run}"
     yield "details", f"wvflow runs show {run}"
     if summary.state in ("failed", "cancelled", "timed_out"):
         yield "carry on", f"wvflow runs resume {run}"
-
-
-def _keeps_output(summary: RunSummary) -> bool:
-    """Whether the flow's output can be printed: a stage that only saves keeps no rows of its own."""
-    wanted = summary.output.stage if summary.output else None
-    return any(stage.stage == wanted and not stage.target for stage in summary.stages)
 
 
 def _target(target: str, project: Project) -> str:

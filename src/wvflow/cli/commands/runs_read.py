@@ -32,12 +32,11 @@ FOLLOW_S = 0.2
 @click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="At most so many.")
 @click.pass_obj
 def list_(app: App, flow: str, state: str, limit: int) -> None:
-    """List recorded runs, newest first. JSON: one object a line."""
+    """List recorded runs, newest first. JSON: a list of objects."""
     with closing(app.runs()) as runs:
         rows = runs.recent(flow=flow, state=state, limit=limit)
     if app.json:
-        for row in rows:
-            app.print_json(_run_json(row))
+        app.print_json([_run_json(row) for row in rows])
     elif rows:
         app.show(_run_table(rows))
     else:

@@ -99,8 +99,13 @@ class Driver:
 
     async def open(self) -> None:
         """Become an owner: from here on this process may drive runs."""
-        self._ear, port = await listen(self._mail.set)
-        self._token = self._store.register(port=port, at=self._clock.now())
+        ear, port = await listen(self._mail.set)
+        try:
+            self._token = self._store.register(port=port, at=self._clock.now())
+        except BaseException:
+            ear.close()
+            raise
+        self._ear = ear
         services = (self._committer.serve, self._postman, self._safety_net, self._heart)
         self._services = [asyncio.create_task(service()) for service in services]
         for service in self._services:

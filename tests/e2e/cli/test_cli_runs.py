@@ -1,0 +1,148 @@
+"""``wvflow runs``: reading, steering and cleaning what is recorded."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+
+Call = Callable[..., Result]
+
+
+def test_runs_are_listed_newest_first(ran: Call) -> None:
+    ran("run", "sales.wv", "--quiet", "--run-id", "r2")
+    assert re.findall(r"^(r\d) +Sales +✓ success", ran("runs", "list").stdout, re.MULTILINE) == ["r2", "r1"]
+    assert [row["run_id"] for row in json.loads(ran("runs", "list", "--limit", "1", "--json").stdout)] == ["r2"]
+    assert json.loads(ran("runs", "list", "--state", "failed", "--json").stdout) == []
+
+
+def test_a_run_is_shown_with_its_parameters(ran: Call) -> None:
+    shown = ran("runs", "show", "last").stdout
+    assert "params    smallest = 10.0, zone = all" in shown
+    assert re.search(r"saved +✓ success +1 +2 .*→ out.csv", shown)
+
+
+def test_events_are_the_journal(ran: Call) -> None:
+    kinds = [json.loads(line)["event"] for line in ran("runs", "events", "r1", "--json").stdout.splitlines()]
+    assert kinds[0] == "RunStarted"
+    assert kinds.count("TaskSucceeded") == 4
+    assert ran("runs", "events", "r1", "--follow").stdout == ran("runs", "events", "r1").stdout
+    assert "TaskSucceeded    orders, attempt 1  3 rows" in ran("runs", "events", "r1").stdout
+
+
+def test_logs_are_those_of_the_activities(ran: Call) -> None:
+    assert re.search(r"info +taxed#1  3 orders", ran("runs", "logs", "r1").stdout)
+    assert ran("runs", "logs", "r1", "orders").stderr == "nothing was logged\n"
+
+
+def test_output_prints_the_rows_of_a_stage(ran: Call) -> None:
+    result = ran("runs", "output", "r1", "by_region")
+    assert result.stdout == "region  orders  total\nnorth        2    180\nsouth        1     60\n"
+    assert result.stderr == "2 rows\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--format", "csv"], '"region","orders","total"\n"north",2,180\n"south",1,60\n'),
+        (
+            ["--format", "json"],
+            '{"region":"north","orders":2,"total":180.0}\n{"region":"south","orders":1,"total":60.0}\n',
+        ),
+        (["--json"], '{"region":"north","orders":2,"total":180.0}\n{"region":"south","orders":1,"total":60.0}\n'),
+    ],
+    ids=" ".join,
+)
+def test_output_for_programs(ran: Call, args: list[str], text: str) -> None:
+    assert ran("runs", "output", "r1", "by_region", *args).stdout == text
+    ran(
+        "runs",
+        "output",
+        "r1",
+        "by_region",
+        *args,
+        "--out",
+        "o.txt",
+        *([] if "--json" not in args else ["--format", "json"]),
+    )
+    assert Path("o.txt").read_text() == text
+
+
+def test_output_as_parquet_goes_to_a_file(ran: Call) -> None:
+    assert ran("runs", "output", "r1", "by_region", "--out", "o.parquet").stderr == "wrote o.parquet\n"
+    assert pq.read_table("o.parquet").num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["runs", "show", "zzz"], 2, "zzz"),
+        (["runs", "events", "zzz"], 2, "zzz"),
+        (["runs", "output", "zzz"], 2, "zzz"),
+        (["runs", "logs", "zzz"], 2, "zzz"),
+        (["runs", "resume", "zzz"], 2, "zzz"),
+        (["runs", "cancel", "zzz"], 2, "zzz"),
+        (["runs", "terminate", "zzz"], 2, "zzz"),
+        (["runs", "output", "r1", "orderz"], 2, "did you mean `orders`?"),
+        (["runs", "output", "r1", "saved"], 1, "saved to out.csv"),
+        (["runs", "resume", "r1"], 1, "has ended"),
+        (["runs", "cancel", "r1"], 1, "has ended"),
+        (["runs", "output", "r1", "orders", "--out", "no/such/o.csv"], 1, "no/such/o.csv: no such file or directory"),
+        (["runs", "clean"], 2, "--older-than or --keep"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_done_with_a_run_is_told(ran: Call, args: list[str], status: int, message: str) -> None:
+    result = ran(*args, status=status)
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_clean_deletes_what_it_announced(ran: Call) -> None:
+    ran("run", "sales.wv", "--quiet", "--run-id", "r2")
+    dry = ran("runs", "clean", "--keep", "1", "--dry-run")
+    assert dry.stdout.startswith("r1  Sales  success")
+    assert dry.stderr.startswith("would delete 1 run")
+    assert json.loads(ran("runs", "clean", "--keep", "1", "--json").stdout)["runs"] == ["r1"]
+    assert [row["run_id"] for row in json.loads(ran("runs", "list", "--json").stdout)] == ["r2"]
+    assert ran("runs", "clean", "--older-than", "7d").stderr == "deleted 0 runs, 0 B\n"
+
+
+def test_clean_goes_by_the_projects_retention(project: Path, ran: Call) -> None:
+    (project / "wvflow.toml").write_text("[retention]\nkeep_runs = 0\n")
+    assert ran("runs", "clean").stderr.startswith("deleted 1 run,")
+
+
+def test_a_state_folder_that_cannot_be_used_is_told(project: Path, wvflow: Call) -> None:
+    (project / ".wvflow").write_text("a file in its place")
+    result = wvflow("run", "sales.wv", status=2)
+    assert ".wvflow" in result.stderr
+
+
+def test_a_state_folder_of_a_later_version_is_told(ran: Call) -> None:
+    import sqlite3
+
+    with sqlite3.connect(".wvflow/state.db") as connection:
+        (version,) = connection.execute("pragma user_version").fetchone()
+        connection.execute(f"pragma user_version = {version + 1}")
+    connection.close()
+    for args in (["run", "sales.wv"], ["runs", "list"]):
+        assert "later" in ran(*args, status=1).stderr
+
+
+def test_runs_of_a_project_elsewhere_are_reached_by_option(
+    ran: Call, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert json.loads(ran("runs", "list", "--json").stdout) == []
+    listed = json.loads(ran("--project", str(project), "runs", "list", "--json").stdout)
+    assert [row["run_id"] for row in listed] == ["r1"]
+    told = ran("run", str(project / "sales.wv"), "--run-id", "r2").stderr
+    typed = re.search(r"wvflow (runs show r2 --project \S+)", told)
+    assert typed is not None
+    assert "r2" in ran(*typed[1].split()).stdout
