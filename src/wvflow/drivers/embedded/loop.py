@@ -99,13 +99,12 @@ class Driver:
 
     async def open(self) -> None:
         """Become an owner: from here on this process may drive runs."""
-        ear, port = await listen(self._mail.set)
+        self._ear, port = await listen(self._mail.set)
         try:
             self._token = self._store.register(port=port, at=self._clock.now())
         except BaseException:
-            ear.close()
+            self._hang_up()
             raise
-        self._ear = ear
         services = (self._committer.serve, self._postman, self._safety_net, self._heart)
         self._services = [asyncio.create_task(service()) for service in services]
         for service in self._services:
@@ -125,12 +124,15 @@ class Driver:
         for service in self._services:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
-        if self._ear is not None:
-            self._ear.close()
+        self._hang_up()
         self._workers.close()
         self._logbook.flush()
         self._engine.close()
         self._store.release(self._token)
+
+    def _hang_up(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
 
     # --- runs coming in ---
 
