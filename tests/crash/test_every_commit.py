@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
-import signal
-from collections.abc import Sequence
+import runpy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +12,9 @@ import duckdb
 import pytest
 
 from wvflow.errors import RunNotFound
-from wvflow.ports.store import Committed, RunBatch
 from wvflow.service.api import load
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
-from wvflow.store.sqlite import SqliteStore
 
 FLOW = """
 flow F = {
@@ -41,31 +37,15 @@ def double(rows: list[dict], ctx: ActivityContext) -> list[dict]:
         raise ConnectionError("the first time it always fails")
     return [{"n": row["n"] * 2} for row in rows]
 """
+DYING = Path(__file__).with_name("dying.py")
 When = Literal["before", "after"]
-
-
-def run_and_die(root: Path, number: int, when: When) -> None:
-    """Run the flow, and be killed before or after commit ``number``."""
-    real, commits = SqliteStore.commit, 0
-
-    async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
-        nonlocal commits
-        commits += 1
-        if commits == number and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        committed = await real(self, parts)
-        if commits == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return committed
-
-    SqliteStore.commit = commit  # type: ignore[method-assign]
-    load(root / "f.wv").run("F")
 
 
 def start(root: Path, number: int, when: When) -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
-    process = context.Process(target=run_and_die, args=(root, number, when))
+    told = {"told": (root, number, when)}
+    process = context.Process(target=runpy.run_path, args=(str(DYING),), kwargs={"init_globals": told})
     process.start()
     process.join(60)
     assert process.exitcode is not None
@@ -75,6 +55,8 @@ def start(root: Path, number: int, when: When) -> int:
 def carried_on(root: Path) -> Any:
     runs = Runs(load_project(root / "f.wv"))
     try:
+        if runs.find("last").state == "success":
+            return runs.summary("last")
         return asyncio.run(runs.resume("last"))
     except RunNotFound:
         return load(root / "f.wv").run("F").summary

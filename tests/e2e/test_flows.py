@@ -58,14 +58,14 @@ def test_parameters_defaults_and_implicit_values_are_bound_by_name(run_flow: Any
     result = run_flow(
         """
         flow F(least: int = 2, word: string) = {
-          stage kept = from [[1], [2], [3]] as t(n) | where n >= least | add word = word, run = run_id
+          stage kept = from [[1], [2], [3]] as t(n) | where n >= least | add word = word, own = run_id
         }
         """,
         params={"word": "it's"},
     )
     assert rows(result) == [
-        {"n": 2, "word": "it's", "run": result.run_id},
-        {"n": 3, "word": "it's", "run": result.run_id},
+        {"n": 2, "word": "it's", "own": result.run_id},
+        {"n": 3, "word": "it's", "own": result.run_id},
     ]
 
 
@@ -146,6 +146,7 @@ def until_told(*, ctx: ActivityContext) -> str:
     if ctx.attempt == 1:
         while not ctx.is_cancelled():
             threading.Event().wait(0.005)
+        raise InterruptedError("told to stop")
     return f"attempt {ctx.attempt}"
 
 @activity
@@ -156,19 +157,19 @@ def deaf() -> None:
 
 def test_an_attempt_over_its_timeout_is_told_to_stop_and_retried(run_flow: Any) -> None:
     result = run_flow(
-        "flow F = { stage a [timeout: '50ms', retries: 1, retry_delay: '1ms'] = call until_told() }", SLOW
+        "flow F = { stage a [timeout: '500ms', retries: 1, retry_delay: '1ms'] = call until_told() }", SLOW
     )
     assert rows(result) == [{"value": "attempt 2"}]
 
 
 def test_an_activity_that_does_not_listen_is_given_up_on(run_flow: Any) -> None:
-    result = run_flow("flow F = { stage a [timeout: '30ms'] = call deaf()  stage b = from [[1]] as t(n) }", SLOW)
+    result = run_flow("flow F = { stage a [timeout: '100ms'] = call deaf()  stage b = from [[1]] as t(n) }", SLOW)
     assert states(result) == {"a": "failed", "b": "success"}
     assert (result.stages["a"].error or {})["kind"] == "Timeout"
 
 
 def test_the_flows_timeout_ends_the_run(run_flow: Any) -> None:
-    result = run_flow("flow F with { timeout: '50ms' } = { stage a = call until_told() }", SLOW)
+    result = run_flow("flow F with { timeout: '100ms' } = { stage a = call until_told() }", SLOW)
     assert (result.state, states(result)) == ("timed_out", {"a": "cancelled"})
 
 
