@@ -35,7 +35,7 @@ $(VENV)/.data: $(VENV)/.project
 
 demo: $(VENV)/.project $(VENV)/.data  ## install, and run the example over real data
 	@$(BIN)/python examples/quickstart/fetch_data.py
-	@cd examples/quickstart && ../../$(BIN)/wvflow run flights.wv
+	@$(BIN)/wvflow run examples/quickstart/flights.wv
 
 test: lint types layers unit  ## every check that CI runs
 

@@ -8,6 +8,7 @@ from pyarrow import csv
 
 from wvflow import ActivityContext, activity
 
+HERE = Path(__file__).parent
 BARS = "▁▂▃▄▅▆▇█"
 FLIGHT_COLUMNS = ["month", "carrier", "origin", "dest", "dep_delay", "time_hour"]
 WEATHER_COLUMNS = ["origin", "time_hour", "wind_speed"]
@@ -22,9 +23,9 @@ def read_csv(source, columns: list[str]) -> pa.Table:
 @activity
 def unzip_flights(*, archive: str, ctx: ActivityContext) -> pa.Table:
     """The flights, straight from the zip."""
-    with zipfile.ZipFile(archive) as bundle, bundle.open("flights.csv") as member:
+    with zipfile.ZipFile(HERE / archive) as bundle, bundle.open("flights.csv") as member:
         flights = read_csv(member, FLIGHT_COLUMNS)
-    ctx.logger.info("%s has %d flights", Path(archive).name, flights.num_rows)
+    ctx.logger.info("%s has %d flights", archive, flights.num_rows)
     return flights
 
 
@@ -33,7 +34,7 @@ def fetch_weather(*, path: str, ctx: ActivityContext) -> pa.Table:
     """The hourly weather, from a service that is busy when it is first asked."""
     if ctx.attempt == 1:
         raise ConnectionError("the weather service answers 503, try again (it always does so once)")
-    return read_csv(path, WEATHER_COLUMNS)
+    return read_csv(HERE / path, WEATHER_COLUMNS)
 
 
 @activity

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +95,23 @@ class App:
 
         return Runs(project or self.project())
 
-    def hint(self, project: Project) -> str:
-        """What to add to a command so that it means this project from the working directory."""
+    def typed(self, project: Project, *words: str) -> str:
+        """A command as it can be typed in the working directory: the program where the shell finds it, the project
+        where it isn't the one found from here."""
         from wvflow.service.project import load_project
 
         here = load_project(Path(), profile=self.profile).root
-        return "" if here == project.root else f" --project {shown(project.root)}"
+        elsewhere = () if here == project.root else ("--project", shown(project.root))
+        return shlex.join((_program(), *words, *elsewhere))
+
+
+def _program() -> str:
+    """How the shell finds this program: by its name, or by its path."""
+    called = Path(sys.argv[0])
+    if called.name != "wvflow" or not called.exists():
+        return "wvflow"
+    found = shutil.which("wvflow")
+    return "wvflow" if found and Path(found).samefile(called) else shown(called)
 
 
 def shown(path: Path) -> str:

@@ -47,7 +47,7 @@ def _to_end(work: Callable[[], Awaitable[RunSummary]]) -> RunSummary | None:
 
 def _interrupted(app: App, project: Project, run_id: str) -> NoReturn:
     if run_id:
-        click.echo(f"\ninterrupted; carry on with: wvflow runs resume {run_id}{app.hint(project)}", err=True)
+        click.echo(f"\ninterrupted; carry on with: {app.typed(project, 'runs', 'resume', run_id)}", err=True)
     else:
         click.echo("\ninterrupted before the run began", err=True)
     raise SystemExit(INTERRUPTED)

