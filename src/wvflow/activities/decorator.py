@@ -16,7 +16,9 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 import msgspec
 
 from wvflow.diagnostics import nearest
+from wvflow.errors import CompilerBug
 from wvflow.lang.durations import format_duration
+from wvflow.lang.properties import Misread, Setting, find, read
 
 ATTRIBUTE = "__wvflow_activity__"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,39 +61,6 @@ class Properties(TypedDict, total=False):
     initial_interval: Duration
     maximum_interval: Duration
     maximum_attempts: int
-
-
-OTHER_NAMES = {
-    "max_delay": "max_retry_delay",
-    "start_to_close": "timeout",
-    "schedule_to_close": "schedule_timeout",
-    "schedule_to_start": "start_timeout",
-    "heartbeat_timeout": "heartbeat",
-    "initial_interval": "retry_delay",
-    "maximum_interval": "max_retry_delay",
-    "maximum_attempts": "retries",
-}
-OF_STAGES = (
-    "cache",
-    "compensate",
-    "compensate_on",
-    "continue_as_new",
-    "deadline",
-    "detach",
-    "eager",
-    "idempotency_key",
-    "map",
-    "materialize",
-    "max_parallel",
-    "on_failure",
-    "on_test",
-    "parent_close",
-    "skip_empty",
-    "tolerate",
-    "trigger",
-    "type",
-    "when",
-)
 
 
 class ActivitySpec(msgspec.Struct, frozen=True):
@@ -151,18 +120,24 @@ def _values(given: Mapping[str, object]) -> dict[str, Property]:
 
 
 def _property(name: str) -> str:
-    if name in OF_STAGES:
-        raise TypeError(f"@activity: `{name}` is a property of stages; set it in the flow")
-    if name in Properties.__annotations__ or name.startswith("x_"):
-        return OTHER_NAMES.get(name, name)
+    if name.startswith("x_"):
+        return name
+    known = find(name)
+    if known is not None and known.activity:
+        return known.name
+    if known is not None:
+        raise TypeError(f"@activity: `{name}` is no property of activities; set it in the flow")
     near = nearest(name, Properties.__annotations__)
     raise TypeError(f"@activity has no property `{name}`" + (f"; did you mean `{near}`?" if near else ""))
 
 
-def _retries(attempts: object) -> int:
-    if isinstance(attempts, int) and attempts >= 1:
-        return attempts - 1
-    raise TypeError(f"@activity: `maximum_attempts` is a whole number from 1, not {attempts!r}")
+def _retries(attempts: object) -> Property:
+    match read("maximum_attempts", attempts):
+        case Misread(wanted=wanted):
+            raise TypeError(f"@activity: `maximum_attempts` wants {wanted}, not {attempts!r}")
+        case Setting(value=int() | str() as retries):
+            return retries
+    raise CompilerBug("`maximum_attempts` was read as another type")
 
 
 def _value(name: str, value: object) -> Property:

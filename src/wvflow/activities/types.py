@@ -66,12 +66,17 @@ def signature_of(activity: Registered) -> ActivitySignature:
     return ActivitySignature(
         name=activity.name,
         parameters=tuple(_parameter(one) for one in shape.arguments.values()),
-        takes_rows=shape.rows is not None,
+        takes_rows=shape.rows is not None and needs_rows(shape.rows),
         open=shape.open,
         properties=dict(activity.spec.properties),
         returns=_returns(shape),
         origin=activity.origin,
     )
+
+
+def needs_rows(rows: inspect.Parameter) -> bool:
+    """Whether the function can't be called without rows: they have no default and may not be None."""
+    return rows.default is MISSING and not without_none(rows.annotation)[1]
 
 
 def _parameter(parameter: inspect.Parameter) -> Parameter:

@@ -31,7 +31,8 @@ class Parameter(msgspec.Struct, frozen=True):
 class ActivitySignature(msgspec.Struct, frozen=True):
     """A registered activity as its annotations tell it.
 
-    ``takes_rows``: its first parameter is the rows. ``open``: takes any keyword argument (``**kwargs``).
+    ``takes_rows``: its first parameter is the rows, and they can't be left out. ``open``: takes any keyword argument
+    (``**kwargs``).
     ``properties``: what the decorator set, in the language's names (``retries``, ``timeout`` as text).
     ``returns``: ``rows``, ``scalar``, ``nothing``, or ``unknown`` without an annotation.
     """

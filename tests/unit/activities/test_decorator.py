@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from wvflow.activities.decorator import OF_STAGES, Properties, activity, spec_of
+from wvflow.activities.decorator import Properties, activity, spec_of
+from wvflow.lang.properties import ALIASES, PROPERTIES
 
 
 def work() -> int:
@@ -49,6 +50,7 @@ def test_the_function_stays_the_one_that_it_was() -> None:
         ({"max_delay": "1h"}, {"max_retry_delay": "1h"}),
         ({"start_to_close": "1h"}, {"timeout": "1h"}),
         ({"maximum_attempts": 4}, {"retries": 3}),
+        ({"maximum_attempts": "unlimited"}, {"retries": "unlimited"}),
         ({"x_owner": "me"}, {"x_owner": "me"}),
     ],
 )
@@ -63,9 +65,12 @@ def test_properties_are_kept_in_the_languages_names(given: dict[str, Any], prope
     [
         ({"retrys": 3}, "@activity has no property `retrys`; did you mean `retries`?"),
         ({"zzz": 3}, "@activity has no property `zzz`"),
-        ({"on_failure": "skip"}, "`on_failure` is a property of stages; set it in the flow"),
+        ({"on_failure": "skip"}, "`on_failure` is no property of activities; set it in the flow"),
         ({"timeout": "1m", "start_to_close": "2m"}, "`start_to_close` and `timeout` are the same property"),
-        ({"maximum_attempts": 0}, "`maximum_attempts` is a whole number from 1, not 0"),
+        (
+            {"maximum_attempts": 0},
+            "`maximum_attempts` wants a whole number from 1 on: all attempts, the first one too, not 0",
+        ),
         ({"timeout": object}, "`timeout` can't be <class 'object'>"),
         ({"retry_on": [3]}, "`retry_on` is a list of names, and 3 is none"),
         ({"name": "not a name"}, "`not a name` can't be an activity's name"),
@@ -106,8 +111,10 @@ def test_other_objects_are_no_activities(value: object) -> None:
     assert spec_of(value) is None
 
 
-def test_no_property_is_both_an_activitys_and_a_stages() -> None:
-    assert not set(Properties.__annotations__) & set(OF_STAGES)
+def test_editors_are_told_every_property_that_an_activity_has() -> None:
+    properties = {name for name, known in PROPERTIES.items() if known.activity}
+    aliases = {alias for alias, name in ALIASES.items() if name in properties}
+    assert set(Properties.__annotations__) == properties | aliases
 
 
 def test_what_users_import_loads_nothing_heavy() -> None:

@@ -118,6 +118,25 @@ def test_the_kind_of_the_result_follows_its_annotation(annotation: Any, returns:
     assert signature(work).returns == returns
 
 
+def needed(rows: pa.Table) -> None: ...
+
+
+def nullable(rows: pa.Table | None) -> None: ...
+
+
+def left_out(rows: list[dict] = ()) -> None: ...  # type: ignore[assignment]
+
+
+def no_rows(*, rows: list[dict]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "takes"), [(needed, True), (nullable, False), (left_out, False), (no_rows, False)]
+)
+def test_rows_that_may_be_left_out_are_not_asked_for(function: Callable[..., Any], takes: bool) -> None:
+    assert signature(function).takes_rows is takes
+
+
 def test_a_function_without_annotations_has_unknown_types() -> None:
     def work(rows, x):  # type: ignore[no-untyped-def]
         ...
