@@ -5,6 +5,7 @@ from __future__ import annotations
 import sysconfig
 import threading
 from collections.abc import Iterator
+from os.path import isabs
 from pathlib import Path
 from traceback import FrameSummary, StackSummary, extract_tb
 
@@ -36,7 +37,8 @@ def task_error(error: BaseException) -> BaseException:
 
 
 def _with_detail(error: TaskError) -> TaskError:
-    error.detail = user_lines(error)
+    """Our own verdict needs no library's lines; the user's, when they raised it or made a row of it."""
+    error.detail = "".join(StackSummary.from_list(_own(_frames(error))).format()).rstrip("\n")
     return error
 
 
@@ -82,12 +84,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _frames(error: BaseException) -> list[FrameSummary]:
     frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith((_OURS, "<frozen"))]
-    own = [frame for frame in frames if is_users(frame.filename)]
-    return own or frames
+    return _own(frames) or frames
+
+
+def _own(frames: list[FrameSummary]) -> list[FrameSummary]:
+    return [frame for frame in frames if is_users(frame.filename)]
 
 
 def is_users(file: str) -> bool:
-    """Whether a file is the user's own: no library's, none of ours, not made up by an interpreter."""
-    if file.startswith(("<", _OURS)) or "site-packages" in file or "dist-packages" in file:
+    """Whether a file is the user's own: no library's, none of ours, not made up by an interpreter.
+
+    Lines of compiled libraries bear the relative path that they were built from.
+    """
+    if not isabs(file) or file.startswith(_OURS) or "site-packages" in file or "dist-packages" in file:
         return False
     return not file.startswith(_LIBRARIES)

@@ -28,6 +28,7 @@ ACCEPTED = (
     "return a pa.Table, pa.RecordBatchReader, pl.DataFrame, pl.LazyFrame, pd.DataFrame, DuckDB relation, a list or "
     "generator of dicts or dataclasses, one plain value, or None"
 )
+ONE_TYPE = "give the column values of one type in every row, None where it has no value"
 _NONE = Columns((), {}, {})
 
 
@@ -253,13 +254,15 @@ def _misfit(name: str, wanted: pa.DataType | None, error: Exception) -> TaskErro
     import pyarrow as pa
 
     if wanted is None:
-        return wrong_result(f"column `{name}` of the result has values of no common type: {_one_line(error)}")
+        return wrong_result(f"column `{name}` of the result has values of no common type: {_one_line(error)}", ONE_TYPE)
     if pa.types.is_null(wanted):
         return wrong_result(
             f"column `{name}` was empty in the first {BATCH_ROWS:,} rows of the result and has values later",
             "declare its type by annotating the result, as in `-> Iterator[Flight]` with a dataclass",
         )
-    return wrong_result(f"column `{name}` of the result is {wanted}, but has another value: {_one_line(error)}")
+    return wrong_result(
+        f"column `{name}` of the result is {wanted}, but has another value: {_one_line(error)}", ONE_TYPE
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -138,6 +138,7 @@ def test_an_error_without_a_line_of_the_user_keeps_the_librarys() -> None:
         (json.__file__, False),
         (user_lines.__code__.co_filename, False),
         ("<string>", False),
+        ("pyarrow/ipc.pxi", False),
     ],
 )
 def test_libraries_are_not_the_users_files(file: str, own: bool) -> None:
@@ -184,6 +185,19 @@ def test_a_generator_that_fails_late_fails_the_same_way(call: Run, stop: Any) ->
         rows.read_next_batch()
     assert caught.value.kind == "ValueError"
     assert caught.value.detail.splitlines()[-1].strip() == "raise error"
+
+
+def test_a_verdict_of_ours_has_no_lines_of_libraries(call: Run, stop: Any) -> None:
+    def work() -> Iterator[dict[str, Any]]:
+        yield from ({"a": n} for n in range(10_000))
+        yield {"a": "x"}
+
+    rows = Registry.of(work).run(call("work"), stop)
+    assert rows is not None
+    rows.read_next_batch()
+    with pytest.raises(TaskError, match="column `a`") as caught:
+        next(rows)
+    assert "pyarrow" not in caught.value.detail
 
 
 def test_a_stream_that_is_dropped_closes_its_generator(call: Run, stop: Any) -> None:

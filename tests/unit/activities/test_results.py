@@ -91,9 +91,24 @@ def test_none_is_no_result() -> None:
         pytest.param(
             [{"a": 1}, {"a": 3, "c": 1}], "row 2 of the result has a column `c` that row 1 lacks", "None", id="wider"
         ),
-        pytest.param([{"a": 1}, {"a": "x"}], "column `a` of the result has values of no common type", "", id="mixed"),
-        pytest.param([{"a": object()}], "column `a` of the result has values of no common type", "", id="no type"),
-        pytest.param([{"a": 2**70}], "column `a` of the result has values of no common type", "", id="too large"),
+        pytest.param(
+            [{"a": 1}, {"a": "x"}],
+            "column `a` of the result has values of no common type",
+            "one type in every row",
+            id="mixed",
+        ),
+        pytest.param(
+            [{"a": object()}],
+            "column `a` of the result has values of no common type",
+            "one type in every row",
+            id="no type",
+        ),
+        pytest.param(
+            [{"a": 2**70}],
+            "column `a` of the result has values of no common type",
+            "one type in every row",
+            id="too large",
+        ),
         pytest.param(2**70, "returned 1180591620717411303424, which fits no column", "", id="a number too large"),
         pytest.param(1j, "returned 1j, which fits no column", "", id="a complex number"),
         pytest.param([], "returned no rows, so their columns are unknown", "-> list[Flight]", id="an empty list"),
