@@ -29,8 +29,10 @@ class Ratio(msgspec.Struct, frozen=True, array_like=True):
     denominator: int = 1
 
 
-class Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+class Policy(msgspec.Struct, frozen=True):
     """How one task is attempted (flow language, section 3). Precedence is settled; durations in milliseconds.
+
+    Written in full, so that a stored plan keeps its meaning when a built-in default changes.
 
     ``retries`` None is ``unlimited``. ``jitter`` is in millionths: 250_000 spreads a delay by a quarter both ways.
     """
@@ -135,7 +137,7 @@ class FlowParam(msgspec.Struct, frozen=True):
     default: Expr | None = None
 
 
-class FlowPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
     rows the run yields."""
 
