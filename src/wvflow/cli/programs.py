@@ -45,11 +45,15 @@ def _report(app: App, program: Compiled, project: Project) -> None:
         report(app, program.diagnostics, name)
 
 
+def sources_of(program: Compiled, project: Project, file: Path) -> set[str]:
+    """The names of the sources that a path means: a file's, or all of a folder."""
+    return set(program.sources) if file.is_dir() else {source_name(project, file)}
+
+
 def flows_of(program: Compiled, project: Project, file: Path) -> list[FlowRef]:
     """The flows that a file defines; of a folder, all."""
-    if file.is_dir():
-        return [ref for refs in program.flows.values() for ref in refs]
-    return list(program.flows.get(source_name(project, file), ()))
+    names = sources_of(program, project, file)
+    return [ref for name, refs in program.flows.items() if name in names for ref in refs]
 
 
 def choose(program: Compiled, project: Project, file: Path, name: str | None) -> FlowRef:

@@ -109,7 +109,17 @@ def test_compile_shows_the_sql_of_each_stage(wvflow: Call) -> None:
     assert "-- Sales.taxed: calls with_tax" in text
     assert "GROUP BY" in wvflow("compile", "sales.wv", "by_region", "--dialect", "trino").stdout
     lines = [json.loads(line) for line in wvflow("compile", "sales.wv", "--json").stdout.splitlines()]
-    assert {line["stage"] for line in lines} == {"orders", "taxed", "by_region", "saved"}
+    assert {line["name"] for line in lines} == {"orders", "taxed", "by_region", "saved"}
+
+
+def test_compile_shows_models_and_queries(project: Path, wvflow: Call) -> None:
+    model = "model big(least: double) = { from 'orders.csv' | where amount > least }\n"
+    (project / "big.wv").write_text(model)
+    expected = '-- big\nSELECT * FROM "orders.csv" WHERE amount > CAST($least AS DOUBLE);\n'
+    assert wvflow("compile", "big.wv").stdout == wvflow("compile", "sales.wv", "big").stdout == expected
+    (project / "query.wv").write_text("from 'orders.csv' | count\n")
+    found = json.loads(wvflow("compile", "query.wv", "--json").stdout)
+    assert (found["kind"], found["name"]) == ("query", "query.wv:1")
 
 
 @pytest.mark.parametrize(
