@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from wvflow.drivers.embedded import committer
+from wvflow.ports.store import Committed, RunBatch
 from wvflow.service.api import RunResult, load
+from wvflow.store.sqlite import SqliteStore
 
 
 def rows(result: RunResult, stage: str = "") -> list[dict[str, Any]]:
@@ -299,3 +303,17 @@ def test_two_hundred_stages_side_by_side_all_run(run_flow: Any) -> None:
     names = ", ".join(f"s{i}" for i in range(200))
     result = run_flow(f"flow F = {{ stage seed = from [[1]] as t(n)\n{stages}\nstage all = merge {names} | count }}")
     assert json.dumps(rows(result)).endswith("200}]")
+
+
+def test_a_sequential_stage_costs_one_commit(run_flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, commits = SqliteStore.commit, []
+
+    async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
+        commits.append([type(event).__name__ for part in parts for event in part.events])
+        return await real(self, parts)
+
+    monkeypatch.setattr(SqliteStore, "commit", commit)
+    monkeypatch.setattr(committer, "LAZY_S", 60)  # however slow this machine is, a start rides with its end
+    chain = "\n".join(f"stage s{i} = from s{i - 1} | add c{i} = {i}" for i in range(1, 20))
+    assert run_flow(f"flow F = {{ stage s0 = from [[0]] as t(c0)\n{chain} }}").state == "success"
+    assert commits == [["RunStarted"], *[["TaskStarted", "TaskSucceeded"]] * 20]
