@@ -55,7 +55,7 @@ class App:
         return Console(
             file=stream,
             no_color=None if self.color is None else not self.color,
-            force_terminal=None,
+            color_system="standard" if self.color else "auto",
             width=None if stream.isatty() else 10_000,
             highlight=False,
             markup=False,
@@ -71,7 +71,7 @@ class App:
                 continue
             with console.capture() as captured:
                 console.print(thing)
-            click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), err=stderr)
+            click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), err=stderr, color=self.color)
 
     def say(self, message: str) -> None:
         """A remark for people."""

@@ -37,7 +37,7 @@ def watching(app: App, plan: FlowPlan) -> AbstractContextManager[Display]:
     """The display that fits where stderr goes."""
     if app.quiet:
         return _plain(Silent())
-    if app.err.is_terminal:
+    if app.err.is_terminal and not app.err.is_dumb_terminal:
         return _live(app, Board(plan))
     return _plain(Lines(plan))
 
