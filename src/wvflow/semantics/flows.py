@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wvflow.diagnostics import Diagnostic
+from wvflow.lang.algebra import Expr, Value
+from wvflow.lang.evaluate import is_static
+from wvflow.lang.relations import nodes
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import FlowParam, FlowRef
 from wvflow.semantics import mistakes, sources
@@ -27,6 +30,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     read = read_settings(flow.configs, "flow", session)
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
+    _check_defaults(flow, params, session)
     written = [one for one in flow.items if isinstance(one, StageDef)]
     stages = _check_stages(_distinct(written, session), params, session) if check_size(flow, written, session) else ()
     return CheckedFlow(
@@ -38,6 +42,18 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         defaults=defaults.values,
         output=_output(flow, read, stages, session),
     )
+
+
+def _check_defaults(flow: FlowDef, params: tuple[FlowParam, ...], session: Session) -> None:
+    """Defaults are constants: there is no run yet that could give them values."""
+    spans = {one.name.text: one.span for one in reversed(flow.params)}
+    for param in params:
+        if param.default is not None and not _is_constant(param.default):
+            session.report(mistakes.default_not_constant(param.name, spans[param.name]))
+
+
+def _is_constant(default: Expr) -> bool:
+    return is_static(default) and not any(isinstance(node, Value) for node in nodes(default))
 
 
 def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:

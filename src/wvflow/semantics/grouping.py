@@ -11,6 +11,7 @@ from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics.items import columns_of, named_item, read_item
+from wvflow.semantics.names import NOTHING
 from wvflow.semantics.naming import COUNT_NAME, default_name
 from wvflow.semantics.scopes import Col, Relation, Scope, Shape
 from wvflow.syntax import nodes as n
@@ -113,8 +114,7 @@ def _item(node: n.SelectItem, keys: tuple[Item, ...], scope: Scope) -> Item:
     """An item over groups; ``_1`` as a whole item is the first key under its own name."""
     number = _number(node.value)
     if number is None:
-        _refuse_numbers(node.value, scope)
-        return read_item(node, scope)
+        return named_item(node, NOTHING) if _misses_key(node.value, scope) else read_item(node, scope)
     if not 1 <= number <= len(keys):
         scope.session.report(mistakes.no_such_key(f"_{number}", len(keys), node.value.span))
         return Item(f"_{number}", Column(f"_{number}"))
@@ -130,7 +130,9 @@ def _number(node: n.SyntaxNode) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
-def _refuse_numbers(node: n.Expr, scope: Scope) -> None:
-    for one in walk(node):
-        if isinstance(one, n.NameRef) and _number(one) is not None and scope.column(one.name.text) is None:
-            scope.session.report(mistakes.key_inside_expression(one.name.text, one.span))
+def _misses_key(node: n.Expr, scope: Scope) -> bool:
+    """Whether ``_n`` stands inside of an item; it is reported."""
+    found = [one for one in walk(node) if isinstance(one, n.NameRef) and _number(one) is not None]
+    misplaced = [one.name for one in found if scope.column(one.name.text) is None]
+    scope.session.report(*[mistakes.key_inside_expression(name.text, name.span) for name in misplaced])
+    return bool(misplaced)

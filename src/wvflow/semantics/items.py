@@ -16,7 +16,7 @@ def read_items(several: tuple[n.SelectItem, ...], scope: Scope) -> tuple[Item, .
 
 def read_item(node: n.SelectItem, scope: Scope) -> Item:
     """One item; a star keeps the names of its columns."""
-    if isinstance(node.value, n.StarRef):
+    if isinstance(node.value, n.StarRef) and node.name is None:
         return _star(node.value, scope)
     return named_item(node, expressions.elaborate(node.value, scope))
 

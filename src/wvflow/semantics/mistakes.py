@@ -243,6 +243,10 @@ def mistyped_default(name: str, wanted: Type, found: Type, use: Span) -> Diagnos
     return Diagnostic(Code.BAD_ARGUMENT, f"the parameter `{name}` is of type {wanted}, and its default is {found}", use)
 
 
+def default_not_constant(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"the default of `{name}` is not a constant", use)
+
+
 def ragged_rows(wanted: int, found: int, use: Span) -> Diagnostic:
     values = "1 value" if found == 1 else f"{found} values"
     return Diagnostic(

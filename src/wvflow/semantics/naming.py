@@ -150,7 +150,7 @@ def _predicate(expr: IsNull | Between | Like | In | InQuery | Exists | ScalarQue
 
 
 def _case(case: Case) -> str:
-    start = "CASE " if case.operand is None else f"CASE  {display(case.operand)} "
+    start = "CASE " if case.operand is None else f"CASE  {display(case.operand)}"
     branches = [f"WHEN ({display(one.when)}) THEN ({display(one.then)})" for one in case.branches]
     otherwise = "NULL" if case.otherwise is None else display(case.otherwise)
     return f"{start} {' '.join(branches)} ELSE {otherwise} END"
