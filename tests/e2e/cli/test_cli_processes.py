@@ -66,6 +66,7 @@ def test_a_signal_leaves_the_run_resumable(project: Path, wvflow: Callable[..., 
     assert out == ""
     assert "interrupted; carry on with: wvflow runs resume r1" in chatter
     assert "▸ running" in wvflow("runs", "show", "r1").stdout
+    assert wvflow("runs", "cancel", "r1").stdout.startswith("⊘ cancelled  Waiting  run r1")
 
 
 def test_colours_are_used_when_asked_for_and_only_then(project: Path, ran: Callable[..., Result]) -> None:

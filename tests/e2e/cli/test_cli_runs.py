@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
+
+from wvflow.cli.main import cli
 
 Call = Callable[..., Result]
 
@@ -146,3 +148,31 @@ def test_runs_of_a_project_elsewhere_are_reached_by_option(
     typed = re.search(r"wvflow (runs show r2 --project \S+)", told)
     assert typed is not None
     assert "r2" in ran(*typed[1].split()).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("wvflow runs show ", ["last", "r1"]),
+        ("wvflow runs show r", ["r1"]),
+        ("wvflow runs res", ["resume"]),
+        ("wvflow run sales.wv --ru", ["--run-id"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_run_ids(ran: Call, words: str, offered: list[str]) -> None:
+    cursor = words.count(" ")
+    environment = {"COMP_WORDS": words, "COMP_CWORD": str(cursor), "_WVFLOW_COMPLETE": "bash_complete"}
+    result = CliRunner().invoke(cli, [], prog_name="wvflow", env=environment)
+    assert [line.partition(",")[2] for line in result.stdout.split()] == offered
+
+
+def test_completion_is_silent_where_the_state_cannot_be_read(project: Path, wvflow: Call) -> None:
+    (project / "wvflow.toml").write_text("stat = 1")
+    environment = {"COMP_WORDS": "wvflow runs show ", "COMP_CWORD": "3", "_WVFLOW_COMPLETE": "bash_complete"}
+    result = CliRunner().invoke(cli, [], prog_name="wvflow", env=environment)
+    assert (result.stdout.strip(), result.stderr) == ("", "")
+
+
+def test_without_runs_a_list_says_how_to_get_one(wvflow: Call) -> None:
+    assert wvflow("runs", "list").stderr == "no runs yet; start one with `wvflow run FILE`\n"
+    assert wvflow("runs", "list", "--flow", "Sales").stderr == "no runs like that\n"
