@@ -161,7 +161,13 @@ def deaf() -> None:
 
 def test_an_attempt_over_its_timeout_is_told_to_stop_and_retried(run_flow: Any) -> None:
     result = run_flow(
-        "flow F = { stage a [timeout: '500ms', retries: 1, retry_delay: '1ms'] = call until_told() }", SLOW
+        """
+        flow F = {
+          stage warm = from [[1]] as t(n)
+          stage a [timeout: '1s', retries: 1, retry_delay: '1ms'] = from warm | until_told()
+        }
+        """,
+        SLOW,
     )
     assert rows(result) == [{"value": "attempt 2"}]
 

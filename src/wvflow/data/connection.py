@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,14 @@ class Connection:
             return self._root.cursor()
 
     def close(self) -> None:
+        """Close it; what a statement that was given up on still holds goes with that."""
         with self._opening:
-            if self._root is not None:
-                self._root.close()
-                self._root = None
+            root, self._root = self._root, None
+        if root is not None:
+            import duckdb
+
+            with suppress(duckdb.ResourceInUseException):
+                root.close()
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         import duckdb
