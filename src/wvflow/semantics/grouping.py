@@ -92,12 +92,10 @@ def _key(node: n.SelectItem, following: n.Operator | None, scope: Scope) -> Item
 
 
 def _stands_in(name: str, item: n.SelectItem, scope: Scope) -> bool:
-    """Whether a key means the item: when no column has the name. Where columns are not known, an item that neither
-    reads a column of that name nor aggregates is taken."""
+    """Whether a key means the item: when no column is known to have the name, and the item neither reads a column of
+    that name nor aggregates."""
     if scope.column(name) is not None or name in scope.values:
         return False
-    if scope.is_known:
-        return True
     if any(isinstance(node, n.NameRef) and node.name.text == name for node in walk(item.value)):
         return False
     with scope.session.apart(), scope.session.recording():

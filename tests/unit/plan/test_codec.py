@@ -52,6 +52,11 @@ def test_moving_a_line_changes_places_and_no_hash(text: str) -> None:
     assert before.places != after.places
 
 
+def test_the_order_of_flows_is_no_part_of_the_hash() -> None:
+    first, second = "flow A = { stage s = from t }", "flow B = { stage s = from u }"
+    assert digest(compiled(first + second)) == digest(compiled(second + first))
+
+
 def test_the_files_name_is_no_part_of_the_hash() -> None:
     assert digest(compiled(PROGRAM)) == digest(compiled(PROGRAM, "other.wv"))
 

@@ -1,0 +1,51 @@
+"""What the catalog brings, and how much a flow may hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from wvflow.lang.catalog import Catalog
+from wvflow.semantics.checks.graph import MAX_STAGES, check_size
+from wvflow.semantics.definitions import collect
+from wvflow.semantics.relations import query
+from wvflow.semantics.session import Session
+from wvflow.source import Source
+from wvflow.syntax import parse
+
+
+@pytest.mark.parametrize(
+    ("defaults", "codes"),
+    [
+        ({"retries": 2, "timeout": "5m", "x_team": "a"}, []),
+        ({"retrys": 2}, ["WV0401"]),
+        ({"timeout": 5}, ["WV0402"]),
+        ({"schedule": "0 2 * * *"}, ["WV0401"]),
+        ({"pool": "api"}, ["WV0190"]),
+        ({"trigger": "always"}, ["WV0190"]),
+        ({"retry_on": ["A", "B"]}, []),
+    ],
+)
+def test_the_projects_defaults_are_checked_like_those_of_a_flow(checked, defaults, codes):
+    _, found = checked("flow F = { stage a = from t }", catalog=Catalog(defaults=defaults))
+    assert [one.code.number for one in found] == codes
+
+
+@pytest.mark.parametrize(("count", "codes"), [(MAX_STAGES, []), (MAX_STAGES + 1, ["WV0502"])])
+def test_a_flow_holds_so_many_stages_and_no_more(count, codes):
+    module, _ = parse(Source("a.wv", "flow F = { stage a = from t }"))
+    definitions, _ = collect([module])
+    session = Session(definitions, Catalog(), query)
+    flow = definitions.flows["F", 1]
+    assert check_size(flow, [flow.items[0]] * count, session) is (not codes)
+    assert [one.code.number for one in session.findings] == codes
+
+
+def test_a_program_without_a_flow_is_no_mistake(checked):
+    program, found = checked("val a = 1")
+    assert not found
+    assert not program.flows
+
+
+def test_a_val_that_is_an_unknown_name_is_told_once(checked):
+    _, found = checked("val a = nothing flow F = { stage s = from t select a, b = a }")
+    assert [one.code.number for one in found] == ["WV0206"]
