@@ -81,6 +81,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
 NOT_YET = ("strict_sinks", "pools", "email")
+NOT_YET_IN_LIMITS = ("stages", "events", "depth", "scalar_rows", "signal_payload")
 NOT_YET_IN_PROFILE = ("temporal", "artifacts", "connectors")
 
 

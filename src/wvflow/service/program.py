@@ -94,7 +94,7 @@ def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
     whole = _compile(modules, catalog, found)
     if wanted is None or not whole.has_errors:
         return whole
-    broken = {one.span.source.name for one in whole.diagnostics if one.is_error}
+    broken = _reach({one.span.source.name for one in whole.diagnostics if one.is_error}, modules)
     if source_name(project, wanted) in broken:
         return whole
     rest = _without(broken, modules, catalog, found)
@@ -189,6 +189,31 @@ def _has_queries(module: Module) -> bool:
     from wvflow.syntax.nodes import QueryStatement
 
     return any(isinstance(statement, QueryStatement) for statement in module.statements)
+
+
+def _reach(broken: set[str], modules: Sequence[Module]) -> set[str]:
+    """The sources that have errors, and those that name something that one of them defines, and so on."""
+    reached: set[str] = set()
+    while broken - reached:
+        reached |= broken
+        lost = {name for module in modules if module.source.name in reached for name in _defined(module)}
+        broken = {module.source.name for module in modules if lost & _named(module)} - reached
+    return reached
+
+
+def _defined(module: Module) -> Iterator[str]:
+    from wvflow.syntax.nodes import ActivityDef, FlowDef, ModelDef, ValDef
+
+    for statement in module.statements:
+        if isinstance(statement, FlowDef | ActivityDef | ModelDef | ValDef):
+            yield statement.name.text
+
+
+def _named(module: Module) -> set[str]:
+    from wvflow.syntax.nodes import Name
+    from wvflow.syntax.walk import walk
+
+    return {node.text for node in walk(module) if isinstance(node, Name)}
 
 
 def _without(broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:

@@ -14,6 +14,7 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import ConfigError
 from wvflow.service.config import (
     NOT_YET,
+    NOT_YET_IN_LIMITS,
     NOT_YET_IN_PROFILE,
     Limits,
     Profile,
@@ -120,6 +121,9 @@ def _without_effect(settings: ProjectFile, chosen: Profile, name: str) -> Iterat
     for key in NOT_YET:
         if getattr(settings, key) != getattr(ProjectFile(), key):
             yield key
+    for key in NOT_YET_IN_LIMITS:
+        if getattr(settings.limits, key) != getattr(Limits(), key):
+            yield f"limits.{key}"
     for key in NOT_YET_IN_PROFILE:
         if getattr(chosen, key):
             yield f"profile.{name}.{key}"

@@ -129,10 +129,29 @@ def test_a_broken_neighbour_stops_no_run_that_can_do_without_it(project: Path, w
     assert "broken.wv:1:" in wvflow("run", "broken.wv", status=1).stderr
 
 
-def test_a_file_that_needs_a_broken_one_is_refused_with_all_mistakes(project: Path, wvflow: Call) -> None:
-    (project / "models.wv").write_text("model big = { from 'orders.csv' | where }\n")
-    (project / "uses.wv").write_text("flow Uses = { stage a = from big }\nflow Bad = {\n")
-    assert "models.wv:1:" in wvflow("run", "uses.wv", status=1).stderr
+@pytest.mark.parametrize(
+    "uses",
+    [
+        pytest.param("flow Uses = { stage a = from big }\n", id="directly"),
+        pytest.param("flow Uses = { stage a = from bigger }\n", id="through another file"),
+    ],
+)
+def test_a_file_that_needs_a_broken_one_is_refused_with_all_mistakes(project: Path, wvflow: Call, uses: str) -> None:
+    (project / "models.wv").write_text("model big = { from 'orders.csv' | where amount > 50 }\nflow Broken = {\n")
+    (project / "more.wv").write_text("model bigger = { from big }\n")
+    (project / "uses.wv").write_text(uses)
+    result = wvflow("run", "uses.wv", status=1)
+    assert "models.wv:" in result.stderr
+    assert "left out" not in result.stderr
+    assert "left out, as it has errors (see `wvflow check`): models.wv, more.wv" in wvflow("run", "sales.wv").stderr
+
+
+def test_an_activity_that_only_a_broken_module_has_is_no_reason_to_leave_files_out(project: Path, wvflow: Call) -> None:
+    (project / "activities.py").write_text("import nothing_of_that_name\n")
+    (project / "plain.wv").write_text("flow Plain = { stage a = from 'orders.csv' }\n")
+    result = wvflow("run", "sales.wv", status=1)
+    assert "WV0701" in result.stderr
+    assert "left out" not in result.stderr
 
 
 def test_a_failed_run_shows_the_error_and_how_to_go_on_and_resumes_once_mended(project: Path, wvflow: Call) -> None:

@@ -9,9 +9,9 @@ from wvflow.service import doctor
 from wvflow.service.project import Project, load_project
 
 MOUNTS = """\
+41 22 0:31 / /srv/share/local\\040disk rw - xfs /dev/sdb rw
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 40 22 0:30 / /srv/share rw,relatime - nfs4 server:/share rw
-41 22 0:31 / /srv/share/local\\040disk rw - xfs /dev/sdb rw
 """
 
 

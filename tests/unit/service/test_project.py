@@ -99,5 +99,6 @@ def test_a_profile_that_cannot_be_used_is_refused(tree, text: str, profile: str,
 
 
 def test_keys_of_later_versions_are_named_as_without_effect(tree) -> None:
-    base = tree({"wvflow.toml": "strict_sinks = true\n[pools]\napi = 4\n[profile.default.connectors.pg]\nengine = 'x'"})
-    assert load_project(base).without_effect == ("strict_sinks", "pools", "profile.default.connectors")
+    text = "strict_sinks = true\n[pools]\napi = 4\n[limits]\ndepth = 3\n[profile.default.connectors.pg]\nengine = 'x'"
+    project = load_project(tree({"wvflow.toml": text}))
+    assert project.without_effect == ("strict_sinks", "pools", "limits.depth", "profile.default.connectors")
