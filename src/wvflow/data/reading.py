@@ -40,7 +40,7 @@ def existing(state: Path, path: str) -> str:
     """A kept file as a SQL string. Raises OutputMissing when it is gone."""
     file = state / path
     if not file.exists():
-        raise OutputMissing(f"the kept rows are gone: {path}", help="resume the run to compute them again")
+        raise OutputMissing(f"the kept rows are gone: {path}", help="finished stages stay as they are: start a new run")
     return exactly(file)
 
 

@@ -144,4 +144,6 @@ def from_ipc(data: bytes) -> Any:
     try:
         return pa.ipc.open_stream(data).read_all()
     except pa.ArrowInvalid:
-        raise OutputMissing("the kept rows are damaged", help="resume the run to compute them again") from None
+        raise OutputMissing(
+            "the kept rows are damaged", help="finished stages stay as they are: start a new run"
+        ) from None

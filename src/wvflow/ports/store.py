@@ -273,8 +273,11 @@ class Store(Protocol):
         """A run's log lines in the order in which they were kept; of one stage when it is named."""
         ...
 
-    def delete(self, run_id: str) -> None:
-        """Forget an ended run: journal, rows, inline outputs, logs. The caller removes its files first."""
+    def delete(self, run_id: str) -> bool:
+        """Forget an ended run: journal, rows, inline outputs, logs. False when it is open, or there is no such run.
+
+        The caller removes its files afterwards: before, somebody might just be reopening it.
+        """
         ...
 
     def mark(self, run_id: str, *, state: str, problem: str) -> None:

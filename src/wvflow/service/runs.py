@@ -254,14 +254,19 @@ class Runs:
     def clean(self, *, older_than_ms: int | None = None, keep: int | None = None, dry_run: bool = False) -> Cleaned:
         """Delete ended runs with their outputs: those older than that, and all but the newest ``keep`` of each flow.
 
-        With neither, every ended run. ``dry_run`` only tells.
+        With neither, every ended run. ``dry_run`` only tells. A run that is reopened meanwhile stays, and so do its
+        files; folders that an earlier clean left behind when it died go, too.
         """
-        chosen = tuple(self._outdated(older_than_ms, keep))
-        freed = sum(_size(self._folder(row)) for row in chosen)
-        for row in () if dry_run else chosen:
-            shutil.rmtree(self._folder(row), ignore_errors=True)
-            self._store.delete(row.run_id)
-        return Cleaned(runs=chosen, bytes=freed)
+        folders = list((self.project.state / "runs").glob("*"))
+        chosen = [row for row in self._outdated(older_than_ms, keep) if dry_run or self._store.delete(row.run_id)]
+        gone = {row.run_id for row in chosen}
+        # Files are written only once their run is recorded, so a folder without a run is nobody's any more.
+        kept = {row.run_id for row in self._store.runs()} - gone
+        removed = [folder for folder in folders if folder.name not in kept]
+        freed = sum(map(_size, removed))
+        for folder in () if dry_run else removed:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Cleaned(runs=tuple(chosen), bytes=freed)
 
     def _outdated(self, older_than_ms: int | None, keep: int | None) -> list[RunRow]:
         now, newer, chosen = self._clock.now(), dict[str, int](), []
@@ -273,9 +278,6 @@ class Runs:
             if ended and old and surplus:
                 chosen.append(row)
         return chosen
-
-    def _folder(self, row: RunRow) -> Path:
-        return self.project.state / "runs" / row.run_id
 
     def close(self) -> None:
         """Release what was opened."""

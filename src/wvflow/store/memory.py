@@ -207,11 +207,14 @@ class MemoryStore:
         with self._reading() as shelf:
             return [row for row in shelf.logs.get(run_id, []) if not stage or row.stage == stage]
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str) -> bool:
         with self._writing() as shelf:
-            shelf.runs.pop(run_id, None)
+            if run_id not in shelf.runs or shelf.runs[run_id].row.state not in ENDED_STATES:
+                return False
+            del shelf.runs[run_id]
             shelf.logs.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
+            return True
 
     def mark(self, run_id: str, *, state: str, problem: str) -> None:
         with self._writing() as shelf:

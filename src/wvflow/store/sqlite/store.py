@@ -151,10 +151,14 @@ class SqliteStore:
         with self._database.reading() as connection:
             return lists.logs(connection, run_id, stage)
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str) -> bool:
         with self._database.writing() as connection:
+            row = connection.execute("select state from runs where run = ?", (run_id,)).fetchone()
+            if row is None or row[0] not in ENDED_STATES:
+                return False
             for table in TABLES_OF_RUN:
                 connection.execute(f"delete from {table} where run = ?", (run_id,))
+        return True
 
     def mark(self, run_id: str, *, state: str, problem: str) -> None:
         with self._database.writing() as connection:

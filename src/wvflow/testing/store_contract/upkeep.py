@@ -104,7 +104,8 @@ class UpkeepContract:
             commit(store, begun(run_id, outputs=(output,), stages=(stage,), snapshot=RunState()))
             store.send(InboxRow(run_id=run_id, kind="cancel", at=NOW))
             store.log([LogRow(run_id=run_id, stage="a", attempt=1, at=NOW, level="info", message="x")])
-        store.delete("r1")
+            commit(store, batch(run_id, 1, timer(1), state="failed"))
+        assert store.delete("r1")
         assert [row.run_id for row in store.runs()] == ["r2"]
         for kept, run_id in ((0, "r1"), (1, "r2")):
             lists = (store.stages(run_id), store.outputs(run_id), store.inbox([run_id]), store.logs(run_id))
@@ -114,7 +115,14 @@ class UpkeepContract:
         with pytest.raises(OutputMissing):
             store.inline("inline/r1")
         assert store.inline("inline/r2") == b"rows"
-        store.delete("r1")
+        assert not store.delete("r1")
+
+    def test_a_run_that_was_reopened_is_not_deleted(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1", state="failed"))
+        commit(store, batch("r1", 1, Reopened(NOW, 1)))
+        assert not store.delete("r1")
+        assert store.find("r1").position == len(store.journal("r1").records) == 2
 
     def test_a_mark_changes_the_list_and_no_journal(self, open_store: OpenStore) -> None:
         store = open_store()
