@@ -1,7 +1,7 @@
 """One attempt under way: its worker, the way to stop it, and its time-outs.
 
 Three things are heard of it: it began, it ended, its time is up. A closed attempt is never heard of again, whatever
-its thread still does.
+its thread still does. One that is held has no worker until it is launched again, and its time stands still.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from wvflow.drivers.embedded.live import LiveRun
+from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.workers import Job, StopToken, Workers
 from wvflow.kernel.commands import RunTask
 from wvflow.plan.nodes import StagePlan, Task
@@ -29,6 +30,7 @@ class Attempt:
         self.stop = StopToken()
         self.begun = False
         self.closed = False
+        self.pauses = pauses()
         self._overdue = overdue
         self._job: Job | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -47,8 +49,8 @@ class Attempt:
 
     @property
     def in_queue(self) -> bool:
-        """Whether no worker has taken it yet."""
-        return self._job is None or not (self._job.running or self.begun)
+        """Whether no worker has it: it is not launched yet, held, or waits for its turn."""
+        return self._job is None or not self._job.taken
 
     def launch(
         self, workers: Workers, work: Callable[[], Stored], ended: Callable[[Attempt, Stored | BaseException], None]
@@ -71,6 +73,11 @@ class Attempt:
         """The work has begun: the attempt's own time runs from here."""
         self.begun = True
         self._arm("timeout", self.task.policy.timeout)
+
+    def hold(self) -> None:
+        """It ended without a verdict and is to be launched again."""
+        self._disarm()
+        self._job = None
 
     def close(self, workers: Workers | None = None) -> None:
         """Nothing more is heard of it. With ``workers``: tell it to stop, and don't wait for its thread."""

@@ -7,9 +7,10 @@ rides with the next one, or goes by itself after ``LAZY_S`` so that others can s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from wvflow.drivers.embedded.live import Follower, LiveRun
+from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import RunNotFound, Unavailable
 from wvflow.kernel.commands import Command
@@ -72,8 +73,10 @@ class Committer:
             taken = [(run, *run.take()) for run in runs.values() if run.gathered]
             if taken:
                 self._committing = True
-                committed = await self._commit([batch for _, batch, _, _ in taken])
-                self._committing = False
+                try:
+                    committed = await self._commit([batch for _, batch, _, _ in taken])
+                finally:
+                    self._committing = False
                 self._report(taken, committed)
 
     def _report(self, taken: list[Taken], committed: Committed) -> None:
@@ -88,14 +91,14 @@ class Committer:
 
     async def _commit(self, parts: list[RunBatch]) -> Committed:
         """Commit, however long it takes: what can't be written now is held, and nothing new is begun."""
-        pauses = _patience()
+        waits = pauses()
         while parts:
             try:
                 return await self._store.commit(parts)
             except Unavailable as trouble:
                 for part in parts:
                     self._tell(Progress(run=part.run, note=f"held: {trouble}"))
-            await asyncio.sleep(next(pauses))
+            await asyncio.sleep(next(waits))
             parts = [part for part in parts if not self._written(part)]
         return Committed()
 
@@ -105,11 +108,5 @@ class Committer:
             row = self._store.find(part.run_id)
         except (RunNotFound, Unavailable):
             return False
-        return row.position == part.after + len(part.events) and row.owner == part.token
-
-
-def _patience() -> Iterator[float]:
-    pause = 0.1
-    while True:
-        yield pause
-        pause = min(pause * 2, 5.0)
+        # The text of an id finds a longer one, too.
+        return (row.run_id, row.position, row.owner) == (part.run_id, part.after + len(part.events), part.token)

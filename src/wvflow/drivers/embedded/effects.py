@@ -6,6 +6,7 @@ failure, ``Unavailable`` (no space, store away) is nobody's and means "again lat
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -56,6 +57,14 @@ class Effects:
         self._activities = activities
         self._secret = secret
         self._inline: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def forget(self, run_id: str) -> None:
+        """Drop what is kept in memory of a run that this process no longer drives."""
+        self._engine.forget(run_id)
+        with self._lock:
+            for ref in [ref for ref in self._inline if ref.startswith(f"inline:{run_id}/")]:
+                del self._inline[ref]
 
     def fingerprint(self, task: Task) -> str:
         return self._activities.fingerprint(task.activity) if isinstance(task, ActivityTask) else ""
@@ -174,9 +183,10 @@ class Effects:
             raise TaskError("OutputMissing", missing.message, help=missing.help, retryable=False) from missing
 
     def _remember(self, ref: str, rows: bytes) -> bytes:
-        self._inline[ref] = rows
-        while len(self._inline) > INLINE_CACHE:
-            self._inline.popitem(last=False)
+        with self._lock:
+            self._inline[ref] = rows
+            while len(self._inline) > INLINE_CACHE:
+                self._inline.popitem(last=False)
         return rows
 
 

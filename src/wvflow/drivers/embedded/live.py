@@ -38,6 +38,9 @@ class LiveRun:
 
     Events gather in ``apply``; ``take`` hands over everything gathered as one batch with the commands that may be
     carried out once it is durable. At most one batch is on its way at a time.
+
+    ``heard``: the id of the last message that was folded in; it may not be consumed yet. ``is_ours``: the store knows
+    this process as the run's owner.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class LiveRun:
         self.token = token
         self.state = state
         self.position = position
+        self.heard = 0
+        self.is_ours = False
         self._new = new
         self._projected = state
         self._events: list[Event] = []

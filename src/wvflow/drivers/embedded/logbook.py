@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from wvflow.drivers.embedded.secrets import Secrets
@@ -10,41 +10,36 @@ from wvflow.errors import Unavailable
 from wvflow.ports.clock import Clock
 from wvflow.ports.store import LogRow, Store
 
-FLUSH_AT = 500
+MOST_LINES = 100_000
 
 
 class Logbook:
-    """Takes lines from worker threads, without secrets."""
+    """Takes lines on any thread and keeps them without secrets. Of more than ``MOST_LINES`` that wait to be written,
+    the oldest are dropped."""
 
     def __init__(self, store: Store, clock: Clock, secrets: Secrets) -> None:
         self._store = store
         self._clock = clock
         self._secrets = secrets
-        self._lines: list[LogRow] = []
+        self._lines: deque[LogRow] = deque(maxlen=MOST_LINES)
 
-    def writer(
-        self, loop: asyncio.AbstractEventLoop, run_id: str, stage: str, attempt: int
-    ) -> Callable[[str, str], None]:
-        """A function for one attempt that takes (level, message) on any thread."""
+    def writer(self, run_id: str, stage: str, attempt: int) -> Callable[[str, str], None]:
+        """A function for one attempt that takes (level, message)."""
 
         def write(level: str, message: str) -> None:
             text = self._secrets.redact(message)
-            row = LogRow(run_id=run_id, stage=stage, attempt=attempt, at=self._clock.now(), level=level, message=text)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._take, row)
+            self._lines.append(
+                LogRow(run_id=run_id, stage=stage, attempt=attempt, at=self._clock.now(), level=level, message=text)
+            )
 
         return write
 
-    def _take(self, row: LogRow) -> None:
-        self._lines.append(row)
-        if len(self._lines) >= FLUSH_AT:
-            self.flush()
-
     def flush(self) -> None:
-        lines, self._lines = self._lines, []
+        """Write what waits. Blocks on the store; not for two threads at once."""
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if not lines:
             return
         try:
             self._store.log(lines)
         except Unavailable:
-            self._lines = lines + self._lines
+            self._lines.extendleft(reversed(lines))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from wvflow.drivers.embedded.committer import Committer
@@ -26,7 +27,7 @@ from wvflow.drivers.embedded.timers import Timers
 from wvflow.drivers.embedded.wakeup import listen
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Progress, Watch
-from wvflow.errors import Bug, JournalCorrupt, NotPossible
+from wvflow.errors import Bug, JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.events import (
     SEMANTICS,
@@ -42,7 +43,7 @@ from wvflow.kernel.state import RunState
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
-from wvflow.ports.store import InboxRow, NewRun, OutputRow, Store
+from wvflow.ports.store import SILENCE_MS, InboxRow, NewRun, OutputRow, Store
 
 SAFETY_NET_S = 1.0
 BEAT_S = 5.0
@@ -76,7 +77,6 @@ class Driver:
         self._tell: Watch = watch or _nobody
         self._runs: dict[str, LiveRun] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
-        self._taken: set[int] = set()
         self._mail = asyncio.Event()
         self._closing = False
         secrets = Secrets()
@@ -113,22 +113,32 @@ class Driver:
     async def close(self) -> None:
         """Stop all work and write what is known. Runs that are still open can be resumed by anybody."""
         self._closing = True
+        try:
+            await self._wind_up()
+        finally:
+            self._let_go_of_everything()
+
+    async def _wind_up(self) -> None:
+        """Give running work a moment to stop and what it says a moment to be written."""
         self._tasks.stop_all()
         for run in self._runs.values():
             self._committer.flush(run)
         until = self._clock.monotonic() + CLOSE_S
         while self._clock.monotonic() < until and (self._committer.busy or self._tasks.busy):
             await asyncio.sleep(0.01)
-        for run in tuple(self._runs.values()):
-            self._let_go(run)
-        for service in self._services:
-            service.cancel()
-        await asyncio.gather(*self._services, return_exceptions=True)
-        self._hang_up()
-        self._workers.close()
-        self._logbook.flush()
-        self._engine.close()
-        self._store.release(self._token)
+
+    def _let_go_of_everything(self) -> None:
+        """Also when the user's patience is over, as a second Control-C says: nothing here waits for work."""
+        with ExitStack() as last:
+            last.callback(self._store.release, self._token)
+            last.callback(self._engine.close)
+            last.callback(self._logbook.flush)
+            last.callback(self._workers.close)
+            last.callback(self._hang_up)
+            for service in self._services:
+                last.callback(service.cancel)
+            for run in tuple(self._runs.values()):
+                self._let_go(run)
 
     def _hang_up(self) -> None:
         if self._ear is not None:
@@ -168,12 +178,17 @@ class Driver:
         self._cancel(self._runs[run_id], terminate)
 
     async def finished(self, run_id: str) -> None:
-        """Return when the run's end is durable.
+        """Return when the run's end is durable. To be asked once: what is known of the run is dropped then.
 
         Raises:
             TakenOver: another process drives it now.
         """
-        await asyncio.shield(self._ends[run_id])
+        end = self._ends[run_id]
+        try:
+            await asyncio.shield(end)
+        finally:
+            if end.done():
+                self._ends.pop(run_id, None)
 
     def _admit(self, run: LiveRun) -> None:
         self._runs[run.run_id] = run
@@ -211,6 +226,7 @@ class Driver:
         self._committer.gathered(run)
 
     def _carry_out(self, run: LiveRun, commands: tuple[Command, ...]) -> None:
+        run.is_ours = True
         for command in commands:
             if run.run_id in self._runs:
                 self._do(run, command)
@@ -238,7 +254,15 @@ class Driver:
     # --- runs going out ---
 
     def _conflict(self, run: LiveRun) -> None:
-        self._drop(run, TakenOver(f"another process drives run {run.run_id} now"))
+        self._drop(run, TakenOver(f"run {run.run_id} is driven by {self._driver(run.run_id)}"))
+
+    def _driver(self, run_id: str) -> str:
+        """Whoever drives a run that isn't ours, in words."""
+        with suppress(WvflowError):
+            owner = self._store.owner(self._store.find(run_id).owner, self._clock.now())
+            if owner is not None:
+                return f"process {owner.pid} on {owner.host}"
+        return "another process"
 
     def _let_go(self, run: LiveRun) -> None:
         self._forget(run)
@@ -262,7 +286,6 @@ class Driver:
         self._committer.forget(run.run_id)
         self._tasks.forget(run.run_id)
         self._timers.forget(run.run_id)
-        self._engine.forget(run.run_id)
 
     # --- messages and liveness ---
 
@@ -271,13 +294,14 @@ class Driver:
             await self._mail.wait()
             self._mail.clear()
             if self._runs:
-                for row in await asyncio.to_thread(self._store.inbox, tuple(self._runs)):
-                    self._deliver(row)
+                with suppress(Unavailable):  # the safety net asks again
+                    for row in await asyncio.to_thread(self._store.inbox, tuple(self._runs)):
+                        self._deliver(row)
 
     def _deliver(self, row: InboxRow) -> None:
         run = self._runs.get(row.run_id)
-        if run is not None and row.id not in self._taken:
-            self._taken.add(row.id)
+        if run is not None and row.id > run.heard:
+            run.heard = row.id
             self._cancel(run, row.kind == "terminate", (row.id,))
 
     async def _safety_net(self) -> None:
@@ -285,15 +309,28 @@ class Driver:
         seen = -1
         while True:
             await asyncio.sleep(SAFETY_NET_S)
-            self._logbook.flush()
-            if self._runs and (now := await asyncio.to_thread(self._store.version)) != seen:
-                seen = now
-                self._mail.set()
+            with suppress(Unavailable):
+                await asyncio.to_thread(self._logbook.flush)
+                if self._runs and (now := await asyncio.to_thread(self._store.version)) != seen:
+                    seen = now
+                    self._mail.set()
 
     async def _heart(self) -> None:
+        """Say that this process lives. After a silence (it was stopped, the machine slept) others may have taken its
+        runs over, so it looks."""
+        last = self._clock.now()
         while True:
             await asyncio.sleep(BEAT_S)
-            await asyncio.to_thread(self._store.beat, self._token, self._clock.now())
+            last, before = self._clock.now(), last
+            with suppress(Unavailable):
+                await asyncio.to_thread(self._store.beat, self._token, last)
+                if last - before > SILENCE_MS:
+                    self._look_for_other_owners()
+
+    def _look_for_other_owners(self) -> None:
+        for run in [run for run in self._runs.values() if run.is_ours]:
+            if self._store.find(run.run_id).owner != self._token:
+                self._conflict(run)
 
 
 def _nobody(progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from wvflow.errors import Bug, JournalCorrupt
@@ -36,9 +37,13 @@ def refold(plan: FlowPlan, journal: Journal) -> tuple[RunState, int]:
 
 
 def collect_orphans(folder: Path, run_id: str, recorded: list[OutputRow]) -> int:
-    """Remove files that an earlier owner wrote and never recorded; how many. Only the run's owner may call this."""
+    """Remove files that an earlier owner wrote and never recorded; how many. Only the run's owner may call this.
+
+    What can't be removed stays until the run is cleaned away: nobody reads it.
+    """
     kept = {row.output.ref.removeprefix("file:") for row in recorded}
     orphans = [file for file in (folder / "runs" / run_id).glob("*") if f"runs/{run_id}/{file.name}" not in kept]
     for file in orphans:
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink()
     return len(orphans)

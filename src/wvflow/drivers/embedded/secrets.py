@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 
 from wvflow.errors import TaskError
 
@@ -10,10 +12,11 @@ HIDDEN = "********"
 
 
 class Secrets:
-    """Gives out secrets and takes those given out away from texts."""
+    """Gives out secrets and takes those given out away from texts, also as Python and JSON quote them."""
 
     def __init__(self) -> None:
-        self._given: dict[str, None] = {}
+        self._lock = threading.Lock()
+        self._hidden: tuple[str, ...] = ()
 
     def get(self, name: str) -> str:
         value = os.environ.get(name)
@@ -25,10 +28,16 @@ class Secrets:
                 retryable=False,
             )
         if value:
-            self._given[value] = None
+            self._hide(value)
         return value
 
+    def _hide(self, value: str) -> None:
+        forms = {value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        # The longest first: one secret may begin with another.
+        with self._lock:
+            self._hidden = tuple(sorted({*self._hidden, *forms}, key=lambda text: (-len(text), text)))
+
     def redact(self, text: str) -> str:
-        for value in tuple(self._given):
+        for value in self._hidden:
             text = text.replace(value, HIDDEN)
         return text

@@ -24,8 +24,6 @@ from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName, Stored
 from wvflow.ports.store import OutputRow
 
-HELD_S = 1.0
-
 
 class Apply(Protocol):
     """Gives an event to a run; ``then`` is called once it is durable."""
@@ -36,7 +34,7 @@ class Apply(Protocol):
 
 
 class Tasks:
-    """The attempts of this process. Used on the loop's thread only."""
+    """The attempts of this process. Used on the loop's thread only, but for ``_errand``."""
 
     def __init__(
         self,
@@ -67,7 +65,10 @@ class Tasks:
 
     def run(self, run: LiveRun, command: RunTask) -> None:
         """Start an attempt. A delivery after a loss is recorded as started before the work begins, so that one which
-        kills its process again is counted."""
+        kills its process again is counted.
+
+        No work begins before the loop is free again: what the same commit cancels is never begun.
+        """
         attempt = Attempt(run, command, self._overdue)
         if (older := self._attempts.pop(attempt.key, None)) is not None:
             older.close(self._workers)
@@ -75,7 +76,7 @@ class Tasks:
         if command.delivery > 1 or attempt.task.policy.on_lost == "fail":
             self._begin(attempt, then=lambda run: self._launch(attempt))
         else:
-            self._launch(attempt)
+            asyncio.get_running_loop().call_soon(self._launch, attempt)
 
     def cancel(self, run: LiveRun, command: CancelTask) -> None:
         attempt = self._attempts.get((run.run_id, command.stage, command.task, command.attempt))
@@ -85,7 +86,7 @@ class Tasks:
             self._close(attempt)
         elif attempt.in_queue:
             self._close(attempt)
-            self._record(attempt, TaskError("Cancelled", "cancelled before it began"))
+            self._fail(attempt, TaskError("Cancelled", "cancelled before it began"))
         else:
             attempt.stop.request()
 
@@ -96,20 +97,26 @@ class Tasks:
             attempt.stop.request()
 
     def forget(self, run_id: str) -> None:
+        """Let go of a run's work; nothing more is heard of it."""
         for attempt in [attempt for key, attempt in self._attempts.items() if key[0] == run_id]:
             self._close(attempt)
+        self._effects.forget(run_id)
 
     def _close(self, attempt: Attempt) -> None:
         del self._attempts[attempt.key]
         attempt.close(self._workers)
 
     def _launch(self, attempt: Attempt) -> None:
-        if not attempt.closed:
-            errand = self._errand(attempt)
-            attempt.launch(self._workers, lambda: self._effects.perform(errand, attempt.stop), self._ended)
+        if not (attempt.closed or self._closing):
+            loop = asyncio.get_running_loop()
+            attempt.launch(
+                self._workers,
+                lambda: self._effects.perform(self._errand(attempt, loop), attempt.stop),
+                self._ended,
+            )
 
-    def _errand(self, attempt: Attempt) -> Errand:
-        loop = asyncio.get_running_loop()
+    def _errand(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> Errand:
+        """What the worker must know; made on its thread from the run's state, which is immutable."""
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
         return Errand(
@@ -126,14 +133,18 @@ class Tasks:
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
             begun=lambda: soon(loop, self._began, attempt),
             waiting=lambda holder: soon(loop, self._waits, attempt, holder),
-            log=self._logbook.writer(loop, run.run_id, stage.name, command.attempt),
+            log=self._logbook.writer(run.run_id, stage.name, command.attempt),
             heartbeat=lambda details: None,
         )
 
     # --- what is heard of attempts ---
 
     def _began(self, attempt: Attempt) -> None:
-        if not (attempt.closed or attempt.begun):
+        if attempt.closed:
+            return
+        if attempt.begun:  # recorded before, or held meanwhile: its time runs from now
+            attempt.begin()
+        else:
             self._begin(attempt)
             self._tell(Progress(run=attempt.run.row(), stages=(attempt.run.stage_row(attempt.command.stage),)))
 
@@ -155,19 +166,23 @@ class Tasks:
             self._tell(Progress(run=attempt.run.row(), note=note, noted=attempt.stage.name))
 
     def _ended(self, attempt: Attempt, result: Stored | BaseException) -> None:
-        if attempt.closed or (self._closing and not isinstance(result, Stored)):
-            self._attempts.pop(attempt.key, None)
-        elif isinstance(result, Unavailable):
+        if attempt.closed:
+            return
+        if isinstance(result, Unavailable) and not self._closing:
             self._hold(attempt, result)
-        else:
-            self._attempts.pop(attempt.key)
-            attempt.close()
-            self._record(attempt, result)
+            return
+        del self._attempts[attempt.key]
+        attempt.close()
+        if isinstance(result, Stored):
+            self._succeed(attempt, result)
+        elif not self._closing:
+            self._fail(attempt, result)
 
     def _hold(self, attempt: Attempt, trouble: Unavailable) -> None:
         """Not the task's fault: the same attempt is tried again, no retries are used."""
+        attempt.hold()
         self._tell(Progress(run=attempt.run.row(), note=f"held: {trouble}", noted=attempt.stage.name))
-        asyncio.get_running_loop().call_later(HELD_S, self._launch, attempt)
+        asyncio.get_running_loop().call_later(next(attempt.pauses), self._launch, attempt)
 
     def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
         if attempt.closed:
@@ -179,19 +194,18 @@ class Tasks:
             TaskTimedOut(at=at, stage=stage, task=task, attempt=number, kind=kind, draw=self._draw()),
         )
 
-    def _record(self, attempt: Attempt, result: Stored | BaseException) -> None:
-        if not attempt.begun:
-            self._begin(attempt)
-            attempt.close()
+    def _succeed(self, attempt: Attempt, result: Stored) -> None:
         at, stage, task, number = self._now_about(attempt)
-        if isinstance(result, Stored):
-            row = OutputRow(stage=stage, task=task, attempt=number, output=result.output, inline=result.inline)
-            success = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=result.output)
-            self._apply(attempt.run, success, output=row)
-        else:
-            failure = self._failure(result)
-            failed = TaskFailed(at=at, stage=stage, task=task, attempt=number, failure=failure, draw=self._draw())
-            self._apply(attempt.run, failed)
+        row = OutputRow(stage=stage, task=task, attempt=number, output=result.output, inline=result.inline)
+        success = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=result.output)
+        self._apply(attempt.run, success, output=row)
+
+    def _fail(self, attempt: Attempt, error: BaseException) -> None:
+        at, stage, task, number = self._now_about(attempt)
+        failed = TaskFailed(
+            at=at, stage=stage, task=task, attempt=number, failure=self._failure(error), draw=self._draw()
+        )
+        self._apply(attempt.run, failed)
 
     def _now_about(self, attempt: Attempt) -> tuple[EpochMs, StageId, int, int]:
         """What every event about an attempt begins with."""

@@ -1,5 +1,5 @@
-"""The kernel's timers: due at an instant, waited for on the monotonic clock, so that a changed clock neither fires nor
-delays one. Overdue ones fire at once."""
+"""The kernel's timers: due at an instant of the run's own time, waited for on the monotonic clock, so that a clock that
+is set neither fires nor delays one. Overdue ones fire at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Timers:
 
     def start(self, run: LiveRun, timer: str, due: EpochMs) -> None:
         self.stop(run.run_id, timer)
-        delay = max(0, due - self._clock.now()) / 1000
+        delay = max(0, due - run.now(self._clock.now())) / 1000
         handle = asyncio.get_running_loop().call_later(delay, self._ring, run, timer)
         self._handles.setdefault(run.run_id, {})[timer] = handle
 

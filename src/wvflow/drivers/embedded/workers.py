@@ -45,10 +45,11 @@ class StopToken:
 
 
 class Job:
-    """A piece of work handed to the pool."""
+    """A piece of work handed to the pool. ``taken``: a thread has begun with it, and may have finished since."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
+        self.taken = False
         self.running = False
         self.abandoned = False
 
@@ -113,7 +114,7 @@ class Workers:
                 while self._jobs:
                     job = self._jobs.popleft()
                     if not job.abandoned:
-                        job.running = True
+                        job.taken = job.running = True
                         return job
                 if self._closed:
                     self._threads -= 1
