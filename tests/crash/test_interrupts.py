@@ -1,0 +1,91 @@
+"""Signals to real processes: they leave runs that go on, say how, and end without hanging or noise."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from typing import Any
+
+import pytest
+
+PATIENCE = 60
+LONG_QUERY = """
+flow Long = {
+  stage big = from range(100000000000) as t(a) | agg total = a.sum
+}
+"""
+
+
+def interrupted(process: Any, until: str, *signals: int) -> str:
+    """Send the signals once a line of stderr has ``until``; what it says then."""
+    for line in process.stderr:
+        if until in line:
+            break
+    for each in signals:
+        process.send_signal(each)
+    _, chatter = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, chatter
+    return str(chatter)
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=["Control-C", "SIGTERM"])
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+def test_a_signal_in_a_long_query_leaves_a_run_that_can_be_resumed(
+    new_project: Any, which: signal.Signals, times: int
+) -> None:
+    project = new_project(LONG_QUERY, "")
+    process = project.start("run", "chain.wv")
+    chatter = interrupted(process, "big    started", *[which] * times)
+    assert "wvflow runs resume" in chatter.strip().splitlines()[-1], chatter
+    listed = project.wvflow("runs", "show", "last", "--json")
+    assert '"state":"running"' in listed.stdout.replace(" ", "")
+
+
+def test_a_second_control_c_ends_a_process_whose_activity_is_deaf_without_noise(project: Any) -> None:
+    process = project.start("run", "chain.wv")
+    chatter = interrupted(process, "gate     started", signal.SIGINT, signal.SIGTERM)
+    assert "wvflow runs resume" in chatter.strip().splitlines()[-1], chatter
+
+
+@pytest.mark.parametrize("how", ["deleted", "broken"])
+def test_a_run_goes_on_with_its_own_plan_whatever_became_of_the_program(project: Any, how: str) -> None:
+    process = project.start("run", "chain.wv")
+    assert process.stdout.readline().strip() == "at the gate"
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    if how == "deleted":
+        project.write("other.wv", "")
+        (project.root / "chain.wv").unlink()
+    else:
+        project.write("chain.wv", "flow Chain = { stage")
+    project.write("open", "")
+    resumed = project.wvflow("runs", "resume", "last")
+    assert resumed.returncode == 0, resumed.stderr
+    assert project.calls == {"double": 1, "pass_gate": 2, "note": 1}
+
+
+def test_a_run_whose_activities_are_broken_can_be_terminated(project: Any) -> None:
+    process = project.start("run", "chain.wv")
+    assert process.stdout.readline().strip() == "at the gate"
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    project.write("activities.py", "def double(:")
+    ended = project.wvflow("runs", "terminate", "last")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
+def test_a_damaged_journal_stops_its_run_and_no_other(project: Any) -> None:
+    for run_id in ("one", "two"):
+        process = project.start("run", "chain.wv", "--run-id", run_id)
+        assert process.stdout.readline().strip() == "at the gate"
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    with sqlite3.connect(project.root / ".wvflow" / "state.db") as database:
+        database.execute("update events set body = replace(body, 'TaskSucceeded', 'TaskFailed') where run = 'one'")
+    database.close()
+    project.write("open", "")
+    refused, resumed = (project.wvflow("runs", "resume", run_id) for run_id in ("one", "two"))
+    assert (refused.returncode != 0, resumed.returncode) == (True, 0), resumed.stderr
+    assert "damaged" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert '"quarantined"' in project.wvflow("runs", "list", "--json").stdout
