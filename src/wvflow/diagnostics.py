@@ -57,6 +57,7 @@ class Code(Enum):
     UNKNOWN_TYPE = ("WV0214", "TYPE_ERROR", "error")
     RECURSIVE_MODEL = ("WV0215", "RECURSIVE_MODEL_REFERENCE", "error")
     EXPANSION_TOO_DEEP = ("WV0216", "MODEL_EXPANSION_LIMIT_EXCEEDED", "error")
+    UNUSABLE_MODEL = ("WV0217", "NOT_A_RELATION", "warning")
     # types and arguments
     TYPE_MISMATCH = ("WV0301", "TYPE_ERROR", "warning")
     BAD_ARGUMENT = ("WV0302", "INVALID_ARGUMENT", "error")

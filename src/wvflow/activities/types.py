@@ -70,6 +70,7 @@ def signature_of(activity: Registered) -> ActivitySignature:
         open=shape.open,
         properties=dict(activity.spec.properties),
         returns=_returns(shape),
+        result=type_of(shape.returns) if _returns(shape) == "scalar" else UNKNOWN,
         origin=activity.origin,
     )
 

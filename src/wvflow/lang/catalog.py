@@ -15,6 +15,10 @@ from wvflow.lang.types import UNKNOWN, Type
 EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
+SCALAR_COLUMN = "value"
+"""The column that holds the result of an activity that gives one value."""
+
+
 class Parameter(msgspec.Struct, frozen=True):
     """A keyword argument of an activity; ``type`` is UNKNOWN where the annotation is none of the language's.
 
@@ -34,7 +38,7 @@ class ActivitySignature(msgspec.Struct, frozen=True):
     ``takes_rows``: its first parameter is the rows, and they can't be left out. ``open``: takes any keyword argument
     (``**kwargs``).
     ``properties``: what the decorator set, in the language's names (``retries``, ``timeout`` as text).
-    ``returns``: ``rows``, ``scalar``, ``nothing``, or ``unknown`` without an annotation.
+    ``returns``: ``rows``, ``scalar`` (of type ``result``), ``nothing``, or ``unknown`` without an annotation.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ActivitySignature(msgspec.Struct, frozen=True):
     open: bool = False
     properties: dict[str, str | int | float | bool | list[str]] = {}
     returns: str = "unknown"
+    result: Type = UNKNOWN
     origin: str = ""
 
 

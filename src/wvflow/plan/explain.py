@@ -45,12 +45,15 @@ def task_text(task: Task) -> str:
     """
     if isinstance(task, ActivityTask):
         called = f"{task.activity}({', '.join(argument.name for argument in task.arguments)})"
-        return called if task.input is None else f"{_relation(task.input)} | {called}"
+        return called if task.input is None else _piped(_relation(task.input), called)
     text = _relation(task.relation)
-    if task.save is None:
-        return text
-    saved = f"save to {task.save.target}"
-    return f"{text} | {saved}"
+    return text if task.save is None else _piped(text, f"save to {task.save.target}")
+
+
+def _piped(*steps: str) -> str:
+    """Steps one after the other. Rows that are handed over have no source to name: ``| count``."""
+    text = " | ".join(step for step in steps if step)
+    return text if steps[0] else f"| {text}"
 
 
 def _relation(relation: Rel) -> str:
@@ -60,7 +63,9 @@ def _relation(relation: Rel) -> str:
             steps.append(step)
         relation = below
     if isinstance(relation, Join | Concat):
-        return " | ".join([_relation(relation.left), _second_input(relation), *reversed(steps)])
+        return _piped(_relation(relation.left), _second_input(relation), *reversed(steps))
+    if isinstance(relation, Piped):
+        return _piped("", *reversed(steps)) if steps else ""
     return " | ".join(part for part in (_source(relation), *reversed(steps)) if part) or "select"
 
 
@@ -109,8 +114,6 @@ def _source(relation: Rel) -> str:
             return f"from {'.'.join(parts)}"
         case StageRows(stage=stage):
             return f"from {stage}"
-        case Piped():
-            return "from _"
         case FanIn(inputs=inputs):
             return f"merge {', '.join(one.stage for one in inputs)}"
         case Rows(rows=rows):

@@ -51,7 +51,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     if order is None:
         raise CompilerBug(f"the flow {flow.ref.key} has a cycle")
     number = {declared: StageId(index) for index, declared in enumerate(order)}
-    output = _output(flow, edges)
+    output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
     stages = tuple(
         _stage(flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
@@ -74,13 +74,6 @@ def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:
     """The upstreams of each stage, by order of declaration."""
     numbers = {stage.name: index for index, stage in enumerate(stages)}
     return [sorted(numbers[name] for name in stage.upstreams) for stage in stages]
-
-
-def _output(flow: CheckedFlow, edges: Sequence[Sequence[int]]) -> int:
-    """The stage that the flow names, else the last declared one that nobody reads (flow language, section 5)."""
-    if flow.output is not None:
-        return next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
-    return max(index for index, read_by in enumerate(readers(edges)) if not read_by)
 
 
 def _stage(

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wvflow.lang.algebra import Column, Expr
-from wvflow.lang.catalog import ActivitySignature
+from wvflow.lang.catalog import SCALAR_COLUMN, ActivitySignature
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.relations import nodes
+from wvflow.lang.types import UNKNOWN, Type
 from wvflow.plan.nodes import Argument
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
-from wvflow.semantics.arguments import Callee, Formal, bind, check_type
+from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params
 from wvflow.semantics.properties import check_foreign, read_settings
-from wvflow.semantics.scopes import Columns, Scope, Shape
+from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
 from wvflow.syntax.nodes import ActivityDef, CallArg, CallExpr
@@ -32,11 +33,30 @@ def check_declaration(node: ActivityDef, session: Session) -> Settings:
     elif registered is None:
         session.report(flow_mistakes.activity_undefined(name.text, name.span, session.catalog.modules))
     else:
-        for param in node.params:
-            if not registered.open and all(one.name != param.name.text for one in registered.parameters):
-                session.report(flow_mistakes.unused_parameter(name.text, param.name.text, param.name.span))
-    resolve_type(node.result, session)
+        _check_params(node, registered, session)
+        _check_result(node, registered, session)
     return read_settings(node.configs, "activity", session).values
+
+
+def _check_params(node: ActivityDef, registered: ActivitySignature, session: Session) -> None:
+    """The declared parameters are the function's; one that the function needs isn't left out."""
+    declared, known = {one.name.text for one in node.params}, {one.name for one in registered.parameters}
+    for param in node.params:
+        if not registered.open and param.name.text not in known:
+            session.report(flow_mistakes.unused_parameter(node.name.text, param.name.text, param.name.span))
+    for one in registered.parameters if node.params else ():
+        if one.required and one.name not in declared:
+            session.report(flow_mistakes.parameter_left_out(node.name.text, one.name, node.name.span))
+
+
+def _check_result(node: ActivityDef, registered: ActivitySignature, session: Session) -> None:
+    """The declared type is that of the one value which the function gives."""
+    declared = resolve_type(node.result, session)
+    if node.result is None or not declared.is_known or registered.returns == "unknown":
+        return
+    found = registered.result if registered.returns == "scalar" else registered.returns
+    if not isinstance(found, Type) or not fits(Formal("", declared), found):
+        session.report(flow_mistakes.other_result(node.name.text, declared, found, node.result.span))
 
 
 def call_activity(call: CallExpr, shape: Shape, scope: Scope, *, piped: bool = True) -> tuple[CallStep, Columns] | None:
@@ -57,8 +77,19 @@ def call_activity(call: CallExpr, shape: Shape, scope: Scope, *, piped: bool = T
         if registered.takes_rows and not piped:
             session.report(flow_mistakes.needs_rows(name.text, name.span))
     arguments = _arguments(call, declared, registered, replace(scope.over(shape), for_argument=True), piped=piped)
-    passes_on = registered is not None and registered.returns == "nothing"
-    return CallStep(name.text, arguments, piped), shape.columns if passes_on else None
+    return CallStep(name.text, arguments, piped), _result(declared, registered, shape, session)
+
+
+def _result(
+    declared: ActivityDef | None, registered: ActivitySignature | None, shape: Shape, session: Session
+) -> Columns:
+    """The columns behind a call: those of its input when it returns nothing, one for a single value."""
+    if registered is None or registered.returns not in ("nothing", "scalar"):
+        return None
+    if registered.returns == "nothing":
+        return shape.columns
+    written = resolve_type(declared.result, session) if declared is not None else UNKNOWN
+    return (Col(SCALAR_COLUMN, written if written.is_known else registered.result),)
 
 
 def _arguments(
@@ -77,6 +108,7 @@ def _arguments(
     for parameter, arg in bound.items():
         values[parameter] = _value(arg, scope, piped=piped)
         check_type(callee, parameter, type_of(values[parameter]), arg.value.span, session)
+        check_choice(callee, parameter, values[parameter], arg.value.span, session)
     order = [formal.name for formal in callee.formals if formal.name in values]
     order += [parameter for parameter in values if callee.formal(parameter) is None]
     return tuple(Argument(parameter, values[parameter]) for parameter in order)
@@ -88,11 +120,17 @@ def _callee(
     """What can be called, from the declaration if it has parameters, else from the annotations."""
     if declared is not None and declared.params:
         params = read_params(declared.params, session)
-        formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in params)
+        choices = {one.name: one.choices for one in registered.parameters} if registered else {}
+        formals = tuple(
+            Formal(one.name, one.type, required=one.default is None, choices=choices.get(one.name, ()))
+            for one in params
+        )
         return Callee(name, formals), {one.name: one.default for one in params if one.default is not None}
     if registered is None:
         return Callee(name, (), open=True), {}
-    formals = tuple(Formal(one.name, one.type, one.required, one.nullable) for one in registered.parameters)
+    formals = tuple(
+        Formal(one.name, one.type, one.required, one.nullable, one.choices) for one in registered.parameters
+    )
     return Callee(name, formals, registered.open), {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from wvflow.lang.algebra import Expr, Literal
 from wvflow.lang.types import DURATION, INTERVAL, NULL, STRING, UNKNOWN, Type
 from wvflow.semantics import mistakes
 from wvflow.semantics.session import Session
@@ -22,6 +23,7 @@ class Formal(NamedTuple):
     type: Type = UNKNOWN
     required: bool = True
     nullable: bool = True
+    choices: tuple[str | int, ...] = ()
 
 
 class Callee(NamedTuple):
@@ -74,6 +76,15 @@ def check_type(callee: Callee, name: str, found: Type, use: Span, session: Sessi
     formal = callee.formal(name)
     if formal is not None and not fits(formal, found):
         session.report(mistakes.mistyped_argument(callee.name, name, formal.type, found, use, callee.signature))
+
+
+def check_choice(callee: Callee, name: str, value: Expr, use: Span, session: Session) -> None:
+    """Report a constant that is none of the values its parameter takes."""
+    formal = callee.formal(name)
+    if formal is None or not formal.choices or not isinstance(value, Literal) or value.value is None:
+        return
+    if value.value not in formal.choices:
+        session.report(mistakes.no_such_choice(callee.name, name, value.value, formal.choices, use))
 
 
 def fits(formal: Formal, found: Type) -> bool:

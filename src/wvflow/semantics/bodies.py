@@ -8,7 +8,7 @@ from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import STRING
 from wvflow.plan.nodes import FileTarget, Save, TableTarget
-from wvflow.semantics import expressions, mistakes, relations
+from wvflow.semantics import expressions, mistakes, relations, sources
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import CheckedQuery, RowsStep, SaveStep, Step
 from wvflow.semantics.relations import beginning, operate, unwrapped
@@ -85,7 +85,10 @@ def read_save(node: n.SaveOp, scope: Scope) -> Save:
     options = tuple([NamedArgument(one.name.text, _option(one, scope)) for one in node.options])
     if isinstance(target, n.StringLiteral):
         return Save(FileTarget(target.value), options)
-    scope.session.use(".".join(part.text for part in target), target[0].span.to(target[-1].span))
+    span = target[0].span.to(target[-1].span)
+    if len(target) > sources.MOST_PARTS:
+        scope.session.report(mistakes.long_table_name(span))
+    scope.session.use(".".join(part.text for part in target), span)
     return Save(TableTarget(tuple(part.text for part in target)), options)
 
 

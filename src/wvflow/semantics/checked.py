@@ -56,7 +56,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """One flow, its stages in order of declaration. ``output`` None: not written."""
+    """One flow, its stages in order of declaration. ``output`` is None only beside an error."""
 
     ref: FlowRef
     span: Span

@@ -24,7 +24,7 @@ D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef)
 
 
 class Definitions(NamedTuple):
-    """By name, a flow by name and version. ``saved``: tables that the program itself writes."""
+    """By name, a flow by name and version. ``saved``: tables and files that the program itself writes."""
 
     flows: dict[tuple[str, int], FlowDef]
     activities: dict[str, ActivityDef]
@@ -80,5 +80,5 @@ def _duplicate(name: Name, first: Name) -> Diagnostic:
 def _saved(modules: Sequence[Module]) -> Iterable[str]:
     for module in modules:
         for node in walk(module):
-            if isinstance(node, SaveOp) and isinstance(node.target, tuple):
-                yield node.target[-1].text
+            if isinstance(node, SaveOp):
+                yield node.target[-1].text if isinstance(node.target, tuple) else node.target.value

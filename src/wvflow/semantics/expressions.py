@@ -115,7 +115,7 @@ def _decimal_type(text: str) -> Type:
 def _interpolation(node: n.Interpolation, scope: Scope) -> Expr:
     """``s"a${x}b"``: nested ``concat`` from the left, holes cast to text unless they are text."""
     if node.prefix != "s":
-        scope.session.report(mistakes.not_available(f"{node.prefix}…", node.span))
+        scope.session.report(mistakes.not_available(f'{node.prefix}"…"', node.span))
         return names.NOTHING
     pieces = [_piece(part, scope) for part in node.parts if part != ""]
     if not pieces:
@@ -283,11 +283,20 @@ def _secret(node: n.CallExpr, scope: Scope) -> Expr:
 
 def function(name: str, before: tuple[Expr, ...], args: tuple[n.CallArg, ...], scope: Scope) -> Call:
     """A call of an engine's function with these arguments behind those in ``before``."""
+    args = tuple([_compared(one) for one in args]) if name in AGGREGATES else args
     given = [(one, _argument(one.value, scope)) for one in args]
     positional = (*before, *[value for one, value in given if one.name is None])
     named = tuple([NamedArgument(one.name.text, value) for one, value in given if one.name is not None])
     distinct = any(one.distinct for one in args)
     return Call(name, positional, named, distinct, infer.call(name.lower(), positional))
+
+
+def _compared(arg: n.CallArg) -> n.CallArg:
+    """``count_if(id = 2)`` compares: aggregates have no arguments with names."""
+    if arg.name is None:
+        return arg
+    left = n.NameRef(name=arg.name, span=arg.name.span)
+    return n.CallArg(value=n.BinaryExpr(op="=", left=left, right=arg.value, span=arg.span), span=arg.span)
 
 
 def _argument(node: n.Expr, scope: Scope) -> Expr:

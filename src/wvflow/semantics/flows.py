@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wvflow.diagnostics import Diagnostic
+from wvflow.errors import EvaluationError
 from wvflow.lang.algebra import Expr, Value
-from wvflow.lang.evaluate import is_static
+from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes
+from wvflow.lang.values import to_json, to_python
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import FlowParam, FlowRef
 from wvflow.semantics import mistakes, sources
+from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CheckedFlow, CheckedStage
-from wvflow.semantics.checks.graph import check_acyclic, check_size
+from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
+from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.scopes import Columns, Scope
@@ -45,11 +49,24 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
 
 
 def _check_defaults(flow: FlowDef, params: tuple[FlowParam, ...], session: Session) -> None:
-    """Defaults are constants: there is no run yet that could give them values."""
+    """Defaults are constants, as there is no run yet that could give them values; and they have one of their type."""
     spans = {one.name.text: one.span for one in reversed(flow.params)}
     for param in params:
-        if param.default is not None and not _is_constant(param.default):
+        if param.default is None:
+            continue
+        if not _is_constant(param.default):
             session.report(mistakes.default_not_constant(param.name, spans[param.name]))
+        elif fits(Formal(param.name, param.type), type_of(param.default)) and not _has_value(param):
+            session.report(mistakes.unreadable_default(param.name, param.type, spans[param.name]))
+
+
+def _has_value(param: FlowParam) -> bool:
+    """Whether the default can be computed, and read as what a text of the type may be."""
+    try:
+        to_python(None if param.default is None else to_json(evaluate(param.default, {})), param.type)
+    except (EvaluationError, ValueError):
+        return False
+    return True
 
 
 def _is_constant(default: Expr) -> bool:
@@ -139,14 +156,21 @@ def _depend(name: Name, scope: Scope) -> None:
 
 
 def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: Session) -> str | None:
-    """The stage that ``output:`` names, if it does."""
+    """The stage that ``output:`` names, else the last declared one that nobody reads (section 5). None where a mistake
+    leaves no such stage."""
     name = read.values.get("output")
     known = [stage.name for stage in stages]
-    if name is not None and stages and name not in known:
+    needed = {upstream for stage in stages for upstream in stage.upstreams}
+    if name is None:
+        name = next((stage for stage in reversed(known) if stage not in needed), None)
+    elif stages and name not in known:
         session.report(mistakes.unknown_stage(str(name), read.spans["output"], known))
     if read.values.get("version", flow.version or 1) != (flow.version or 1):
         session.report(_other_version(read))
-    return str(name) if name in known else None
+    if name not in known:
+        return None
+    check_read(stages, needed, str(name), session)
+    return str(name)
 
 
 def _other_version(read: Read) -> Diagnostic:

@@ -112,12 +112,20 @@ def _item(node: n.SelectItem, keys: tuple[Item, ...], scope: Scope) -> Item:
     """An item over groups; ``_1`` as a whole item is the first key under its own name."""
     number = _number(node.value)
     if number is None:
-        return named_item(node, NOTHING) if _misses_key(node.value, scope) else read_item(node, scope)
+        if _misses_key(node.value, scope):
+            return named_item(node, NOTHING)
+        item = read_item(node, scope)
+        return item if node.name else Item(_key_name(node.value, scope) or item.name, item.value)
     if not 1 <= number <= len(keys):
         scope.session.report(mistakes.no_such_key(f"_{number}", len(keys), node.value.span))
         return Item(f"_{number}", Column(f"_{number}"))
     key = keys[number - 1]
     return Item(node.name.text if node.name else key.name, key.value)
+
+
+def _key_name(node: n.Expr, scope: Scope) -> str:
+    """The name of the grouping key that an item is nothing but, if it is one."""
+    return node.name.text if isinstance(node, n.NameRef) and node.name.text in scope.keys else ""
 
 
 def _number(node: n.SyntaxNode) -> int | None:

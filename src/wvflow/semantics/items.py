@@ -28,6 +28,8 @@ def named_item(node: n.SelectItem, value: Expr) -> Item:
 
 def _star(node: n.StarRef, scope: Scope) -> Item:
     qualifier = node.qualifier
+    if qualifier is None and scope.rows is None:
+        scope.session.report(mistakes.star_without_rows(node.span))
     if qualifier is not None and scope.qualified(qualifier.text) is None:
         known = [name for one in scope.around() if one.rows for name in one.rows.qualifiers]
         scope.session.report(mistakes.unknown_qualifier(qualifier.text, qualifier.span, known))

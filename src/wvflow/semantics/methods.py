@@ -183,9 +183,7 @@ def _extract(use: Use) -> Expr:
             help_ = mistakes.did_you_mean(unit, EXTRACTED_UNITS, "such as 'year', 'month' or 'hour'")
             use.scope.session.report(mistakes.unknown_unit(unit, span, help_))
         case _:
-            use.scope.session.report(
-                mistakes.wrong_argument_count("extract", "one unit as text", len(use.args), use.span)
-            )
+            use.scope.session.report(mistakes.unit_wanted(use.span))
     return names.NOTHING
 
 

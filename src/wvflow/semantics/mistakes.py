@@ -239,12 +239,43 @@ def mistyped_argument(callee: str, name: str, wanted: Type, found: Type, use: Sp
     )
 
 
+def no_such_choice(callee: str, name: str, given: object, choices: Sequence[object], use: Span) -> Diagnostic:
+    texts = [one for one in choices if isinstance(one, str)]
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        f"argument `{name}` of `{callee}` is one of {', '.join(map(repr, choices))}, and this is {given!r}",
+        use,
+        did_you_mean(given, texts) if isinstance(given, str) else None,
+    )
+
+
+def unusable_model(name: str, found: Diagnostic) -> Diagnostic:
+    """An error in a model that nothing uses keeps no run from starting."""
+    return found._replace(code=Code.UNUSABLE_MODEL, message=f"the model `{name}` can't be used: {found.message}")
+
+
 def mistyped_default(name: str, wanted: Type, found: Type, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_ARGUMENT, f"the parameter `{name}` is of type {wanted}, and its default is {found}", use)
 
 
 def default_not_constant(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_ARGUMENT, f"the default of `{name}` is not a constant", use)
+
+
+def nothing_left(use: Span) -> Diagnostic:
+    return Diagnostic(Code.RAGGED_ROWS, "this excludes all columns", use, "leave at least one")
+
+
+def unit_wanted(use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, "`extract` takes one unit as text", use, "write `extract('year')`")
+
+
+def unreadable_default(name: str, wanted: Type, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"the default of `{name}` has no value of type {wanted}", use)
+
+
+def long_table_name(use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, "a table's name has at most three parts", use, "write `catalog.schema.table`")
 
 
 def ragged_rows(wanted: int, found: int, use: Span) -> Diagnostic:
@@ -303,6 +334,12 @@ def bare_underscore(use: Span) -> Diagnostic:
 
 def star_not_allowed(use: Span) -> Diagnostic:
     return Diagnostic(Code.MISPLACED, "`*` is no value", use, "it stands as an item of `select`, and in `count(*)`")
+
+
+def star_without_rows(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED, "`*` stands for all columns, and there are no rows here", use, "begin with `from`"
+    )
 
 
 def mixed_sources(stage: str, other: str, use: Span) -> Diagnostic:

@@ -11,21 +11,21 @@ from wvflow.source import Span
 # --- properties -----------------------------------------------------------------------------------------------------
 
 
-def unknown_property(name: str, what: str, use: Span, known: Iterable[str]) -> Diagnostic:
-    return Diagnostic(
-        Code.UNKNOWN_PROPERTY,
-        f"{what} has no property `{name}`",
-        use,
-        did_you_mean(name, known, f"a property of your own begins with `x_`: `x_{name}`"),
-    )
+def unknown_property(name: str, what: str, use: Span, near: str | None, elsewhere: str) -> Diagnostic:
+    """``elsewhere``: how to set ``near``, where it can't stand here either."""
+    meant = f"did you mean `{near}`?{f' {elsewhere}' if elsewhere else ''}" if near else None
+    own = f"a property of your own begins with `x_`: `x_{name}`"
+    return Diagnostic(Code.UNKNOWN_PROPERTY, f"{what} has no property `{name}`", use, meant or own)
 
 
-def mistyped_property(name: str, wanted: str, use: Span) -> Diagnostic:
-    return Diagnostic(Code.MISTYPED_PROPERTY, f"`{name}` wants {wanted}", use)
+def mistyped_property(name: str, wanted: str, use: Span, given: object, words: Iterable[str]) -> Diagnostic:
+    help_ = did_you_mean(given, words) if isinstance(given, str) else None
+    return Diagnostic(Code.MISTYPED_PROPERTY, f"`{name}` wants {wanted}", use, help_)
 
 
-def misplaced_property(name: str, what: str, use: Span, help: str) -> Diagnostic:
-    return Diagnostic(Code.MISPLACED_PROPERTY, f"`{name}` is no property of {what}", use, help)
+def misplaced_property(name: str, what: str, owner: str, use: Span, help: str) -> Diagnostic:
+    message = f"`{name}` is no property of {what}, but of {owner}"
+    return Diagnostic(Code.MISPLACED_PROPERTY, message, use, help)
 
 
 def duplicate_property(name: str, second: Span, first: Span) -> Diagnostic:
@@ -110,6 +110,21 @@ def no_input_row(use: Span) -> Diagnostic:
     return Diagnostic(Code.NEEDS_ROWS, "`call` has no input row to take a value from", use)
 
 
+def parameter_left_out(activity: str, parameter: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"the function `{activity}` needs `{parameter}`, which is not declared here",
+        use,
+        "declare it, or give it a default in Python",
+    )
+
+
+def other_result(activity: str, declared: object, found: object, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT, f"`{activity}` is declared to give {declared}, and the function gives {found}", use
+    )
+
+
 def unused_parameter(activity: str, parameter: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNKNOWN_ARGUMENT,
@@ -137,6 +152,16 @@ def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
         f"the flow has {count:,} stages, more than the limit of {limit:,}",
         use,
         "split it into several flows",
+    )
+
+
+def unread_stage(name: str, output: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNREAD_STAGE,
+        f"nobody reads the rows of `{name}`, and it has no effect",
+        use,
+        "read it, save it, name it in `output:`, or take it out",
+        (Note(f"the output of the flow is `{output}`"),),
     )
 
 

@@ -6,7 +6,7 @@ in their place. So neither the depth of models nor the number of uses costs stac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +25,7 @@ from wvflow.syntax.nodes import CallArg, Cte, ModelDef, Name, Param, TableRef
 from wvflow.syntax.walk import walk
 
 MAX_DEPTH = 100
+_COMPOUND = (msgspec.Struct, tuple)
 
 
 class Template(NamedTuple):
@@ -98,7 +99,7 @@ def substitute(rel: Rel, values: Mapping[str, Expr]) -> Rel:
     while waiting:
         node = waiting.pop()
         parents_first.append(node)
-        waiting += node if isinstance(node, tuple) else [getattr(node, one) for one in _fields(node)]
+        waiting += [part for part in _parts(node) if isinstance(part, _COMPOUND)]
     made: dict[int, Any] = {}
     for node in reversed(parents_first):
         made[id(node)] = _rebuilt(node, made, values)
@@ -106,19 +107,19 @@ def substitute(rel: Rel, values: Mapping[str, Expr]) -> Rel:
     return result
 
 
-def _fields(node: Any) -> tuple[str, ...]:
-    return node.__struct_fields__ if isinstance(node, msgspec.Struct) else ()
+def _parts(node: Any) -> Iterable[Any]:
+    return node if isinstance(node, tuple) else msgspec.structs.astuple(node)
 
 
 def _rebuilt(node: Any, made: Mapping[int, Any], values: Mapping[str, Expr]) -> Any:
     """A node over its members as they were made anew; itself where nothing changed."""
     if isinstance(node, Value):
         return values.get(node.name, node)
-    if isinstance(node, tuple):
-        return tuple([made[id(one)] for one in node])
-    parts = {one: made[id(getattr(node, one))] for one in _fields(node)}
-    changed = {name: part for name, part in parts.items() if part is not getattr(node, name)}
-    return msgspec.structs.replace(node, **changed) if changed else node
+    before = _parts(node)
+    after = [made.get(id(part), part) for part in before]
+    if all(new is old for new, old in zip(after, before, strict=True)):
+        return node
+    return tuple(after) if isinstance(node, tuple) else type(node)(*after)
 
 
 def _read(model: ModelDef, depth: int, session: Session) -> Template:

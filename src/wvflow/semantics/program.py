@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.catalog import Catalog
-from wvflow.semantics import relations
+from wvflow.semantics import mistakes, relations
 from wvflow.semantics.activities import check_declaration
 from wvflow.semantics.bodies import check_query
 from wvflow.semantics.checked import Checked, CheckedModel
@@ -28,8 +28,8 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
         modules: all files of the program.
         catalog: what is known of the world outside: activities, tables, data files, the project's defaults.
 
-    The diagnostics stand in the order of the files' names and their text. A model that nothing uses adds none: what is
-    wrong with it is kept in ``Checked.models``.
+    The diagnostics stand in the order of the files' names and their text. A model that nothing uses adds warnings
+    only; what is wrong with it is kept in ``Checked.models``.
     """
     definitions, found = collect(modules)
     session = Session(definitions, catalog, relations.query)
@@ -41,6 +41,7 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     if flows:
         check_foreign(catalog.defaults, "the project's defaults", "defaults", flows[0].span, session)
     queries = tuple(check_query(one, session) for one in definitions.queries)
+    session.report(*_of_unused_models(session))
     checked = Checked(flows=flows, queries=queries, models=_models(session), activities=activities)
     return checked, tuple(sorted(session.findings, key=_place))
 
@@ -51,6 +52,16 @@ def _check_vals(session: Session) -> None:
             scalar_val(val.name, Scope(session))
         elif isinstance(val.value, ArrayExpr):
             rows_of(val.value, name, val.columns, Scope(session))
+
+
+def _of_unused_models(session: Session) -> Iterator[Diagnostic]:
+    """What is wrong with models beyond what their uses told; once, where several read the broken one."""
+    told: set[Diagnostic] = set(session.findings)
+    for name, template in session.models.items():
+        for found in template.findings:
+            if found not in told:
+                told.add(found)
+                yield mistakes.unusable_model(name, found) if found.is_error else found
 
 
 def _models(session: Session) -> Mapping[str, CheckedModel]:

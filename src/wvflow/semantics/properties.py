@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Literal, NamedTuple, TypeAlias
 
-from wvflow.diagnostics import Diagnostic
+from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang import properties as table
 from wvflow.lang.properties import Misread, Property
 from wvflow.semantics import mistakes_of_flows as mistakes
@@ -25,6 +25,7 @@ _CALLED: Mapping[Place, str] = {
     "defaults": "the defaults of a flow",
 }
 _OWN = "x_"
+_LONGEST_SHOWN = 40
 _DURATIONS = (table.DURATION, table.DELAY)
 
 
@@ -64,7 +65,7 @@ def _items(configs: tuple[n.Config, ...]) -> Iterator[n.ConfigItem]:
 def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
     written, known = item.key.text, table.find(item.key.text)
     if known is None or not _allowed(known, place) or not _runs(known, place):
-        session.report(_refusal(written, known, place, item.key.span))
+        session.report(_refusal(item, known, place))
         return
     value = _plain(item.value)
     if isinstance(value, str) and value in known.kind.later:
@@ -74,20 +75,29 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         value = _Opaque()
     found = table.read(written, value)
     if isinstance(found, Misread):
-        session.report(mistakes.mistyped_property(written, found.wanted, item.value.span))
+        session.report(mistakes.mistyped_property(written, found.wanted, item.value.span, value, known.kind.words))
     else:
         read.values[found.name] = found.value
 
 
-def _refusal(written: str, known: Property | None, place: Place, use: Span) -> Diagnostic:
+def _refusal(item: n.ConfigItem, known: Property | None, place: Place) -> Diagnostic:
     """Why a property can't stand here."""
+    written, use, value = item.key.text, item.key.span, item.value.span.text
     if known is None:
-        there = [name for name, one in table.PROPERTIES.items() if _allowed(one, place)]
-        names = [*there, *(alias for alias, name in table.ALIASES.items() if name in there)]
-        return mistakes.unknown_property(written, _CALLED[place], use, names)
+        near = nearest(written, _names(place)) or nearest(written, [*table.PROPERTIES, *table.ALIASES])
+        meant = table.find(near) if near else None
+        elsewhere = _way_out(meant, value) if meant and not _allowed(meant, place) else ""
+        return mistakes.unknown_property(written, _CALLED[place], use, near, elsewhere)
     if not _allowed(known, place):
-        return mistakes.misplaced_property(written, _CALLED[place], use, _way_out(known))
+        owner = "a stage" if known.stage else "a flow"
+        return mistakes.misplaced_property(written, _CALLED[place], owner, use, _way_out(known, value))
     return mistakes.property_not_available(written, use)
+
+
+def _names(place: Place) -> list[str]:
+    """Names and aliases of the properties that may stand in a place."""
+    there = [name for name, one in table.PROPERTIES.items() if _allowed(one, place)]
+    return [*there, *(alias for alias, name in table.ALIASES.items() if name in there)]
 
 
 def _allowed(known: Property, place: Place) -> bool:
@@ -98,12 +108,13 @@ def _runs(known: Property, place: Place) -> bool:
     return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
 
 
-def _way_out(known: Property) -> str:
+def _way_out(known: Property, value: str) -> str:
+    setting = f"{known.name}: {value if len(value) <= _LONGEST_SHOWN else '…'}"
     if not known.stage:
-        return f"set it on the flow: `flow F with {{ {known.name}: … }}`"
+        return f"set it on the flow: `flow F with {{ {setting} }}`"
     if not known.activity:
-        return f"set it on the stage: `stage s with {{ {known.name}: … }}`"
-    return f"set it on a stage, or for all stages in `defaults: {{ {known.name}: … }}`"
+        return f"set it on the stage: `stage s with {{ {setting} }}`"
+    return f"set it on a stage, or for all stages: `defaults: {{ {setting} }}`"
 
 
 def _plain(node: n.ConfigValue) -> object:

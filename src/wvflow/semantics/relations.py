@@ -150,7 +150,8 @@ def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
         return found
     items = read_items(operator.items, scope)
     rel = SelectRel(found.rel, items, operator.distinct)
-    return Relation(rel, found.shape.now(columns_of(items, scope)))
+    columns = columns_of(items, scope)
+    return Relation(rel, Shape(columns, found.shape.qualifiers) if operator.distinct else found.shape.now(columns))
 
 
 def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
@@ -171,6 +172,8 @@ def _exclude(operator: n.ExcludeOp, found: Relation, scope: Scope) -> Relation:
             scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in known]))
     excluded = {name.text.lower() for name in operator.names}
     left = None if known is None else tuple(col for col in known if col.name.lower() not in excluded)
+    if known and not left:
+        scope.session.report(mistakes.nothing_left(operator.span))
     if left is None or len({col.name.lower() for col in left}) < len(left):
         rel = Exclude(found.rel, tuple(name.text for name in operator.names))
         return Relation(rel, found.shape.now(left))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang.algebra import (
     Alias,
@@ -21,6 +23,7 @@ from wvflow.lang.types import UNKNOWN, Type
 from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
+from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
@@ -28,6 +31,7 @@ from wvflow.syntax import nodes as n
 NOWHERE = Relation(Piped(), Shape())
 """Stands for a source that could not be understood; the finding is made."""
 _PROGRAMS = (".wv", ".sql")
+MOST_PARTS = 3
 
 
 def source(node: n.Aliased, scope: Scope) -> Relation:
@@ -44,7 +48,7 @@ def source(node: n.Aliased, scope: Scope) -> Relation:
         case n.QueryRef(query=query):
             return _nested(query, node, scope)
         case n.SqlRef(text=text):
-            scope.session.report(mistakes.not_available(f"{text.prefix}…", node.span))
+            scope.session.report(mistakes.not_available(f'{text.prefix}"…"', node.span))
             return NOWHERE
 
 
@@ -130,6 +134,8 @@ def _table(table: n.TableRef, alias: str, scope: Scope) -> Relation:
     parts = tuple(part.text for part in table.parts)
     if table.args is not None:
         return _function_relation(".".join(parts), table.args, alias or parts[-1], (), scope)
+    if len(parts) > MOST_PARTS:
+        scope.session.report(mistakes.long_table_name(table.span))
     for part in table.parts:
         scope.session.use(part.text, part.span)
     scope.session.use(".".join(parts), table.span)
@@ -268,5 +274,13 @@ def _check_file(path: str, span: Span, scope: Scope) -> None:
     session.use(path, span)
     if path.endswith(_PROGRAMS):
         session.report(mistakes.not_available(f"from '{path}'", span, "make a model of the query and read that"))
-    elif session.catalog.data_files is not None and "://" not in path and path not in session.catalog.data_files:
+    elif _is_missing(path, session):
         session.report(mistakes.data_file_missing(path, span))
+
+
+def _is_missing(path: str, session: Session) -> bool:
+    """Whether nothing matches a path, and no save of the program makes a file that does."""
+    there = session.catalog.data_files
+    if there is None or "://" in path or path in there:
+        return False
+    return not any(fnmatchcase(saved, path) for saved in session.definitions.saved)

@@ -519,12 +519,15 @@ class StageDef(SyntaxNode, frozen=True):
 
 
 class FlowDef(SyntaxNode, frozen=True):
+    """``broken``: some of its items could not be read and are missing."""
+
     name: Name
     items: tuple[StageDef | Unavailable, ...]
     params: tuple[Param, ...] = ()
     configs: tuple[Config, ...] = ()
     version: int | None = None
     unavailable: tuple[UnavailableOp, ...] = ()
+    broken: bool = False
 
 
 class ActivityDef(SyntaxNode, frozen=True):

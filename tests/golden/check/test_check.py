@@ -27,7 +27,12 @@ CATALOG = Catalog(
             takes_rows=True,
         ),
         "notify": ActivitySignature("notify", (Parameter("message", STRING),), returns="nothing"),
-        "anything": ActivitySignature("anything", takes_rows=True, open=True),
+        "anything": ActivitySignature("anything", takes_rows=True, open=True, returns="rows"),
+        "counted": ActivitySignature("counted", returns="scalar", result=LONG),
+        "measured": ActivitySignature("measured", returns="scalar", result=LONG),
+        "picky": ActivitySignature(
+            "picky", (Parameter("mode", STRING, choices=("fast", "slow")), Parameter("level", LONG, choices=(1, 2)))
+        ),
         "hasty": ActivitySignature("hasty", takes_rows=True, properties={"retries": "many", "retrys": 3}),
         "undecorated": ActivitySignature("undecorated", (Parameter("a", LONG),)),
         **{

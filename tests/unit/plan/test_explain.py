@@ -35,7 +35,9 @@ FILE = a.File("a.csv")
         (QueryTask(FILE), "from 'a.csv'"),
         (QueryTask(a.Table(("main", "t"), "t")), "from main.t"),
         (QueryTask(a.Filter(a.StageRows("s", "s"), a.Binary("=", X, ONE))), "from s | where"),
-        (QueryTask(a.Limit(a.Sort(a.Piped(), (a.SortKey(X),)), 5)), "from _ | order by | limit 5"),
+        (QueryTask(a.Limit(a.Sort(a.Piped(), (a.SortKey(X),)), 5)), "| order by | limit 5"),
+        (QueryTask(a.Piped(), save=Save(TableTarget(("t",)))), "| save to t"),
+        (QueryTask(a.Join(a.Piped(), FILE, "inner", X)), "| join 'a.csv'"),
         (QueryTask(a.Limit(FILE, None, 3)), "from 'a.csv' | offset"),
         (QueryTask(a.Distinct(a.Exclude(FILE, ("x", "y")))), "from 'a.csv' | exclude x, y | dedup"),
         (QueryTask(a.Select(FILE, (a.Item("x", X),), distinct=True)), "from 'a.csv' | select distinct"),
@@ -55,6 +57,8 @@ FILE = a.File("a.csv")
         (QueryTask(FILE, save=Save(FileTarget("o.parquet"))), "from 'a.csv' | save to o.parquet"),
         (ActivityTask("f", (Argument("x", ONE), Argument("y", ONE))), "f(x, y)"),
         (ActivityTask("f", (), a.StageRows("s", "s")), "from s | f()"),
+        (ActivityTask("f", (), a.Piped()), "| f()"),
+        (ActivityTask("f", (), a.Count(a.Piped())), "| count | f()"),
     ],
 )
 def test_a_task_in_a_few_words(task: Task, text: str) -> None:
@@ -112,7 +116,7 @@ def test_the_tree_shows_each_stage_once_below_its_last_upstream() -> None:
         "   │  from 'a.csv'\n"
         "   └─ join ← a, b\n"
         "      │  from 'a.csv'\n"
-        "      │  from _ | f()\n"
+        "      │  | f()\n"
         "      │  [retries: 3, non_retryable: [ValueError]]\n"
         "      ├─ left\n"
         "      │     from 'a.csv'\n"
@@ -147,6 +151,6 @@ def test_json_lists_stages_in_order_of_declaration_with_names_for_numbers() -> N
     assert joined["upstreams"] == ["a", "b"]
     assert joined["tasks"][1] == {
         "kind": "activity",
-        "text": "from _ | f()",
+        "text": "| f()",
         "policy": {"retries": 3, "non_retryable": ["ValueError"]},
     }

@@ -211,12 +211,15 @@ def test_deep_nesting_never_exhausts_the_stack(checked):
         assert not [one for one in found if one.is_error]
 
 
-def test_what_is_wrong_with_an_unused_model_is_kept_with_it(checked):
-    program, found = checked("model m = { from [[1]] as t(a) select b } from t")
-    assert not found
+def test_what_is_wrong_with_an_unused_model_is_only_a_warning_and_is_kept_with_it(checked):
+    program, found = checked("model m = { from [[1]] as t(a) select b } model n = { from m } from t")
+    assert [(one.code.number, one.is_error) for one in found] == [("WV0217", False)]
+    assert found[0].message == "the model `m` can't be used: no column named `b`"
     assert [one.code.number for one in program.models["m"].findings] == ["WV0205"]
 
 
 def test_without_a_list_of_tables_only_a_name_near_a_stages_is_doubted(checked):
-    _, found = checked("flow F = { stage extract = from source stage b = from extrct stage c = from elsewhere }")
+    _, found = checked(
+        "flow F = { stage extract = from source stage b = from extrct stage c = from extract, b, d stage d = from elsewhere }"
+    )
     assert [(one.code.number, one.help) for one in found] == [("WV0204", "did you mean `extract`?")]

@@ -56,7 +56,6 @@ WAYS_OUT = [
     ("from t save to limit", "the reserved word `limit`", "back-quotes"),
     ("from t save to 5", "a table's name or a file's path", None),
     ("select f(*", "found the end of the text", None),
-    ('select json"{}"', '`json"…"` is not available yet', None),
 ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from wvflow.diagnostics import has_errors
 from wvflow.plan.graph import cycle
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedStage
+from wvflow.semantics.checked import CheckedStage, RowsStep
 from wvflow.semantics.session import Session
 from wvflow.syntax.nodes import FlowDef, StageDef
 
@@ -15,11 +16,23 @@ MAX_STAGES = 100_000
 
 def check_size(flow: FlowDef, stages: Sequence[StageDef], session: Session) -> bool:
     """Whether there are stages, and not too many."""
-    if not flow.items:
+    if not flow.items and not flow.broken:
         session.report(mistakes.empty_flow(flow.name.text, flow.name.span))
     if len(stages) > MAX_STAGES:
         session.report(mistakes.too_many_stages(len(stages), MAX_STAGES, flow.name.span))
     return 0 < len(stages) <= MAX_STAGES
+
+
+def check_read(stages: Sequence[CheckedStage], needed: Collection[str], output: str, session: Session) -> None:
+    """Warn of stages that work for nobody: not ``needed`` by others, without an effect, not the output.
+
+    Errors may have hidden a reader or an effect, so nothing is said beside them.
+    """
+    if has_errors(session.findings):
+        return
+    for stage in stages:
+        if stage.name != output and stage.name not in needed and all(isinstance(one, RowsStep) for one in stage.steps):
+            session.report(mistakes.unread_stage(stage.name, output, stage.span))
 
 
 def check_acyclic(stages: Sequence[CheckedStage], session: Session) -> None:

@@ -56,7 +56,7 @@ class FlowParser(HandlerParser):
         header = self._header(of_flow=True)
         if not self._accept("="):
             self._report(mistakes.unexpected(self._token, self._span_of(self._token), "`=`"))
-        opened = self._expect("{")
+        opened, found_before = self._expect("{"), len(self.found)
         self._in_flow = True
         try:
             items = self._sequence(
@@ -68,7 +68,8 @@ class FlowParser(HandlerParser):
             )
         finally:
             self._in_flow = False
-        if not self._accept("}"):
+        broken = len(self.found) > found_before
+        if not self._accept("}") and not self._runs_out:
             self._report(mistakes.unclosed_brace(self._span_of(opened)))
         return FlowDef(
             name=name,
@@ -77,6 +78,7 @@ class FlowParser(HandlerParser):
             configs=tuple(header.configs),
             version=header.version,
             unavailable=tuple(header.unavailable),
+            broken=broken,
             span=self._since(start),
         )
 

@@ -98,10 +98,7 @@ class LiteralParser(Cursor):
             else:
                 parts.append(self._advance().value)
         self._advance()
-        span = self._since(opened.start)
-        if opened.value == "json":
-            self._report(mistakes.not_available('json"…"', span))
-        return Interpolation(prefix=opened.value, parts=tuple(parts), span=span)
+        return Interpolation(prefix=opened.value, parts=tuple(parts), span=self._since(opened.start))
 
     # --- arrays, structs, maps --------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wvflow.diagnostics import Diagnostic
+from wvflow.diagnostics import Code, Diagnostic
 from wvflow.source import Source
 from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
@@ -17,6 +17,7 @@ from wvflow.syntax.walk import first_below
 MOST_DIAGNOSTICS = 100
 """Findings reported of one source; who has more of them has one cause."""
 
+_RUNS_OUT = (Code.UNTERMINATED_STRING, Code.UNTERMINATED_MULTILINE, Code.UNTERMINATED_BLOCK)
 _LATER_STATEMENTS = ("package", "import", "def", "type", "show", "describe", "explain", "execute", "use", "run", "call")
 
 
@@ -26,7 +27,7 @@ def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
     The diagnostics stand in the order of the text, at most ``MOST_DIAGNOSTICS`` of them.
     """
     tokens, found, _ = tokenize(source)
-    parser = ProgramParser(source, tokens)
+    parser = ProgramParser(source, tokens, runs_out=any(one.code in _RUNS_OUT for one in found))
     statements = parser.program()
     malformed = {diagnostic.span.start for diagnostic in found}
     found += (diagnostic for diagnostic in parser.found if diagnostic.span.start not in malformed)

@@ -37,8 +37,10 @@ class Broken(Exception):
 class Cursor(ABC):
     """A place in the tokens of one source, and the findings so far."""
 
-    def __init__(self, source: Source, tokens: Sequence[Token]) -> None:
+    def __init__(self, source: Source, tokens: Sequence[Token], *, runs_out: bool = False) -> None:
+        """``runs_out``: the rest of the text is in a string or comment that is never closed."""
         self.found: list[Diagnostic] = []
+        self._runs_out = runs_out
         self._source = source
         self._tokens = tokens
         self._index = 0
