@@ -16,10 +16,10 @@ flow Long = {
 """
 
 
-def interrupted(process: Any, until: str, *signals: int) -> str:
-    """Send the signals once a line of stderr has ``until``; what it says then."""
+def interrupted(process: Any, stage: str, *signals: int) -> str:
+    """Send the signals once the stage has started; what the process says then."""
     for line in process.stderr:
-        if until in line:
+        if line.split() == [stage, "started"]:
             break
     for each in signals:
         process.send_signal(each)
@@ -35,7 +35,7 @@ def test_a_signal_in_a_long_query_leaves_a_run_that_can_be_resumed(
 ) -> None:
     project = new_project(LONG_QUERY, "")
     process = project.start("run", "chain.wv")
-    chatter = interrupted(process, "big    started", *[which] * times)
+    chatter = interrupted(process, "big", *[which] * times)
     assert "wvflow runs resume" in chatter.strip().splitlines()[-1], chatter
     listed = project.wvflow("runs", "show", "last", "--json")
     assert '"state":"running"' in listed.stdout.replace(" ", "")
@@ -43,7 +43,7 @@ def test_a_signal_in_a_long_query_leaves_a_run_that_can_be_resumed(
 
 def test_a_second_control_c_ends_a_process_whose_activity_is_deaf_without_noise(project: Any) -> None:
     process = project.start("run", "chain.wv")
-    chatter = interrupted(process, "gate     started", signal.SIGINT, signal.SIGTERM)
+    chatter = interrupted(process, "gate", signal.SIGINT, signal.SIGTERM)
     assert "wvflow runs resume" in chatter.strip().splitlines()[-1], chatter
 
 
