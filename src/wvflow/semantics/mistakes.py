@@ -262,6 +262,14 @@ def default_not_constant(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_ARGUMENT, f"the default of `{name}` is not a constant", use)
 
 
+def no_such_position(number: str, there: int, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_COLUMN,
+        f"there is no column {number}: there {'is' if there == 1 else 'are'} {_columns(there)}",
+        use,
+    )
+
+
 def nothing_left(use: Span) -> Diagnostic:
     return Diagnostic(Code.RAGGED_ROWS, "this excludes all columns", use, "leave at least one")
 

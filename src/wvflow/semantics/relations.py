@@ -108,6 +108,7 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.ExcludeOp():
             return _exclude(operator, found, scope.over(shape))
         case n.OrderOp(keys=keys):
+            _check_positions(keys, shape, scope)
             over = scope.over(shape.for_sorting)
             return Relation(Sort(rel, tuple([_sort_key(one, over) for one in keys])), shape)
         case n.LimitOp(count=count):
@@ -179,6 +180,15 @@ def _exclude(operator: n.ExcludeOp, found: Relation, scope: Scope) -> Relation:
         return Relation(rel, found.shape.now(left))
     items = tuple(Item(col.name, Column(col.name, type=col.type)) for col in left)
     return Relation(SelectRel(found.rel, items), found.shape.now(left))
+
+
+def _check_positions(keys: tuple[n.SortItem, ...], shape: Shape, scope: Scope) -> None:
+    """A number alone is that of a column, counted from 1."""
+    if shape.columns is None:
+        return
+    for number in (one.value for one in keys if isinstance(one.value, n.NumberLiteral) and one.value.kind == "int"):
+        if not 1 <= int(number.text) <= len(shape.columns):
+            scope.session.report(mistakes.no_such_position(number.text, len(shape.columns), number.span))
 
 
 def _sort_key(node: n.SortItem, scope: Scope) -> SortKey:

@@ -68,7 +68,6 @@ class FlowParser(HandlerParser):
             )
         finally:
             self._in_flow = False
-        broken = len(self.found) > found_before
         if not self._accept("}") and not self._runs_out:
             self._report(mistakes.unclosed_brace(self._span_of(opened)))
         return FlowDef(
@@ -78,7 +77,7 @@ class FlowParser(HandlerParser):
             configs=tuple(header.configs),
             version=header.version,
             unavailable=tuple(header.unavailable),
-            broken=broken,
+            broken=self._runs_out or len(self.found) > found_before,
             span=self._since(start),
         )
 
