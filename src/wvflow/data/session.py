@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,8 @@ class Session:
         while not self._done.is_set():
             with self._ending:
                 for cursor in () if self._done.is_set() else tuple(self._cursors):
-                    cursor.interrupt()
+                    with suppress(Exception):  # the engine was closed meanwhile, and its cursors with it
+                        cursor.interrupt()
             self._done.wait(_INTERRUPT_EVERY_S)
 
     def _end(self) -> None:
