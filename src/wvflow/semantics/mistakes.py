@@ -97,6 +97,12 @@ def duplicate_name(name: str, where: str, second: Span, first: Span) -> Diagnost
     )
 
 
+def duplicate_source(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_NAME, f"two sources here are called `{name}`", use, f"give one another name: `… as {name}2`"
+    )
+
+
 def duplicate_definition(name: str, second: Span, first: Span) -> Diagnostic:
     return Diagnostic(
         Code.DUPLICATE_DEFINITION,

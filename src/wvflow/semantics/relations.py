@@ -222,6 +222,7 @@ def _from(node: n.From, scope: Scope) -> Relation:
     found = sources.source(node.sources[0], scope.over(None))
     for one in node.sources[1:]:
         right = sources.source(one, scope.over(found.shape))
+        _check_names(found, right, one.span, scope)
         found = _joined(found, right, "cross", None, scope)
     return found
 
@@ -241,7 +242,9 @@ def _merge(node: n.Merge, scope: Scope) -> Relation:
         return _fan_in(list(node.stages), "merge", node.span, scope)
     found = sources.stage_rows(node.stages[0], "", scope)
     for name in node.stages[1:]:
-        found = _joined(found, sources.stage_rows(name, "", scope), "inner", node.on, scope)
+        right = sources.stage_rows(name, "", scope)
+        _check_names(found, right, name.span, scope)
+        found = _joined(found, right, "inner", node.on, scope)
     return found
 
 
@@ -263,7 +266,16 @@ def _join(operator: n.JoinOp, found: Relation, scope: Scope) -> Relation:
     if operator.asof:
         scope.session.report(mistakes.not_available("asof join", operator.span))
     right = sources.source(operator.right, scope.over(found.shape))
+    _check_names(found, right, operator.right.span, scope)
     return _joined(found, right, operator.kind, operator.on, scope)
+
+
+def _check_names(left: Relation, right: Relation, use: Span, scope: Scope) -> None:
+    """Report a source that is called as one to its left: nothing of either could be named."""
+    taken = {name.lower() for name in left.shape.qualifiers}
+    for name in right.shape.qualifiers:
+        if name.lower() in taken:
+            scope.session.report(mistakes.duplicate_source(name, use))
 
 
 def _joined(
