@@ -19,7 +19,7 @@ _CODE = re.compile(
     r"""
       (?P<blank>   [ \t\r\n\f]++)
     | (?P<word>    [^\W\d][\w$]*+ | \$[\w$]*+)
-    | (?P<number>  (?: [0-9][0-9_]*+ (?:\.[0-9][0-9_]*+)? | \.[0-9][0-9_]*+ ) (?:[eE][+-]?[0-9]++)?+ [\w$]*+)
+    | (?P<number>  (?: [0-9][0-9_]*+ (?:\.[0-9][0-9_]*+)? | \.[0-9][0-9_]*+ ) (?:[eE][+-]?[0-9]++)? [\w$]*+)
     | (?P<comment> --(?!-)[^\n]*+)
     | (?P<documentation> ---++)
     | (?P<block>   /\*)
@@ -45,10 +45,11 @@ _LONGEST_NUMBER = 400
 _INSTEAD = {"<>": "!=", "||": "+", "**": "*", "&&": "and"}
 _PREFIXES = {('"', "s"), ('"', "sql"), ('"', "json"), ("`", "s")}
 # What belongs to the text of an interpolated string, by its closing quote: all but that quote and ``${``.
+# The groups aren't possessive (``)*+``), as Pythons before 3.11.5 lose alternatives in those.
 _TEXT = {
-    '"': re.compile(r'(?:[^"$\\]++|\\["$]|\\|\$(?!\{))*+'),
-    '"""': re.compile(r'(?:[^"$\\]++|\\["$]|\\|\$(?!\{)|"(?!"")|"(?="""))*+'),
-    "`": re.compile(r"(?:[^`$\\\n]++|\\[`$]|\\|\$(?!\{))*+"),
+    '"': re.compile(r'(?:[^"$\\]++|\\["$]|\\|\$(?!\{))*'),
+    '"""': re.compile(r'(?:[^"$\\]++|\\["$]|\\|\$(?!\{)|"(?!"")|"(?="""))*'),
+    "`": re.compile(r"(?:[^`$\\\n]++|\\[`$]|\\|\$(?!\{))*"),
 }
 _ESCAPE = {'"': re.compile(r'\\(["$])'), '"""': re.compile(r'\\(["$])'), "`": re.compile(r"\\([`$])")}
 
