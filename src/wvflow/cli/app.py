@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from contextlib import AbstractContextManager, redirect_stdout
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -103,6 +104,11 @@ class App:
         here = load_project(Path(), profile=self.profile).root
         elsewhere = () if here == project.root else ("--project", shown(project.root))
         return shlex.join((_program(), *words, *elsewhere))
+
+
+def prints_apart() -> AbstractContextManager[object]:
+    """While the user's own code runs, what it prints goes to stderr: stdout is for results, which a program may read."""
+    return redirect_stdout(sys.stderr)
 
 
 def _program() -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from wvflow.cli.app import FAILED, INTERRUPTED, OK, App
+from wvflow.cli.app import FAILED, INTERRUPTED, OK, App, prints_apart
 from wvflow.cli.progress import Display, watching
 from wvflow.plan.nodes import FlowPlan
 from wvflow.service.project import Project
@@ -21,7 +21,7 @@ Drive = Callable[[Display], Awaitable[RunSummary]]
 
 def drive(app: App, project: Project, plan: FlowPlan, work: Drive) -> NoReturn:
     """Do the work under a display, present what came out, and end with its exit status."""
-    with watching(app, plan) as display:
+    with prints_apart(), watching(app, plan) as display:
         summary = _to_end(lambda: work(display))
     if summary is None:
         _interrupted(app, project, display.run_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from wvflow.cli.app import FAILED, App, shown
+from wvflow.cli.app import FAILED, App, prints_apart, shown
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
 from wvflow.plan.nodes import Bundle, FlowRef
@@ -24,7 +24,8 @@ def naming(root: Path) -> Callable[[str], str]:
 def compiled(app: App, file: Path) -> tuple[Project, Compiled, Bundle]:
     """The program of ``file``, without errors. Diagnostics are printed; errors among them end the command."""
     project = app.project(file)
-    program = compile_program(project, None if file.is_dir() else file)
+    with prints_apart():
+        program = compile_program(project, None if file.is_dir() else file)
     if program.diagnostics and (program.has_errors or not app.quiet):
         _report(app, program, project)
     if program.left_out:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from wvflow.cli.format import count, duration, one_line
+from wvflow.cli.format import count, duration, one_line, plural
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow
@@ -104,7 +104,7 @@ def _in_words(stage: StageRow) -> str:
         case "skipped":
             return f"skipped ({stage.reason})"
         case _:
-            rows = f", {count(stage.rows)} rows" if stage.rows is not None else ""
+            rows = f", {plural(stage.rows, 'row')}" if stage.rows is not None else ""
             return f"{stage.phase}{rows}{f' in {spent}' if (spent := _spent(stage)) else ''}"
 
 

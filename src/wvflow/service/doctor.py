@@ -83,7 +83,7 @@ def _project(project: Project) -> Iterator[Finding]:
     yield Finding("profile", project.profile)
     for key in project.without_effect:
         yield Finding(f"key {key}", "has no effect in this version", "warning", "it is kept for a later one")
-    yield Finding("programs", f"{len(project.files)} .wv files")
+    yield Finding("programs", f"{len(project.files):,} .wv file{'' if len(project.files) == 1 else 's'}")
     yield Finding("activities", ", ".join(project.activities) or "no modules")
     yield from _state(project.state)
     yield _warehouse(project.database)

@@ -8,9 +8,9 @@ from wvflow.errors import NotPossible
 
 _FLOW = """\
 -- Sales per region, from a file, with an activity in Python.
--- Try:  wvflow check        what is wrong with it
---       wvflow show sales.wv   its plan
---       wvflow run sales.wv -p smallest=50
+-- Try:  wvflow check                          what is wrong with it
+--       wvflow show sales.wv                  its plan
+--       wvflow run sales.wv -p smallest=50    another run
 
 flow Sales(smallest: double = 10.0) = {
   stage orders = from 'data/orders.csv' | where amount >= smallest

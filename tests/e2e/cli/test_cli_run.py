@@ -176,3 +176,16 @@ def test_an_unknown_column_points_at_the_programs_line(project: Path, wvflow: Ca
     assert "bad.wv:3:13" in result.stderr
     assert "3 |     | where amuont > 1" in result.stderr
     assert "            ^^^^^^" in result.stderr
+
+
+def test_what_the_users_code_prints_is_no_result(project: Path, wvflow: Call) -> None:
+    activities = project / "activities.py"
+    activities.write_text(
+        'print("imported")\n' + activities.read_text().replace("    ctx.logger", '    print("called")\n    ctx.logger')
+    )
+    checked = wvflow("check", "--json")
+    ran = wvflow("run", "sales.wv", "--json")
+    assert json.loads(checked.stdout) == []
+    assert json.loads(ran.stdout)["state"] == "success"
+    assert "imported" in checked.stderr
+    assert "called" in ran.stderr

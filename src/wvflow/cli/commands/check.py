@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from wvflow.cli.app import FAILED, OK, App
+from wvflow.cli.app import FAILED, OK, App, prints_apart
 from wvflow.cli.programs import naming
 from wvflow.cli.root import Command
 from wvflow.diagnostics import Code, Diagnostic, has_errors
@@ -46,7 +46,9 @@ def check(app: App, paths: tuple[Path, ...], lenient: bool, offline: bool) -> No
 
     Exit status: 0 no errors (warnings allowed), 1 errors found, 2 wrong usage.
     """
-    results = [(naming(root), _forgive(found) if lenient else list(found)) for root, found in _check_all(app, paths)]
+    with prints_apart():
+        checked = list(_check_all(app, paths))
+    results = [(naming(root), _forgive(found) if lenient else list(found)) for root, found in checked]
     _present(app, results)
     raise SystemExit(FAILED if any(has_errors(found) for _, found in results) else OK)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -26,5 +27,5 @@ def init(app: App, folder: Path) -> None:
         return
     for path in written:
         click.echo(shown(path))
-    into = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    into = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     app.say(f"\nrun it: {into}wvflow run sales.wv")

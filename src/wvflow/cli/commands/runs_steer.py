@@ -6,7 +6,7 @@ from contextlib import closing
 
 import click
 
-from wvflow.cli.app import App
+from wvflow.cli.app import App, prints_apart
 from wvflow.cli.completion import complete_run
 from wvflow.cli.root import Command
 
@@ -30,7 +30,7 @@ def terminate(app: App, run: str) -> None:
 def _end(app: App, run: str, *, terminate: bool) -> None:
     import asyncio
 
-    with closing(app.runs()) as runs:
+    with closing(app.runs()) as runs, prints_apart():
         summary = asyncio.run(runs.cancel(run, terminate=terminate))
     if app.json:
         app.print_json(summary)
