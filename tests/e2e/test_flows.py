@@ -18,6 +18,7 @@ from wvflow.store.sqlite import SqliteStore
 
 
 def rows(result: RunResult, stage: str = "") -> list[dict[str, Any]]:
+    assert result.state == "success", result.summary
     return result.rows(stage).to_pylist()
 
 
@@ -170,6 +171,40 @@ def test_an_attempt_over_its_timeout_is_told_to_stop_and_retried(run_flow: Any) 
         SLOW,
     )
     assert rows(result) == [{"value": "attempt 2"}]
+
+
+BEATING = """
+import threading
+from wvflow import ActivityContext, activity
+
+@activity
+def beats(*, ctx: ActivityContext) -> str:
+    for _ in range(10):
+        threading.Event().wait(0.1)
+        ctx.heartbeat()
+    return "alive"
+
+@activity
+def silent(*, ctx: ActivityContext) -> str:
+    while ctx.attempt == 1 and not ctx.is_cancelled():
+        threading.Event().wait(0.005)
+    return f"attempt {ctx.attempt}"
+"""
+
+
+def test_an_activity_that_is_silent_for_longer_than_its_heartbeat_is_tried_again(run_flow: Any) -> None:
+    result = run_flow(
+        """
+        flow F = {
+          stage warm = from [[1]] as t(n)
+          stage a [heartbeat: '800ms'] = from warm | beats()
+          stage b [heartbeat: '800ms', retries: 1, retry_delay: '1ms'] = from warm | silent()
+        }
+        """,
+        BEATING,
+    )
+    assert rows(result, "a") == [{"value": "alive"}]
+    assert rows(result, "b") == [{"value": "attempt 2"}]
 
 
 def test_an_activity_that_does_not_listen_is_given_up_on(run_flow: Any) -> None:

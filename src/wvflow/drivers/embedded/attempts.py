@@ -18,7 +18,7 @@ from wvflow.plan.nodes import StagePlan, Task
 from wvflow.ports.engine import Stored
 
 AttemptKey = tuple[str, int, int, int]
-Overdue = Literal["timeout", "start"]
+Overdue = Literal["timeout", "start", "heartbeat"]
 
 
 class Attempt:
@@ -33,7 +33,7 @@ class Attempt:
         self.pauses = pauses()
         self._overdue = overdue
         self._job: Job | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarms: dict[Overdue, asyncio.TimerHandle] = {}
 
     @property
     def key(self) -> AttemptKey:
@@ -72,7 +72,14 @@ class Attempt:
     def begin(self) -> None:
         """The work has begun: the attempt's own time runs from here."""
         self.begun = True
+        self._disarm()
         self._arm("timeout", self.task.policy.timeout)
+        self._arm("heartbeat", self.task.policy.heartbeat)
+
+    def beat(self) -> None:
+        """It says that it is alive: its silence is counted from here."""
+        if self.begun and not self.closed:
+            self._arm("heartbeat", self.task.policy.heartbeat)
 
     def hold(self) -> None:
         """It ended without a verdict and is to be launched again."""
@@ -89,14 +96,15 @@ class Attempt:
                 workers.abandon(self._job)
 
     def _arm(self, kind: Overdue, after: int | None) -> None:
-        self._disarm()
+        if (older := self._alarms.pop(kind, None)) is not None:
+            older.cancel()
         if after is not None:
-            self._alarm = asyncio.get_running_loop().call_later(after / 1000, self._overdue, self, kind)
+            self._alarms[kind] = asyncio.get_running_loop().call_later(after / 1000, self._overdue, self, kind)
 
     def _disarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        self._alarms.clear()
 
 
 def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:

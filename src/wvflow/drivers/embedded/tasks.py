@@ -134,7 +134,7 @@ class Tasks:
             begun=lambda: soon(loop, self._began, attempt),
             waiting=lambda holder: soon(loop, self._waits, attempt, holder),
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
-            heartbeat=lambda details: None,
+            heartbeat=lambda details: soon(loop, attempt.beat),
         )
 
     # --- what is heard of attempts ---
