@@ -20,6 +20,7 @@ from wvflow.ports.engine import FileRows, Located
 from wvflow.testing.engine_contract import EngineContract, Stopping, located, numbers, output_name, query_job
 
 Make = Callable[[], DuckDBEngine]
+TEXTS = a.Select(numbers(1), (a.Item("s", a.Cast(a.Column("i"), STRING)),))
 
 
 @pytest.fixture
@@ -143,7 +144,30 @@ def test_data_files_are_found_from_the_root_however_it_is_named(
             "more than one column is named `i`",
             False,
         ),
-        (a.Select(numbers(1), (a.Item("x", a.Cast(a.Literal("x", STRING), LONG)),)), "QueryError", "convert", True),
+        (
+            a.Select(numbers(1), (a.Item("x", a.Cast(a.Literal("x", STRING), LONG)),)),
+            "QueryError",
+            "'x' can't be read as long",
+            True,
+        ),
+        (
+            a.Filter(TEXTS, a.Binary(">", a.Column("s"), a.Literal(3, LONG))),
+            "QueryError",
+            "type string can't be compared with one of type int",
+            False,
+        ),
+        (
+            a.Select(TEXTS, (a.Item("s", a.Call("sum", (a.Column("s"),))),)),
+            "QueryError",
+            "`sum` takes no (string)",
+            False,
+        ),
+        (
+            a.Select(numbers(1), (a.Item("t", a.Call("sum", (a.Column("t"),))),)),
+            "ColumnNotFound",
+            "no column named `t`",
+            False,
+        ),
         (a.Table(("stop",), "stop"), "TableNotFound", "no table named `stop`", True),
         (a.Table(("shop", "sales"), "sales"), "TableNotFound", "no table named `shop.sales`", True),
     ],
@@ -157,6 +181,15 @@ def test_the_engines_refusals_are_in_the_languages_words(
     assert message in caught.value.message
     assert (caught.value.kind, caught.value.retryable) == (kind, retryable)
     assert "Error:" not in caught.value.message
+
+
+def test_a_value_of_a_file_that_cannot_be_read_is_named_with_its_line(
+    root: Path, engine: DuckDBEngine, stop: Stopping
+) -> None:
+    (root / "orders.csv").write_text("region,amount\nnorth,1\n")
+    rows = a.Select(a.File("orders.csv", "o"), (a.Item("x", a.Cast(a.Column("region"), LONG)),))
+    with pytest.raises(TaskError, match=r"\"north\" can't be read as long: line 2 of .*orders\.csv$"):
+        engine.query(query_job(rows), stop)
 
 
 def test_a_query_that_fails_late_leaves_no_file(root: Path, engine: DuckDBEngine, stop: Stopping) -> None:
@@ -178,7 +211,7 @@ def test_a_stream_that_breaks_late_is_the_querys_failure(engine: DuckDBEngine, s
         (a.Branch(a.Binary("<", a.Column("i"), a.Literal(800_000, LONG)), a.Column("i")),),
         a.Cast(a.Literal("x", STRING), LONG),
     )
-    with pytest.raises(TaskError, match=r"^Could not convert string 'x' to INT64$") as caught:
+    with pytest.raises(TaskError, match=r"^'x' can't be read as long$") as caught:
         engine.query(query_job(a.Select(many(900_000), (a.Item("i", late),))), stop)
     assert caught.value.kind == "QueryError"
 

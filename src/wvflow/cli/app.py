@@ -107,7 +107,7 @@ class App:
 
 
 def prints_apart() -> AbstractContextManager[object]:
-    """While the user's own code runs, what it prints goes to stderr: stdout is for results, which a program may read."""
+    """While the user's own code runs, what it prints goes to stderr: stdout is for results that programs read."""
     return redirect_stdout(sys.stderr)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from wvflow.data.misfits import misfit
 from wvflow.errors import NoSpace, OutputMissing, TaskError, UserError
 from wvflow.plan.nodes import Place
 
@@ -23,7 +24,7 @@ _NO_SPACE = re.compile(r"no space left|\"?errno\"?:\s*\"?28\b|disk quota exceede
 _COLUMN = re.compile(
     r"(?:Referenced column \"(?P<a>.+?)\" not found"
     r"|does not have a column named \"(?P<b>.+?)\""
-    r"|Column \"(?P<c>.+?)\" in EXCLUDE list not found"
+    r"|Column \"(?P<c>.+?)\" (?:in EXCLUDE list not found|referenced that exists in the SELECT clause)"
     r"|column (?:name )?\"(?P<d>.+?)\" (?:must appear|does not exist))"
 )
 _AMBIGUOUS = re.compile(r"Ambiguous reference to column name \"(.+?)\"")
@@ -88,8 +89,10 @@ def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
         return interrupted()
     if family == "Out of Memory":
         return TaskError("OutOfMemory", _clause(text), help="raise the memory limit, or read less at a time")
-    if found := _column(text, places) or _missing(text, places):
-        return found
+    if named := _column(text, places) or _missing(text, places):
+        return named
+    if found := misfit(text):
+        return TaskError("QueryError", found.message, retryable=not found.lasting, help=found.help)
     return TaskError("QueryError", _clause(text), detail=_statement(text), retryable=family not in _LASTING)
 
 
