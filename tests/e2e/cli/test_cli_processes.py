@@ -18,6 +18,8 @@ PATIENCE = 60
 NUMBERS = "flow Numbers = { stage all = from range(200000) as t(n) }\n"
 WAITING = "flow Waiting = { stage hold = call hold() }\n"
 HOLD = """\
+import threading
+
 from wvflow import ActivityContext, activity
 
 
@@ -25,7 +27,7 @@ from wvflow import ActivityContext, activity
 def hold(*, ctx: ActivityContext) -> list[dict]:
     print("holding", flush=True)
     while not ctx.is_cancelled():
-        pass
+        threading.Event().wait(0.01)
     raise RuntimeError("told to stop")
 """
 

@@ -220,6 +220,7 @@ def test_what_is_wrong_with_an_unused_model_is_only_a_warning_and_is_kept_with_i
 
 def test_without_a_list_of_tables_only_a_name_near_a_stages_is_doubted(checked):
     _, found = checked(
-        "flow F = { stage extract = from source stage b = from extrct stage c = from extract, b, d stage d = from elsewhere }"
+        "flow F = { stage extract = from source stage b = from extrct stage c = from extract, b, d "
+        "stage d = from elsewhere }"
     )
     assert [(one.code.number, one.help) for one in found] == [("WV0204", "did you mean `extract`?")]
