@@ -14,6 +14,8 @@ import pytest
 from wvflow.drivers.embedded import committer
 from wvflow.ports.store import Committed, RunBatch
 from wvflow.service.api import RunResult, load
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
 from wvflow.store.sqlite import SqliteStore
 
 
@@ -358,3 +360,38 @@ def test_a_sequential_stage_costs_one_commit(run_flow: Any, monkeypatch: pytest.
     chain = "\n".join(f"stage s{i} = from s{i - 1} | add c{i} = {i}" for i in range(1, 20))
     assert run_flow(f"flow F = {{ stage s0 = from [[0]] as t(c0)\n{chain} }}").state == "success"
     assert commits == [["RunStarted"], *[["TaskStarted", "TaskSucceeded"]] * 20]
+
+
+@pytest.mark.parametrize("reader", ["from large | look()", "from large | count"], ids=["activity", "query"])
+def test_a_resumed_run_whose_rows_were_deleted_says_so_once(run_flow: Any, tmp_path: Path, reader: str) -> None:
+    result = run_flow(
+        f"""
+        flow F = {{
+          stage large = from range(1000) as t(n)
+          stage door = call open_only_once_told()
+          stage again depends on door [retries: 3] = {reader}
+        }}
+        """,
+        """
+        from pathlib import Path
+        from wvflow import activity
+
+        @activity
+        def open_only_once_told() -> None:
+            if not Path(__file__).with_name("open").exists():
+                raise RuntimeError("closed")
+
+        @activity
+        def look(rows: list[dict]) -> None:
+            pass
+        """,
+    )
+    assert result.state == "failed"
+    for file in (tmp_path / ".wvflow" / "runs" / result.run_id).iterdir():
+        file.unlink()
+    (tmp_path / "open").touch()
+    runs = Runs(load_project(tmp_path))
+    again = {stage.stage: stage for stage in asyncio.run(runs.resume(result.run_id)).stages}["again"]
+    runs.close()
+    assert (again.state, again.attempts, (again.error or {})["kind"]) == ("failed", 1, "OutputMissing")
+    assert "start a new run" in str((again.error or {})["message"])

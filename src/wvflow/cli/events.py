@@ -67,7 +67,7 @@ def _facts(event: Event) -> str:
         case OwnerChanged(token=token):
             return f"to process {token}"
         case Reopened(epoch=epoch):
-            return f"for the {epoch}. time"
+            return f"epoch {epoch}"
         case _:
             return ""
 

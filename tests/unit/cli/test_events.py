@@ -27,7 +27,7 @@ FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
         (e.TimerFired(AT, "retry:1:2"), "TimerFired       retry:1:2"),
         (e.CancelRequested(AT, "cancel", "by hand"), "CancelRequested  by hand"),
         (e.OwnerChanged(AT, 7), "OwnerChanged     to process 7"),
-        (e.Reopened(AT, 1), "Reopened         for the 1. time"),
+        (e.Reopened(AT, 1), "Reopened         epoch 1"),
     ],
 )
 def test_an_event_is_one_line(event: e.Event, text: str) -> None:

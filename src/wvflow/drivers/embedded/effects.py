@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -153,7 +154,8 @@ class Effects:
     def _opener(self, output: Output | None, stage: str) -> Callable[[], pa.RecordBatchReader]:
         def open_rows() -> pa.RecordBatchReader:
             if output is not None and output.ref:
-                return self._engine.read(self._locate(output, stage))
+                with _kept():
+                    return self._engine.read(self._locate(output, stage))
             import pyarrow
 
             return pyarrow.table({}).to_reader()
@@ -177,10 +179,8 @@ class Effects:
     def _inline_rows(self, ref: str) -> bytes:
         if (found := self._inline.get(ref)) is not None:
             return found
-        try:
+        with _kept():
             return self._remember(ref, self._store.inline(ref))
-        except OutputMissing as missing:
-            raise TaskError("OutputMissing", missing.message, help=missing.help, retryable=False) from missing
 
     def _remember(self, ref: str, rows: bytes) -> bytes:
         with self._lock:
@@ -188,6 +188,15 @@ class Effects:
             while len(self._inline) > INLINE_CACHE:
                 self._inline.popitem(last=False)
         return rows
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Rows that are gone are a failure of the task that reads them, and no attempt brings them back."""
+    try:
+        yield
+    except OutputMissing as missing:
+        raise TaskError("OutputMissing", missing.message, help=missing.help, retryable=False) from missing
 
 
 def task_values(params: Mapping[str, object], plan: FlowPlan, implicit: Mapping[str, object]) -> dict[str, object]:
