@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wvflow.service.project import Project
     from wvflow.service.runs import Runs
 
+_NO_TERMINAL = 10_000  # columns: as good as endless
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 # A user's mistake is wrong usage, but for those that only the state of the world makes wrong.
@@ -57,18 +58,20 @@ class App:
             file=stream,
             no_color=None if self.color is None else not self.color,
             color_system="standard" if self.color else "auto",
-            width=None if stream.isatty() else 10_000,
+            width=None if stream.isatty() else _NO_TERMINAL,
             highlight=False,
             markup=False,
             emoji=False,
         )
 
     def show(self, *things: RenderableType, stderr: bool = False) -> None:
-        """Print for people. Where nobody sees a terminal, lines are as long as they are and end without blanks."""
+        """Print for people. Where nobody sees a terminal, lines are as long as they are and end without blanks. On a
+        narrow one a table gives up its remarks, the column without a title, before it cuts what people copy."""
         console = self.err if stderr else self.out
         for thing in things:
             if console.is_terminal:
-                console.print(thing, soft_wrap=isinstance(thing, str) or hasattr(thing, "plain"))
+                text = isinstance(thing, str) or hasattr(thing, "plain")
+                console.print(thing, soft_wrap=text, **_room(console, thing))
                 continue
             with console.capture() as captured:
                 console.print(thing)
@@ -104,6 +107,20 @@ class App:
         here = load_project(Path(), profile=self.profile).root
         elsewhere = () if here == project.root else ("--project", shown(project.root))
         return shlex.join((_program(), *words, *elsewhere))
+
+
+def _room(console: Console, thing: RenderableType) -> dict[str, Any]:
+    """How wide a table must be for its titled columns to be whole; the terminal breaks what is beyond it."""
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    if not isinstance(thing, Table):
+        return {}
+    for column in thing.columns:
+        if column.header:
+            column.min_width = max(console.measure(cell).maximum for cell in (column.header, *column.cells))
+    options = console.options.update(max_width=_NO_TERMINAL)
+    return {"width": max(console.width, Measurement.get(console, options, thing).minimum), "crop": False}
 
 
 def prints_apart() -> AbstractContextManager[object]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 3
 _PLACE = re.compile(r"(.*):(\d+):(\d+)")
+_WORD = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\w+|.")
 
 
 def headline(summary: RunSummary) -> Text:
@@ -145,7 +146,7 @@ def _program_line(path: Path, at: Position) -> Text:
     if at.line > len(source.line_starts):
         return Text()
     rest = source.line(at.line)[at.column - 1 :]
-    word = re.match(r"\w+|.", rest)
+    word = _WORD.match(rest)
     return source_line(source, at, len(word[0]) if word else 1, len(str(at.line)) + 2)
 
 

@@ -1,10 +1,13 @@
 """What a run came to, for people."""
 
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from wvflow.cli.app import App
 from wvflow.cli.summary import error_text, headline, stage_table
 from wvflow.service.summary import OutputSummary, RunSummary, StageSummary
 
@@ -71,6 +74,15 @@ def test_an_error_shows_the_programs_line_and_the_users_own(
     )
 
 
+def test_a_path_at_fault_is_underlined_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("flights.wv").write_text("stage a = from 'x.csv'\n")
+    error = dict(FAILURE, place="flights.wv:1:16")
+    assert f"\n    | {' ' * 15}^^^^^^^\n" in plain(error_text(stage("load", "failed", error=error), tmp_path))
+
+
 @pytest.mark.parametrize(
     "text",
     [pytest.param(None, id="the file is gone"), pytest.param("short\n", id="the file has become shorter")],
@@ -83,3 +95,12 @@ def test_a_line_that_is_no_longer_there_is_left_out(
         Path("flights.wv").write_text(text)
     error = dict(FAILURE, place="flights.wv:9:9")
     assert "  --> flights.wv:9:9\n  activities.py" in plain(error_text(stage("load", "failed", error=error), tmp_path))
+
+
+def test_a_narrow_terminal_cuts_remarks_and_nothing_else() -> None:
+    app, stream = App(), StringIO()
+    app.__dict__["out"] = Console(file=stream, width=50, force_terminal=True, color_system=None)
+    app.show(stage_table(SUMMARY))
+    header, first, *_ = stream.getvalue().splitlines()
+    assert header.split() == ["stage", "state", "attempts", "rows", "time"]
+    assert first.split() == ["flights", "✓", "success", "1", "336,776", "1.2", "s"]
