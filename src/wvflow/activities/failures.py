@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sysconfig
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from wvflow.errors import Bug, NonRetryable, Retry, TaskError, Unavailable
 LONGEST_MESSAGE = 10_000
 DEEPEST_CAUSE = 5
 _OURS = str(Path(__file__).resolve().parents[1])
+_NOBODYS = (_OURS, "<frozen", str(Path(importlib.__file__).parent))
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))
 
 
@@ -83,7 +85,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _frames(error: BaseException) -> list[FrameSummary]:
-    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith((_OURS, "<frozen"))]
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(_NOBODYS)]
     return _own(frames) or frames
 
 

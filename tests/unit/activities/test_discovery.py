@@ -263,3 +263,9 @@ def test_the_fingerprint_follows_the_files_content_and_the_function(project: Pro
     assert first.fingerprint("answer") == same.fingerprint("answer")
     assert len({one.fingerprint(name) for one in (first, edited) for name in ("answer", "other")}) == 4
     assert first.fingerprint("unknown") == ""
+
+
+def test_a_module_that_is_no_python_shows_no_line_of_the_import_system(tmp_path: Path) -> None:
+    (tmp_path / "activities.py").write_text("x = 1\ndef f(:\n")
+    (problem,) = Registry.discover(tmp_path, ["activities"]).problems
+    assert problem.detail == ""
