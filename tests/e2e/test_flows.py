@@ -395,3 +395,13 @@ def test_a_resumed_run_whose_rows_were_deleted_says_so_once(run_flow: Any, tmp_p
     runs.close()
     assert (again.state, again.attempts, (again.error or {})["kind"]) == ("failed", 1, "OutputMissing")
     assert "start a new run" in str((again.error or {})["message"])
+
+
+@pytest.mark.parametrize("written", ["upperx(s)", "s.upperx()"])
+def test_an_unknown_function_is_told_with_its_line(run_flow: Any, written: str) -> None:
+    result = run_flow(
+        f"flow F = {{\n  stage a = from [[1, 'x']] as t(n, s)\n  stage b = from a\n  | select {written}\n}}"
+    )
+    error = result.stages["b"].error or {}
+    column = 12 + written.index("upperx")
+    assert (error["place"], "`upperx`" in str(error["message"])) == (f"program.wv:4:{column}", True)

@@ -119,6 +119,7 @@ def _method(use: Use, *, bare: bool) -> Expr:
         return _standard(known, use)
     if bare and _may_have_fields(use.receiver) and name not in RESULTS and name not in RESULT_OF_FIRST:
         return Field(use.receiver, name)
+    use.scope.session.use(name, use.name.span)
     return expressions.function(name, (use.receiver,), use.args, use.scope)
 
 
