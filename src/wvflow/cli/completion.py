@@ -1,4 +1,4 @@
-"""Shell completion of what only the state folder knows. Silent when it can't be read."""
+"""Shell completion of what only the state folder and the program know. Silent when they can't be read."""
 
 from __future__ import annotations
 
@@ -24,3 +24,18 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     found = [CompletionItem("last", help="the newest run")] if rows else []
     found += [CompletionItem(row.run_id, help=f"{row.flow.flow}, {row.state}") for row in rows]
     return [item for item in found if str(item.value).startswith(incomplete)]
+
+
+def complete_flow(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Flows of the file that stands before in the line."""
+    from wvflow.cli.app import App
+    from wvflow.service.program import flow_names
+
+    file = ctx.params.get("file")
+    if file is None:
+        return []
+    try:
+        names = flow_names(ctx.ensure_object(App).project(file), file)
+    except WvflowError:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

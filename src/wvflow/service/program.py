@@ -177,6 +177,12 @@ def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagno
     )
 
 
+def flow_names(project: Project, file: Path) -> list[str]:
+    """The names of the flows that one file defines, in its order, whatever else is wrong with it."""
+    modules, _ = _parse(project, {source_name(project, file): file})
+    return list(dict.fromkeys(ref.flow for module in modules for ref in _flows(module)))
+
+
 def _flows(module: Module) -> Iterator[FlowRef]:
     from wvflow.syntax.nodes import FlowDef
 

@@ -157,9 +157,11 @@ def test_runs_of_a_project_elsewhere_are_reached_by_option(
         ("wvflow runs show r", ["r1"]),
         ("wvflow runs res", ["resume"]),
         ("wvflow run sales.wv --ru", ["--run-id"]),
+        ("wvflow run sales.wv S", ["Sales"]),
+        ("wvflow show none.wv S", []),
     ],
 )
-def test_the_shell_completes_commands_options_and_run_ids(ran: Call, words: str, offered: list[str]) -> None:
+def test_the_shell_completes_commands_options_flows_and_run_ids(ran: Call, words: str, offered: list[str]) -> None:
     cursor = words.count(" ")
     environment = {"COMP_WORDS": words, "COMP_CWORD": str(cursor), "_WVFLOW_COMPLETE": "bash_complete"}
     result = CliRunner().invoke(cli, [], prog_name="wvflow", env=environment)

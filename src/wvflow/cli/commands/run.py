@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
 
@@ -48,7 +49,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> 
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.argument("flow", required=False)
+@click.argument("flow", required=False, shell_complete=complete_flow)
 @click.option("-p", "--param", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")

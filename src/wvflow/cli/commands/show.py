@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
 
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("flow", required=False)
+@click.argument("flow", required=False, shell_complete=complete_flow)
 @click.option("--format", "style", type=click.Choice(["tree", "mermaid", "svg", "json"]), default="tree")
 @click.pass_obj
 def show(app: App, file: Path, flow: str | None, style: str) -> None:
