@@ -103,7 +103,7 @@ def _prose(text: str) -> str:
 def _completion() -> list[str]:
     return [
         "",
-        'Completion of commands, options, flows, run ids: `eval "$(_WVFLOW_COMPLETE=bash_source wvflow)"` in `~/.bashrc`,',
+        'Completion of commands, options, flows, runs: `eval "$(_WVFLOW_COMPLETE=bash_source wvflow)"` in `~/.bashrc`,',
         "`zsh_source` for zsh, `_WVFLOW_COMPLETE=fish_source wvflow | source` for fish.",
     ]
 

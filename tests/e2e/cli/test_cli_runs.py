@@ -178,3 +178,8 @@ def test_completion_is_silent_where_the_state_cannot_be_read(project: Path, wvfl
 def test_without_runs_a_list_says_how_to_get_one(wvflow: Call) -> None:
     assert wvflow("runs", "list").stderr == "no runs yet; start one with `wvflow run FILE`\n"
     assert wvflow("runs", "list", "--flow", "Sales").stderr == "no runs like that\n"
+
+
+def test_a_state_that_no_run_can_be_in_is_wrong_usage(wvflow: Call) -> None:
+    result = wvflow("runs", "list", "--state", "succes", status=2)
+    assert "'success'" in result.stderr

@@ -12,6 +12,7 @@ from wvflow.cli.app import App
 from wvflow.cli.completion import complete_run
 from wvflow.cli.format import duration, instant, one_line, printable
 from wvflow.cli.root import Command
+from wvflow.kernel.state import RunPhase
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from wvflow.service.runs import Runs
 
 FOLLOW_S = 0.2
+STATES = (*(phase.value for phase in RunPhase), "held", "quarantined")
 
 
 # --- list -----------------------------------------------------------------------------------------------------------
@@ -28,13 +30,13 @@ FOLLOW_S = 0.2
 
 @click.command("list", cls=Command)
 @click.option("--flow", default="", metavar="FLOW", help="Only runs of this flow.")
-@click.option("--state", default="", metavar="STATE", help="Only runs in this state.")
+@click.option("--state", type=click.Choice(STATES), metavar="STATE", help="Only runs in this state.")
 @click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="At most so many.")
 @click.pass_obj
-def list_(app: App, flow: str, state: str, limit: int) -> None:
+def list_(app: App, flow: str, state: str | None, limit: int) -> None:
     """List recorded runs, newest first. JSON: a list of objects."""
     with closing(app.runs()) as runs:
-        rows = runs.recent(flow=flow, state=state, limit=limit)
+        rows = runs.recent(flow=flow, state=state or "", limit=limit)
     if app.json:
         app.print_json([_run_json(row) for row in rows])
     elif rows:
