@@ -40,6 +40,10 @@ class DialectCannot(UserError):
         self.dialect = dialect
 
 
+class UnknownDialect(UserError):
+    """There is no SQL dialect of that name."""
+
+
 class ColumnsDiffer(UserError):
     """Stages that are merged have different numbers of columns."""
 
@@ -67,6 +71,7 @@ def lower(
         locate: says where a data file is, given the path as written.
 
     Raises:
+        UnknownDialect: there is no such dialect.
         DialectCannot: the dialect has no form of an operator.
         ColumnsDiffer: the merged stages don't fit together.
         TooDeep: there are hundreds of levels of sub-queries.

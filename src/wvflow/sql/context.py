@@ -11,8 +11,9 @@ from sqlglot import exp
 from sqlglot.dialects import Dialect
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
+from wvflow.diagnostics import nearest
 from wvflow.lang.algebra import Rel
-from wvflow.sql import Columns, DialectCannot, Locate
+from wvflow.sql import Columns, DialectCannot, Locate, UnknownDialect
 from wvflow.sql.dialects import DIALECTS, RENAMED, Traits
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ class Context:
 
     def __init__(self, dialect: str, columns: Columns, locate: Locate) -> None:
         if dialect not in DIALECTS:
-            raise DialectCannot("select", dialect, help=f"known dialects: {', '.join(sorted(DIALECTS))}")
+            near = nearest(dialect.lower(), DIALECTS)
+            known = f"known are {', '.join(sorted(DIALECTS))}"
+            raise UnknownDialect(
+                f"no SQL dialect is named `{dialect}`", help=f"did you mean `{near}`?" if near else known
+            )
         self.dialect = dialect
         self.columns = columns
         self.locate = locate

@@ -185,12 +185,18 @@ def test_a_save_is_shown_as_the_dialect_says_it(
         (a.Select(A_B, (a.Item("m", a.MapValue(())),)), "postgres", "map"),
         (a.Join(A_B, B_A, "full", using=("a",)), "mysql", "full join"),
         (a.Select(A_B, (a.Item("i", a.Cast(a.Column("x"), Type("interval"))),)), "trino", "::interval"),
-        (A_B, "esperanto", "select"),
     ],
 )
 def test_what_a_dialect_cannot_say_is_refused_by_name(relation: a.Rel, dialect: str, operator: str) -> None:
     with pytest.raises(sql.DialectCannot, match=f"`{operator}` can't be said in the SQL of {dialect}"):
         sql.lower_relation(relation, dialect)
+
+
+@pytest.mark.parametrize(("dialect", "help"), [("esperanto", "known are bigquery, "), ("Postgre", "mean `postgres`")])
+def test_an_unknown_dialect_is_told_with_the_known(dialect: str, help: str) -> None:
+    with pytest.raises(sql.UnknownDialect, match=f"no SQL dialect is named `{dialect}`") as caught:
+        sql.lower_relation(A_B, dialect)
+    assert help in (caught.value.help or "")
 
 
 def test_columns_are_left_out_by_listing_the_others_where_they_are_known() -> None:
