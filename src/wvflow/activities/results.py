@@ -14,7 +14,7 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from wvflow.activities.annotations import without_none
+from wvflow.activities.annotations import spelled, without_none
 from wvflow.activities.records import Columns, columns_of, is_record, row_of
 from wvflow.errors import TaskError
 
@@ -49,6 +49,10 @@ def read_result(result: object, declared: Any = None) -> pa.RecordBatchReader | 
     if result is None:
         return None
     if isinstance(result, SCALARS):
+        if _declares_rows(declared):
+            raise wrong_result(
+                f"the activity returned {_described(result)} and is declared to return {spelled(declared)}"
+            )
         return _scalar(result)
     frame = _arrow_ready(result)
     if hasattr(frame, "__arrow_c_stream__"):
@@ -58,6 +62,13 @@ def read_result(result: object, declared: Any = None) -> pa.RecordBatchReader | 
     if isinstance(result, Iterable):
         return _from_items(result, declared)
     raise wrong_result(f"the activity returned {_described(result)}, which holds no rows")
+
+
+def _declares_rows(declared: Any) -> bool:
+    """Whether an annotation is of a frame or of a list."""
+    kind = without_none(declared)[0]
+    kind = typing.get_origin(kind) or kind
+    return isinstance(kind, type) and (hasattr(kind, "__arrow_c_stream__") or issubclass(kind, list))
 
 
 def item_class(declared: Any) -> type | None:

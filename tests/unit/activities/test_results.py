@@ -239,3 +239,9 @@ def test_a_column_of_a_pandas_frame_that_fits_no_type_is_named() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas isn't installed")
     with pytest.raises(TaskError, match="the returned frame has a column that fits no type"):
         table_of(pandas.DataFrame({"a": [1, "x", object()]}))
+
+
+@pytest.mark.parametrize("declared", [pa.Table, list[dict[str, Any]], list[Point] | None])
+def test_a_plain_value_where_rows_are_declared_is_refused(declared: Any) -> None:
+    with pytest.raises(TaskError, match="the activity returned an `int` and is declared to return "):
+        read_result(3, declared)
