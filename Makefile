@@ -13,7 +13,7 @@ else
   INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test lint types layers unit clean help
+.PHONY: demo test lint types layers unit bench clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -51,6 +51,14 @@ layers: $(VENV)/.tests
 
 unit: $(VENV)/.tests $(VENV)/.data
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
+
+$(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.project
+	$(INSTALL) --requirement benchmarks/requirements.txt
+	@touch $@
+
+bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which targets they meet
+	@for script in $(filter-out benchmarks/kit.py,$(wildcard benchmarks/*.py)); do \
+	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
 
 clean:  ## forget the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
