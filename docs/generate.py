@@ -1,8 +1,12 @@
-"""Write the pages that follow from the code: ``diagnostics.md`` and ``commands.md``. Run it after changing either."""
+"""Write the pages that follow from the code: ``diagnostics.md`` and ``commands.md``. Run it after changing either.
+
+What a code is about stands in ``codes.toml``; a code without its sentence, or a sentence without its code, is an error.
+"""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -20,27 +24,24 @@ GROUPS = {
     "03": "Types and arguments",
     "04": "Properties",
     "05": "The graph of stages",
-    "06": "SQL",
     "07": "Activities",
 }
 
 
 def diagnostics() -> str:
     """The page of all diagnostic codes."""
+    about = tomllib.loads((HERE / "codes.toml").read_text(encoding="utf-8").replace("|", r"\\|"))
+    assert about.keys() == {code.number for code in Code}, about.keys() ^ {code.number for code in Code}
     lines = [
         "# Diagnostics",
         "",
-        "What `wvflow check` reports. Codes are stable: never renumbered, never reused. The class is what programs of",
-        "the query language test for. A message always names the place; most say the way out.",
+        "What `wvflow check` reports, each with its place and, where there is one, the way out. Codes are stable:",
+        "never renumbered, never reused. The class is the coarser name that tools for the query language know.",
     ]
     for group, codes in groupby(sorted(Code, key=lambda code: code.number), key=lambda code: code.number[2:4]):
-        lines += ["", f"## {GROUPS[group]}", "", "| code | severity | class | about |", "|---|---|---|---|"]
-        lines += [f"| {code.number} | {code.severity} | {code.kind} | {_words(code.name)} |" for code in codes]
+        lines += ["", f"## {GROUPS[group]}", "", "| code | severity | what is wrong | class |", "|---|---|---|---|"]
+        lines += [f"| {code.number} | {code.severity} | {about[code.number]} | {code.kind} |" for code in codes]
     return "\n".join(lines) + "\n"
-
-
-def _words(name: str) -> str:
-    return name.lower().replace("_", " ").replace("utf8", "UTF-8")
 
 
 def commands() -> str:

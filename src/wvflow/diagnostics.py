@@ -42,7 +42,6 @@ class Code(Enum):
     NOT_AVAILABLE = ("WV0190", "NOT_IMPLEMENTED", "error")
     # names
     UNKNOWN_STAGE = ("WV0201", "STAGE_NOT_FOUND", "error")
-    UNKNOWN_FLOW = ("WV0202", "FLOW_NOT_FOUND", "error")
     UNKNOWN_ACTIVITY = ("WV0203", "INVALID_ARGUMENT", "error")
     UNKNOWN_TABLE = ("WV0204", "TABLE_NOT_FOUND", "warning")
     UNKNOWN_COLUMN = ("WV0205", "COLUMN_NOT_FOUND", "error")
@@ -68,7 +67,6 @@ class Code(Enum):
     BAD_GROUPING = ("WV0307", "SYNTAX_ERROR", "error")
     NEEDS_ROWS = ("WV0308", "SYNTAX_ERROR", "error")
     BARE_UNDERSCORE = ("WV0309", "SYNTAX_ERROR", "error")
-    SCHEMA_UNKNOWN = ("WV0310", "COLUMN_NOT_FOUND", "error")
     # properties
     UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
     MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")
@@ -80,9 +78,6 @@ class Code(Enum):
     EMPTY_FLOW = ("WV0503", "SYNTAX_ERROR", "error")
     BAD_MERGE = ("WV0504", "INVALID_ARGUMENT", "error")
     UNREAD_STAGE = ("WV0505", "INVALID_ARGUMENT", "warning")
-    # SQL
-    DIALECT_CANNOT = ("WV0601", "NOT_IMPLEMENTED", "error")
-    ENGINE_REFUSED = ("WV0602", "SYNTAX_ERROR", "error")
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
     ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")
