@@ -62,6 +62,10 @@ class NoSpace(Unavailable):
     """Nothing was written, and nothing will be until space is freed."""
 
 
+class WorkerLost(WvflowError):
+    """The process that ran a task died without an answer; ``message`` says how it died."""
+
+
 class JournalCorrupt(WvflowError):
     """A record of a run's journal does not match its checksum; the run is quarantined."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from wvflow.activities.registry import Registry
 from wvflow.errors import StoreUnavailable, TaskError
 from wvflow.ports.activities import Activities, ActivityCall
+from wvflow.ports.stop import StopToken
 
 SOURCE = """
 from datetime import timedelta
@@ -60,13 +61,6 @@ async def later(*, value: int):
 """
 
 
-class NoStop:
-    requested = False
-
-    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
-        return lambda: None
-
-
 def discovered(folder: Path) -> Activities:
     (folder / "activities.py").write_text(SOURCE)
     return Registry.discover(folder)
@@ -108,27 +102,27 @@ def stream() -> pa.RecordBatchReader:
 
 
 def to_the_end(activities: Activities, one: ActivityCall) -> pa.Table | None:
-    rows = activities.run(one, NoStop())
+    rows = activities.run(one, StopToken())
     return None if rows is None else rows.read_all()
 
 
 def test_rows_and_arguments_go_in_and_a_stream_comes_out(activities: Activities) -> None:
-    rows = activities.run(call("double", {"column": "a"}, rows=stream), NoStop())
+    rows = activities.run(call("double", {"column": "a"}, rows=stream), StopToken())
     assert isinstance(rows, pa.RecordBatchReader)
     assert rows.read_all().to_pylist() == [{"a": 2}, {"a": 4}]
 
 
 def test_a_call_may_be_repeated(activities: Activities) -> None:
-    again = [activities.run(call("double", {"column": "a"}, rows=stream), NoStop()) for _ in range(2)]
+    again = [activities.run(call("double", {"column": "a"}, rows=stream), StopToken()) for _ in range(2)]
     assert [rows.read_all().num_rows for rows in again if rows is not None] == [2, 2]
 
 
 def test_a_result_of_none_is_none(activities: Activities) -> None:
-    assert activities.run(call("nothing", rows=stream), NoStop()) is None
+    assert activities.run(call("nothing", rows=stream), StopToken()) is None
 
 
 def test_a_coroutine_is_run_to_its_end(activities: Activities) -> None:
-    rows = activities.run(call("later", {"value": 3}), NoStop())
+    rows = activities.run(call("later", {"value": 3}), StopToken())
     assert rows is not None
     assert rows.read_all().to_pylist() == [{"value": 3}]
 
@@ -157,7 +151,7 @@ def test_every_failure_is_a_task_error_that_says_whether_to_try_again(
 
 def test_a_failure_carries_the_lines_in_the_users_file(activities: Activities) -> None:
     with pytest.raises(TaskError) as caught:
-        activities.run(call("broken"), NoStop())
+        activities.run(call("broken"), StopToken())
     assert 'activities.py", line 15, in broken' in caught.value.detail
     assert "wvflow/activities" not in caught.value.detail
 
@@ -167,7 +161,7 @@ def test_a_store_that_is_away_is_not_the_activitys_failure(activities: Activitie
         raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
-        activities.run(call("double", {"column": "a"}, rows=away), NoStop())
+        activities.run(call("double", {"column": "a"}, rows=away), StopToken())
 
 
 def test_a_stream_that_breaks_while_it_is_read_is_not_the_activitys_failure(activities: Activities) -> None:
@@ -177,7 +171,7 @@ def test_a_stream_that_breaks_while_it_is_read_is_not_the_activitys_failure(acti
 
     reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), broken())
     with pytest.raises(StoreUnavailable):
-        activities.run(call("double", {"column": "a"}, rows=lambda: reader), NoStop())
+        activities.run(call("double", {"column": "a"}, rows=lambda: reader), StopToken())
 
 
 def test_calls_at_once_each_have_their_own_context(activities: Activities) -> None:
@@ -186,7 +180,7 @@ def test_calls_at_once_each_have_their_own_context(activities: Activities) -> No
 
     def attempt(number: int) -> object:
         one = call("who", attempt=number, heartbeat=beats.append, log=lambda level, message: lines.append(message))
-        rows = activities.run(one, NoStop())
+        rows = activities.run(one, StopToken())
         return rows.read_all()["value"][0].as_py() if rows is not None else None
 
     numbers = list(range(1, 41))

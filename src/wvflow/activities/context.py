@@ -14,7 +14,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from wvflow.ports.activities import ActivityCall
-    from wvflow.ports.engine import Stop
+    from wvflow.ports.stop import Stop
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

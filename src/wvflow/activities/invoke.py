@@ -19,7 +19,7 @@ from wvflow.activities.results import BATCH_ROWS, read_result
 from wvflow.activities.rows import form_of
 from wvflow.errors import TaskError
 from wvflow.ports.activities import ActivityCall
-from wvflow.ports.engine import Stop
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import asyncio

@@ -11,7 +11,7 @@ from wvflow.activities.discovery import DEFAULT_MODULES, Problem, Registered, di
 from wvflow.diagnostics import nearest
 from wvflow.errors import TaskError
 from wvflow.ports.activities import ActivityCall
-from wvflow.ports.engine import Stop
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,12 +44,17 @@ class Registry:
         """Part of the port."""
         from wvflow.activities.invoke import invoke
 
-        return invoke(self._find(call.activity), call, stop)
+        activity = self._find(call.activity)
+        call.begun()
+        return invoke(activity, call, stop)
 
     def fingerprint(self, activity: str) -> str:
         """Part of the port."""
         found = self.activities.get(activity)
         return found.fingerprint if found else ""
+
+    def close(self) -> None:
+        """Part of the port: threads are let go of by whoever started them."""
 
     def _find(self, name: str) -> Registered:
         if (found := self.activities.get(name)) is not None:

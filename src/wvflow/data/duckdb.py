@@ -17,7 +17,8 @@ from wvflow.data.session import Session
 from wvflow.data.tasks import Facts, facts
 from wvflow.data.texts import Texts
 from wvflow.data.warehouse import CATALOG, Warehouse
-from wvflow.ports.engine import Located, OutputName, QueryJob, Stop, Stored
+from wvflow.ports.engine import Located, OutputName, QueryJob, Stored
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,8 @@ from wvflow.data.texts import Texts
 from wvflow.data.warehouse import Warehouse
 from wvflow.kernel.events import Output
 from wvflow.plan.nodes import FileTarget, Save, TableTarget
-from wvflow.ports.engine import QueryJob, Stop, Stored
+from wvflow.ports.engine import QueryJob, Stored
+from wvflow.ports.stop import Stop
 from wvflow.sql import Lowered, input_name
 
 _KEPT = "_wvflow_kept"

@@ -14,7 +14,8 @@ from wvflow.data.failures import interrupted
 from wvflow.data.reading import existing
 from wvflow.data.rows import from_ipc, quoted
 from wvflow.errors import TaskError
-from wvflow.ports.engine import FileRows, InlineRows, Located, Stop
+from wvflow.ports.engine import FileRows, InlineRows, Located
+from wvflow.ports.stop import Stop
 from wvflow.sql import input_name
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from wvflow.data.failures import interrupted
 from wvflow.data.files import literal
 from wvflow.data.locks import FileLock
-from wvflow.ports.engine import Stop
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,6 +18,7 @@ StageId = NewType("StageId", int)
 Millis = NewType("Millis", int)
 
 Backoff = OneOf["constant", "linear", "exponential"]
+Isolation = OneOf["thread", "process"]
 DEFAULT_RETRY_DELAY = Millis(1_000)
 DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
 
@@ -49,6 +50,7 @@ class Policy(msgspec.Struct, frozen=True):
     start_timeout: Millis | None = None
     heartbeat: Millis | None = None
     on_lost: OneOf["rerun", "fail"] = "rerun"
+    isolation: Isolation = "thread"
 
 
 class TableTarget(Node, frozen=True, tag="to_table"):

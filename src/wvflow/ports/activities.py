@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from wvflow.ports.engine import Stop
+from wvflow.plan.nodes import Isolation
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one activity. ``rows`` opens a fresh stream of the input rows; None when there are none.
 
-    ``run_time`` in milliseconds since the epoch. ``log`` takes (level, message); ``heartbeat`` details."""
+    ``run_time`` in milliseconds since the epoch. ``log`` takes (level, message); ``heartbeat`` details. ``begun`` is
+    called once, when there is nothing more to wait for and the function is about to be called.
+    """
 
     activity: str
     arguments: Mapping[str, object]
@@ -29,6 +32,8 @@ class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, object]
     log: Callable[[str, str], None]
     heartbeat: Callable[[object], None]
+    begun: Callable[[], None] = lambda: None
+    isolation: Isolation = "thread"
     idempotency_key: str | None = None
     last_heartbeat: object = None
 
@@ -46,10 +51,15 @@ class Activities(Protocol):
                 type name, ``detail`` the traceback's lines in the user's own files. Not retryable are ``NonRetryable``
                 and our own ``ActivityNotFound``, ``WrongArgument``, ``WrongRows``, ``WrongResult``; ``Interrupted`` is
                 a coroutine that was cancelled by ``stop``.
-            Unavailable: what the rows come from is away.
+            Unavailable: what the rows come from is away, or no process can be started now.
+            WorkerLost: the process that ran the function died.
         """
         ...
 
     def fingerprint(self, activity: str) -> str:
         """A short hash of the function's code, ``""`` for an unknown one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; what still runs in a process of its own is killed."""
         ...

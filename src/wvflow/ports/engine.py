@@ -12,6 +12,7 @@ import msgspec
 
 from wvflow.kernel.events import Output
 from wvflow.plan.nodes import Place, QueryTask
+from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,18 +72,6 @@ class Stored(msgspec.Struct, frozen=True):
 
     output: Output
     inline: bytes | None = None
-
-
-class Stop(Protocol):
-    """Tells running work to stop; thread-safe."""
-
-    @property
-    def requested(self) -> bool: ...
-
-    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Have ``call`` made (from any thread) when a stop is requested, at once if it already was. The result undoes
-        this."""
-        ...
 
 
 class QueryJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ Data: the suite needs nothing but rows in the plan, so an engine needs no tables
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -19,26 +19,17 @@ from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG, STRING
 from wvflow.plan.nodes import Place, QueryTask, Save
-from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stop, Stored
+from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
+from wvflow.ports.stop import Stop, StopToken
 
 
-class Stopping:
+class Stopping(StopToken):
     """A stop that a test requests."""
 
     def __init__(self, *, requested: bool = False) -> None:
-        self.requested = requested
-        self._calls: list[Callable[[], None]] = []
-
-    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
-        self._calls.append(call)
-        if self.requested:
-            call()
-        return lambda: self._calls.remove(call)
-
-    def request(self) -> None:
-        self.requested = True
-        for call in tuple(self._calls):
-            call()
+        super().__init__()
+        if requested:
+            self.request()
 
 
 def output_name(stage: str = "stage", *, attempt: int = 1, run_id: str = "run") -> OutputName:

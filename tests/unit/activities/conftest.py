@@ -12,30 +12,12 @@ import pytest
 
 from wvflow.activities.registry import Registry
 from wvflow.ports.activities import ActivityCall
-
-
-class HandStop:
-    """A stop that a test requests by hand."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.calls: list[Callable[[], None]] = []
-
-    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
-        self.calls.append(call)
-        if self.requested:
-            call()
-        return lambda: self.calls.remove(call)
-
-    def request(self) -> None:
-        self.requested = True
-        for call in list(self.calls):
-            call()
+from wvflow.ports.stop import StopToken
 
 
 @pytest.fixture
-def stop() -> HandStop:
-    return HandStop()
+def stop() -> StopToken:
+    return StopToken()
 
 
 @pytest.fixture
@@ -60,7 +42,7 @@ def call() -> Callable[..., ActivityCall]:
 
 
 @pytest.fixture
-def run(call: Callable[..., ActivityCall], stop: HandStop) -> Callable[..., list[dict[str, Any]] | None]:
+def run(call: Callable[..., ActivityCall], stop: StopToken) -> Callable[..., list[dict[str, Any]] | None]:
     """Run one function as an activity, to the end of its rows."""
 
     def run_function(

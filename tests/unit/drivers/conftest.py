@@ -16,7 +16,8 @@ from wvflow.drivers.progress import Progress
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.plan.nodes import ActivityTask, Bundle, FlowPlan, FlowRef, Millis, Policy, StageId, StagePlan
 from wvflow.ports.activities import ActivityCall
-from wvflow.ports.engine import Stop, Stored
+from wvflow.ports.engine import Stored
+from wvflow.ports.stop import Stop
 from wvflow.ports.store import Committed, RunBatch
 from wvflow.store.memory import MemoryStore, Shelf
 
@@ -60,13 +61,18 @@ class Script:
     def __init__(self, **functions: Callable[[ActivityCall, Stop], Any]) -> None:
         self._functions = functions
         self.calls: list[str] = []
+        self.closed = False
 
     def run(self, call: ActivityCall, stop: Stop) -> Any:
         self.calls.append(call.activity)
+        call.begun()
         return self._functions.get(call.activity, lambda call, stop: None)(call, stop)
 
     def fingerprint(self, activity: str) -> str:
         return ""
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class ShakyStore(MemoryStore):

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from wvflow.drivers.embedded.workers import StopToken, Workers
+from wvflow.drivers.embedded.workers import Workers
+from wvflow.ports.stop import StopToken
 
 PATIENCE = 10
 

@@ -12,10 +12,11 @@ from typing import Literal
 
 from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.patience import pauses
-from wvflow.drivers.embedded.workers import Job, StopToken, Workers
+from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.kernel.commands import RunTask
 from wvflow.plan.nodes import StagePlan, Task
 from wvflow.ports.engine import Stored
+from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
 Overdue = Literal["timeout", "start", "heartbeat"]
@@ -91,7 +92,7 @@ class Attempt:
         self.closed = True
         self._disarm()
         if workers is not None:
-            self.stop.request()
+            self.stop.abandon()
             if self._job is not None:
                 workers.abandon(self._job)
 

@@ -21,7 +21,8 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
 from wvflow.ports.activities import Activities, ActivityCall
-from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stop, Stored
+from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
+from wvflow.ports.stop import Stop
 from wvflow.ports.store import Store
 from wvflow.sql import passthrough
 
@@ -78,7 +79,6 @@ class Effects:
             case QueryTask() as task:
                 stored = self._query(task, errand, stop)
             case ActivityTask() as task:
-                errand.begun()
                 stored = self._activity(task, errand, stop)
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
@@ -111,6 +111,8 @@ class Effects:
             params=errand.params,
             log=errand.log,
             heartbeat=errand.heartbeat,
+            begun=errand.begun,
+            isolation=task.policy.isolation,
         )
         rows = self._activities.run(call, stop)
         return self._engine.keep(rows, errand.name, stop) if rows is not None else Stored(given or Output())

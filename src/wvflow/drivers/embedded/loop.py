@@ -72,6 +72,7 @@ class Driver:
     ) -> None:
         self._store = store
         self._engine = engine
+        self._activities = activities
         self._clock = clock
         self._folder = folder
         self._tell: Watch = watch or _nobody
@@ -132,6 +133,7 @@ class Driver:
         with ExitStack() as last:
             last.callback(self._store.release, self._token)
             last.callback(self._engine.close)
+            last.callback(self._activities.close)
             last.callback(self._logbook.flush)
             last.callback(self._workers.close)
             last.callback(self._hang_up)

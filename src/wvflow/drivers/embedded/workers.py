@@ -11,39 +11,6 @@ from collections import deque
 from collections.abc import Callable
 
 
-class StopToken:
-    """Tells running work to stop. Thread-safe; requests can't be taken back."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requested = False
-        self._calls: dict[int, Callable[[], None]] = {}
-
-    @property
-    def requested(self) -> bool:
-        return self._requested
-
-    def on_request(self, call: Callable[[], None]) -> Callable[[], None]:
-        with self._lock:
-            if not self._requested:
-                key = id(call)
-                self._calls[key] = call
-                return lambda: self._forget(key)
-        call()
-        return lambda: None
-
-    def _forget(self, key: int) -> None:
-        with self._lock:
-            self._calls.pop(key, None)
-
-    def request(self) -> None:
-        with self._lock:
-            calls = () if self._requested else tuple(self._calls.values())
-            self._requested = True
-        for call in calls:
-            call()
-
-
 class Job:
     """A piece of work handed to the pool. ``taken``: a thread has begun with it, and may have finished since."""
 
