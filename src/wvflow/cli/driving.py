@@ -19,12 +19,13 @@ from wvflow.service.summary import RunSummary
 Drive = Callable[[Display], Awaitable[RunSummary]]
 
 
-def drive(app: App, project: Project, plan: FlowPlan, work: Drive) -> NoReturn:
-    """Do the work under a display, present what came out, and end with its exit status."""
+def drive(app: App, project: Project, plan: FlowPlan, work: Drive, *, run_id: str = "") -> NoReturn:
+    """Do the work under a display, present what came out, and end with its exit status. ``run_id``: of a run that is
+    recorded already."""
     with prints_apart(), watching(app, plan) as display:
         summary = _to_end(lambda: work(display))
     if summary is None:
-        _interrupted(app, project, display.run_id)
+        _interrupted(app, project, display.run_id or run_id)
     present(app, project, summary)
     raise SystemExit(OK if summary.succeeded else FAILED)
 

@@ -57,11 +57,16 @@ def _live(app: App, board: Board) -> Iterator[Display]:
         live.refresh()
 
 
+def _recorded(progress: Progress) -> str:
+    """The run's id, empty when its very start may be what is held."""
+    return "" if progress.run.state == "held" else progress.run.run_id
+
+
 class Silent:
     run_id = ""
 
     def __call__(self, progress: Progress) -> None:
-        self.run_id = progress.run.run_id
+        self.run_id = _recorded(progress) or self.run_id
 
 
 class Lines:
@@ -73,7 +78,7 @@ class Lines:
         self._told: dict[str, tuple[str, int]] = {}
 
     def __call__(self, progress: Progress) -> None:
-        if not self.run_id:
+        if not self.run_id and _recorded(progress):
             self.run_id = progress.run.run_id
             self._say(f"run {self.run_id} of flow {progress.run.flow.flow}")
         for stage in progress.stages:
@@ -135,11 +140,12 @@ class Board:
         self._started: float | None = None
 
     def __call__(self, progress: Progress) -> None:
-        self.run_id = progress.run.run_id
+        self.run_id = _recorded(progress) or self.run_id
         self._started = progress.run.started_at
         for stage in progress.stages:
             self._rows[stage.index] = stage
             self._notes.pop(stage.stage, None)
+        self._notes.pop("", None)
         if progress.note:
             self._notes[progress.noted] = progress.note
 

@@ -15,7 +15,10 @@ class Connection:
     """Opened at its first use. Cursors of it may be used by one thread each, at the same time."""
 
     def __init__(self, spill: Path, *, threads: int | None = None, memory_limit: str | None = None) -> None:
-        settings = {"threads": threads, "memory_limit": memory_limit, "temp_directory": str(spill)}
+        # DuckDB would take the space that is free at its first spill for its limit, and what is beyond it for a lack of
+        # memory. Without one, a full disk is told as such.
+        spilling = {"temp_directory": str(spill), "max_temp_directory_size": "1000000TB"}
+        settings = {"threads": threads, "memory_limit": memory_limit, **spilling}
         self._settings = {name: value for name, value in settings.items() if value is not None}
         self._opening = threading.Lock()
         self._root: duckdb.DuckDBPyConnection | None = None

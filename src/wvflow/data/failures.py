@@ -7,6 +7,7 @@ isn't there, a type that doesn't fit and SQL that can't be said will not come ri
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _LASTING = frozenset({"Binder", "Parser", "Catalog", "Syntax"})
 _NO_SPACE = re.compile(r"no space left|\"?errno\"?:\s*\"?28\b|disk quota exceeded", re.IGNORECASE)
+_FULL = re.compile(r"file \\?\"([^\"\\]+)\\?\": No space left", re.IGNORECASE)
 _COLUMN = re.compile(
     r"(?:Referenced column \"(?P<a>.+?)\" not found"
     r"|does not have a column named \"(?P<b>.+?)\""
@@ -72,7 +74,7 @@ def unbroken(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 def _from_system(error: OSError) -> TaskError | NoSpace:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _no_space(f"no space left for {error.filename or 'the rows'}")
+        return _no_space(f"there is no space left in {os.path.dirname(error.filename or '') or 'the folder'}")
     return TaskError("SaveFailed", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
 
 
@@ -84,7 +86,8 @@ def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
     """By the text alone, which begins with the class of error."""
     family = text.partition(" Error: ")[0]
     if _NO_SPACE.search(text):
-        return _no_space(_clause(text))
+        file = _FULL.search(text)
+        return _no_space(f"there is no space left in {os.path.dirname(file[1])}" if file else _clause(text))
     if family == "INTERRUPT":
         return interrupted()
     if family == "Out of Memory":

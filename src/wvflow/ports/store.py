@@ -6,7 +6,8 @@ Every adapter passes the contract suite in ``wvflow.testing.store_contract``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -142,7 +143,8 @@ class Journal(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that drives runs. ``token`` grows with every process; ``port`` takes wake-up datagrams."""
+    """A process that drives runs. ``token`` grows with every process; ``port`` takes wake-up datagrams; ``held`` says
+    what keeps runs of its from going on, by their ids; under ``""`` for all of them."""
 
     token: int
     pid: int
@@ -151,6 +153,11 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     started_at: EpochMs
     beat_at: EpochMs
     alive: bool
+    held: dict[str, str] = {}
+
+    def keeps(self, run_id: str) -> str:
+        """What keeps that run from going on, empty if nothing does."""
+        return self.held.get(run_id) or self.held.get("", "")
 
 
 class LogRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,8 +192,12 @@ class Store(Protocol):
         """Make this process an owner: a new token, above all before, held by an OS lock that dies with it."""
         ...
 
-    def beat(self, token: int, at: EpochMs) -> None:
-        """Say that this owner lives. Best effort: a beat that fails is only late."""
+    def beat(self, token: int, at: EpochMs, held: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Say that this owner lives, and which of its runs are held by what (``Owner.held``).
+
+        Works as well on a full disk and while the database does not answer. Best effort: a beat that fails is only
+        late.
+        """
         ...
 
     def release(self, token: int) -> None:
@@ -281,7 +292,7 @@ class Store(Protocol):
         ...
 
     def mark(self, run_id: str, *, state: str, problem: str) -> None:
-        """Set the projection of a run that can't be folded (``quarantined``) or goes on being ``held``."""
+        """Set the projection of a run that can't be folded (``quarantined``)."""
         ...
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Cleaned", "Progress", "Runs", "Watch"]
 
 TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
+HELD = "held"
 REOPENED = frozenset({"failed", "cancelled", "timed_out"})
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FOLLOW_S = 0.1
@@ -172,7 +174,8 @@ class Runs:
         owner = self._driver_of(row)
         if owner is not None and row.state not in TERMINAL:
             raise NotPossible(
-                f"run {row.run_id} is driven by process {owner.pid} on {owner.host}",
+                f"run {row.run_id} is driven by process {owner.pid} on {owner.host}"
+                + (f" and held: {reason}" if (reason := owner.keeps(row.run_id)) else ""),
                 help=f"watch it with `wvflow runs events {row.run_id} --follow`",
             )
 
@@ -183,16 +186,26 @@ class Runs:
         return self._seen(self._store.find(run))
 
     def recent(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
-        """Runs, newest first; ``problem`` tells of those that nobody drives."""
-        return [self._seen(row) for row in self._store.runs(flow=flow, state=state, limit=limit)]
+        """Runs, newest first; ``problem`` tells of those that nobody drives, and what others are held by."""
+        if state != HELD:
+            rows = map(self._seen, self._store.runs(flow=flow, state=state, limit=limit))
+            return [row for row in rows if row.state != HELD or not state]
+        rows = map(self._seen, self._store.runs(flow=flow))
+        return list(islice((row for row in rows if row.state == HELD), limit))
 
     def _seen(self, row: RunRow) -> RunRow:
-        if row.state in TERMINAL or row.problem or self._driver_of(row) is not None:
+        """The run as it stands: whether somebody drives it is no part of its journal, nor is what holds it."""
+        if row.state in TERMINAL or row.problem:
             return row
-        return msgspec.structs.replace(row, problem="no process drives it; carry on with `wvflow runs resume`")
+        owner = self._driver_of(row)
+        if owner is None:
+            return msgspec.structs.replace(row, problem="no process drives it; carry on with `wvflow runs resume`")
+        if reason := owner.keeps(row.run_id):
+            return msgspec.structs.replace(row, state=HELD, problem=reason)
+        return row
 
     def summary(self, run: str) -> RunSummary:
-        row = self._store.find(run)
+        row = self._seen(self._store.find(run))
         plan = self.plan(row)
         return summarize(row, self._store.stages(row.run_id), plan.declared, plan.output)
 

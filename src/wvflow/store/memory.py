@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from types import MappingProxyType
 
 import msgspec
 
@@ -96,10 +97,11 @@ class MemoryStore:
             self._held.add(token)
             return token
 
-    def beat(self, token: int, at: EpochMs) -> None:
-        with self._writing() as shelf:
+    def beat(self, token: int, at: EpochMs, held: Mapping[str, str] = MappingProxyType({})) -> None:
+        with self._reading() as shelf:
             owner = shelf.owners[token]
-            shelf.owners[token] = msgspec.structs.replace(owner, beat_at=max(owner.beat_at, at))
+            beat_at = max(owner.beat_at, at)
+            shelf.owners[token] = msgspec.structs.replace(owner, beat_at=beat_at, held=dict(held))
 
     def release(self, token: int) -> None:
         with self._shelf.lock:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.drivers.embedded.loop import TakenOver
@@ -40,7 +41,8 @@ def test_a_commit_that_fails_is_made_once_and_the_run_is_held_meanwhile(bench: A
     activities = script()
     to_end(bench, bench.plan("a"), activities)
     assert bench.events() == ["RunStarted", "TaskStarted", "TaskSucceeded"]
-    assert (bench.notes, activities.calls) == (["held: full", "held: away"], ["a"])
+    assert [note for note in bench.notes if note != "goes on"] == ["held: full", "held: away"]
+    assert (bench.notes[-1], activities.calls) == ("goes on", ["a"])
 
 
 def test_a_task_without_space_is_tried_again_as_the_same_attempt_and_uses_no_retry(bench: Any, script: Any) -> None:
@@ -54,7 +56,32 @@ def test_a_task_without_space_is_tried_again_as_the_same_attempt_and_uses_no_ret
     row = bench.store.find("r")
     assert (row.state, bench.store.stages("r")[0].attempts) == ("success", 1)
     assert bench.events() == ["RunStarted", "TaskStarted", "TaskSucceeded"]
-    assert bench.notes == ["held: away", "held: full"]
+    assert bench.notes == ["held: away", "held: full", "goes on"]
+
+
+def test_beside_what_is_held_nothing_new_of_the_run_is_begun_and_other_processes_know_why(
+    bench: Any, gate: Any, script: Any
+) -> None:
+    troubles = [NoSpace("full")] * 3
+    held: list[tuple[list[str], str]] = []
+
+    def write(call: Any, stop: Any) -> None:
+        if troubles:
+            held.append((activities.calls[:], bench.store.owner(1, NOON).keeps("r")))
+            if len(held) == 2:  # `gate` ends while `write` is held, and `after` could begin
+                gate.opened.set()
+            raise troubles.pop()
+
+    activities = script(write=write, gate=gate)
+    identity = bench.plan("write", "gate", "after")
+    plan = identity.plan
+    write_stage, gate_stage, after = plan.stages
+    apart = (replace(write_stage, readers=()), replace(gate_stage, upstreams=()), after)
+    bundle = replace(identity.bundle, flows={"F@1": replace(plan, stages=apart)})
+    to_end(bench, replace(identity, bundle=bundle), activities)
+    assert [why for _, why in held] == ["", "full", "full"]
+    assert activities.calls == ["write", "gate", "write", "write", "write", "after"]
+    assert bench.store.owner(1, NOON).held == {}
 
 
 def test_the_time_of_a_held_attempt_stands_still(bench: Any, script: Any, monkeypatch: pytest.MonkeyPatch) -> None:

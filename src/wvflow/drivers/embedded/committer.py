@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.progress import Progress, Watch
@@ -28,11 +29,13 @@ class Committer:
         self,
         store: Store,
         tell: Watch,
+        holds: Holds,
         durable: Callable[[LiveRun, tuple[Command, ...]], None],
         conflict: Callable[[LiveRun], None],
     ) -> None:
         self._store = store
         self._tell = tell
+        self._holds = holds
         self._durable = durable
         self._conflict = conflict
         self._dirty: dict[str, LiveRun] = {}
@@ -74,13 +77,14 @@ class Committer:
             if taken:
                 self._committing = True
                 try:
-                    committed = await self._commit([batch for _, batch, _, _ in taken])
+                    committed = await self._commit(taken)
                 finally:
                     self._committing = False
                 self._report(taken, committed)
 
     def _report(self, taken: list[Taken], committed: Committed) -> None:
         for run, batch, commands, followers in taken:
+            self._holds.end(run, Committer)
             if run.run_id in committed.conflicts:
                 self._conflict(run)
                 continue
@@ -89,15 +93,16 @@ class Committer:
                 follow(run)
             self._durable(run, commands)
 
-    async def _commit(self, parts: list[RunBatch]) -> Committed:
+    async def _commit(self, taken: list[Taken]) -> Committed:
         """Commit, however long it takes: what can't be written now is held, and nothing new is begun."""
+        parts = [batch for _, batch, _, _ in taken]
         waits = pauses()
         while parts:
             try:
                 return await self._store.commit(parts)
             except Unavailable as trouble:
-                for part in parts:
-                    self._tell(Progress(run=part.run, note=f"held: {trouble}"))
+                for run, *_ in taken:
+                    self._holds.add(run, Committer, trouble)
             await asyncio.sleep(next(waits))
             parts = [part for part in parts if not self._written(part)]
         return Committed()

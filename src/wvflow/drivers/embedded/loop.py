@@ -18,6 +18,7 @@ from pathlib import Path
 
 from wvflow.drivers.embedded.committer import Committer
 from wvflow.drivers.embedded.effects import Effects
+from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
@@ -84,10 +85,12 @@ class Driver:
         self._workers = Workers(workers)
         self._logbook = Logbook(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
-        self._committer = Committer(store, self._tell, self._carry_out, self._conflict)
+        self._holds = Holds(self._tell, self._beat)
+        self._committer = Committer(store, self._tell, self._holds, self._carry_out, self._conflict)
         self._tasks = Tasks(
             effects=Effects(store, engine, activities, secrets.get),
             workers=self._workers,
+            holds=self._holds,
             logbook=self._logbook,
             secrets=secrets,
             clock=clock,
@@ -285,6 +288,7 @@ class Driver:
 
     def _forget(self, run: LiveRun) -> None:
         self._runs.pop(run.run_id, None)
+        self._holds.forget(run.run_id)
         self._committer.forget(run.run_id)
         self._tasks.forget(run.run_id)
         self._timers.forget(run.run_id)
@@ -324,10 +328,13 @@ class Driver:
         while True:
             await asyncio.sleep(BEAT_S)
             last, before = self._clock.now(), last
+            self._beat()
             with suppress(Unavailable):
-                await asyncio.to_thread(self._store.beat, self._token, last)
                 if last - before > SILENCE_MS:
                     self._look_for_other_owners()
+
+    def _beat(self) -> None:
+        self._store.beat(self._token, self._clock.now(), self._holds.reasons())
 
     def _look_for_other_owners(self) -> None:
         for run in [run for run in self._runs.values() if run.is_ours]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, soon
 from wvflow.drivers.embedded.effects import Effects, Errand, task_values
+from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.secrets import Secrets
@@ -41,6 +42,7 @@ class Tasks:
         *,
         effects: Effects,
         workers: Workers,
+        holds: Holds,
         logbook: Logbook,
         secrets: Secrets,
         clock: Clock,
@@ -50,6 +52,7 @@ class Tasks:
     ) -> None:
         self._effects = effects
         self._workers = workers
+        self._holds = holds
         self._logbook = logbook
         self._secrets = secrets
         self._clock = clock
@@ -105,8 +108,13 @@ class Tasks:
     def _close(self, attempt: Attempt) -> None:
         del self._attempts[attempt.key]
         attempt.close(self._workers)
+        self._holds.end(attempt.run, attempt, attempt.stage.name)
 
     def _launch(self, attempt: Attempt) -> None:
+        """Begin the work, once nothing holds its run."""
+        self._holds.when_free(attempt.run.run_id, lambda: self._start(attempt))
+
+    def _start(self, attempt: Attempt) -> None:
         if not (attempt.closed or self._closing):
             loop = asyncio.get_running_loop()
             attempt.launch(
@@ -173,6 +181,7 @@ class Tasks:
             return
         del self._attempts[attempt.key]
         attempt.close()
+        self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Stored):
             self._succeed(attempt, result)
         elif not self._closing:
@@ -181,8 +190,8 @@ class Tasks:
     def _hold(self, attempt: Attempt, trouble: Unavailable) -> None:
         """Not the task's fault: the same attempt is tried again, no retries are used."""
         attempt.hold()
-        self._tell(Progress(run=attempt.run.row(), note=f"held: {trouble}", noted=attempt.stage.name))
-        asyncio.get_running_loop().call_later(next(attempt.pauses), self._launch, attempt)
+        self._holds.add(attempt.run, attempt, trouble, attempt.stage.name)
+        asyncio.get_running_loop().call_later(next(attempt.pauses), self._start, attempt)
 
     def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
         if attempt.closed:

@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> FileLock:
         (folder / "locks").mkdir(mode=0o700, exist_ok=True)
         return FileLock(folder / "state.lock")
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise unusable(folder, error) from error
 
 
 def writer(database: Path, gate: FileLock) -> sqlite3.Connection:
@@ -148,7 +148,8 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _unusable(folder: Path, error: OSError) -> WvflowError:
+def unusable(folder: Path, error: OSError) -> WvflowError:
+    """The error for a state folder in which nothing can be made."""
     if error.errno in _NO_SPACE:
         return NoSpace(f"there is no space left for {folder}", help="free some space; runs go on by themselves")
     return UserError(f"the state folder {folder} can't be used: {error.strerror}", help=_ELSEWHERE)

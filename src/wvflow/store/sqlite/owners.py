@@ -1,16 +1,29 @@
-"""Who drives runs: a row for the token, an OS lock for as long as the process lives, a beat against silence."""
+"""Who drives runs: a row for the token, an OS lock for as long as the process lives, a beat against silence.
+
+The file of the lock tells the rest: its time is that of the last beat, its content says which runs are held by what. It
+has its full size from the beginning, so that both can be told on a full disk, and whatever the database does.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from wvflow.errors import Bug
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.store import SILENCE_MS, Owner
 from wvflow.store.sqlite.locks import FileLock, is_held
+from wvflow.store.sqlite.opening import unusable
+
+_PAGE: Final = 4096  # bytes: what a file takes up on the disk at least
+_LONGEST: Final = 500  # characters of a reason that stands for those of all runs
 
 
 class Owners:
@@ -28,11 +41,19 @@ class Owners:
             (os.getpid(), socket.gethostname(), port, at, at),
         ).lastrowid
         assert token is not None
-        lock = FileLock(self._path(token))
+        path = self._path(token)
+        try:
+            self._held[token] = lock = FileLock(path)
+            _tell(path, at, {})
+        except OSError as error:
+            raise unusable(self._folder.parent, error) from error
         if not lock.take():
             raise Bug(f"the lock of the new owner {token} is taken")
-        self._held[token] = lock
         return token
+
+    def beat(self, token: int, at: EpochMs, held: Mapping[str, str]) -> None:
+        with suppress(OSError):
+            _tell(self._path(token), at, held)
 
     def release(self, token: int) -> None:
         if lock := self._held.pop(token, None):
@@ -50,14 +71,16 @@ class Owners:
         if row is None:
             return None
         pid, host, port, started_at, beat_at = row
+        heard_at, held = _heard(self._path(token))
         return Owner(
             token=token,
             pid=pid,
             host=host,
             port=port,
             started_at=started_at,
-            beat_at=beat_at,
-            alive=now - beat_at <= SILENCE_MS and is_held(self._path(token)),
+            beat_at=EpochMs(heard_at or beat_at),
+            alive=now - (heard_at or beat_at) <= SILENCE_MS and is_held(self._path(token)),
+            held=held,
         )
 
     def _sweep(self) -> None:
@@ -70,5 +93,23 @@ class Owners:
         return self._folder / f"{token}.lock"
 
 
-def beat(connection: sqlite3.Connection, token: int, at: EpochMs) -> None:
-    connection.execute("update owners set beat_at = max(beat_at, ?) where token = ?", (at, token))
+def _tell(path: Path, at: EpochMs, held: Mapping[str, str]) -> None:
+    note = msgspec.json.encode(dict(held))
+    if len(note) >= _PAGE:
+        note = msgspec.json.encode({"": next(iter(held.values()))[:_LONGEST]})
+    with path.open("r+b", buffering=0) as file:
+        file.seek(1)  # Windows lets nobody read the byte that is locked
+        file.write(note.ljust(_PAGE - 1))
+    os.utime(path, ns=(at * 1_000_000, at * 1_000_000))
+
+
+def _heard(path: Path) -> tuple[EpochMs, dict[str, str]]:
+    """When the owner beat last, and what it said. A note that is just being written is none."""
+    try:
+        told_at, note = path.stat().st_mtime_ns // 1_000_000, path.read_bytes()[1:]
+    except OSError:
+        return EpochMs(0), {}
+    try:
+        return EpochMs(told_at), msgspec.json.decode(note, type=dict[str, str])
+    except msgspec.DecodeError:
+        return EpochMs(told_at), {}

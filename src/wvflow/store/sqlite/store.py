@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs
@@ -46,12 +47,17 @@ class SqliteStore:
     # --- ownership ---
 
     def register(self, *, port: int, at: EpochMs) -> int:
-        with self._database.writing() as connection:
-            return self._owners.register(connection, port=port, at=at)
+        token = 0
+        try:
+            with self._database.writing() as connection:
+                token = self._owners.register(connection, port=port, at=at)
+        except BaseException:  # the number was not taken after all, and comes again
+            self._owners.release(token)
+            raise
+        return token
 
-    def beat(self, token: int, at: EpochMs) -> None:
-        with suppress(Unavailable), self._database.writing() as connection:
-            owners.beat(connection, token, at)
+    def beat(self, token: int, at: EpochMs, held: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._owners.beat(token, at, held)
 
     def release(self, token: int) -> None:
         self._owners.release(token)

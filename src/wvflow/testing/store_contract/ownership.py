@@ -41,6 +41,17 @@ class OwnershipContract:
         store.beat(token, EpochMs(NOW + 1))
         assert is_alive(other, token, EpochMs(late + 1))
 
+    def test_what_holds_an_owners_runs_is_known_to_all_processes(self, open_store: OpenStore) -> None:
+        store, other = open_store(), open_store()
+        token = store.register(port=0, at=NOW)
+        told: list[str] = []
+        for held in ({"r1": "no space left"}, {f"r{n}": "full" for n in range(1_000)}, {}):
+            store.beat(token, NOW, held)
+            owner = other.owner(token, NOW)
+            assert owner is not None
+            told.append(owner.keeps("r1"))
+        assert told == ["no space left", "full", ""]
+
     def test_only_the_token_of_the_last_part_may_go_on(self, open_store: OpenStore) -> None:
         store = open_store()
         commit(store, begun("r1", token=1))
