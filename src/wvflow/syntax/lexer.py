@@ -17,8 +17,8 @@ from wvflow.syntax.tokens import RESERVED, Comment, T, Token
 
 _CODE = re.compile(
     r"""
-      (?P<blank>   [ \t\r\n\f]++)
-    | (?P<word>    [^\W\d][\w$]*+ | \$[\w$]*+)
+    [ \t\r\n\f]*+ (?:
+      (?P<word>    [^\W\d][\w$]*+ | \$[\w$]*+)
     | (?P<number>  (?: [0-9][0-9_]*+ (?:\.[0-9][0-9_]*+)? | \.[0-9][0-9_]*+ ) (?:[eE][+-]?[0-9]++)? [\w$]*+)
     | (?P<comment> --(?!-)[^\n]*+)
     | (?P<documentation> ---++)
@@ -30,6 +30,7 @@ _CODE = re.compile(
     | (?P<double>  (?!\"{3})\"[^\"]*+\")
     | (?P<quoted>  `[^`\n]*+`)
     | (?P<bad>     \"{3} | ['\"`] | .)
+    )?
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -118,21 +119,20 @@ class _Lexer:
         """Tokens up to the end of the text, or to where an interpolated string's text begins."""
         text, match, emit = self._text, _CODE.match, self._emit
         while not self._in_text and (found := match(text, self._position)) is not None:
-            start, end = found.span()
-            self._position = end
             kind = found.lastgroup
-            if kind == "blank":
-                continue
+            self._position = found.end()
+            if kind is None:  # blanks at the end
+                break
+            start, end = found.span(kind)
+            token = found[kind]
             if kind == "word":
-                self._word(start, end, found.group())
-            elif kind == "symbol":
-                symbol = found.group()
-                if self._open and symbol in "{}":
-                    self._brace(symbol, start)
-                else:
-                    emit(T.SYMBOL, symbol, symbol, start, end)
-            elif kind is not None:
-                self._handlers[kind](start, end, found.group())
+                self._word(start, end, token)
+            elif kind != "symbol":
+                self._handlers[kind](start, end, token)
+            elif self._open and token in "{}":
+                self._brace(token, start)
+            else:
+                emit(T.SYMBOL, token, token, start, end)
 
     def _emit(self, kind: T, key: str, value: str, start: int, end: int) -> None:
         self._tokens.append(Token(kind, key, value, start, end))
@@ -154,15 +154,13 @@ class _Lexer:
             self._emit(T.QUOTED, "", word, start, end)
 
     def _number(self, start: int, end: int, text: str) -> None:
-        span = self._span(start, end)
-        if len(text) > _LONGEST_NUMBER:
-            self._found.append(mistakes.long_number(span))
-            self._emit(T.INT, "", "0", start, end)
-        elif (known := _NUMBER.fullmatch(text)) and known.lastgroup:
+        if len(text) <= _LONGEST_NUMBER and (known := _NUMBER.fullmatch(text)) and known.lastgroup:
             self._emit(T[known.lastgroup], "", text.replace("_", ""), start, end)
-        else:
-            self._found.append(mistakes.bad_number(text, span))
-            self._emit(T.INT, "", "0", start, end)
+            return
+        span = self._span(start, end)
+        too_long = len(text) > _LONGEST_NUMBER
+        self._found.append(mistakes.long_number(span) if too_long else mistakes.bad_number(text, span))
+        self._emit(T.INT, "", "0", start, end)
 
     def _foreign(self, start: int, end: int, text: str) -> None:
         instead = _INSTEAD[text]

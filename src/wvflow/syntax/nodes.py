@@ -12,7 +12,10 @@ import msgspec
 from wvflow.source import Source, Span
 
 
-class SyntaxNode(msgspec.Struct, frozen=True, kw_only=True):
+class SyntaxNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What all nodes have. A tree has no cycles, so the garbage collector, which would go through all of it again and
+    again while it grows, needn't know of it."""
+
     span: Span
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
+import msgspec
+
 
 class T(Enum):
     """Kinds of tokens. An interpolated string is a run of them: open, text and holes in turn, close."""
@@ -28,7 +30,7 @@ class T(Enum):
     END = auto()
 
 
-class Token(NamedTuple):
+class Token(msgspec.Struct, frozen=True, gc=False):
     """One token.
 
     ``key`` is what the grammar asks for: a word or symbol as written, ``""`` for all that carries a value of its own,

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from wvflow.syntax.nodes import Module, SyntaxNode
 
+_PLAIN = ("Span", "str", "bool", "int", "Literal[")
 
-def children(node: SyntaxNode) -> Iterator[SyntaxNode]:
+
+@cache
+def _parts(kind: type[SyntaxNode]) -> tuple[str, ...]:
+    """The fields of a class that may hold nodes. Most nodes are leaves, and a program is walked several times."""
+    written = {name: text for base in kind.__mro__ for name, text in getattr(base, "__annotations__", {}).items()}
+    return tuple(name for name in kind.__struct_fields__ if not str(written[name]).startswith(_PLAIN))
+
+
+def children(node: SyntaxNode) -> list[SyntaxNode]:
     """The nodes right below a node, in the order of its fields."""
-    for field in node.__struct_fields__:
-        if field != "span":
-            value = getattr(node, field)
-            if isinstance(value, SyntaxNode):
-                yield value
-            elif isinstance(value, tuple):
-                yield from (item for item in value if isinstance(item, SyntaxNode))
+    found: list[SyntaxNode] = []
+    for field in _parts(type(node)):
+        value = getattr(node, field)
+        if isinstance(value, SyntaxNode):
+            found.append(value)
+        elif isinstance(value, tuple):
+            found += [item for item in value if isinstance(item, SyntaxNode)]
+    return found
 
 
 def walk(root: SyntaxNode | Module) -> Iterator[SyntaxNode]:
@@ -24,7 +35,7 @@ def walk(root: SyntaxNode | Module) -> Iterator[SyntaxNode]:
     while rest:
         node = rest.pop()
         yield node
-        rest.extend(reversed(list(children(node))))
+        rest += reversed(children(node))
 
 
 def first_below(root: SyntaxNode, depth: int) -> SyntaxNode | None:
