@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -57,11 +58,14 @@ def ratio(limit: float) -> Target:
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds of one piece of work, or of a share of it, in every round; ``floor`` what the least of it took."""
+    """Seconds of one piece of work, or of a share of it, in every round; ``floor`` what the least of it took.
+    ``busy`` and ``busy_floor`` are the processor's seconds in it, which a busy machine stretches less."""
 
     name: str
     ours: Sequence[float]
+    busy: Sequence[float] = ()
     floor: Sequence[float] = ()
+    busy_floor: Sequence[float] = ()
     target: Target | None = None
     notes: Sequence[str] = field(default=())
 
@@ -77,6 +81,15 @@ class Figure:
     def ratio(self) -> float | None:
         """The median of the rounds' own ratios: a round that met a busy moment met it on both sides."""
         return statistics.median(a / b for a, b in zip(self.ours, self.floor, strict=True)) if self.floor else None
+
+    @property
+    def processor(self) -> str:
+        """Processor time as times the floor's, or as it is without a floor."""
+        if not self.busy:
+            return ""
+        if not self.busy_floor:
+            return duration(statistics.median(self.busy))
+        return f"{statistics.median(self.busy) / statistics.median(self.busy_floor):.2f} ×"
 
     @property
     def met(self) -> bool | None:
@@ -104,13 +117,9 @@ class Bench:
         notes: Sequence[str] = (),
     ) -> Figure:
         """Time both in turn. Each call is one whole piece of work; ``share`` divides it (200 stages: a stage's)."""
-        own, least = [], []
-        for number in range(self.rounds + 1):
-            took = (timed(floor) if floor else 0.0, timed(ours))
-            if number:  # the first round warms caches up
-                least.append(took[0] / share)
-                own.append(took[1] / share)
-        return Figure(name, own, least if floor else (), target, notes)
+        rounds = [(timed(floor) if floor else (), timed(ours)) for _ in range(self.rounds + 1)]
+        least, own = zip(*rounds[1:], strict=True)  # the first round warms caches up
+        return Figure(name, *_shares(own, share), *_shares(least, share), target=target, notes=notes)
 
     def fresh(self, name: str) -> Path:
         """An empty folder of that name."""
@@ -120,11 +129,17 @@ class Bench:
         return folder
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and the processor's seconds, those of child processes included."""
     gc.collect()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), sum(os.times()[:4])
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, sum(os.times()[:4]) - busy
+
+
+def _shares(rounds: Sequence[tuple[float, ...]], share: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    took, busy = zip(*rounds, strict=True) if all(rounds) else ((), ())
+    return tuple(one / share for one in took), tuple(one / share for one in busy)
 
 
 def process(*command: object, cwd: Path) -> None:
@@ -217,7 +232,7 @@ def _as_json(figures: Iterable[Figure]) -> Iterator[str]:
 
 
 def _as_table(figures: Iterable[Figure]) -> Iterator[str]:
-    yield f"{'':<52} {'ours':>10} {'fastest':>10} {'floor':>10} {'ratio':>8} {'target':>10}"
+    yield f"{'':<52} {'ours':>10} {'fastest':>10} {'floor':>10} {'ratio':>8} {'processor':>10} {'target':>10}"
     for figure in figures:
         least = duration(figure.least) if figure.least is not None else ""
         times = f"{figure.ratio:.2f} ×" if figure.ratio is not None else ""
@@ -225,7 +240,7 @@ def _as_table(figures: Iterable[Figure]) -> Iterator[str]:
         target = str(figure.target or "")
         yield (
             f"{figure.name:<52} {duration(figure.value):>10} {duration(min(figure.ours)):>10} {least:>10}"
-            f" {times:>8} {target:>10} {verdict}".rstrip()
+            f" {times:>8} {figure.processor:>10} {target:>10} {verdict}".rstrip()
         )
         for note in figure.notes:
             yield f"    {note}"

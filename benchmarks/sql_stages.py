@@ -43,6 +43,7 @@ class Whole:
     def __init__(self, folder: Path, flow: str, text: str) -> None:
         self.folder = folder
         self.flow = flow
+        self._command = (*kit.WVFLOW, "run", "--quiet", "flow.wv")
         (folder / "wvflow.toml").touch()
         (folder / "flow.wv").write_text(text)
         self._program = wvflow.load(folder / "flow.wv")
@@ -52,9 +53,12 @@ class Whole:
         result = self._program.run(self.flow)
         assert result.state == "success", result.error
 
+    def alone(self) -> None:
+        """The same from a fresh process."""
+        kit.process(*self._command, cwd=self.folder)
+
     def syncs(self, stages: int) -> str:
-        command = (*kit.WVFLOW, "run", "--quiet", "flow.wv")
-        return kit.per_stage(kit.synced(*command, cwd=self.folder), stages)
+        return kit.per_stage(kit.synced(*self._command, cwd=self.folder), stages)
 
 
 def figures(bench: kit.Bench) -> Iterator[kit.Figure]:
