@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 WVFLOW = (sys.executable, "-m", "wvflow")
 
 
@@ -143,8 +144,9 @@ def _shares(rounds: Sequence[tuple[float, ...]], share: int) -> tuple[tuple[floa
 
 
 def process(*command: object, cwd: Path) -> None:
-    """Run a command to its end. Its output is shown when it fails."""
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    """Run a command to its end, as an installed program: with bytecode. Its output is shown when it fails."""
+    parts = [str(part) for part in command]
+    done = subprocess.run(parts, cwd=cwd, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{done.stdout}{done.stderr}")
 
