@@ -74,7 +74,7 @@ def total(relation: a.Rel, column: str = "i") -> a.Aggregate:
     return a.Aggregate(relation, (), (a.Item("total", a.Call("sum", (a.Column(column),))),))
 
 
-@pytest.mark.parametrize("sort", [False, True], ids=["begun again on all threads", "carried on as a stream"])
+@pytest.mark.parametrize("sort", [False, True], ids=["as they come", "sorted"])
 def test_many_rows_are_kept_once_and_in_order(engine: DuckDBEngine, stop: Stopping, sort: bool) -> None:
     source = engine.query(query_job(many(70_000), stage="source"), stop)
     rows: a.Rel = a.Filter(a.StageRows("source", "s"), a.Binary(">=", a.Column("i"), a.Literal(5, LONG)))
@@ -83,6 +83,13 @@ def test_many_rows_are_kept_once_and_in_order(engine: DuckDBEngine, stop: Stoppi
     stored = engine.query(query_job(rows, inputs={"source": located(source)}), stop)
     expected = list(range(5, 70_000))
     assert engine.read(located(stored)).read_all()["i"].to_pylist() == (expected[::-1] if sort else expected)
+
+
+def test_few_rows_out_of_many_leave_no_file(root: Path, engine: DuckDBEngine, stop: Stopping) -> None:
+    stored = engine.query(query_job(total(many(70_000))), stop)
+    assert stored.inline is not None
+    assert engine.read(located(stored)).read_all().to_pylist() == [{"total": sum(range(70_000))}]
+    assert not [path for path in (root / ".wvflow" / "runs").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("count", [3, 300])

@@ -140,6 +140,14 @@ def test_a_saved_table_is_read_by_its_name(
     assert rows_of(engine, *parts) == [{"i": i, "s": str(i)} for i in range(3)]
 
 
+@pytest.mark.parametrize("count", [3, 300])
+def test_rows_kept_beside_a_save_are_those_of_the_table(engine: DuckDBEngine, stop: Stopping, count: int) -> None:
+    drawn = a.Select(numbers(count), (a.Item("i", a.Column("i")), a.Item("drawn", a.Call("random", ()))))
+    kept = engine.query(query_job(drawn, save=to_table("t")), stop)
+    assert (kept.inline is not None) == (count == 3)
+    assert engine.read(located(kept)).read_all().to_pylist() == rows_of(engine, "t")
+
+
 def test_a_save_replaces_the_table_whole(engine: DuckDBEngine, stop: Stopping) -> None:
     for run_id, count in (("one", 5), ("two", 2)):
         engine.query(query_job(numbers(count), save=to_table("t"), keep=False, run_id=run_id), stop)

@@ -18,19 +18,30 @@ def published(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
     Readers see the file as it was before or as it is after. The folder is made. On an error nothing is left.
     """
+    with beside(path) as temporary:
+        yield temporary
+        publish(temporary, path, durable=durable)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A name to write to in the same folder, which is made. Nothing of it is left unless it was published."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{token_hex(8)}.tmp")
     try:
         yield temporary
-        if durable:
-            sync(temporary)
-        os.replace(temporary, path)
-        if durable:
-            sync(path.parent)
-    except BaseException:
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise
+
+
+def publish(temporary: Path, path: Path, *, durable: bool = True) -> None:
+    """Give what was written beside it its name."""
+    if durable:
+        sync(temporary)
+    os.replace(temporary, path)
+    if durable:
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wvflow.data.files import checksum, checksum_of, literal, published
-from wvflow.data.rows import LookAhead
+from wvflow.data.files import beside, checksum, checksum_of, exactly, literal, publish
+from wvflow.data.rows import INLINE_ROWS, LookAhead, ahead_of
 from wvflow.data.session import Session
 from wvflow.kernel.events import Output
 from wvflow.ports.engine import FileRows, InlineRows, Located, OutputName, Stored
@@ -15,32 +15,41 @@ from wvflow.ports.engine import FileRows, InlineRows, Located, OutputName, Store
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PARQUET = "(FORMAT parquet, COMPRESSION zstd)"
+# The encodings of the second version take half the time of the first's, and less space.
+_PARQUET = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
 _STREAM = "_wvflow_stream"
 
 
 def keep(session: Session, rows: LookAhead, name: OutputName, state: Path) -> Stored:
-    """Keep a stream's rows, inline if they may be."""
-    data = rows.inline()
-    if data is None:
-        return _written(state, name, lambda path: write_stream(session, rows, f"TO {literal(path)} {_PARQUET}"))
-    output = Output(ref=f"inline:{name.run_id}/{name.key}", rows=rows.rows, bytes=len(data), checksum=checksum_of(data))
-    return Stored(output, data)
+    """Keep a stream's rows, inline if they may be: for few rows, and for those that aren't DuckDB's."""
+    if (data := rows.inline()) is not None:
+        return _inline(data, rows.rows, name)
+    path = state / name.path
+    with beside(path) as temporary:
+        return _published(temporary, path, write_stream(session, rows, f"TO {literal(temporary)} {_PARQUET}"), name)
 
 
 def keep_all(session: Session, select: str, values: Mapping[str, object], name: OutputName, state: Path) -> Stored:
-    """Compute and write in one statement, on all threads: for many rows."""
-    return _written(
-        state, name, lambda path: session.execute(f"COPY ({select}) TO {literal(path)} {_PARQUET}", values)[0][0]
-    )
-
-
-def _written(state: Path, name: OutputName, write: Any) -> Stored:
+    """Compute and write in one statement, on all threads: for many rows. If they turn out to be few, they are taken
+    from the file, which never was published."""
     path = state / name.path
-    with published(path) as temporary:
-        rows = write(temporary)
-    output = Output(ref=f"file:{name.path}", rows=rows, bytes=path.stat().st_size, checksum=checksum(path))
-    return Stored(output)
+    with beside(path) as temporary:
+        count = int(session.execute(f"COPY ({select}) TO {literal(temporary)} {_PARQUET}", values)[0][0])
+        if count <= INLINE_ROWS:
+            written = session.relation(f"SELECT * FROM read_parquet({exactly(temporary)})", {})
+            if (data := ahead_of(written).inline()) is not None:
+                return _inline(data, count, name)
+        return _published(temporary, path, count, name)
+
+
+def _inline(data: bytes, rows: int, name: OutputName) -> Stored:
+    output = Output(ref=f"inline:{name.run_id}/{name.key}", rows=rows, bytes=len(data), checksum=checksum_of(data))
+    return Stored(output, data)
+
+
+def _published(temporary: Path, path: Path, rows: int, name: OutputName) -> Stored:
+    publish(temporary, path)
+    return Stored(Output(ref=f"file:{name.path}", rows=rows, bytes=path.stat().st_size, checksum=checksum(path)))
 
 
 def write_stream(session: Session, rows: LookAhead, target: str) -> int:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wvflow.data import outputs, saves
-from wvflow.data.failures import unbroken
-from wvflow.data.rows import BATCH_ROWS, STORED_AS, LookAhead, quoted, recast
+from wvflow.data.rows import INLINE_ROWS, STORED_AS, ahead_of, quoted, recast
 from wvflow.data.session import Session, bound
 from wvflow.data.tasks import Facts
 from wvflow.data.texts import Texts
 from wvflow.data.warehouse import Warehouse
 from wvflow.kernel.events import Output
-from wvflow.plan.nodes import FileTarget, Save, TableTarget
-from wvflow.ports.engine import QueryJob, Stored
+from wvflow.plan.nodes import FileTarget, TableTarget
+from wvflow.ports.engine import FileRows, QueryJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.sql import Lowered, input_name
+
+if TYPE_CHECKING:
+    import duckdb
 
 _KEPT = "_wvflow_kept"
 
@@ -41,14 +44,18 @@ class Query:
         values = bound(lowered.values, self._job.values)
         save = self._job.task.save
         if save is None:
-            return self._keep(lowered.select, values)
-        if not self._job.task.keep:
-            rows = self._save(save, self._storable(lowered.select, values), values, lowered, stop)
-            return Stored(Output(rows=rows, target=str(save.target)))
-        stored = self._keep(lowered.select, values)
-        self._session.attach_input(_KEPT, outputs.located(stored))
-        self._save(save, f"SELECT * FROM {quoted(input_name(_KEPT))}", {}, lowered, stop)
-        return Stored(msgspec.structs.replace(stored.output, target=str(save.target)), stored.inline)
+            return self._keep(lowered.select, values, few=self._gives_few())
+        match save.target:
+            case TableTarget() as target:
+                with self._warehouse.saving(stop):
+                    return self._to_table(target, lowered.select, values)
+            case FileTarget() as target:
+                return self._to_file(target, lowered, values)
+
+    def _gives_few(self) -> bool:
+        """Whether everything it reads is small, so that most likely all it gives is, too."""
+        inputs = (*self._job.inputs.values(), self._job.piped)
+        return not self._known.reads_sources and not any(isinstance(rows, FileRows) for rows in inputs)
 
     def _lowered(self) -> Lowered:
         for stage, rows in self._job.inputs.items():
@@ -58,25 +65,40 @@ class Query:
         columns = self._session.columns(self._job.inputs) if self._known.merges else {}
         return self._texts.lowered(self._job.task, columns)
 
-    def _storable(self, select: str, values: Mapping[str, object]) -> str:
-        """The SELECT with the names and types that its columns are kept under."""
+    def _keep(self, select: str, values: Mapping[str, object], *, few: bool) -> Stored:
+        storable, relation = self._storable(select, values)
+        if not few:
+            return outputs.keep_all(self._session, storable, values, self._job.name, self._state)
+        if storable != select:
+            relation = self._session.relation(storable, values)
+        return outputs.keep(self._session, ahead_of(relation), self._job.name, self._state)
+
+    def _storable(self, select: str, values: Mapping[str, object]) -> tuple[str, duckdb.DuckDBPyRelation]:
+        """The SELECT with the names and types that its columns are kept under, and as it was bound without them."""
         relation = self._session.relation(select, values)
-        return recast(select, relation.columns, relation.types, STORED_AS)
+        return recast(select, relation.columns, relation.types, STORED_AS), relation
 
-    def _keep(self, select: str, values: Mapping[str, object]) -> Stored:
-        select = self._storable(select, values)
-        reader = self._session.relation(select, values).to_arrow_reader(BATCH_ROWS)
-        ahead = LookAhead(reader.schema, unbroken(reader))
-        if self._known.restarts_cheaply and ahead.rows >= BATCH_ROWS:
-            reader.close()
-            return outputs.keep_all(self._session, select, values, self._job.name, self._state)
-        return outputs.keep(self._session, ahead, self._job.name, self._state)
+    def _to_table(self, target: TableTarget, select: str, values: Mapping[str, object]) -> Stored:
+        """Rows that are also kept are read back from the table, which costs less than computing them again."""
+        storable, _ = self._storable(select, values)
+        with saves.to_table(self._session, storable, values, target.parts, self._job.name.applied) as saved:
+            if not self._job.task.keep:
+                return Stored(Output(rows=saved.rows, target=str(target)))
+            if saved.select is None:
+                return self._named(target, self._keep(select, values, few=self._gives_few()))
+            return self._named(target, self._keep(saved.select, {}, few=saved.rows <= INLINE_ROWS))
 
-    def _save(self, save: Save, select: str, values: Mapping[str, object], lowered: Lowered, stop: Stop) -> int:
-        match save.target:
-            case TableTarget(parts=parts):
-                with self._warehouse.saving(stop):
-                    return saves.to_table(self._session, select, values, parts, self._job.name.applied)
-            case FileTarget(path=path):
-                target = Path(self._texts.locate(path))
-                return saves.to_file(self._session, select, values, target, lowered.options)
+    def _to_file(self, target: FileTarget, lowered: Lowered, values: Mapping[str, object]) -> Stored:
+        path = Path(self._texts.locate(target.path))
+        if not self._job.task.keep:
+            storable, _ = self._storable(lowered.select, values)
+            rows = saves.to_file(self._session, storable, values, path, lowered.options)
+            return Stored(Output(rows=rows, target=str(target)))
+        stored = self._keep(lowered.select, values, few=self._gives_few())
+        self._session.attach_input(_KEPT, outputs.located(stored))
+        saves.to_file(self._session, f"SELECT * FROM {quoted(input_name(_KEPT))}", {}, path, lowered.options)
+        return self._named(target, stored)
+
+    def _named(self, target: TableTarget | FileTarget, stored: Stored) -> Stored:
+        """What was kept, with the target of the save."""
+        return Stored(msgspec.structs.replace(stored.output, target=str(target)), stored.inline)

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from wvflow.data.failures import unbroken
 from wvflow.errors import OutputMissing
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 # Source: execution, section 4.
@@ -100,6 +102,12 @@ class LookAhead:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         return chain(self._seen, self._rest)
+
+
+def ahead_of(relation: duckdb.DuckDBPyRelation) -> LookAhead:
+    """Begin to run a SELECT. Its rows raise StreamBroken."""
+    reader = relation.to_arrow_reader(BATCH_ROWS)
+    return LookAhead(reader.schema, unbroken(reader))
 
 
 def renamed(rows: pa.RecordBatchReader) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

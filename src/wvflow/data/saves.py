@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from wvflow.data.files import literal, published
 from wvflow.data.rows import quoted
@@ -34,23 +35,33 @@ _MARK = f"INSERT INTO {_APPLIED} ({_KEY}, rows_saved, target) VALUES ($1, $2, $3
 Applied = tuple[str, str, int, int, int]
 
 
+class Saved(NamedTuple):
+    """``rows``: their number. ``select`` reads them back, None when an earlier attempt saved them: the table may have
+    been replaced since."""
+
+    rows: int
+    select: str | None
+
+
+@contextmanager
 def to_table(
     session: Session, select: str, values: Mapping[str, object], parts: tuple[str, ...], applied: Applied
-) -> int:
-    """Replace a table by the rows of ``select``, unless this save was applied before. Gives the number of its rows.
+) -> Iterator[Saved]:
+    """Replace a table by the rows of ``select``, unless this save was applied before.
 
-    The rows and the mark of it become durable together.
+    The rows and the mark of it become durable together, when the block has ended well.
     """
     schema, table = _table(parts)
     with _transaction(session):
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}._wvflow")
         session.execute(_CREATE_APPLIED)
         if done := session.execute(_FIND, applied):
-            return int(done[0][0])
+            yield Saved(int(done[0][0]), None)
+            return
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         rows = int(session.execute(f"CREATE OR REPLACE TABLE {schema}.{table} AS {select}", values)[0][0])
         session.execute(_MARK, (*applied, rows, ".".join(parts)))
-        return rows
+        yield Saved(rows, f"SELECT * FROM {schema}.{table}")
 
 
 @contextmanager

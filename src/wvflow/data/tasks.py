@@ -8,17 +8,17 @@ from wvflow.lang import algebra as a
 from wvflow.lang.relations import nodes
 from wvflow.plan.nodes import QueryTask, TableTarget
 
-# Operators that must have read all before they give the first row, so that starting over costs all of it.
-_BLOCKING = frozenset({a.Aggregate, a.Sort, a.Count, a.Distinct, a.TableFunction})
+# Relations that may be large whatever the stages before have put out.
+_SOURCES = frozenset({a.File, a.Table, a.TableFunction})
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """``restarts_cheaply``: the first rows come early, so the statement may be begun a second time."""
+    """``reads_sources``: more than the stages before and what the program itself holds."""
 
     merges: bool
     reads_tables: bool
+    reads_sources: bool
     saves_table: bool
-    restarts_cheaply: bool
 
     @property
     def needs_warehouse(self) -> bool:
@@ -26,12 +26,10 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def facts(task: QueryTask) -> Facts:
-    found = tuple(nodes(task.relation))
-    kinds = {type(node) for node in found}
-    distinct = any(isinstance(node, a.Select) and node.distinct for node in found)
+    kinds = {type(node) for node in nodes(task.relation)}
     return Facts(
         merges=a.FanIn in kinds,
         reads_tables=a.Table in kinds,
+        reads_sources=not kinds.isdisjoint(_SOURCES),
         saves_table=task.save is not None and isinstance(task.save.target, TableTarget),
-        restarts_cheaply=kinds.isdisjoint(_BLOCKING) and not distinct,
     )
