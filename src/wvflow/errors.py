@@ -58,6 +58,10 @@ class StoreUnavailable(Unavailable):
     """The state folder can't be read or written now."""
 
 
+class StoreBusy(StoreUnavailable):
+    """Somebody else is writing at the moment."""
+
+
 class NoSpace(Unavailable):
     """Nothing was written, and nothing will be until space is freed."""
 

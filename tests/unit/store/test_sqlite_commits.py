@@ -13,7 +13,7 @@ import pytest
 from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.store import Committed, InboxRow, LogRow, RunBatch, RunRow
-from wvflow.store.sqlite import SqliteStore, parts
+from wvflow.store.sqlite import SqliteStore, database, parts
 from wvflow.store.sqlite.database import Database
 from wvflow.testing.store_contract.kit import NOW, TOKEN, batch, begun, commit, timer
 
@@ -68,9 +68,11 @@ class TestFullDisk:
 
 
 class TestBusy:
-    def test_a_database_held_too_long_is_unavailable_and_then_answers(self, store: SqliteStore, folder: Path) -> None:
+    def test_a_database_held_too_long_is_unavailable_and_then_answers(
+        self, store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         commit(store, begun("r1"))
-        set_on_writer(store, "busy_timeout = 1")
+        monkeypatch.setattr(database, "PATIENCE_S", 0.001)
         with held_by_another(folder):
             with pytest.raises(StoreUnavailable, match="another process holds it"):
                 commit(store, batch("r1", 1, timer(1)))

@@ -87,7 +87,6 @@ def test_a_database_is_made_by_one_process_at_a_time(
     making.close()
 
 
-@pytest.mark.skipif(opening.SAFE_CHECKPOINTS, reason="this SQLite checkpoints by itself")
 def test_no_checkpoint_meets_a_write_of_another_process(
     store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +104,6 @@ def test_no_checkpoint_meets_a_write_of_another_process(
     writing.close()
 
 
-@pytest.mark.skipif(opening.SAFE_CHECKPOINTS, reason="this SQLite checkpoints by itself")
 def test_no_write_meets_a_checkpoint_of_another_process(
     store: SqliteStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,13 @@
 """The connections to ``state.db``: one that writes, guarded by a lock, and a pool of readers.
 
-SQLite before 3.51.3 can corrupt the file when a checkpoint meets a write (the WAL-reset race). There, every write holds
-the gate shared, and a checkpoint, which needs it exclusively, is made by a writer when the log has grown and no other
-process is writing.
+SQLite before 3.51.3 can corrupt the file when a checkpoint meets a write (the WAL-reset race). So none is automatic:
+every write holds the gate shared, and a checkpoint, which needs it exclusively, is made by a writer when the log has
+grown and no other process is writing.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -14,11 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from wvflow.errors import StoreUnavailable
+from wvflow.errors import StoreBusy, StoreUnavailable
 from wvflow.store.sqlite import opening
-from wvflow.store.sqlite.failures import translated
-from wvflow.store.sqlite.locks import FileLock
-from wvflow.store.sqlite.opening import PATIENCE_S, SAFE_CHECKPOINTS
+from wvflow.store.sqlite.failures import BUSY, primary_code, translated
+from wvflow.store.sqlite.locks import FileLock, patiently
+from wvflow.store.sqlite.opening import PATIENCE_S
 
 LOG_LIMIT: Final = 4 * 1024 * 1024  # bytes of write-ahead log at which it is checkpointed
 
@@ -48,17 +49,38 @@ class Database:
             UserError: the folder can't be used; StateTooNew: a later version made it.
         """
         with self._lock:
-            connection, gate = self._open()
-            with gate.held(shared=True, patience_s=PATIENCE_S):
-                try:
-                    connection.execute("begin immediate")
-                    yield connection
-                    connection.execute("commit")
-                except sqlite3.Error as error:
-                    raise translated(error, self.path) from error
-                finally:
-                    _undo(connection)
-            self._keep_log_short(connection, gate)
+            with self._transaction(PATIENCE_S) as connection:
+                yield connection
+            self._keep_log_short()
+
+    @contextmanager
+    def writing_at_once(self) -> Iterator[sqlite3.Connection]:
+        """As ``writing``, without a wait for others and without upkeep. Raises StoreBusy when it would take either."""
+        if self._upkeep_is_due() or not self._lock.acquire(blocking=False):
+            raise StoreBusy(f"{self.path} is in use")
+        try:
+            with self._transaction(0) as connection:
+                yield connection
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _transaction(self, patience_s: float) -> Iterator[sqlite3.Connection]:
+        connection, gate = self._open()
+        with gate.held(shared=True, patience_s=patience_s):
+            try:
+                self._begin(connection, patience_s)
+                yield connection
+                connection.execute("commit")
+            except sqlite3.Error as error:
+                raise translated(error, self.path) from error
+            finally:
+                _undo(connection)
+
+    def _begin(self, connection: sqlite3.Connection, patience_s: float) -> None:
+        """Wait ourselves: SQLite would wait for as long as a connection is told to, whoever calls."""
+        if not patiently(lambda: _begun(connection), patience_s):
+            raise StoreBusy(f"{self.path} does not answer: another process holds it for too long")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -91,9 +113,8 @@ class Database:
         """Checkpoint if nobody is in the way, and close every connection. Doing it again is free."""
         with self._lock, self._pool:
             self._closed = True
-            if self._writer and self._gate:
-                self._checkpoint_at = 0
-                self._keep_log_short(self._writer, self._gate)
+            self._checkpoint_at = 0
+            self._keep_log_short()
             for held in (*self._idle, self._watcher, self._writer, self._gate):
                 if held:
                     held.close()
@@ -124,34 +145,43 @@ class Database:
         if self._closed:
             raise StoreUnavailable(f"the store in {self.folder} is closed")
 
-    def _keep_log_short(self, connection: sqlite3.Connection, gate: FileLock) -> None:
+    def _upkeep_is_due(self) -> bool:
+        return self._log_size() > self._checkpoint_at
+
+    def _keep_log_short(self) -> None:
         """Checkpoint once the log has passed its limit; when somebody is in the way, after a later write."""
-        if SAFE_CHECKPOINTS:
-            return
-        size = self._log_size()
-        if size <= self._checkpoint_at or not gate.take():
+        if self._writer is None or self._gate is None or not self._upkeep_is_due() or not self._gate.take():
             return
         try:
-            self._checkpoint_at = LOG_LIMIT if _checkpoint(connection) else size + LOG_LIMIT // 4
+            done = _checkpoint(self._writer)
+            self._checkpoint_at = LOG_LIMIT if done else self._log_size() + LOG_LIMIT // 4
         finally:
-            gate.give()
+            self._gate.give()
 
     def _log_size(self) -> int:
         try:
-            return self._log.stat().st_size
+            return os.stat(self._log).st_size
         except OSError:
             return 0
+
+
+def _begun(connection: sqlite3.Connection) -> bool:
+    """Begin to write; False while somebody else does."""
+    try:
+        connection.execute("begin immediate")
+    except sqlite3.OperationalError as error:
+        if primary_code(error) in BUSY:
+            return False
+        raise
+    return True
 
 
 def _checkpoint(connection: sqlite3.Connection) -> bool:
     """Move the log into the database; False when a reader still needs it. What isn't moved is safe in the log."""
     try:
-        connection.execute("pragma busy_timeout = 0")
         (blocked, *_) = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
     except sqlite3.Error:
         return False
-    finally:
-        connection.execute(f"pragma busy_timeout = {PATIENCE_S * 1000:.0f}")
     return not blocked
 
 

@@ -9,10 +9,9 @@ from wvflow.errors import NoSpace, StoreUnavailable, UserError
 
 _PRIMARY = 0xFF  # the low byte of an extended error code
 
+BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _AWAY = {
-    sqlite3.SQLITE_BUSY: "another process holds it for too long",
-    sqlite3.SQLITE_LOCKED: "another process holds it for too long",
-    sqlite3.SQLITE_PROTOCOL: "another process holds it for too long",
+    **dict.fromkeys(sorted(BUSY), "another process holds it for too long"),
     sqlite3.SQLITE_INTERRUPT: "the access was interrupted",
     sqlite3.SQLITE_NOMEM: "there is not enough memory",
     sqlite3.SQLITE_IOERR: "the disk reports an error",

@@ -1,22 +1,43 @@
-"""Group commit: one thread writes all that waits in one transaction, so that callers share the cost of a sync.
+"""Group commit: all that waits is written in one transaction, so that callers share the cost of a sync.
 
-On the event loop itself a sync of 0.2 ms would be cheaper still, but a slow disk or another process's transaction would
-then stop every run of this process; a thread costs 0.1 ms a round and stops only those who wait for it.
+Handing a commit to a thread and its answer back costs more than a sync of a fast disk; on a slow one, or behind another
+process's transaction, a commit on the event loop would stop every run of this process. So the last commits decide:
+while they were quick and the database is free, a commit is made at once on the caller's thread; else by a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Final
 
-from wvflow.errors import StoreUnavailable
+from wvflow.errors import StoreBusy, StoreUnavailable
 from wvflow.ports.store import Committed, RunBatch
 from wvflow.store.sqlite import parts
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.parts import Part
 
 Outcome = Committed | Exception
+
+QUICK_S: Final = 0.001
+
+
+class _Pace:
+    """How long commits take: a mean in which the last one counts for a quarter. At first they are taken to be slow."""
+
+    def __init__(self) -> None:
+        self._mean_s = 2 * QUICK_S
+
+    @property
+    def is_quick(self) -> bool:
+        return self._mean_s < QUICK_S
+
+    def took(self, seconds: float) -> None:
+        self._mean_s += (seconds - self._mean_s) / 4
 
 
 class _Request:
@@ -37,17 +58,25 @@ class _Request:
 
 
 class GroupCommit:
-    """The queue in front of the database, and the thread that empties it. Starts with the first commit."""
+    """The queue in front of the database, and the thread that empties it, which starts when it is needed first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: list[_Request] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._pace = _Pace()
         self._closed = False
 
     async def commit(self, batches: Sequence[RunBatch]) -> Committed:
-        request = _Request(tuple(map(parts.ready, batches)))
+        own = tuple(map(parts.ready, batches))
+        if self._pace.is_quick and not self._waiting:
+            with suppress(StoreBusy):
+                return _answer(own, self._write(self._database.writing_at_once(), own))
+        return await self._by_thread(own)
+
+    async def _by_thread(self, own: tuple[Part, ...]) -> Committed:
+        request = _Request(own)
         with self._changed:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
@@ -68,7 +97,7 @@ class GroupCommit:
 
     def _work(self) -> None:
         while requests := self._next():
-            outcomes = self._write(requests)
+            outcomes = self._outcomes(requests)
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request, Outcome]]] = {}
             for request, outcome in zip(requests, outcomes, strict=True):
                 by_loop.setdefault(request.loop, []).append((request, outcome))
@@ -82,15 +111,25 @@ class GroupCommit:
             requests, self._waiting = self._waiting, []
             return requests
 
-    def _write(self, requests: list[_Request]) -> list[Outcome]:
+    def _outcomes(self, requests: list[_Request]) -> list[Outcome]:
         try:
-            with self._database.writing() as connection:
-                verdicts = iter(parts.write(connection, [part for request in requests for part in request.parts]))
+            every = [part for request in requests for part in request.parts]
+            verdicts = self._write(self._database.writing(), every)
         except Exception as error:
             return [error] * len(requests)
-        return [
-            Committed(tuple(part.batch.run_id for part in request.parts if not next(verdicts))) for request in requests
-        ]
+        return [_answer(request.parts, verdicts) for request in requests]
+
+    def _write(self, transaction: AbstractContextManager[sqlite3.Connection], every: Sequence[Part]) -> Iterator[bool]:
+        begun = time.monotonic()
+        with transaction as connection:
+            verdicts = parts.write(connection, every)
+        self._pace.took(time.monotonic() - begun)
+        return iter(verdicts)
+
+
+def _answer(own: Sequence[Part], verdicts: Iterator[bool]) -> Committed:
+    """What became of a request; its parts' verdicts are the next ones."""
+    return Committed(tuple(part.batch.run_id for part in own if not next(verdicts)))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, answers: list[tuple[_Request, Outcome]]) -> None:

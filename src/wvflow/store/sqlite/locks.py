@@ -9,11 +9,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wvflow.errors import StoreUnavailable
+from wvflow.errors import StoreBusy
 
 _PAUSE_S = 0.002
 
@@ -36,6 +36,19 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def patiently(succeeds: Callable[[], bool], patience_s: float) -> bool:
+    """Try until it succeeds, for about so long; whether it did."""
+    if succeeds():
+        return True
+    give_up = time.monotonic() + patience_s
+    never = threading.Event()
+    while time.monotonic() < give_up:
+        never.wait(_PAUSE_S)
+        if succeeds():
+            return True
+    return False
+
+
 class FileLock:
     """A lock on one file, made when missing. Not for two threads at once."""
 
@@ -56,22 +69,14 @@ class FileLock:
 
     @contextmanager
     def held(self, *, shared: bool = False, patience_s: float) -> Iterator[None]:
-        """Hold it for a block. Raises StoreUnavailable when it isn't free within ``patience_s``."""
-        if not self.take(shared=shared):
-            self._wait(shared, patience_s)
+        """Hold it for a block. Raises StoreBusy when it isn't free within ``patience_s``."""
+        # The OS could wait for us, but without a limit: a stopped process would then stop all others.
+        if not patiently(lambda: self.take(shared=shared), patience_s):
+            raise StoreBusy(f"another process holds {self.path} for too long")
         try:
             yield
         finally:
             self.give()
-
-    def _wait(self, shared: bool, patience_s: float) -> None:
-        # The OS could wait for us, but without a limit: a stopped process would then stop all others.
-        give_up = time.monotonic() + patience_s
-        never = threading.Event()
-        while not self.take(shared=shared):
-            if time.monotonic() > give_up:
-                raise StoreUnavailable(f"another process holds {self.path} for too long")
-            never.wait(_PAUSE_S)
 
     def close(self) -> None:
         """Let go of the file, and so of the lock."""

@@ -18,7 +18,6 @@ from wvflow.store.sqlite.failures import on_opening
 from wvflow.store.sqlite.locks import FileLock
 from wvflow.store.sqlite.schema import SCHEMA_VERSION, is_foreign, migrate, version_of
 
-SAFE_CHECKPOINTS: Final = sqlite3.sqlite_version_info >= (3, 51, 3)
 PATIENCE_S: Final = 10.0
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT) if sys.platform != "win32" else (errno.ENOSPC,)
@@ -49,6 +48,7 @@ def writer(database: Path, gate: FileLock) -> sqlite3.Connection:
         if not _is_current(connection, database):
             with gate.held(patience_s=PATIENCE_S):
                 _prepare(connection)
+        connection.execute("pragma busy_timeout = 0")
         connection.execute("pragma synchronous = full")
         connection.execute("pragma fullfsync = on")  # macOS: fsync alone doesn't reach the disk
         connection.execute("pragma checkpoint_fullfsync = on")
@@ -110,8 +110,7 @@ def _connect(database: Path, access: str) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise on_opening(error, database) from error
-    if not SAFE_CHECKPOINTS:
-        connection.execute("pragma wal_autocheckpoint = 0")
+    connection.execute("pragma wal_autocheckpoint = 0")
     return connection
 
 
