@@ -16,7 +16,6 @@ from wvflow.service.program import Compiled, compile_program
 from wvflow.service.project import Project, load_project
 from wvflow.service.runs import Progress, Runs, Watch
 from wvflow.service.summary import RunSummary, StageSummary
-from wvflow.service.wiring import new_run_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,6 +62,10 @@ class Program:
     def __init__(self, project: Project, wanted: Path | None = None) -> None:
         self.project = project
         self._wanted = wanted
+
+    @cached_property
+    def _runs(self) -> Runs:
+        return Runs(self.project)
 
     @cached_property
     def _compiled(self) -> Compiled:
@@ -122,22 +125,22 @@ class Program:
         """
         ref = self._ref(flow)
         values = bind(self.bundle.plan(ref), params or {})
-        handle = RunHandle(Runs(self.project), run_id or new_run_id(), watch)
-        await handle._start(self.bundle, ref, values)
+        handle = RunHandle(self._runs, watch)
+        await handle._start(self.bundle, ref, values, run_id)
         return handle
 
 
 class RunHandle:
     """A run that goes on while you hold this."""
 
-    def __init__(self, runs: Runs, run_id: str, watch: Watch | None) -> None:
-        self.run_id = run_id
+    def __init__(self, runs: Runs, watch: Watch | None) -> None:
+        self.run_id = ""
         self._runs = runs
         self._watch = watch
         self._durable = asyncio.Event()
 
-    async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object]) -> None:
-        self._task = asyncio.create_task(self._runs.run(bundle, ref, values, run_id=self.run_id, watch=self._seen))
+    async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object], run_id: str | None) -> None:
+        self._task = asyncio.create_task(self._runs.run(bundle, ref, values, run_id=run_id, watch=self._seen))
         durable = asyncio.create_task(self._durable.wait())
         await asyncio.wait({self._task, durable}, return_when=asyncio.FIRST_COMPLETED)
         durable.cancel()
@@ -145,6 +148,7 @@ class RunHandle:
             self._task.result()
 
     def _seen(self, progress: Progress) -> None:
+        self.run_id = progress.run.run_id
         self._durable.set()
         if self._watch is not None:
             self._watch(progress)

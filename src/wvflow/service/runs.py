@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from wvflow.kernel.state import ENDED
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.store import InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
+from wvflow.service.driving import Drivers
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary, summarize
 from wvflow.service.wiring import SystemClock, new_run_id, open_driver, open_store
@@ -29,7 +29,6 @@ from wvflow.service.wiring import SystemClock, new_run_id, open_driver, open_sto
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wvflow.drivers.embedded.loop import Driver
 
 __all__ = ["Cleaned", "Progress", "Runs", "Watch"]
 
@@ -53,6 +52,8 @@ class Runs:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._clock = SystemClock()
+        self._drivers = Drivers(lambda: open_driver(self.project, self._store))
+        self._pinned: tuple[Bundle, str] | None = None
 
     @cached_property
     def _store(self) -> Store:
@@ -70,16 +71,18 @@ class Runs:
         run_time: EpochMs | None = None,
         watch: Watch | None = None,
     ) -> RunSummary:
-        """Start a run and drive it to its end. Cancelling this coroutine leaves the run resumable.
+        """Start a run and drive it to its end. Runs that are driven at the same time share one driver; when all these
+        coroutines have ended or were cancelled, what is still open is left resumable.
 
         ``params``: JSON values by name, checked and complete. Raises: UserError (the id is taken or no id).
         """
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
-        async with self._driving(watch) as driver:
+        async with self._drivers.using() as driver:
             identity = self._pin(run_id, flow, bundle)
-            driver.start(identity, dict(params), run_time if run_time is not None else self._clock.now())
+            at = run_time if run_time is not None else self._clock.now()
+            driver.start(identity, dict(params), at, watch=watch)
             await driver.finished(run_id)
-        return self.summary(run_id)
+        return self._summary(self._store.find(run_id), identity.plan)
 
     async def resume(self, run: str, *, watch: Watch | None = None) -> RunSummary:
         """Carry on a run that nobody drives, or reopen one that ended badly, and drive it to its end.
@@ -88,8 +91,8 @@ class Runs:
         """
         row = self._store.find(run)
         self._check_resumable(row)
-        async with self._driving(watch) as driver:
-            driver.adopt(self._identity(row))
+        async with self._drivers.using() as driver:
+            driver.adopt(self._identity(row), watch=watch)
             await driver.finished(row.run_id)
         return self.summary(row.run_id)
 
@@ -102,7 +105,7 @@ class Runs:
         if row.state in TERMINAL:
             raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
         if self._driver_of(row) is None:
-            async with self._driving(None) as driver:
+            async with self._drivers.using() as driver:
                 driver.adopt(self._identity(row))
                 driver.request_cancel(row.run_id, terminate=terminate)
                 await driver.finished(row.run_id)
@@ -127,15 +130,6 @@ class Runs:
                 return
             await asyncio.sleep(FOLLOW_S)
 
-    @asynccontextmanager
-    async def _driving(self, watch: Watch | None) -> AsyncIterator[Driver]:
-        driver = open_driver(self.project, self._store, watch)
-        await driver.open()
-        try:
-            yield driver
-        finally:
-            await driver.close()
-
     def _checked_id(self, run_id: str) -> str:
         if not RUN_ID.fullmatch(run_id) or run_id == "last":
             raise UserError(
@@ -153,9 +147,11 @@ class Runs:
             return False
 
     def _pin(self, run_id: str, flow: FlowRef, bundle: Bundle) -> Identity:
-        name = digest(bundle)
-        self._store.put_bundle(name, encode(bundle))
-        return Identity(run_id=run_id, flow=flow, digest=name, bundle=bundle, project=str(self.project.root))
+        if self._pinned is None or self._pinned[0] is not bundle:
+            name = digest(bundle)
+            self._store.put_bundle(name, encode(bundle))
+            self._pinned = bundle, name
+        return Identity(run_id=run_id, flow=flow, digest=self._pinned[1], bundle=bundle, project=str(self.project.root))
 
     def _identity(self, row: RunRow) -> Identity:
         bundle = decode(self._store.bundle(row.bundle))
@@ -206,7 +202,9 @@ class Runs:
 
     def summary(self, run: str) -> RunSummary:
         row = self._seen(self._store.find(run))
-        plan = self.plan(row)
+        return self._summary(row, self.plan(row))
+
+    def _summary(self, row: RunRow, plan: FlowPlan) -> RunSummary:
         return summarize(row, self._store.stages(row.run_id), plan.declared, plan.output)
 
     def plan(self, row: RunRow) -> FlowPlan:

@@ -6,7 +6,6 @@ import random
 import time
 
 from wvflow.drivers.embedded.loop import Driver
-from wvflow.drivers.progress import Watch
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.store import Store
 from wvflow.service.project import Project
@@ -28,7 +27,7 @@ def open_store(project: Project) -> Store:
     return SqliteStore(project.state)
 
 
-def open_driver(project: Project, store: Store, watch: Watch | None) -> Driver:
+def open_driver(project: Project, store: Store) -> Driver:
     """A driver for the project's runs; its activities are those of the project's modules.
 
     Raises: UserError, a module of activities can't be imported.
@@ -46,7 +45,6 @@ def open_driver(project: Project, store: Store, watch: Watch | None) -> Driver:
         clock=SystemClock(),
         folder=project.state,
         draw=lambda: random.randint(-1_000_000, 1_000_000),
-        watch=watch,
     )
 
 

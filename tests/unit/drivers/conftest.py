@@ -132,7 +132,6 @@ class Bench:
             clock=self.clock,
             folder=self.folder,
             draw=lambda: 0,
-            watch=self.told.append,
             workers=workers,
         )
 

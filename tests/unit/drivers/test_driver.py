@@ -28,7 +28,7 @@ def to_end(bench: Any, identity: Any, script: Any = None, **options: Any) -> Non
     async def work() -> None:
         driver = bench.driver(script, **options)
         await driver.open()
-        driver.start(identity, {}, NOON)
+        driver.start(identity, {}, NOON, watch=bench.told.append)
         await driver.finished("r")
         await driver.close()
 
@@ -101,7 +101,7 @@ def test_messages_that_cannot_be_read_now_are_read_later(bench: Any, gate: Any, 
     async def work() -> None:
         driver = bench.driver(script(gate=gate))
         await driver.open()
-        driver.start(bench.plan("gate"), {}, NOON)
+        driver.start(bench.plan("gate"), {}, NOON, watch=bench.told.append)
         await gate.reached()
         bench.store.send(InboxRow(run_id="r", kind="terminate", at=NOON))
         bench.store.reading = [StoreUnavailable("away")]
@@ -121,7 +121,7 @@ def test_of_two_who_take_a_run_up_at_once_one_drives_it_and_the_other_is_told_wh
         for driver in drivers:
             await driver.open()
         for driver in drivers:
-            driver.adopt(bench.plan("a", "b"))
+            driver.adopt(bench.plan("a", "b"), watch=bench.told.append)
         ends = await asyncio.gather(*(driver.finished("r") for driver in drivers), return_exceptions=True)
         (refusal,) = [end for end in ends if end is not None]
         assert isinstance(refusal, TakenOver)
@@ -140,7 +140,7 @@ def started(bench: Any, script: Any) -> None:
     async def work() -> None:
         driver = bench.driver(script(), store=MemoryStore(bench.shelf))
         await driver.open()
-        driver.start(bench.plan("a", "b"), {}, NOON)
+        driver.start(bench.plan("a", "b"), {}, NOON, watch=bench.told.append)
         driver._closing = True
         while not bench.shelf.runs:
             await asyncio.sleep(0)
@@ -157,7 +157,7 @@ def test_cancelling_a_run_that_was_left_alone_begins_none_of_its_work(bench: Any
     async def work() -> None:
         driver = bench.driver(activities)
         await driver.open()
-        driver.adopt(bench.plan("a", "b"))
+        driver.adopt(bench.plan("a", "b"), watch=bench.told.append)
         driver.request_cancel("r")
         await driver.finished("r")
         await driver.close()
@@ -172,7 +172,7 @@ def test_work_that_the_same_commit_cancels_is_never_begun(bench: Any, script: An
     async def work() -> None:
         driver = bench.driver(activities)
         await driver.open()
-        driver.start(bench.plan("a", "b"), {}, NOON)
+        driver.start(bench.plan("a", "b"), {}, NOON, watch=bench.told.append)
         driver.request_cancel("r")
         await driver.finished("r")
         await driver.close()
@@ -240,7 +240,7 @@ def test_closing_twice_interrupted_still_lets_go_of_engine_and_ownership(bench: 
     async def work() -> None:
         driver = bench.driver(script(gate=gate))
         await driver.open()
-        driver.start(bench.plan("gate"), {}, NOON)
+        driver.start(bench.plan("gate"), {}, NOON, watch=bench.told.append)
         await gate.reached()
         closing = asyncio.create_task(driver.close())
         await asyncio.sleep(0)
@@ -268,7 +268,7 @@ def test_work_that_ends_while_the_driver_closes_is_kept_and_what_fails_then_is_n
     async def work() -> None:
         driver = bench.driver(script(obedient=obedient))
         await driver.open()
-        driver.start(bench.plan("obedient"), {}, NOON)
+        driver.start(bench.plan("obedient"), {}, NOON, watch=bench.told.append)
         await asyncio.to_thread(entered.acquire)
         await driver.close()
 
@@ -281,7 +281,7 @@ def test_of_an_ended_run_the_driver_keeps_nothing(bench: Any, script: Any) -> No
     async def work() -> None:
         driver = bench.driver(script())
         await driver.open()
-        driver.start(bench.plan("a", "b"), {}, NOON)
+        driver.start(bench.plan("a", "b"), {}, NOON, watch=bench.told.append)
         await driver.finished("r")
         tables = (driver._runs, driver._ends, driver._tasks._attempts, driver._timers._handles)
         assert [len(table) for table in tables] == [0, 0, 0, 0]
@@ -303,7 +303,7 @@ def test_a_failed_run_goes_on_where_it_failed_under_the_next_number(bench: Any, 
     async def work() -> None:
         driver = bench.driver(activities)
         await driver.open()
-        driver.adopt(bench.plan("a", "b"))
+        driver.adopt(bench.plan("a", "b"), watch=bench.told.append)
         await driver.finished("r")
         await driver.close()
 
@@ -325,7 +325,7 @@ def test_files_of_a_dead_owner_that_nobody_recorded_are_removed_by_the_next(benc
     async def work() -> None:
         driver = bench.driver(script())
         await driver.open()
-        driver.adopt(bench.plan("a", "b"))
+        driver.adopt(bench.plan("a", "b"), watch=bench.told.append)
         await driver.finished("r")
         await driver.close()
 

@@ -32,13 +32,10 @@ class Attempt:
         self.begun = False
         self.closed = False
         self.pauses = pauses()
+        self.key: AttemptKey = (run.run_id, command.stage, command.task, command.attempt)
         self._overdue = overdue
         self._job: Job | None = None
         self._alarms: dict[Overdue, asyncio.TimerHandle] = {}
-
-    @property
-    def key(self) -> AttemptKey:
-        return self.run.run_id, self.command.stage, self.command.task, self.command.attempt
 
     @property
     def stage(self) -> StagePlan:
@@ -56,8 +53,7 @@ class Attempt:
     def launch(
         self, workers: Workers, work: Callable[[], Stored], ended: Callable[[Attempt, Stored | BaseException], None]
     ) -> None:
-        """Hand it to a worker. ``ended`` is called on this loop with what the work returned or raised."""
-        loop = asyncio.get_running_loop()
+        """Hand it to a worker. ``ended`` is called on its thread with what the work returned or raised."""
         if not self.begun:
             self._arm("start", self.task.policy.start_timeout)
 
@@ -66,7 +62,7 @@ class Attempt:
                 result: Stored | BaseException = work()
             except BaseException as error:  # whatever user code raises is an answer
                 result = error
-            soon(loop, ended, self, result)
+            ended(self, result)
 
         self._job = workers.submit(do)
 
@@ -106,12 +102,3 @@ class Attempt:
         for alarm in self._alarms.values():
             alarm.cancel()
         self._alarms.clear()
-
-
-def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
-    """Make a call on the loop's thread, from any; nothing once the loop is gone."""
-    try:
-        loop.call_soon_threadsafe(call, *args)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.patience import pauses
-from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import RunNotFound, Unavailable
 from wvflow.kernel.commands import Command
 from wvflow.ports.store import Committed, RunBatch, Store
@@ -28,13 +27,11 @@ class Committer:
     def __init__(
         self,
         store: Store,
-        tell: Watch,
         holds: Holds,
         durable: Callable[[LiveRun, tuple[Command, ...]], None],
         conflict: Callable[[LiveRun], None],
     ) -> None:
         self._store = store
-        self._tell = tell
         self._holds = holds
         self._durable = durable
         self._conflict = conflict
@@ -88,7 +85,7 @@ class Committer:
             if run.run_id in committed.conflicts:
                 self._conflict(run)
                 continue
-            self._tell(Progress(run=batch.run, stages=batch.stages))
+            run.tell_written(batch)
             for follow in followers:
                 follow(run)
             self._durable(run, commands)

@@ -18,7 +18,6 @@ from wvflow.errors import OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang.algebra import Column, Expr, Piped, StageRows
 from wvflow.lang.evaluate import evaluate
-from wvflow.lang.values import to_python
 from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
@@ -199,10 +198,3 @@ def _kept() -> Iterator[None]:
         yield
     except OutputMissing as missing:
         raise TaskError("OutputMissing", missing.message, help=missing.help, retryable=False) from missing
-
-
-def task_values(params: Mapping[str, object], plan: FlowPlan, implicit: Mapping[str, object]) -> dict[str, object]:
-    """Everything that a task's expressions may name; a declared parameter wins over an implicit value."""
-    typed = {param.name: param.type for param in plan.params}
-    given = {name: to_python(value, typed[name]) for name, value in params.items() if name in typed}
-    return {**implicit, **given}

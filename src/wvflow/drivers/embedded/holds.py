@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-import msgspec
-
 from wvflow.drivers.embedded.live import LiveRun
-from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import Unavailable
 
 
@@ -25,8 +22,7 @@ class _Hold:
 class Holds:
     """Used on the loop's thread only. ``changed``: called when ``reasons`` gives something else."""
 
-    def __init__(self, tell: Watch, changed: Callable[[], None]) -> None:
-        self._tell = tell
+    def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._held: dict[str, _Hold] = {}
 
@@ -41,8 +37,7 @@ class Holds:
         if hold.reasons.get(what) == reason:
             return
         hold.reasons[what] = reason
-        row = msgspec.structs.replace(run.row(), state="held", problem=reason)
-        self._tell(Progress(run=row, note=f"held: {reason}", noted=stage))
+        run.tell(note=f"held: {reason}", noted=stage, held=reason)
         self._changed()
 
     def end(self, run: LiveRun, what: Hashable, stage: str = "") -> None:
@@ -50,7 +45,7 @@ class Holds:
         hold = self._held.get(run.run_id)
         if hold is None or hold.reasons.pop(what, None) is None:
             return
-        self._tell(Progress(run=run.row(), note="goes on", noted=stage))
+        run.tell(note="goes on", noted=stage)
         if not hold.reasons:
             del self._held[run.run_id]
             for call in hold.waiting:

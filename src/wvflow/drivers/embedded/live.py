@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TypeAlias
 
 import msgspec
 
+from wvflow.drivers.embedded.values import run_values
+from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Event
@@ -44,7 +47,14 @@ class LiveRun:
     """
 
     def __init__(
-        self, identity: Identity, token: int, *, state: RunState, position: int, new: NewRun | None = None
+        self,
+        identity: Identity,
+        token: int,
+        *,
+        state: RunState,
+        position: int,
+        new: NewRun | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.identity = identity
         self.plan = identity.plan
@@ -55,6 +65,7 @@ class LiveRun:
         self.heard = 0
         self.is_ours = False
         self._new = new
+        self._watch = watch
         self._projected = state
         self._events: list[Event] = []
         self._commands: list[Command] = []
@@ -128,8 +139,22 @@ class LiveRun:
             project=identity.project,
         )
 
-    def stage_row(self, index: int) -> StageRow:
-        return stage_row(self.plan, index, self.state.stages[index])
+    @cached_property
+    def values(self) -> Mapping[str, object]:
+        """What the expressions of its tasks may name, once it has begun."""
+        return run_values(self.plan, self.state)
+
+    def tell(self, *stages: int, note: str = "", noted: str = "", held: str = "") -> None:
+        """Tell whoever watches of some of its stages as they are now, a remark, or the reason why it is held."""
+        if self._watch is not None:
+            rows = tuple(stage_row(self.plan, index, self.state.stages[index]) for index in stages)
+            row = msgspec.structs.replace(self.row(), state="held", problem=held) if held else self.row()
+            self._watch(Progress(run=row, stages=rows, note=note, noted=noted))
+
+    def tell_written(self, batch: RunBatch) -> None:
+        """Tell whoever watches of what is durable now."""
+        if self._watch is not None:
+            self._watch(Progress(run=batch.run, stages=batch.stages))
 
     def _changed_rows(self) -> tuple[StageRow, ...]:
         moved = changed(self._projected.stages, self.state.stages)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.committer import Committer
 from wvflow.drivers.embedded.effects import Effects
 from wvflow.drivers.embedded.holds import Holds
@@ -27,7 +28,7 @@ from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
 from wvflow.drivers.embedded.wakeup import listen
 from wvflow.drivers.embedded.workers import Workers
-from wvflow.drivers.progress import Progress, Watch
+from wvflow.drivers.progress import Watch
 from wvflow.errors import Bug, JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.events import (
@@ -68,7 +69,6 @@ class Driver:
         clock: Clock,
         folder: Path,
         draw: Callable[[], int],
-        watch: Watch | None = None,
         workers: int = WORKERS,
     ) -> None:
         self._store = store
@@ -76,7 +76,6 @@ class Driver:
         self._activities = activities
         self._clock = clock
         self._folder = folder
-        self._tell: Watch = watch or _nobody
         self._runs: dict[str, LiveRun] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._mail = asyncio.Event()
@@ -85,18 +84,18 @@ class Driver:
         self._workers = Workers(workers)
         self._logbook = Logbook(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
-        self._holds = Holds(self._tell, self._beat)
-        self._committer = Committer(store, self._tell, self._holds, self._carry_out, self._conflict)
+        self._holds = Holds(self._beat)
+        self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
         self._tasks = Tasks(
             effects=Effects(store, engine, activities, secrets.get),
             workers=self._workers,
+            calls=Calls(asyncio.get_running_loop()),
             holds=self._holds,
             logbook=self._logbook,
             secrets=secrets,
             clock=clock,
             draw=draw,
             apply=self._apply,
-            tell=self._tell,
         )
 
     # --- opening and closing ---
@@ -151,7 +150,9 @@ class Driver:
 
     # --- runs coming in ---
 
-    def start(self, identity: Identity, params: dict[str, object], run_time: EpochMs) -> None:
+    def start(
+        self, identity: Identity, params: dict[str, object], run_time: EpochMs, *, watch: Watch | None = None
+    ) -> None:
         """Begin a new run. ``finished`` tells when it ends; nothing happens before its start is durable."""
         now = self._clock.now()
         new = NewRun(
@@ -161,18 +162,18 @@ class Driver:
             semantics=SEMANTICS,
             project=identity.project,
         )
-        run = LiveRun(identity, self._token, state=RunState(), position=0, new=new)
+        run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
         self._apply(run, RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token))
 
-    def adopt(self, identity: Identity) -> None:
+    def adopt(self, identity: Identity, *, watch: Watch | None = None) -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
 
         Raises:
             JournalCorrupt: its journal is damaged or folds to something else; it is marked ``quarantined``.
         """
         state, position = self._refold(identity)
-        run = LiveRun(identity, self._token, state=state, position=position)
+        run = LiveRun(identity, self._token, state=state, position=position, watch=watch)
         self._admit(run)
         self._apply(run, OwnerChanged(at=run.now(self._clock.now()), token=self._token), then=self._tidy)
         if state.phase.is_terminal:
@@ -235,6 +236,7 @@ class Driver:
         for command in commands:
             if run.run_id in self._runs:
                 self._do(run, command)
+        self._tasks.begin_ordered()
 
     def _do(self, run: LiveRun, command: Command) -> None:
         match command:
@@ -340,7 +342,3 @@ class Driver:
         for run in [run for run in self._runs.values() if run.is_ours]:
             if self._store.find(run.run_id).owner != self._token:
                 self._conflict(run)
-
-
-def _nobody(progress: Progress) -> None:
-    """Nobody watches."""

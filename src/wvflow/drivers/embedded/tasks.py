@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
-from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, soon
-from wvflow.drivers.embedded.effects import Effects, Errand, task_values
+from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue
+from wvflow.drivers.embedded.calls import Calls
+from wvflow.drivers.embedded.effects import Effects, Errand
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.workers import Workers
-from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import TaskError, Unavailable
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs, Event, Failure, Output, TaskFailed, TaskStarted, TaskSucceeded, TaskTimedOut
-from wvflow.kernel.state import RunState
 from wvflow.lang.relations import stages_read
 from wvflow.plan.nodes import Millis, StageId
 from wvflow.ports.clock import Clock
@@ -42,24 +40,25 @@ class Tasks:
         *,
         effects: Effects,
         workers: Workers,
+        calls: Calls,
         holds: Holds,
         logbook: Logbook,
         secrets: Secrets,
         clock: Clock,
         draw: Callable[[], int],
         apply: Apply,
-        tell: Watch,
     ) -> None:
         self._effects = effects
         self._workers = workers
+        self._calls = calls
         self._holds = holds
         self._logbook = logbook
         self._secrets = secrets
         self._clock = clock
         self._draw = draw
         self._apply = apply
-        self._tell = tell
         self._attempts: dict[AttemptKey, Attempt] = {}
+        self._ordered: list[Attempt] = []
         self._closing = False
 
     @property
@@ -67,11 +66,8 @@ class Tasks:
         return any(not attempt.in_queue for attempt in self._attempts.values())
 
     def run(self, run: LiveRun, command: RunTask) -> None:
-        """Start an attempt. A delivery after a loss is recorded as started before the work begins, so that one which
-        kills its process again is counted.
-
-        No work begins before the loop is free again: what the same commit cancels is never begun.
-        """
+        """Order an attempt, to be begun by ``begin_ordered``. A delivery after a loss is recorded as started before the
+        work begins, so that one which kills its process again is counted."""
         attempt = Attempt(run, command, self._overdue)
         if (older := self._attempts.pop(attempt.key, None)) is not None:
             older.close(self._workers)
@@ -79,7 +75,13 @@ class Tasks:
         if command.delivery > 1 or attempt.task.policy.on_lost == "fail":
             self._begin(attempt, then=lambda run: self._launch(attempt))
         else:
-            asyncio.get_running_loop().call_soon(self._launch, attempt)
+            self._ordered.append(attempt)
+
+    def begin_ordered(self) -> None:
+        """Begin what was ordered; what was cancelled since, by commands of the same commit, is never begun."""
+        ordered, self._ordered = self._ordered, []
+        for attempt in ordered:
+            self._launch(attempt)
 
     def cancel(self, run: LiveRun, command: CancelTask) -> None:
         attempt = self._attempts.get((run.run_id, command.stage, command.task, command.attempt))
@@ -116,14 +118,13 @@ class Tasks:
 
     def _start(self, attempt: Attempt) -> None:
         if not (attempt.closed or self._closing):
-            loop = asyncio.get_running_loop()
             attempt.launch(
                 self._workers,
-                lambda: self._effects.perform(self._errand(attempt, loop), attempt.stop),
-                self._ended,
+                lambda: self._effects.perform(self._errand(attempt), attempt.stop),
+                lambda attempt, result: self._calls.make(self._ended, attempt, result),
             )
 
-    def _errand(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> Errand:
+    def _errand(self, attempt: Attempt) -> Errand:
         """What the worker must know; made on its thread from the run's state, which is immutable."""
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
@@ -135,14 +136,14 @@ class Tasks:
             ),
             inputs=_inputs(attempt),
             piped=command.input,
-            values=task_values(state.params, run.plan, implicit_values(state)),
+            values=run.values,
             params=state.params,
             run_time=state.run_time,
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
-            begun=lambda: soon(loop, self._began, attempt),
-            waiting=lambda holder: soon(loop, self._waits, attempt, holder),
+            begun=lambda: self._calls.make(self._began, attempt),
+            waiting=lambda holder: self._calls.make(self._waits, attempt, holder),
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
-            heartbeat=lambda details: soon(loop, attempt.beat),
+            heartbeat=lambda details: self._calls.make(attempt.beat),
         )
 
     # --- what is heard of attempts ---
@@ -154,7 +155,7 @@ class Tasks:
             attempt.begin()
         else:
             self._begin(attempt)
-            self._tell(Progress(run=attempt.run.row(), stages=(attempt.run.stage_row(attempt.command.stage),)))
+            attempt.run.tell(attempt.command.stage)
 
     def _begin(self, attempt: Attempt, then: Follower | None = None) -> None:
         attempt.begin()
@@ -170,8 +171,7 @@ class Tasks:
 
     def _waits(self, attempt: Attempt, holder: str) -> None:
         if not attempt.closed:
-            note = f"waits for the warehouse, held by {holder}"
-            self._tell(Progress(run=attempt.run.row(), note=note, noted=attempt.stage.name))
+            attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
     def _ended(self, attempt: Attempt, result: Stored | BaseException) -> None:
         if attempt.closed:
@@ -240,15 +240,3 @@ def _inputs(attempt: Attempt) -> dict[str, Output]:
     run = attempt.run
     upstreams = {run.plan.stages[index].name: index for index in attempt.stage.upstreams}
     return {name: run.state.stages[upstreams[name]].output or Output() for name in stages_read(attempt.task)}
-
-
-def implicit_values(state: RunState) -> dict[str, object]:
-    """The values that every task may name (flow language, section 1), of a run without schedule."""
-    moment = datetime.fromtimestamp(state.run_time / 1000, UTC).replace(tzinfo=None)
-    return {
-        "run_id": state.run_id,
-        "run_time": moment,
-        "run_date": moment.date().isoformat(),
-        "window_start": moment,
-        "window_end": moment,
-    }
