@@ -7,6 +7,7 @@ out, at once or while its rows are read, becomes a ``TaskError``.
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -75,12 +76,11 @@ def _rows(activity: Registered, parameter: inspect.Parameter, call: ActivityCall
 
 
 def _in_order(shape: Shape, given: dict[str, object]) -> inspect.BoundArguments:
-    bound = shape.signature.bind_partial()
-    named = {name: given.pop(name) for name in shape.signature.parameters if name in given}
+    named = OrderedDict((name, given.pop(name)) for name in shape.signature.parameters if name in given)
     if given:
         variadic = next(p.name for p in shape.signature.parameters.values() if p.kind is p.VAR_KEYWORD)
         named[variadic] = given
-    bound.arguments.update(named)
+    bound = inspect.BoundArguments(shape.signature, named)  # as ``bind`` makes it, which would check once more
     bound.apply_defaults()
     return bound
 

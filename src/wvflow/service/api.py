@@ -14,7 +14,7 @@ from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.service.parameters import bind
 from wvflow.service.program import Compiled, compile_program
 from wvflow.service.project import Project, load_project
-from wvflow.service.runs import Progress, Runs, Watch
+from wvflow.service.runs import Runs, Watch
 from wvflow.service.summary import RunSummary, StageSummary
 
 if TYPE_CHECKING:
@@ -140,18 +140,17 @@ class RunHandle:
         self._durable = asyncio.Event()
 
     async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object], run_id: str | None) -> None:
-        self._task = asyncio.create_task(self._runs.run(bundle, ref, values, run_id=run_id, watch=self._seen))
+        run = self._runs.run(bundle, ref, values, run_id=run_id, watch=self._watch, begun=self._begun)
+        self._task = asyncio.create_task(run)
         durable = asyncio.create_task(self._durable.wait())
         await asyncio.wait({self._task, durable}, return_when=asyncio.FIRST_COMPLETED)
         durable.cancel()
         if self._task.done():
             self._task.result()
 
-    def _seen(self, progress: Progress) -> None:
-        self.run_id = progress.run.run_id
+    def _begun(self, run_id: str) -> None:
+        self.run_id = run_id
         self._durable.set()
-        if self._watch is not None:
-            self._watch(progress)
 
     async def result(self) -> RunResult:
         """Wait for the end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,12 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.ports.activities import Activities
 from wvflow.ports.store import InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
 from wvflow.service.driving import Drivers
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary, summarize
-from wvflow.service.wiring import SystemClock, new_run_id, open_driver, open_store
+from wvflow.service.wiring import SystemClock, find_activities, new_run_id, open_driver, open_store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,12 +53,16 @@ class Runs:
     def __init__(self, project: Project) -> None:
         self.project = project
         self._clock = SystemClock()
-        self._drivers = Drivers(lambda: open_driver(self.project, self._store))
+        self._drivers = Drivers(lambda: open_driver(self.project, self._store, self._activities))
         self._pinned: tuple[Bundle, str] | None = None
 
     @cached_property
     def _store(self) -> Store:
         return open_store(self.project)
+
+    @cached_property
+    def _activities(self) -> Activities:
+        return find_activities(self.project)
 
     # --- driving ---
 
@@ -70,17 +75,19 @@ class Runs:
         run_id: str | None = None,
         run_time: EpochMs | None = None,
         watch: Watch | None = None,
+        begun: Callable[[str], None] | None = None,
     ) -> RunSummary:
         """Start a run and drive it to its end. Runs that are driven at the same time share one driver; when all these
         coroutines have ended or were cancelled, what is still open is left resumable.
 
-        ``params``: JSON values by name, checked and complete. Raises: UserError (the id is taken or no id).
+        ``params``: JSON values by name, checked and complete. ``begun`` is told the run's id when its start is durable.
+        Raises: UserError (the id is taken or no id).
         """
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
         async with self._drivers.using() as driver:
             identity = self._pin(run_id, flow, bundle)
             at = run_time if run_time is not None else self._clock.now()
-            driver.start(identity, dict(params), at, watch=watch)
+            driver.start(identity, dict(params), at, watch=watch, begun=begun)
             await driver.finished(run_id)
         return self._summary(self._store.find(run_id), identity.plan)
 

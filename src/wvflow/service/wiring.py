@@ -7,6 +7,7 @@ import time
 
 from wvflow.drivers.embedded.loop import Driver
 from wvflow.kernel.events import EpochMs
+from wvflow.ports.activities import Activities
 from wvflow.ports.store import Store
 from wvflow.service.project import Project
 
@@ -27,12 +28,15 @@ def open_store(project: Project) -> Store:
     return SqliteStore(project.state)
 
 
-def open_driver(project: Project, store: Store) -> Driver:
-    """A driver for the project's runs; its activities are those of the project's modules.
-
-    Raises: UserError, a module of activities can't be imported.
-    """
+def find_activities(project: Project) -> Activities:
+    """The activities of the project's modules, which are imported, and of installed packages."""
     from wvflow.activities.registry import Registry
+
+    return Registry.discover(project.root, project.activities)
+
+
+def open_driver(project: Project, store: Store, activities: Activities) -> Driver:
+    """A driver for the project's runs."""
     from wvflow.data.duckdb import DuckDBEngine
 
     engine = DuckDBEngine(
@@ -41,7 +45,7 @@ def open_driver(project: Project, store: Store) -> Driver:
     return Driver(
         store=store,
         engine=engine,
-        activities=Registry.discover(project.root, project.activities),
+        activities=activities,
         clock=SystemClock(),
         folder=project.state,
         draw=lambda: random.randint(-1_000_000, 1_000_000),

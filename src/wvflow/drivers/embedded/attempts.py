@@ -28,6 +28,8 @@ class Attempt:
     def __init__(self, run: LiveRun, command: RunTask, overdue: Callable[[Attempt, Overdue], None]) -> None:
         self.run = run
         self.command = command
+        self.stage: StagePlan = run.plan.stages[command.stage]
+        self.task: Task = self.stage.tasks[command.task]
         self.stop = StopToken()
         self.begun = False
         self.closed = False
@@ -36,14 +38,6 @@ class Attempt:
         self._overdue = overdue
         self._job: Job | None = None
         self._alarms: dict[Overdue, asyncio.TimerHandle] = {}
-
-    @property
-    def stage(self) -> StagePlan:
-        return self.run.plan.stages[self.command.stage]
-
-    @property
-    def task(self) -> Task:
-        return self.stage.tasks[self.command.task]
 
     @property
     def in_queue(self) -> bool:

@@ -151,9 +151,16 @@ class Driver:
     # --- runs coming in ---
 
     def start(
-        self, identity: Identity, params: dict[str, object], run_time: EpochMs, *, watch: Watch | None = None
+        self,
+        identity: Identity,
+        params: dict[str, object],
+        run_time: EpochMs,
+        *,
+        watch: Watch | None = None,
+        begun: Callable[[str], None] | None = None,
     ) -> None:
-        """Begin a new run. ``finished`` tells when it ends; nothing happens before its start is durable."""
+        """Begin a new run. ``begun`` is told its id when its start is durable, before which nothing happens; ``finished``
+        tells when it ends."""
         now = self._clock.now()
         new = NewRun(
             flow=identity.flow,
@@ -164,7 +171,8 @@ class Driver:
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
-        self._apply(run, RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token))
+        started = RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token)
+        self._apply(run, started, then=None if begun is None else lambda run: begun(run.run_id))
 
     def adopt(self, identity: Identity, *, watch: Watch | None = None) -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.

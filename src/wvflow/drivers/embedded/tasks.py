@@ -18,7 +18,7 @@ from wvflow.errors import TaskError, Unavailable
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs, Event, Failure, Output, TaskFailed, TaskStarted, TaskSucceeded, TaskTimedOut
 from wvflow.lang.relations import stages_read
-from wvflow.plan.nodes import Millis, StageId
+from wvflow.plan.nodes import Millis, QueryTask, StageId
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName, Stored
 from wvflow.ports.store import OutputRow
@@ -237,6 +237,7 @@ class Tasks:
 
 def _inputs(attempt: Attempt) -> dict[str, Output]:
     """The rows of the stages that the task reads."""
-    run = attempt.run
+    run, task = attempt.run, attempt.task
+    read = stages_read(task.relation if isinstance(task, QueryTask) else task.input)
     upstreams = {run.plan.stages[index].name: index for index in attempt.stage.upstreams}
-    return {name: run.state.stages[upstreams[name]].output or Output() for name in stages_read(attempt.task)}
+    return {name: run.state.stages[upstreams[name]].output or Output() for name in read}
