@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 
@@ -10,6 +11,8 @@ from wvflow.kernel.events import EpochMs
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import Store
 from wvflow.service.project import Project
+
+_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class SystemClock:
@@ -54,4 +57,5 @@ def open_driver(project: Project, store: Store, activities: Activities) -> Drive
 
 def new_run_id() -> str:
     """Twelve characters that are easy to read out, 60 random bits."""
-    return "".join(random.SystemRandom().choices("0123456789abcdefghjkmnpqrstvwxyz", k=12))
+    bits = int.from_bytes(os.urandom(8), "big")
+    return "".join(_LETTERS[bits >> shift & 31] for shift in range(0, 60, 5))

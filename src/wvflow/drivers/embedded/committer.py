@@ -36,7 +36,8 @@ class Committer:
         self._durable = durable
         self._conflict = conflict
         self._dirty: dict[str, LiveRun] = {}
-        self._lazy: dict[str, asyncio.TimerHandle] = {}
+        self._lazy: dict[str, LiveRun] = {}
+        self._alarm: asyncio.TimerHandle | None = None
         self._work = asyncio.Event()
         self._committing = False
 
@@ -48,22 +49,25 @@ class Committer:
         """Something was gathered in this run."""
         if run.urgent:
             self.flush(run)
-        elif run.run_id not in self._lazy:
-            self._lazy[run.run_id] = asyncio.get_running_loop().call_later(LAZY_S, self.flush, run)
+        else:
+            self._lazy[run.run_id] = run
+            if self._alarm is None:
+                self._alarm = asyncio.get_running_loop().call_later(LAZY_S, self._flush_lazy)
 
     def flush(self, run: LiveRun) -> None:
         """Commit what it has gathered, with the next commit."""
-        self._hurry(run.run_id)
+        self._lazy.pop(run.run_id, None)
         self._dirty[run.run_id] = run
         self._work.set()
 
     def forget(self, run_id: str) -> None:
-        self._hurry(run_id)
+        self._lazy.pop(run_id, None)
         self._dirty.pop(run_id, None)
 
-    def _hurry(self, run_id: str) -> None:
-        if (handle := self._lazy.pop(run_id, None)) is not None:
-            handle.cancel()
+    def _flush_lazy(self) -> None:
+        self._alarm = None
+        for run in tuple(self._lazy.values()):
+            self.flush(run)
 
     async def serve(self) -> None:
         while True:

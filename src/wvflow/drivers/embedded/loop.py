@@ -159,7 +159,7 @@ class Driver:
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
     ) -> None:
-        """Begin a new run. ``begun`` is told its id when its start is durable, before which nothing happens; ``finished``
+        """Begin a new run. ``begun`` is told its id when its start is durable; nothing happens before. ``finished``
         tells when it ends."""
         now = self._clock.now()
         new = NewRun(

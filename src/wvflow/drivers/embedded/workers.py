@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 
 
 class Job:
@@ -22,12 +23,16 @@ class Job:
 
 
 class Workers:
-    """At most ``size`` threads that are of use; those given up on don't count. Jobs start in order of submission."""
+    """At most ``size`` threads that are of use; those given up on don't count. Jobs start in order of submission.
+
+    A thread waits for a token, of which there is one per job: in C, which wakes it sooner than a condition would.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
+        self._tokens: SimpleQueue[None] = SimpleQueue()
         self._threads = 0
         self._idle = 0
         self._closed = False
@@ -36,11 +41,11 @@ class Workers:
         job = Job(work)
         with self._lock:
             self._jobs.append(job)
-            if self._idle >= len(self._jobs) or self._threads >= self._size:
-                self._lock.notify()
-                return job
-            self._threads += 1
-        threading.Thread(target=self._serve, name="wvflow-worker", daemon=True).start()
+            more = self._idle < len(self._jobs) and self._threads < self._size
+            self._threads += more
+        self._tokens.put(None)
+        if more:
+            self._start()
         return job
 
     def abandon(self, job: Job) -> None:
@@ -55,37 +60,43 @@ class Workers:
             replace = bool(self._jobs) and self._threads < self._size
             self._threads += replace
         if replace:
-            threading.Thread(target=self._serve, name="wvflow-worker", daemon=True).start()
+            self._start()
 
     def close(self) -> None:
         """Let idle threads go; running ones end with their job or with the process."""
         with self._lock:
             self._closed = True
             self._jobs.clear()
-            self._lock.notify_all()
+            threads = self._threads
+        for _ in range(threads):
+            self._tokens.put(None)
+
+    def _start(self) -> None:
+        threading.Thread(target=self._serve, name="wvflow-worker", daemon=True).start()
 
     def _serve(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                job.work()
-            finally:
-                with self._lock:
-                    job.running = False
-                    replaced = job.abandoned
-            if replaced:
+        while not self._closed:
+            if (job := self._next()) is not None and self._was_given_up(job):
                 return
 
     def _next(self) -> Job | None:
+        """Wait for a job; None when there is nothing to do after all."""
         with self._lock:
-            while True:
-                while self._jobs:
-                    job = self._jobs.popleft()
-                    if not job.abandoned:
-                        job.taken = job.running = True
-                        return job
-                if self._closed:
-                    self._threads -= 1
-                    return None
-                self._idle += 1
-                self._lock.wait()
-                self._idle -= 1
+            self._idle += 1
+        self._tokens.get()
+        with self._lock:
+            self._idle -= 1
+            job = self._jobs.popleft() if self._jobs else None
+            if job is None or job.abandoned:
+                return None
+            job.taken = job.running = True
+            return job
+
+    def _was_given_up(self, job: Job) -> bool:
+        """Do the job; whether nobody waited for it any more, so that another thread has taken this one's place."""
+        try:
+            job.work()
+        finally:
+            with self._lock:
+                job.running = False
+        return job.abandoned
