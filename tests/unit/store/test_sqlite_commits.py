@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.store import Committed, InboxRow, LogRow, RunBatch, RunRow
-from wvflow.store.sqlite import SqliteStore, database, parts
+from wvflow.store.sqlite import SqliteStore, database, group, parts
 from wvflow.store.sqlite.database import Database
 from wvflow.testing.store_contract.kit import NOW, TOKEN, batch, begun, commit, timer
 
@@ -88,9 +89,9 @@ class TestGroup:
         groups: list[int] = []
         write = parts.write
 
-        def counted(connection: sqlite3.Connection, group: Sequence[parts.Part]) -> list[bool]:
-            groups.append(len(group))
-            return write(connection, group)
+        def counted(connection: sqlite3.Connection, every: Sequence[parts.Part]) -> list[bool]:
+            groups.append(len(every))
+            return write(connection, every)
 
         monkeypatch.setattr(parts, "write", counted)
 
@@ -159,6 +160,56 @@ class TestGroup:
         store.close()
         with pytest.raises(StoreUnavailable, match="closed"):
             commit(store, begun("r1"))
+
+
+class TestPace:
+    """Where a commit is made: at once on the caller's thread, or by the store's own."""
+
+    @pytest.fixture
+    def made_on(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        names: list[str] = []
+        write = parts.write
+
+        def noted(connection: sqlite3.Connection, every: Sequence[parts.Part]) -> list[bool]:
+            names.append(threading.current_thread().name)
+            return write(connection, every)
+
+        monkeypatch.setattr(parts, "write", noted)
+        return names
+
+    @pytest.mark.parametrize(("quick_s", "thread"), [(1e9, "MainThread"), (0, "wvflow-store")])
+    def test_a_quick_disk_is_waited_for_and_a_slow_one_is_not(
+        self, store: SqliteStore, made_on: list[str], monkeypatch: pytest.MonkeyPatch, quick_s: float, thread: str
+    ) -> None:
+        monkeypatch.setattr(group, "QUICK_S", quick_s)
+        assert [commit(store, begun(run)) for run in ("r1", "r2")] == [(), ()]
+        assert made_on == [thread, thread]
+
+    def test_nobody_waits_for_another_who_writes(
+        self, store: SqliteStore, folder: Path, made_on: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(group, "QUICK_S", 1e9)
+        commit(store, begun("r1"))
+
+        async def behind_another() -> Committed:
+            with held_by_another(folder):
+                waiting = asyncio.ensure_future(store.commit([batch("r1", 1, timer(1))]))
+                await asyncio.sleep(0)
+                assert not waiting.done()
+            return await waiting
+
+        assert asyncio.run(behind_another()) == Committed()
+        assert made_on == ["MainThread", "wvflow-store"]
+
+    def test_a_log_that_has_grown_is_checkpointed_by_the_thread(
+        self, store: SqliteStore, made_on: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(group, "QUICK_S", 1e9)
+        monkeypatch.setattr(database, "LOG_LIMIT", 0)
+        commit(store, begun("r1"))
+        store._database._checkpoint_at = 0
+        commit(store, begun("r2"))
+        assert made_on == ["MainThread", "wvflow-store"]
 
 
 class TestCheckpoints:
