@@ -20,7 +20,7 @@ import msgspec
 from wvflow.activities.annotations import Shape, shape_of, spelled
 from wvflow.activities.decorator import ActivitySpec, spec_of
 from wvflow.activities.failures import is_users, message_of, user_lines
-from wvflow.activities.modules import ModuleSpace, locate
+from wvflow.activities.modules import ModuleSpace, locate, sources
 from wvflow.activities.rows import ACCEPTED, form_of
 
 GROUP = "wvflow.activities"
@@ -178,16 +178,18 @@ def register(function: Callable[..., Any], spec: ActivitySpec, module: str, root
         file=shown,
         line=line,
         origin=f"{shown}:{line}" if shown else module,
-        fingerprint=_fingerprint(file, getattr(plain, "__qualname__", spec.name)),
+        fingerprint=_fingerprint(Path(file), root, getattr(plain, "__qualname__", spec.name)),
     )
 
 
-def _fingerprint(file: str, qualname: str) -> str:
+def _fingerprint(file: Path, root: Path, qualname: str) -> str:
+    """Of the function's name and file; of a project's, also of the files beside it, which it may call."""
+    files = sources(file) if file.is_absolute() and file.is_relative_to(root) else [file]
     try:
-        content = Path(file).read_bytes()
+        contents = [one.read_bytes() for one in files]
     except OSError:
         return ""
-    return hashlib.sha256(content + b"\0" + qualname.encode()).hexdigest()[:16]
+    return hashlib.sha256(b"\0".join([*contents, qualname.encode()])).hexdigest()[:16]
 
 
 def _shown(file: str, root: Path) -> str:

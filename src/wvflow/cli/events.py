@@ -15,6 +15,7 @@ from wvflow.kernel.events import (
     OwnerChanged,
     Reopened,
     RunStarted,
+    StageReused,
     TaskEvent,
     TaskFailed,
     TaskLost,
@@ -56,6 +57,8 @@ def _facts(event: Event) -> str:
             return printable(f"run time {instant(run_time)}" + (f"  {given}" if given else ""))
         case TaskSucceeded(output=output):
             return _output(output)
+        case StageReused(output=output, origin=origin):
+            return f"{_output(output)}, reused from run {origin}"
         case TaskFailed(failure=failure):
             return _failure(failure)
         case TaskTimedOut(kind=kind):

@@ -108,6 +108,8 @@ def _in_words(stage: StageRow) -> str:
             return f"failed: {_error(stage)}"
         case "skipped":
             return f"skipped ({stage.reason})"
+        case _ if stage.reused:
+            return f"reused from run {stage.reused}"
         case _:
             rows = f", {plural(stage.rows, 'row')}" if stage.rows is not None else ""
             return f"{stage.phase}{rows}{f' in {spent}' if (spent := _spent(stage)) else ''}"
@@ -175,6 +177,8 @@ class Board:
     def _remark(self, row: StageRow) -> str:
         if note := self._notes.get(row.stage):
             return one_line(note)
+        if row.reused:
+            return f"reused from run {row.reused}"
         return _error(row) if row.error and row.phase != Phase.SUCCESS.value else ""
 
     def _title(self, now: float) -> RenderableType:

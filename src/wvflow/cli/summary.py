@@ -54,9 +54,10 @@ def stage_table(summary: RunSummary) -> Table:
 def _remark(stage: StageSummary) -> str:
     if stage.state == "skipped" and stage.reason:
         return stage.reason.replace("_", " ")
-    if stage.target:
-        return f"→ {stage.target}"
-    return one_line(error_line(stage.error), 100) if stage.state != "success" else ""
+    if stage.state == "success":
+        reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
+        return "  ".join(filter(None, (f"→ {stage.target}" if stage.target else "", reused)))
+    return one_line(error_line(stage.error), 100)
 
 
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wvflow.data import outputs
+from wvflow.data import identity, outputs
 from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
 from wvflow.data.queries import Query
@@ -17,6 +17,10 @@ from wvflow.data.session import Session
 from wvflow.data.tasks import Facts, facts
 from wvflow.data.texts import Texts
 from wvflow.data.warehouse import CATALOG, Warehouse
+from wvflow.kernel.events import Output
+from wvflow.lang.algebra import File, Table
+from wvflow.lang.reuse import is_remote
+from wvflow.plan.nodes import FileTarget, TableTarget
 from wvflow.ports.engine import Located, OutputName, QueryJob, Stored
 from wvflow.ports.stop import Stop
 
@@ -63,6 +67,22 @@ class DuckDBEngine:
 
     def read(self, rows: Located) -> pa.RecordBatchReader:
         return read_output(rows, self._state, self._connection)
+
+    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop) -> str | None:
+        with suppress(OSError):
+            match place:
+                case Table(parts=parts) | TableTarget(parts=parts):
+                    with translated():
+                        tables = self._warehouse.tables(stop)
+                    return tables.version(parts) if tables else None
+                case File(path=path) if not is_remote(path):
+                    return identity.of_files(self._texts.locate(path))
+                case FileTarget(path=path) if not is_remote(path):
+                    return identity.of_file(Path(self._texts.locate(path)))
+        return None
+
+    def share(self, output: Output, name: OutputName) -> Output:
+        return outputs.share(output, name, self._state)
 
     def forget(self, run_id: str) -> None:
         """Nothing of a run is kept in memory."""

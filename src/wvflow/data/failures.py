@@ -46,11 +46,9 @@ class StreamBroken(Exception):
 @contextmanager
 def translated(places: Sequence[Place] = ()) -> Iterator[None]:
     """Raise the port's errors for DuckDB's, the lowering's and the operating system's."""
-    import duckdb
-
     try:
         yield
-    except (duckdb.Error, StreamBroken) as error:
+    except _engines() as error:
         raise _from_engine(str(error), places) from None
     except OutputMissing as error:
         raise TaskError("OutputMissing", error.message, retryable=False, help=error.help) from None
@@ -60,6 +58,13 @@ def translated(places: Sequence[Place] = ()) -> Iterator[None]:
         raise _from_system(error) from None
     except UnicodeEncodeError as error:
         raise TaskError("QueryError", f"{error.object!r} is no valid text", retryable=False) from None
+
+
+def _engines() -> tuple[type[Exception], ...]:
+    """Asked for when something was raised: what only might use the engine imports nothing."""
+    import duckdb
+
+    return duckdb.Error, StreamBroken
 
 
 def unbroken(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

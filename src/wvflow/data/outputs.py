@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wvflow.data.files import beside, checksum, checksum_of, exactly, literal, publish
+import msgspec
+
+from wvflow.data.files import beside, checksum, checksum_of, exactly, literal, publish, published
 from wvflow.data.rows import INLINE_ROWS, LookAhead, ahead_of
 from wvflow.data.session import Session
+from wvflow.errors import OutputMissing
 from wvflow.kernel.events import Output
 from wvflow.ports.engine import FileRows, InlineRows, Located, OutputName, Stored
 
@@ -43,13 +48,39 @@ def keep_all(session: Session, select: str, values: Mapping[str, object], name: 
 
 
 def _inline(data: bytes, rows: int, name: OutputName) -> Stored:
-    output = Output(ref=f"inline:{name.run_id}/{name.key}", rows=rows, bytes=len(data), checksum=checksum_of(data))
+    output = Output(ref=name.inline, rows=rows, bytes=len(data), checksum=checksum_of(data))
     return Stored(output, data)
 
 
 def _published(temporary: Path, path: Path, rows: int, name: OutputName) -> Stored:
     publish(temporary, path)
     return Stored(Output(ref=f"file:{name.path}", rows=rows, bytes=path.stat().st_size, checksum=checksum(path)))
+
+
+def share(output: Output, name: OutputName, state: Path) -> Output:
+    """An earlier output under a second name: the file is the same one, and lasts as long as any of its names.
+
+    Raises OutputMissing: it is gone, or isn't whole.
+    """
+    source, target = state / output.ref.removeprefix("file:"), state / name.path
+    try:
+        if source.stat().st_size != output.bytes:
+            raise OutputMissing(f"the kept rows are damaged: {output.ref}")
+        with published(target) as temporary:
+            _link(source, temporary)
+    except FileNotFoundError:
+        raise OutputMissing(f"the kept rows are gone: {output.ref}") from None
+    return msgspec.structs.replace(output, ref=f"file:{name.path}")
+
+
+def _link(source: Path, target: Path) -> None:
+    """Where the file system knows no second names, a copy."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_stream(session: Session, rows: LookAhead, target: str) -> int:

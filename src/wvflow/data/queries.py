@@ -10,6 +10,7 @@ import msgspec
 
 from wvflow.data import outputs, saves
 from wvflow.data.rows import INLINE_ROWS, STORED_AS, ahead_of, quoted, recast
+from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
 from wvflow.data.tasks import Facts
 from wvflow.data.texts import Texts
@@ -79,26 +80,37 @@ class Query:
         return recast(select, relation.columns, relation.types, STORED_AS), relation
 
     def _to_table(self, target: TableTarget, select: str, values: Mapping[str, object]) -> Stored:
-        """Rows that are also kept are read back from the table, which costs less than computing them again."""
         storable, _ = self._storable(select, values)
-        with saves.to_table(self._session, storable, values, target.parts, self._job.name.applied) as saved:
-            if not self._job.task.keep:
-                return Stored(Output(rows=saved.rows, target=str(target)))
-            if saved.select is None:
-                return self._named(target, self._keep(select, values, few=self._gives_few()))
-            return self._named(target, self._keep(saved.select, {}, few=saved.rows <= INLINE_ROWS))
+        applied = self._job.name.applied
+        left = "/".join(map(str, applied))
+        with saves.to_table(self._session, storable, values, target.parts, applied) as saved:
+            stored = self._of_table(saved, select, values)
+        if saved.select is not None:
+            self._warehouse.saved(target.parts, left)
+        return _named(stored, target, left)
+
+    def _of_table(self, saved: Saved, select: str, values: Mapping[str, object]) -> Stored:
+        """Rows that are also kept are read back from the table, which costs less than computing them again."""
+        if not self._job.task.keep:
+            return Stored(Output(rows=saved.rows))
+        if saved.select is None:
+            return self._keep(select, values, few=self._gives_few())
+        return self._keep(saved.select, {}, few=saved.rows <= INLINE_ROWS)
 
     def _to_file(self, target: FileTarget, lowered: Lowered, values: Mapping[str, object]) -> Stored:
         path = Path(self._texts.locate(target.path))
         if not self._job.task.keep:
             storable, _ = self._storable(lowered.select, values)
-            rows = saves.to_file(self._session, storable, values, path, lowered.options)
-            return Stored(Output(rows=rows, target=str(target)))
+            rows, left = saves.to_file(self._session, storable, values, path, lowered.options)
+            return _named(Stored(Output(rows=rows)), target, left)
         stored = self._keep(lowered.select, values, few=self._gives_few())
         self._session.attach_input(_KEPT, outputs.located(stored))
-        saves.to_file(self._session, f"SELECT * FROM {quoted(input_name(_KEPT))}", {}, path, lowered.options)
-        return self._named(target, stored)
+        kept = f"SELECT * FROM {quoted(input_name(_KEPT))}"
+        _, left = saves.to_file(self._session, kept, {}, path, lowered.options)
+        return _named(stored, target, left)
 
-    def _named(self, target: TableTarget | FileTarget, stored: Stored) -> Stored:
-        """What was kept, with the target of the save."""
-        return Stored(msgspec.structs.replace(stored.output, target=str(target)), stored.inline)
+
+def _named(stored: Stored, target: TableTarget | FileTarget, left: str) -> Stored:
+    """What was kept, with the target of the save, and the identity of what that left there."""
+    output = msgspec.structs.replace(stored.output, target=str(target))
+    return msgspec.structs.replace(stored, output=output, saved=left)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from wvflow.data import identity
 from wvflow.data.files import literal, published
 from wvflow.data.rows import quoted
 from wvflow.data.session import Session
@@ -91,12 +92,13 @@ def to_file(
     values: Mapping[str, object],
     path: Path,
     options: Sequence[tuple[str, str]],
-) -> int:
-    """Replace a file by the rows of ``select``. Gives their number."""
+) -> tuple[int, str]:
+    """Replace a file by the rows of ``select``. Gives their number, and the identity of the file."""
     settings = {**_format(path), **{name.lower(): value for name, value in options}}
     written = ", ".join(f"{name.upper()} {value}" for name, value in settings.items())
     with published(path) as temporary:
-        return int(session.execute(f"COPY ({select}) TO {literal(temporary)} ({written})", values)[0][0])
+        rows = int(session.execute(f"COPY ({select}) TO {literal(temporary)} ({written})", values)[0][0])
+        return rows, identity.of_file(temporary)
 
 
 def _format(path: Path) -> Mapping[str, str]:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from wvflow.data import identity
 from wvflow.data.failures import interrupted
 from wvflow.data.files import literal
+from wvflow.data.identity import Tables
 from wvflow.data.locks import FileLock
 from wvflow.ports.stop import Stop
 
@@ -28,6 +30,7 @@ CATALOG = "warehouse"
 IDLE_S = 0.25
 LONGEST_S = 1.0
 _POLL_S = 0.02
+_LIST = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = '{CATALOG}'"
 _HOLDER = re.compile(r"(?:held in (?P<name>\S+) \()?PID (?P<pid>\d+)")
 
 Mode = Literal["read", "write"]
@@ -49,6 +52,7 @@ class Warehouse:
         self._since = 0.0
         self._timer: threading.Timer | None = None
         self._saving = threading.Lock()
+        self._tables: Tables | None = None
 
     @contextmanager
     def entered(self, mode: Mode, stop: Stop, waiting: Waiting) -> Iterator[bool]:
@@ -73,6 +77,31 @@ class Warehouse:
             yield
         finally:
             self._saving.release()
+
+    # --- versions of tables ---
+
+    def tables(self, stop: Stop) -> Tables | None:
+        """The versions of all tables, None when there is no file. Opens it only when others have written to it."""
+        with self._changed:
+            if (known := self._known()) is not None:
+                return known
+        with self.entered("read", stop, lambda holder: None) as attached, self._changed:
+            return self._known() if attached else None
+
+    def saved(self, parts: Sequence[str], by: str) -> None:
+        """A task that has the file attached has replaced a table."""
+        with self._changed:
+            if (known := self._known()) is not None:
+                self._tables = known.saved(parts, by)
+
+    def _known(self) -> Tables | None:
+        if self._mode is None:
+            return identity.recall(self.database)
+        if self._tables is None:
+            since = identity.state_of(self.database)
+            names = [identity.table_name(parts) for parts in self._run(_LIST)]
+            self._tables = Tables(since, since, dict.fromkeys(names, since))
+        return self._tables
 
     def close(self) -> None:
         """Detach, if nobody uses it."""
@@ -169,6 +198,7 @@ class Warehouse:
         import duckdb
 
         options = " (READ_ONLY)" if mode == "read" else ""
+        self._tables = identity.recall(self.database)
         self.database.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._run(f"ATTACH {literal(self.database)} AS {CATALOG}{options}")
@@ -184,12 +214,14 @@ class Warehouse:
             self._mode = None
             try:
                 self._run(f"DETACH {CATALOG}")
+                if self._tables is not None:
+                    identity.keep(self.database, self._tables)
             finally:
                 self._lock.release()
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: str) -> list[tuple[str, ...]]:
         with self._connect() as cursor:
-            cursor.execute(statement).fetchall()
+            return list(cursor.execute(statement).fetchall())
 
 
 def _foreign_holder(text: str) -> str:

@@ -48,6 +48,7 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         started_at=stage.first_at,
         finished_at=stage.ended_at,
         output=output,
+        reused=stage.reused,
     )
 
 

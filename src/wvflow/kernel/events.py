@@ -81,6 +81,14 @@ class TaskSucceeded(TaskEvent, frozen=True, tag="TaskSucceeded"):
     output: Output
 
 
+class StageReused(TaskEvent, frozen=True, tag="StageReused"):
+    """An earlier run did the same work on the same inputs: the stage has its ``output``, and none of its tasks runs.
+    ``origin``: the run that computed it."""
+
+    output: Output
+    origin: str
+
+
 class TaskFailed(TaskEvent, frozen=True, tag="TaskFailed"):
     """``draw``: the driver's random number in [-1_000_000, 1_000_000], for jitter."""
 
@@ -128,6 +136,7 @@ Event: TypeAlias = (
     RunStarted
     | TaskStarted
     | TaskSucceeded
+    | StageReused
     | TaskFailed
     | TaskTimedOut
     | TaskLost

@@ -43,6 +43,7 @@ from wvflow.kernel.events import (
     OwnerChanged,
     Reopened,
     RunStarted,
+    StageReused,
     TaskFailed,
     TaskLost,
     TaskStarted,
@@ -112,7 +113,7 @@ def _apply(draft: Draft, event: Event) -> None:
     match event:
         case RunStarted():
             _begin(draft, event)
-        case TaskStarted() | TaskSucceeded() | TaskFailed() | TaskTimedOut() | TaskLost():
+        case TaskStarted() | TaskSucceeded() | StageReused() | TaskFailed() | TaskTimedOut() | TaskLost():
             _move(draft, event.stage, event, event)
         case TimerFired():
             _fire(draft, event)

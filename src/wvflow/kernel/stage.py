@@ -34,6 +34,7 @@ from wvflow.kernel.events import (
     EpochMs,
     Failure,
     Output,
+    StageReused,
     TaskEvent,
     TaskFailed,
     TaskLost,
@@ -91,6 +92,7 @@ StageEvent: TypeAlias = (
     | Abandoned
     | TaskStarted
     | TaskSucceeded
+    | StageReused
     | TaskFailed
     | TaskTimedOut
     | TaskLost
@@ -140,6 +142,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(stage)  # a worker took it at the last moment
         case Phase.QUEUED | Phase.ATTEMPTING, TaskSucceeded(output=output) if _is_current(stage, event):
             return _finish_task(scene, stage, output, event.at)
+        case Phase.QUEUED | Phase.ATTEMPTING, StageReused() if _is_current(stage, event):
+            return _reuse(scene, stage, event)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskFailed(failure=failure) if _is_current(stage, event):
             return _fail_attempt(scene, stage, failure, event)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskTimedOut() if _is_current(stage, event):
@@ -212,6 +216,15 @@ def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) 
         return _cancel(scene, after, now)
     queued = replace(after, phase=Phase.QUEUED)
     return Step(queued, (_run_task(scene, queued),))
+
+
+def _reuse(scene: Scene, stage: StageState, event: StageReused) -> Step:
+    """All that is left of it at once: nothing of it has to run."""
+    left = len(scene.plan.tasks) - len(stage.done)
+    done = stage.done + (event.output,) * left
+    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None)
+    ended = replace(after, phase=Phase.SUCCESS, reused=event.origin, ended_at=event.at)
+    return Step(ended, _disarm(scene, stage))
 
 
 def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, event: TaskFailed | TaskTimedOut) -> Step:

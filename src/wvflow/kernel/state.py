@@ -113,7 +113,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``failure`` is that of the last attempt, if it failed; ``reason`` says why the stage was skipped; ``due`` when its
     back-off ends; ``delivery`` and ``losses`` count how often the current attempt was handed out and lost after a
-    recorded start; ``first_at`` is its first start in this epoch.
+    recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that computed its output, when
+    that was an earlier one.
     """
 
     phase: Phase = Phase.PENDING
@@ -128,6 +129,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     losses: int = 0
     first_at: EpochMs | None = None
     ended_at: EpochMs | None = None
+    reused: str = ""
 
     @property
     def output(self) -> Output | None:

@@ -57,6 +57,10 @@ def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def _positive(value: object) -> int | None:
+    return _integer(value) or None
+
+
 def _count(value: object) -> int | str | None:
     return UNLIMITED if value == UNLIMITED else _integer(value)
 
@@ -119,6 +123,7 @@ def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
 
 
 INTEGER = Kind("a whole number from 0 on", _integer)
+POSITIVE = Kind("a whole number from 1 on", _positive)
 COUNT = Kind(f"a whole number from 0 on, or {UNLIMITED}", _count, (UNLIMITED,))
 DURATION = Kind("a duration such as 5m, 1h30m or '7 days'", _duration)
 DELAY = Kind("a duration above zero, such as 30s, 1h30m or '7 days'", _delay)
@@ -184,7 +189,7 @@ _STAGE_ONLY = (
     Property("max_parallel", INTEGER, activity=False, flow=True),
     Property("tolerate", ANY, activity=False),
     Property("skip_empty", FLAG, activity=False),
-    Property("cache", _words("none", "inputs"), activity=False),
+    Property("cache", _words("none", "inputs"), activity=False, runs=True),
     Property("deadline", DELAY, activity=False, flow=True),
     Property("materialize", _words("table", "view"), activity=False),
     Property("on_test", _words("fail", "warn"), activity=False),
@@ -213,7 +218,7 @@ _FLOW_ONLY = (
     _of_flow("concurrency", INTEGER),
     _of_flow("concurrency_key", ANY),
     _of_flow("fail_fast", FLAG),
-    _of_flow("keep_runs", INTEGER),
+    _of_flow("keep_runs", POSITIVE, runs=True),
     _of_flow("on_success", ANY),
     _of_flow("on_cancel", ANY),
     _of_flow("on_finish", ANY),

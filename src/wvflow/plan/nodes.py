@@ -129,6 +129,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule_timeout: Millis | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
+    cache: OneOf["none", "inputs"] = "none"
 
 
 class FlowParam(msgspec.Struct, frozen=True):
@@ -154,6 +155,7 @@ class FlowPlan(msgspec.Struct, frozen=True):
     lost_limit: int = 3
     cancel_grace: Millis = Millis(10_000)
     description: str = ""
+    keep_runs: int | None = None
 
     def stage_id(self, name: str) -> StageId | None:
         """The stage's number, or None. O(stages): for people's requests, not for the kernel."""

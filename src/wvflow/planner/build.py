@@ -13,6 +13,9 @@ from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import cut
 from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
 
+# Properties of a flow that its plan has under the same names.
+_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs")
+
 
 class Layers(NamedTuple):
     """Settings below those of a stage: of each activity (declaration, decorator), of the flow, of the project."""
@@ -57,7 +60,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         _stage(flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
-    limits = {name: flow.settings[name] for name in ("timeout", "cleanup_timeout") if name in flow.settings}
+    bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
         flow=flow.ref.flow,
         version=flow.ref.version,
@@ -66,7 +69,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
         description=str(flow.settings.get("description", "")),
-        **limits,  # type: ignore[arg-type]  # milliseconds, as the table of properties reads them
+        **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
     )
 
 
@@ -91,6 +94,7 @@ def _stage(
         schedule_timeout=_schedule_timeout(stage, layers),
         description=settled.get("description", ""),
         tags=settled.get("tags", ()),
+        cache=settled.get("cache", "none"),
     )
 
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import msgspec
 
 from wvflow.kernel.events import Output
-from wvflow.plan.nodes import Place, QueryTask
+from wvflow.lang.algebra import File, Table
+from wvflow.plan.nodes import FileTarget, Place, QueryTask, TableTarget
 from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
@@ -62,16 +63,23 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
         return f"runs/{self.run_id}/{self.key}.parquet"
 
     @property
+    def inline(self) -> str:
+        """The reference of its rows when the store keeps them."""
+        return f"inline:{self.run_id}/{self.key}"
+
+    @property
     def applied(self) -> tuple[str, str, int, int, int]:
         """The key of its save in the target's ``_wvflow.applied``: the same for every attempt."""
         return self.run_id, self.stage, self.task, self.iteration, self.instance
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What a task put out; ``inline`` are the rows themselves when they are to be kept in the store."""
+    """What a task put out; ``inline`` are the rows themselves when they are to be kept in the store. ``saved``: the
+    identity of what it left in its target, as ``Engine.identity`` gives it until somebody else writes there."""
 
     output: Output
     inline: bytes | None = None
+    saved: str = ""
 
 
 class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +118,21 @@ class Engine(Protocol):
 
     def read(self, rows: Located) -> pa.RecordBatchReader:
         """The rows of an output, as a stream. Raises OutputMissing when its file is gone."""
+        ...
+
+    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop) -> str | None:
+        """A text that changes whenever what stands there does, None where nothing stands or nothing tells (a web
+        address). Text of a table changes with every write by a run, and of all tables when somebody else has written.
+
+        Raises as ``query``.
+        """
+        ...
+
+    def share(self, output: Output, name: OutputName) -> Output:
+        """An earlier output's file under another name, so that each can be removed without the other.
+
+        Raises OutputMissing when it is gone.
+        """
         ...
 
     def forget(self, run_id: str) -> None:

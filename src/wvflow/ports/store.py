@@ -57,7 +57,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one."""
+    """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one. ``reused``: the
+    run that computed its output, when that was an earlier one."""
 
     index: int
     stage: str
@@ -70,11 +71,17 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     started_at: EpochMs | None = None
     finished_at: EpochMs | None = None
     output: Output | None = None
+    reused: str = ""
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     """An output to be recorded, named by the attempt that made it. ``inline``: its rows as an Arrow IPC stream, for
-    small ones; None when ``output.ref`` names a file."""
+    small ones; None when ``output.ref`` names a file.
+
+    ``key`` names the work and the inputs that a stage's last output came from, for later runs to find it by; ``""``
+    when it is not to be found. ``saved``: what each of the stage's saves left in its target, in order. ``origin``: the
+    run that computed the rows.
+    """
 
     stage: int
     task: int
@@ -83,6 +90,9 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     iteration: int = 0
     instance: int = 0
     inline: bytes | None = None
+    key: str = ""
+    saved: tuple[str, ...] = ()
+    origin: str = ""
 
 
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,6 +256,11 @@ class Store(Protocol):
 
     def outputs(self, run_id: str) -> list[OutputRow]:
         """All recorded outputs of a run, without their inline rows."""
+        ...
+
+    def reusable(self, key: str) -> OutputRow | None:
+        """The output that was recorded last under that key, without its inline rows. Its run is not deleted yet, but
+        its file may be gone."""
         ...
 
     # --- messages ---

@@ -17,6 +17,7 @@ from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CheckedFlow, CheckedStage
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
+from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
@@ -37,6 +38,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     _check_defaults(flow, params, session)
     written = [one for one in flow.items if isinstance(one, StageDef)]
     stages = _check_stages(_distinct(written, session), params, session) if check_size(flow, written, session) else ()
+    check_reuse(stages, defaults.values, [param.name for param in params], session)
     return CheckedFlow(
         ref=FlowRef(flow.name.text, flow.version or 1),
         span=flow.name.span,

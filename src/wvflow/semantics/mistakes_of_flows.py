@@ -52,6 +52,15 @@ def bad_default_name(origin: str, name: str, use: Span, known: Iterable[str]) ->
     )
 
 
+def cache_without_effect(stage: str, reason: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.CACHE_WITHOUT_EFFECT,
+        f"`{stage}` is computed in every run in spite of `cache: inputs`: {reason}",
+        use,
+        "take it in as a parameter or a stage of its own, or set `cache: none`",
+    )
+
+
 # --- activities -----------------------------------------------------------------------------------------------------
 
 

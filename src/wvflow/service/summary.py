@@ -11,7 +11,8 @@ from wvflow.ports.store import RunRow, StageRow
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere."""
+    """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
+    ``reused_from`` the run that computed its output, None when this one did."""
 
     stage: str
     state: str
@@ -23,6 +24,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None
     compensation: str | None = None
     target: str | None = None
+    reused_from: str | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,4 +92,5 @@ def _stage(row: StageRow) -> StageSummary:
         started_at=instant(row.started_at),
         finished_at=instant(row.finished_at),
         target=(row.output.target or None) if row.output else None,
+        reused_from=row.reused or None,
     )

@@ -64,6 +64,7 @@ class Shelf:
         self.owners: dict[int, Owner] = {}
         self.bundles: dict[str, bytes] = {}
         self.logs: dict[str, list[LogRow]] = {}
+        self.reusable: dict[str, list[tuple[str, OutputRow]]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
@@ -170,6 +171,11 @@ class MemoryStore:
             rows = [run.outputs[key] for key in sorted(run.outputs)] if run else []
             return [msgspec.structs.replace(row, inline=None) for row in rows]
 
+    def reusable(self, key: str) -> OutputRow | None:
+        with self._reading() as shelf:
+            found = [row for run_id, row in shelf.reusable.get(key, ()) if run_id in shelf.runs]
+            return msgspec.structs.replace(found[-1], inline=None) if found else None
+
     # --- messages ---
 
     def send(self, row: InboxRow) -> int:
@@ -271,6 +277,9 @@ def _write(shelf: Shelf, part: RunBatch) -> bool:
     _extend(run, part)
     run.stages.update({row.index: row for row in part.stages})
     run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
+    for row in part.outputs:
+        if row.key:
+            shelf.reusable.setdefault(row.key, []).append((part.run_id, row))
     for number in part.consumed:
         if number in shelf.inbox and shelf.inbox[number].run_id == part.run_id:
             del shelf.inbox[number]

@@ -12,6 +12,7 @@ from wvflow.kernel.events import (
     EpochMs,
     Failure,
     Output,
+    StageReused,
     TaskFailed,
     TaskLost,
     TaskStarted,
@@ -55,6 +56,10 @@ def started(attempt: int = 1, task: int = 0) -> TaskStarted:
 
 def succeeded(attempt: int = 1, task: int = 0, output: Output = ROWS) -> TaskSucceeded:
     return TaskSucceeded(T, ID, task, attempt, output)
+
+
+def reused(attempt: int = 1, task: int = 0) -> StageReused:
+    return StageReused(T, ID, task, attempt, MORE, "r0")
 
 
 def failed(attempt: int = 1, task: int = 0, failure: Failure = BROKE) -> TaskFailed:
@@ -107,6 +112,12 @@ MOVES: dict[str, Row] = {
     "its one task done, it succeeded": (ONCE, [HELD, started(), succeeded()], Phase.SUCCESS, ()),
     "success may come before word of the start": (ONCE, [HELD, succeeded()], Phase.SUCCESS, ()),
     "word of the start after the success is fenced": (ONCE, [HELD, succeeded(), started()], Phase.SUCCESS, ()),
+    "one that was done before, it succeeded": (ONCE, [HELD, reused()], Phase.SUCCESS, ()),
+    "none of its tasks is run then": (TWO_TASKS, [HELD, reused()], Phase.SUCCESS, ()),
+    "nor what was left of them": (TWO_TASKS, [HELD, succeeded(), started(task=1), reused(task=1)], Phase.SUCCESS, ()),
+    "its schedule timer is stopped then": (BOUNDED, [HELD, reused()], Phase.SUCCESS, (DISARM,)),
+    "what its tasks say after that is fenced": (TWO_TASKS, [HELD, reused(), succeeded(task=1)], Phase.SUCCESS, ()),
+    "to have been done before is fenced after the success": (ONCE, [HELD, succeeded(), reused()], Phase.SUCCESS, ()),
     # tasks
     "the next task gets what the one before put out": (
         TWO_TASKS,

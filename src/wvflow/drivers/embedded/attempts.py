@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.kernel.commands import RunTask
 from wvflow.plan.nodes import StagePlan, Task
-from wvflow.ports.engine import Stored
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
 Overdue = Literal["timeout", "start", "heartbeat"]
+R = TypeVar("R")
 
 
 class Attempt:
@@ -45,7 +45,7 @@ class Attempt:
         return self._job is None or not self._job.taken
 
     def launch(
-        self, workers: Workers, work: Callable[[], Stored], ended: Callable[[Attempt, Stored | BaseException], None]
+        self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]
     ) -> None:
         """Hand it to a worker. ``ended`` is called on its thread with what the work returned or raised."""
         if not self.begun:
@@ -53,7 +53,7 @@ class Attempt:
 
         def do() -> None:
             try:
-                result: Stored | BaseException = work()
+                result: R | BaseException = work()
             except BaseException as error:  # whatever user code raises is an answer
                 result = error
             ended(self, result)

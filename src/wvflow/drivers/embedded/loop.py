@@ -23,6 +23,7 @@ from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
+from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
@@ -86,8 +87,10 @@ class Driver:
         self._timers = Timers(clock, self._fire)
         self._holds = Holds(self._beat)
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
+        effects = Effects(store, engine, activities, secrets.get)
         self._tasks = Tasks(
-            effects=Effects(store, engine, activities, secrets.get),
+            effects=effects,
+            reuse=Reuse(effects, store, engine),
             workers=self._workers,
             calls=Calls(asyncio.get_running_loop()),
             holds=self._holds,

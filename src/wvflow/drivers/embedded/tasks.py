@@ -12,15 +12,26 @@ from wvflow.drivers.embedded.effects import Effects, Errand
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
+from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable
 from wvflow.kernel.commands import CancelTask, RunTask
-from wvflow.kernel.events import EpochMs, Event, Failure, Output, TaskFailed, TaskStarted, TaskSucceeded, TaskTimedOut
+from wvflow.kernel.events import (
+    EpochMs,
+    Event,
+    Failure,
+    Output,
+    StageReused,
+    TaskFailed,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimedOut,
+)
 from wvflow.lang.relations import stages_read
 from wvflow.plan.nodes import Millis, QueryTask, StageId
 from wvflow.ports.clock import Clock
-from wvflow.ports.engine import OutputName, Stored
+from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
 
 
@@ -39,6 +50,7 @@ class Tasks:
         self,
         *,
         effects: Effects,
+        reuse: Reuse,
         workers: Workers,
         calls: Calls,
         holds: Holds,
@@ -49,6 +61,7 @@ class Tasks:
         apply: Apply,
     ) -> None:
         self._effects = effects
+        self._reuse = reuse
         self._workers = workers
         self._calls = calls
         self._holds = holds
@@ -106,6 +119,7 @@ class Tasks:
         for attempt in [attempt for key, attempt in self._attempts.items() if key[0] == run_id]:
             self._close(attempt)
         self._effects.forget(run_id)
+        self._reuse.forget(run_id)
 
     def _close(self, attempt: Attempt) -> None:
         del self._attempts[attempt.key]
@@ -120,7 +134,7 @@ class Tasks:
         if not (attempt.closed or self._closing):
             attempt.launch(
                 self._workers,
-                lambda: self._effects.perform(self._errand(attempt), attempt.stop),
+                lambda: self._reuse.perform(attempt, self._errand(attempt)),
                 lambda attempt, result: self._calls.make(self._ended, attempt, result),
             )
 
@@ -173,7 +187,7 @@ class Tasks:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Stored | BaseException) -> None:
+    def _ended(self, attempt: Attempt, result: Result | BaseException) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -182,7 +196,7 @@ class Tasks:
         del self._attempts[attempt.key]
         attempt.close()
         self._holds.end(attempt.run, attempt, attempt.stage.name)
-        if isinstance(result, Stored):
+        if isinstance(result, Result):
             self._succeed(attempt, result)
         elif not self._closing:
             self._fail(attempt, result)
@@ -203,11 +217,23 @@ class Tasks:
             TaskTimedOut(at=at, stage=stage, task=task, attempt=number, kind=kind, draw=self._draw()),
         )
 
-    def _succeed(self, attempt: Attempt, result: Stored) -> None:
+    def _succeed(self, attempt: Attempt, result: Result) -> None:
         at, stage, task, number = self._now_about(attempt)
-        row = OutputRow(stage=stage, task=task, attempt=number, output=result.output, inline=result.inline)
-        success = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=result.output)
-        self._apply(attempt.run, success, output=row)
+        output, origin = result.stored.output, result.reused or attempt.run.run_id
+        row = OutputRow(
+            stage=stage,
+            task=task,
+            attempt=number,
+            output=output,
+            inline=result.stored.inline,
+            key=result.key,
+            saved=result.saved,
+            origin=origin,
+        )
+        event: Event = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=output)
+        if result.reused:
+            event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
+        self._apply(attempt.run, event, output=row)
 
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
         at, stage, task, number = self._now_about(attempt)

@@ -65,6 +65,13 @@ def outputs(connection: sqlite3.Connection, run_id: str) -> list[OutputRow]:
     return [rows.output_of(row) for row in found]
 
 
+def reusable(connection: sqlite3.Connection, key: str) -> OutputRow | None:
+    row = connection.execute(
+        f"select {rows.OUTPUT} from outputs where key = ? and key <> '' order by rowid desc limit 1", (key,)
+    ).fetchone()
+    return rows.output_of(row) if row else None
+
+
 def inline(connection: sqlite3.Connection, ref: str) -> bytes:
     row = connection.execute("select inline from outputs where ref = ? and inline is not null", (ref,)).fetchone()
     if row is None:

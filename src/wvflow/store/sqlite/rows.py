@@ -15,6 +15,7 @@ from wvflow.ports.store import InboxRow, LogRow, NewRun, OutputRow, RunRow, Stag
 _JSON = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, object])
 _OUTPUT = msgspec.json.Decoder(Output)
+_TEXTS = msgspec.json.Decoder(tuple[str, ...])
 EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 STATE = msgspec.json.Decoder(RunState)
 
@@ -25,8 +26,8 @@ RUN = (
     "run, flow, version, bundle, state, run_time, params, started_at, finished_at, error, owner, position, epoch,"
     " parent, project, problem"
 )
-STAGE = "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output"
-OUTPUT = "stage, task, iteration, instance, attempt, output"
+STAGE = "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused"
+OUTPUT = "stage, task, iteration, instance, attempt, output, key, saved, origin"
 INBOX = "id, run, kind, body, at"
 LOG = "run, stage, attempt, at, level, message"
 
@@ -110,11 +111,12 @@ def stage_row(run_id: str, row: StageRow) -> Row:
         row.started_at,
         row.finished_at,
         None if row.output is None else encoded(row.output).decode(),
+        row.reused,
     )
 
 
 def stage_of(row: Row) -> StageRow:
-    number, stage, state, phase, reason, attempts, rows, error, started, finished, output = row
+    number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused = row
     return StageRow(
         index=number,
         stage=stage,
@@ -127,16 +129,18 @@ def stage_of(row: Row) -> StageRow:
         started_at=started,
         finished_at=finished,
         output=None if output is None else _OUTPUT.decode(output),
+        reused=reused,
     )
 
 
 def output_row(run_id: str, row: OutputRow) -> Row:
-    output = encoded(row.output).decode()
-    return (run_id, row.stage, row.task, row.iteration, row.instance, row.attempt, output, row.output.ref, row.inline)
+    output, saved = encoded(row.output).decode(), encoded(row.saved).decode()
+    name = (run_id, row.stage, row.task, row.iteration, row.instance, row.attempt)
+    return (*name, output, row.key, saved, row.origin, row.output.ref, row.inline)
 
 
 def output_of(row: Row) -> OutputRow:
-    stage, task, iteration, instance, attempt, output = row
+    stage, task, iteration, instance, attempt, output, key, saved, origin = row
     return OutputRow(
         stage=stage,
         task=task,
@@ -144,6 +148,9 @@ def output_of(row: Row) -> OutputRow:
         instance=instance,
         attempt=attempt,
         output=_OUTPUT.decode(output),
+        key=key,
+        saved=_TEXTS.decode(saved),
+        origin=origin,
     )
 
 

@@ -143,8 +143,16 @@ _TABLES = (
     "create index logs_of_run on logs (run, stage, id)",
 )
 
+_REUSE = (
+    "alter table stages add column reused text not null default ''",
+    "alter table outputs add column key text not null default ''",
+    "alter table outputs add column saved text not null default '[]'",
+    "alter table outputs add column origin text not null default ''",
+    "create index outputs_reusable on outputs (key) where key <> ''",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES,)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 

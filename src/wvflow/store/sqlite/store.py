@@ -114,6 +114,10 @@ class SqliteStore:
         with self._database.reading() as connection:
             return lists.outputs(connection, run_id)
 
+    def reusable(self, key: str) -> OutputRow | None:
+        with self._database.reading() as connection:
+            return lists.reusable(connection, key)
+
     # --- messages ---
 
     def send(self, row: InboxRow) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
 from wvflow.errors import OutputMissing, RunNotFound
 from wvflow.kernel.events import Output
 from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
-from wvflow.ports.store import OutputRow
+from wvflow.ports.store import OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 
 
@@ -94,6 +95,37 @@ class ReadingContract:
             (1, 1, 5, None),
         ]
         assert store.outputs("r1")[1].output == inline.output
+
+    def test_the_output_recorded_last_under_a_key_is_found_by_it(self, open_store: OpenStore) -> None:
+        store = open_store()
+        first, second = (
+            OutputRow(
+                stage=n, task=0, attempt=1, output=Output(f"i{n}"), inline=b"x", key="k", saved=("t", "f"), origin="r0"
+            )
+            for n in (1, 0)
+        )
+        unkeyed = OutputRow(stage=3, task=0, attempt=1, output=Output("i3"))
+        commit(store, begun("r1", outputs=(first,)), begun("r2", outputs=(second, unkeyed)))
+        assert store.reusable("k") == msgspec.structs.replace(second, inline=None)
+        assert (store.reusable("other"), store.reusable("")) == (None, None)
+
+    def test_an_output_is_not_found_any_more_when_its_run_is_deleted(self, open_store: OpenStore) -> None:
+        store = open_store()
+        row = OutputRow(stage=0, task=0, attempt=1, output=Output("i1"), key="k", origin="r1")
+        commit(store, begun("r1", outputs=(row,), state="success"), begun("r2", outputs=(row,), state="success"))
+        store.delete("r2")
+        assert store.reusable("k") == row
+        store.delete("r1")
+        assert store.reusable("k") is None
+
+    def test_of_a_stage_it_is_kept_which_run_its_output_was_reused_from(self, open_store: OpenStore) -> None:
+        store = open_store()
+        rows = [
+            StageRow(index=n, stage=f"s{n}", state="success", phase="success", reused=run)
+            for n, run in enumerate(("", "r0"))
+        ]
+        commit(store, begun("r1", stages=tuple(rows)))
+        assert store.stages("r1") == rows
 
     def test_rows_that_are_not_inline_are_missing(self, open_store: OpenStore) -> None:
         store = open_store()

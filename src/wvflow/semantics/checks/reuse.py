@@ -1,0 +1,28 @@
+"""``cache: inputs`` where it can't do anything (flow language, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
+from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics.checked import CheckedStage, Settings
+from wvflow.semantics.session import Session
+
+PROPERTY = "cache"
+
+
+def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Collection[str], session: Session) -> None:
+    """Warn of stages that are to reuse earlier results and never can. ``defaults`` are those of the flow."""
+    usual = defaults.get(PROPERTY, session.catalog.defaults.get(PROPERTY))
+    for stage in stages:
+        if stage.settings.get(PROPERTY, usual) == "inputs":
+            for reason in dict.fromkeys(_reasons(stage, params)):
+                session.report(mistakes.cache_without_effect(stage.name, reason, stage.span))
+
+
+def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
+    yield from obstacles(stage.steps)
+    for name in values(stage.steps):
+        if name in OF_THE_RUN and name not in params:
+            yield f"`{name}` differs from run to run"
