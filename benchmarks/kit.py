@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +69,9 @@ class Figure:
     busy_floor: Sequence[float] = ()
     target: Target | None = None
     notes: Sequence[str] = field(default=())
+
+    def noting(self, note: str) -> Figure:
+        return replace(self, notes=(*self.notes, note))
 
     @property
     def value(self) -> float:
