@@ -37,7 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``runs clean`` keeps when it is not told: the newest runs of each flow, those younger than a duration."""
+    """Which runs are kept of flows that don't say it themselves: the newest of each flow, those younger than a
+    duration. Others go when a run of the flow ends, and by ``runs clean``."""
 
     keep_runs: int | None = None
     older_than: str | None = None

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
-from wvflow.errors import NotPossible, OutputMissing, RunNotFound, UserError
+from wvflow.errors import NotPossible, OutputMissing, RunNotFound, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
-from wvflow.kernel.state import ENDED
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
+from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
+from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary, summarize
@@ -30,21 +30,14 @@ from wvflow.service.wiring import SystemClock, find_activities, new_run_id, open
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from wvflow.drivers.embedded.loop import Driver
 
-__all__ = ["Cleaned", "Progress", "Runs", "Watch"]
+__all__ = ["TERMINAL", "Cleaned", "Progress", "Runs", "Watch"]
 
-TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
 HELD = "held"
 REOPENED = frozenset({"failed", "cancelled", "timed_out"})
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 FOLLOW_S = 0.1
-
-
-class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``clean`` removed, or would remove."""
-
-    runs: tuple[RunRow, ...]
-    bytes: int
 
 
 class Runs:
@@ -55,6 +48,7 @@ class Runs:
         self._clock = SystemClock()
         self._drivers = Drivers(lambda: open_driver(self.project, self._store, self._activities))
         self._pinned: tuple[Bundle, str] | None = None
+        self._waited_for: set[str] = set()
 
     @cached_property
     def _store(self) -> Store:
@@ -84,12 +78,12 @@ class Runs:
         Raises: UserError (the id is taken or no id).
         """
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
-        async with self._drivers.using() as driver:
-            identity = self._pin(run_id, flow, bundle)
-            at = run_time if run_time is not None else self._clock.now()
-            driver.start(identity, dict(params), at, watch=watch, begun=begun)
-            await driver.finished(run_id)
-        return self._summary(self._store.find(run_id), identity.plan)
+        at = run_time if run_time is not None else self._clock.now()
+
+        def begin(driver: Driver) -> None:
+            driver.start(self._pin(run_id, flow, bundle), dict(params), at, watch=watch, begun=begun)
+
+        return await self._drive(run_id, bundle.plan(flow), begin)
 
     async def resume(self, run: str, *, watch: Watch | None = None) -> RunSummary:
         """Carry on a run that nobody drives, or reopen one that ended badly, and drive it to its end.
@@ -98,10 +92,8 @@ class Runs:
         """
         row = self._store.find(run)
         self._check_resumable(row)
-        async with self._drivers.using() as driver:
-            driver.adopt(self._identity(row), watch=watch)
-            await driver.finished(row.run_id)
-        return self.summary(row.run_id)
+        identity = self._identity(row)
+        return await self._drive(row.run_id, identity.plan, lambda driver: driver.adopt(identity, watch=watch))
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
         """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does.
@@ -112,13 +104,29 @@ class Runs:
         if row.state in TERMINAL:
             raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
         if self._driver_of(row) is None:
-            async with self._drivers.using() as driver:
-                driver.adopt(self._identity(row))
+            identity = self._identity(row)
+
+            def begin(driver: Driver) -> None:
+                driver.adopt(identity)
                 driver.request_cancel(row.run_id, terminate=terminate)
-                await driver.finished(row.run_id)
-        else:
-            await self._send_cancel(row, "terminate" if terminate else "cancel")
+
+            return await self._drive(row.run_id, identity.plan, begin)
+        await self._send_cancel(row, "terminate" if terminate else "cancel")
         return self.summary(row.run_id)
+
+    async def _drive(self, run_id: str, plan: FlowPlan, begin: Callable[[Driver], None]) -> RunSummary:
+        """Have a driver begin with a run and wait for its end. Older runs of its flow go then, if it says so."""
+        self._waited_for.add(run_id)
+        try:
+            async with self._drivers.using() as driver:
+                begin(driver)
+                await driver.finished(run_id)
+            row = self._store.find(run_id)
+            summary = self._summary(row, plan)
+            await self._let_go_before(row, plan)
+            return summary
+        finally:
+            self._waited_for.discard(run_id)
 
     async def _send_cancel(self, row: RunRow, kind: str) -> None:
         """Put the wish in the run's inbox, wake its owner, wait for the end (or for the owner's death)."""
@@ -275,33 +283,49 @@ class Runs:
         With neither, every ended run. ``dry_run`` only tells. A run that is reopened meanwhile stays, and so do its
         files; folders that an earlier clean left behind when it died go, too.
         """
-        folders = list((self.project.state / "runs").glob("*"))
-        chosen = [row for row in self._outdated(older_than_ms, keep) if dry_run or self._store.delete(row.run_id)]
-        gone = {row.run_id for row in chosen}
-        # Files are written only once their run is recorded, so a folder without a run is nobody's any more.
-        kept = {row.run_id for row in self._store.runs()} - gone
-        removed = [folder for folder in folders if folder.name not in kept]
-        freed = sum(map(_size, removed))
-        for folder in () if dry_run else removed:
-            shutil.rmtree(folder, ignore_errors=True)
-        return Cleaned(runs=tuple(chosen), bytes=freed)
+        rule = Rule(keep, older_than_ms)
+        return self._clean(lambda row: rule, dry_run)
 
-    def _outdated(self, older_than_ms: int | None, keep: int | None) -> list[RunRow]:
-        now, newer, chosen = self._clock.now(), dict[str, int](), []
-        for row in self._store.runs():
-            newer[row.flow.flow] = newer.get(row.flow.flow, 0) + 1
-            ended = row.state in TERMINAL
-            old = older_than_ms is None or (row.finished_at or now) < now - older_than_ms
-            surplus = keep is None or newer[row.flow.flow] > keep
-            if ended and old and surplus:
-                chosen.append(row)
-        return chosen
+    def retain(self, *, dry_run: bool = False) -> Cleaned:
+        """As ``clean``, by what each flow says is kept (``keep_runs``), or else the project's ``[retention]``."""
+        return self._clean(lambda row: self._rule(self.plan(row)), dry_run)
+
+    def has_retention(self) -> bool:
+        """Whether a flow, or the project, says how long runs are kept."""
+        newest = {row.flow.flow: row for row in reversed(self._store.runs())}
+        said = self.project.retention != Retention()
+        return said or any(self._rule(self.plan(row)) for row in newest.values())
+
+    def _clean(self, rule_of: Callable[[RunRow], Rule | None], dry_run: bool) -> Cleaned:
+        chosen = outdated(self._store.runs(), rule_of, self._clock.now())
+        cleaned = remove(self._store, self.project.state, list(chosen), dry_run=dry_run)
+        left = 0 if dry_run else remove_leftovers(self._store, self.project.state)
+        return msgspec.structs.replace(cleaned, bytes=cleaned.bytes + left)
+
+    def _rule(self, plan: FlowPlan) -> Rule | None:
+        """What is kept of a flow's runs, None for all."""
+        retention = self.project.retention
+        projects = Rule(retention.keep_runs, retention.older_than_ms)
+        rule = projects if plan.keep_runs is None else Rule(plan.keep_runs)
+        return None if rule == Rule() else rule
+
+    async def _let_go_before(self, ended: RunRow, plan: FlowPlan) -> None:
+        """Delete what needn't be kept any more of a run's flow. What can't be now is by the next run that ends."""
+        if (rule := self._rule(plan)) is not None:
+            with suppress(WvflowError, OSError):
+                await asyncio.to_thread(self._let_go, ended, rule)
+
+    def _let_go(self, ended: RunRow, rule: Rule) -> None:
+        chosen = outdated(self._store.runs(flow=ended.flow.flow), lambda row: rule, self._clock.now())
+        remove(self._store, self.project.state, [row for row in chosen if not self._in_use(row, ended)])
+
+    def _in_use(self, row: RunRow, ended: RunRow) -> bool:
+        """Whether whoever drove a run may be about to read it."""
+        if row.run_id in self._waited_for:
+            return True
+        return row.owner != ended.owner and self._driver_of(row) is not None
 
     def close(self) -> None:
         """Release what was opened."""
         if "_store" in self.__dict__:
             self._store.close()
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*")) if folder.is_dir() else 0

@@ -118,6 +118,7 @@ def test_clean_deletes_what_it_announced(ran: Call) -> None:
 def test_clean_goes_by_the_projects_retention(project: Path, ran: Call) -> None:
     (project / "wvflow.toml").write_text("[retention]\nkeep_runs = 0\n")
     assert ran("runs", "clean").stderr.startswith("deleted 1 run,")
+    assert ran("runs", "clean").stderr == "deleted 0 runs, 0 B\n"
 
 
 def test_a_state_folder_that_cannot_be_used_is_told(project: Path, wvflow: Call) -> None:

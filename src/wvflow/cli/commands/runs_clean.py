@@ -34,15 +34,16 @@ class Duration(click.ParamType[Any]):
 def clean(app: App, older_than: int | None, keep: int | None, dry_run: bool) -> None:
     """Delete ended runs and their outputs; what they saved elsewhere stays.
 
-    Without options the project's [retention] decides. Runs that have not ended are never deleted.
+    Without options each flow's keep_runs decides, or else the project's [retention]. Runs that have not ended are never
+    deleted.
     """
     with closing(app.runs()) as runs:
-        retention = runs.project.retention
-        if older_than is None and keep is None:
-            older_than, keep = retention.older_than_ms, retention.keep_runs
-        if older_than is None and keep is None:
+        if older_than is not None or keep is not None:
+            cleaned = runs.clean(older_than_ms=older_than, keep=keep, dry_run=dry_run)
+        elif runs.has_retention():
+            cleaned = runs.retain(dry_run=dry_run)
+        else:
             raise UserError("say which runs: --older-than or --keep", help="--keep 0 deletes all that ended")
-        cleaned = runs.clean(older_than_ms=older_than, keep=keep, dry_run=dry_run)
     if app.json:
         app.print_json({"runs": [row.run_id for row in cleaned.runs], "bytes": cleaned.bytes, "dry_run": dry_run})
         return

@@ -1,0 +1,87 @@
+"""Which runs may go, and letting them go: by command, and by what a flow or the project says is kept.
+
+A run's files go after its rows. Who dies in between leaves a folder without a run; the next ``runs clean`` takes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.state import ENDED
+from wvflow.ports.store import RunRow, Store
+
+TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
+
+
+class Rule(NamedTuple):
+    """Which ended runs of a flow go: all but the newest ``keep``, that ended more than ``older_than_ms`` ago. None is
+    no condition; without any, all go."""
+
+    keep: int | None = None
+    older_than_ms: int | None = None
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed, or would be. ``bytes``: what that frees; a file that other runs have too frees nothing."""
+
+    runs: tuple[RunRow, ...]
+    bytes: int
+
+
+def outdated(runs: Iterable[RunRow], rule_of: Callable[[RunRow], Rule | None], now: EpochMs) -> Iterator[RunRow]:
+    """Of runs, newest first, those that have ended and that the rule of their flow lets go; without one, all stay."""
+    newer: Counter[str] = Counter()
+    rules: dict[str, Rule | None] = {}
+    for row in runs:
+        flow = row.flow.flow
+        rule = rules[flow] if flow in rules else rules.setdefault(flow, rule_of(row))
+        newer[flow] += 1
+        if rule is not None and row.state in TERMINAL and _may_go(row, rule, newer[flow], now):
+            yield row
+
+
+def _may_go(row: RunRow, rule: Rule, place: int, now: EpochMs) -> bool:
+    surplus = rule.keep is None or place > rule.keep
+    old = rule.older_than_ms is None or (row.finished_at or now) < now - rule.older_than_ms
+    return surplus and old
+
+
+def remove(store: Store, state: Path, runs: Iterable[RunRow], *, dry_run: bool = False) -> Cleaned:
+    """Delete runs with their outputs. One that is reopened meanwhile, or that another process deletes, is left out."""
+    gone = tuple(row for row in runs if dry_run or store.delete(row.run_id))
+    return Cleaned(runs=gone, bytes=_remove([state / "runs" / row.run_id for row in gone], dry_run))
+
+
+def remove_leftovers(store: Store, state: Path) -> int:
+    """Delete the folders of runs that are no more; how many bytes that frees."""
+    # Files are written only once their run is recorded: a folder without a run, found before that, is nobody's.
+    folders = list((state / "runs").glob("*"))
+    kept = {row.run_id for row in store.runs()}
+    return _remove([folder for folder in folders if folder.name not in kept], dry_run=False)
+
+
+def _remove(folders: list[Path], dry_run: bool) -> int:
+    freed = _size(folders)
+    for folder in () if dry_run else folders:
+        shutil.rmtree(folder, ignore_errors=True)  # what stays is nobody's, and taken by a later clean
+    return freed
+
+
+def _size(folders: Iterable[Path]) -> int:
+    """Bytes of the files all of whose names are in these folders."""
+    names: Counter[int] = Counter()
+    found: dict[int, os.stat_result] = {}
+    for folder in folders:
+        for file in folder.glob("*"):
+            stat = file.lstat()
+            names[stat.st_ino] += 1
+            found[stat.st_ino] = stat
+    return sum(stat.st_size for inode, stat in found.items() if names[inode] >= stat.st_nlink)
