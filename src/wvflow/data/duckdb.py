@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from wvflow.data.rows import LookAhead, renamed
 from wvflow.data.session import Session
 from wvflow.data.tasks import Facts, facts
 from wvflow.data.texts import Texts
+from wvflow.data.tiny import decoded
 from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
@@ -26,6 +28,9 @@ from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Inline outputs that are at hand decoded: at most 16 KiB each, usually one row, which many stages may read.
+INLINE_CACHE = 500
 
 
 class DuckDBEngine:
@@ -48,6 +53,7 @@ class DuckDBEngine:
         self._state = state
         self._texts = Texts(cache, root)
         self._connection = Connection(state / "spill", threads=threads, memory_limit=memory_limit)
+        self._decoded = lru_cache(INLINE_CACHE)(decoded)
         self._warehouse = Warehouse(database, self._connection.cursor)
 
     # --- the port ---
@@ -85,7 +91,7 @@ class DuckDBEngine:
         return outputs.share(output, name, self._state)
 
     def forget(self, run_id: str) -> None:
-        """Nothing of a run is kept in memory."""
+        """What is in memory of a run is little and makes room for others."""
 
     def close(self) -> None:
         self._warehouse.close()
@@ -95,7 +101,7 @@ class DuckDBEngine:
 
     @contextmanager
     def _session(self, stop: Stop, *, attached: bool = False) -> Iterator[Session]:
-        with Session(self._connection, self._state, stop) as session:
+        with Session(self._connection, self._state, stop, self._decoded) as session:
             if attached:
                 session.execute(f"SET search_path = '{CATALOG}.main,memory.main'")
             yield session

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wvflow.data import outputs, saves
-from wvflow.data.rows import INLINE_ROWS, STORED_AS, ahead_of, quoted, recast
+from wvflow.data.rows import INLINE_ROWS, STORED_AS, LookAhead, ahead_of, quoted, recast, unique
 from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
 from wvflow.data.tasks import Facts
 from wvflow.data.texts import Texts
+from wvflow.data.tiny import as_arrow
 from wvflow.data.warehouse import Warehouse
 from wvflow.kernel.events import Output
 from wvflow.plan.nodes import FileTarget, TableTarget
@@ -42,6 +43,7 @@ class Query:
 
     def run(self, stop: Stop) -> Stored:
         lowered = self._lowered()
+        lowered = msgspec.structs.replace(lowered, select=self._session.reading(lowered.select))
         values = bound(lowered.values, self._job.values)
         save = self._job.task.save
         if save is None:
@@ -67,12 +69,21 @@ class Query:
         return self._texts.lowered(self._job.task, columns)
 
     def _keep(self, select: str, values: Mapping[str, object], *, few: bool) -> Stored:
+        if few and (stored := self._keep_few(select, values)):
+            return stored
         storable, relation = self._storable(select, values)
         if not few:
             return outputs.keep_all(self._session, storable, values, self._job.name, self._state)
         if storable != select:
             relation = self._session.relation(storable, values)
         return outputs.keep(self._session, ahead_of(relation), self._job.name, self._state)
+
+    def _keep_few(self, select: str, values: Mapping[str, object]) -> Stored | None:
+        """Keep rows in the cheapest way if they turn out to be few and plain."""
+        few = self._session.few(select, values, INLINE_ROWS + 1)
+        if len(few.rows) > INLINE_ROWS or (batch := as_arrow(unique(few.names), few.kinds, few.rows)) is None:
+            return None
+        return outputs.keep(self._session, LookAhead(batch.schema, [batch]), self._job.name, self._state)
 
     def _storable(self, select: str, values: Mapping[str, object]) -> tuple[str, duckdb.DuckDBPyRelation]:
         """The SELECT with the names and types that its columns are kept under, and as it was bound without them."""
@@ -105,7 +116,7 @@ class Query:
             return _named(Stored(Output(rows=rows)), target, left)
         stored = self._keep(lowered.select, values, few=self._gives_few())
         self._session.attach_input(_KEPT, outputs.located(stored))
-        kept = f"SELECT * FROM {quoted(input_name(_KEPT))}"
+        kept = self._session.reading(f"SELECT * FROM {quoted(input_name(_KEPT))}")
         _, left = saves.to_file(self._session, kept, {}, path, lowered.options)
         return _named(stored, target, left)
 

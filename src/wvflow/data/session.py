@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wvflow.data.connection import Connection
 from wvflow.data.failures import interrupted
 from wvflow.data.reading import existing
-from wvflow.data.rows import from_ipc, quoted
+from wvflow.data.rows import quoted
+from wvflow.data.tiny import Decoded
 from wvflow.errors import TaskError
 from wvflow.ports.engine import FileRows, InlineRows, Located
 from wvflow.ports.stop import Stop
@@ -24,14 +25,24 @@ if TYPE_CHECKING:
 _INTERRUPT_EVERY_S = 0.05
 
 
+class Few(NamedTuple):
+    """Rows with their columns' names and DuckDB's names of their types."""
+
+    names: list[str]
+    kinds: list[str]
+    rows: list[tuple[Any, ...]]
+
+
 class Session:
     """Cursors of one task; temporary views die with them. Close it.
 
     Errors are DuckDB's own, but for a stop: ``TaskError`` of kind ``Interrupted``.
     """
 
-    def __init__(self, connection: Connection, state: Path, stop: Stop) -> None:
+    def __init__(self, connection: Connection, state: Path, stop: Stop, decoded: Callable[[bytes], Decoded]) -> None:
         self._connection = connection
+        self._decoded = decoded
+        self._given: dict[str, str] = {}
         self._state = state
         self._stop = stop
         self._open = ExitStack()
@@ -86,14 +97,29 @@ class Session:
         name = input_name(stage)
         match rows:
             case InlineRows(data=data):
-                self.main.register(name, from_ipc(data))
+                if (text := self._decoded(data).text) is not None:
+                    self._given[name] = text
+                else:
+                    self.main.register(name, self._decoded(data).table)
             case FileRows(path=path):
                 file = existing(self._state, path)
                 self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file})")
 
     def columns(self, stages: Mapping[str, Located]) -> dict[str, tuple[str, ...]]:
         """Names of the inputs' columns."""
-        return {stage: tuple(self.main.sql(f"SELECT * FROM {quoted(input_name(stage))}").columns) for stage in stages}
+        return {stage: self._columns(stage, rows) for stage, rows in stages.items()}
+
+    def _columns(self, stage: str, rows: Located) -> tuple[str, ...]:
+        if isinstance(rows, InlineRows):
+            return tuple(self._decoded(rows.data).table.column_names)
+        return tuple(self.main.sql(f"SELECT * FROM {quoted(input_name(stage))}").columns)
+
+    def reading(self, select: str) -> str:
+        """The SELECT together with those inputs that are text."""
+        if not self._given:
+            return select
+        given = ", ".join(f"{quoted(name)} AS ({text})" for name, text in self._given.items())
+        return f"WITH {given} SELECT * FROM ({select})" if select.startswith("WITH ") else f"WITH {given} {select}"
 
     # --- statements ---
 
@@ -101,6 +127,12 @@ class Session:
         """Run a statement to its end and return its rows."""
         self.check()
         return (on or self.main).execute(statement, values or None).fetchall()
+
+    def few(self, select: str, values: Mapping[str, object], most: int) -> Few:
+        """Run a SELECT for at most so many rows, as Python values."""
+        rows = self.execute(f"SELECT * FROM ({select}) LIMIT {most}", values)
+        described = self.main.description or ()
+        return Few([column[0] for column in described], [str(column[1]) for column in described], rows)
 
     def relation(self, select: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
         """A SELECT that is bound and not yet run."""
