@@ -34,6 +34,17 @@ class NotPossible(UserError):
     """The run is not in a state in which this can be done."""
 
 
+class EventLimit(NotPossible):
+    """A run has as many events as the project allows. It is open, and goes on under a higher limit."""
+
+    def __init__(self, run_id: str, limit: int) -> None:
+        super().__init__(
+            f"run {run_id} has {limit:,} events, as many as a run may have",
+            help=f"raise `limits.events` in wvflow.toml, then `wvflow runs resume {run_id}`; "
+            f"or end it: `wvflow runs cancel {run_id}`",
+        )
+
+
 class OutputMissing(UserError):
     """The stage has no rows to show, or they were cleaned away."""
 

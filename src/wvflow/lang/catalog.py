@@ -19,6 +19,10 @@ SCALAR_COLUMN = "value"
 """The column that holds the result of an activity that gives one value."""
 
 
+MOST_STAGES = 100_000
+"""How many stages a flow may have when the project doesn't say (execution, section 6)."""
+
+
 class Parameter(msgspec.Struct, frozen=True):
     """A keyword argument of an activity; ``type`` is UNKNOWN where the annotation is none of the language's.
 
@@ -56,7 +60,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
     ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties.
     ``tables``: names of the warehouse's tables, None when nobody asked. ``data_files``: paths written in the program
-    that exist, None when nobody looked.
+    that exist, None when nobody looked. ``most_stages``: how many a flow may have.
     """
 
     activities: dict[str, ActivitySignature] = {}
@@ -64,3 +68,4 @@ class Catalog(msgspec.Struct, frozen=True):
     defaults: dict[str, object] = {}
     tables: tuple[str, ...] | None = None
     data_files: frozenset[str] | None = None
+    most_stages: int = MOST_STAGES

@@ -160,7 +160,7 @@ def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
         Code.TOO_MANY_STAGES,
         f"the flow has {count:,} stages, more than the limit of {limit:,}",
         use,
-        "split it into several flows",
+        "split it into several flows, or raise `limits.stages` in wvflow.toml",
     )
 
 

@@ -26,7 +26,8 @@ _VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTA
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits that a project may raise (execution, section 6). ``source_file`` in bytes."""
+    """Limits that a project may raise (execution, section 6): ``source_file`` in bytes, ``stages`` of a flow,
+    ``events`` of a run; ``scalar_rows``: of how many rows the first may stand for one value."""
 
     source_file: int = 10 * MIB
     stages: int = 100_000
@@ -82,7 +83,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
 NOT_YET = ("strict_sinks", "pools", "email")
-NOT_YET_IN_LIMITS = ("stages", "events", "depth", "scalar_rows", "signal_payload")
+NOT_YET_IN_LIMITS = ("depth", "signal_payload")
 NOT_YET_IN_PROFILE = ("temporal", "artifacts", "connectors")
 
 

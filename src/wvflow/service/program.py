@@ -147,6 +147,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         modules=project.activities,
         defaults=project.defaults,
         data_files=frozenset(_existing(project.root, modules)),
+        most_stages=project.limits.stages,
     )
     return catalog, problems
 

@@ -14,7 +14,7 @@ import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
-from wvflow.errors import NotPossible, OutputMissing, RunNotFound, UserError, WvflowError
+from wvflow.errors import EventLimit, NotPossible, OutputMissing, RunNotFound, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
@@ -182,6 +182,8 @@ class Runs:
             raise NotPossible(f"run {row.run_id} is quarantined: {row.problem or 'its journal is damaged'}")
         if row.state in TERMINAL - REOPENED:
             raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
+        if row.position >= self.project.limits.events:
+            raise EventLimit(row.run_id, self.project.limits.events)
         owner = self._driver_of(row)
         if owner is not None and row.state not in TERMINAL:
             raise NotPossible(

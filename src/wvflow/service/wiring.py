@@ -52,6 +52,8 @@ def open_driver(project: Project, store: Store, activities: Activities) -> Drive
         clock=SystemClock(),
         folder=project.state,
         draw=lambda: random.randint(-1_000_000, 1_000_000),
+        most_events=project.limits.events,
+        scalar_rows=project.limits.scalar_rows,
     )
 
 

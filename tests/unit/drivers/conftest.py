@@ -124,7 +124,9 @@ class Bench:
         plan = FlowPlan("F", 1, (), made, declared, cancel_grace=flow.pop("cancel_grace", Millis(60_000)), **flow)
         return Identity(run_id="r", flow=FlowRef("F"), digest="d", bundle=Bundle({"F@1": plan}), project="")
 
-    def driver(self, script: Script | None = None, *, store: MemoryStore | None = None, workers: int = 4) -> Driver:
+    def driver(
+        self, script: Script | None = None, *, store: MemoryStore | None = None, workers: int = 4, **limits: int
+    ) -> Driver:
         return Driver(
             store=store or self.store,
             engine=self.engine,  # type: ignore[arg-type]  # it computes nothing
@@ -133,6 +135,7 @@ class Bench:
             folder=self.folder,
             draw=lambda: 0,
             workers=workers,
+            **limits,
         )
 
     def events(self) -> list[str]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.drivers.embedded.loop import TakenOver
-from wvflow.errors import NoSpace, StoreUnavailable, TaskError
+from wvflow.errors import EventLimit, NoSpace, StoreUnavailable, TaskError
 from wvflow.kernel.events import OwnerChanged, RunStarted, TimerFired
 from wvflow.plan.nodes import Millis, Policy
 from wvflow.ports.store import InboxRow
@@ -331,3 +331,55 @@ def test_files_of_a_dead_owner_that_nobody_recorded_are_removed_by_the_next(benc
 
     bench.run(work)
     assert [len(list(folder.iterdir())) for folder in folders] == [0, 1]
+
+
+def test_a_run_stops_at_its_limit_of_events_and_goes_on_under_a_higher_one(bench: Any, script: Any) -> None:
+    identity = bench.plan("a", "b", "c")
+
+    async def begin() -> None:
+        driver = bench.driver(script(), most_events=4)
+        await driver.open()
+        driver.start(identity, {}, NOON)
+        with pytest.raises(EventLimit, match="run r has 4 events, as many as a run may have") as caught:
+            await driver.finished("r")
+        assert "raise `limits.events`" in (caught.value.help or "")
+        await driver.close()
+
+    bench.run(begin)
+    assert bench.store.find("r").problem.startswith("run r has 4 events")
+    assert bench.store.find("r").state == "running"
+    again = script()
+    bench.run(lambda: adopted(bench.driver(again), identity))
+    assert bench.store.find("r").state == "success"
+    assert (again.calls[-1], bench.store.find("r").problem) == ("c", "")
+
+
+def test_a_run_at_its_limit_of_events_can_be_cancelled(bench: Any, script: Any) -> None:
+    identity = bench.plan("a", "b", "c")
+
+    async def begin() -> None:
+        driver = bench.driver(script(), most_events=4)
+        await driver.open()
+        driver.start(identity, {}, NOON)
+        with pytest.raises(EventLimit):
+            await driver.finished("r")
+        await driver.close()
+
+    async def cancel() -> None:
+        driver = bench.driver(script(), most_events=4)
+        await driver.open()
+        driver.adopt(identity)
+        driver.request_cancel("r")
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(begin)
+    bench.run(cancel)
+    assert bench.store.find("r").state == "cancelled"
+
+
+async def adopted(driver: Any, identity: Any) -> None:
+    await driver.open()
+    driver.adopt(identity)
+    await driver.finished("r")
+    await driver.close()

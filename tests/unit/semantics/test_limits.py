@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from wvflow.lang.catalog import Catalog
-from wvflow.semantics.checks.graph import MAX_STAGES, check_size
+from wvflow.lang.catalog import MOST_STAGES, Catalog
+from wvflow.semantics.checks.graph import check_size
 from wvflow.semantics.definitions import collect
 from wvflow.semantics.relations import query
 from wvflow.semantics.session import Session
+from wvflow.service.config import Limits
 from wvflow.source import Source
 from wvflow.syntax import parse
 
@@ -30,14 +31,21 @@ def test_the_projects_defaults_are_checked_like_those_of_a_flow(checked, default
     assert [one.code.number for one in found] == codes
 
 
-@pytest.mark.parametrize(("count", "codes"), [(MAX_STAGES, []), (MAX_STAGES + 1, ["WV0502"])])
-def test_a_flow_holds_so_many_stages_and_no_more(count, codes):
+@pytest.mark.parametrize("catalog", [Catalog(), Catalog(most_stages=3)])
+@pytest.mark.parametrize(("more", "codes"), [(0, []), (1, ["WV0502"])])
+def test_a_flow_holds_so_many_stages_and_no_more(catalog, more, codes):
     module, _ = parse(Source("a.wv", "flow F = { stage a = from t }"))
     definitions, _ = collect([module])
-    session = Session(definitions, Catalog(), query)
+    session = Session(definitions, catalog, query)
+    count = catalog.most_stages + more
     flow = definitions.flows["F", 1]
     assert check_size(flow, [flow.items[0]] * count, session) is (not codes)
     assert [one.code.number for one in session.findings] == codes
+    assert all("raise `limits.stages` in wvflow.toml" in (one.help or "") for one in session.findings)
+
+
+def test_the_usual_number_of_stages_is_that_of_the_configuration():
+    assert Limits().stages == MOST_STAGES == 100_000
 
 
 def test_a_program_without_a_flow_is_no_mistake(checked):

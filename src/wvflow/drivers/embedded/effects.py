@@ -52,7 +52,15 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 class Effects:
     """Runs errands against the engine, the activities and the store. Used by many threads at once."""
 
-    def __init__(self, store: Store, engine: Engine, activities: Activities, secret: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        activities: Activities,
+        secret: Callable[[str], str],
+        scalar_rows: int = 1,
+    ) -> None:
+        self._scalar_rows = scalar_rows
         self._store = store
         self._engine = engine
         self._activities = activities
@@ -143,11 +151,12 @@ class Effects:
                 help=f"its columns: {known}",
                 retryable=False,
             )
-        if rows.num_rows != 1:
+        if not 1 <= rows.num_rows <= self._scalar_rows:
             raise TaskError(
                 "ScalarExpected",
                 f"`{argument.name}: _.{column}` needs one input row, there are {rows.num_rows}",
-                help="reduce the rows to one first, for example with `agg` or `limit 1`",
+                help="reduce the rows to one first, for example with `agg` or `limit 1`; "
+                "or raise `limits.scalar_rows` in wvflow.toml, and the first of so many counts",
                 retryable=False,
             )
         return rows.column(column)[0].as_py()

@@ -79,6 +79,11 @@ class LiveRun:
         return bool(self._events or self._consumed)
 
     @property
+    def events(self) -> int:
+        """How many its journal has, with those that gathered."""
+        return self.position + len(self._events)
+
+    @property
     def urgent(self) -> bool:
         """Whether something waits for the commit: commands, the end of a message."""
         return bool(self._commands or self._consumed or self._followers)

@@ -30,7 +30,7 @@ from wvflow.drivers.embedded.timers import Timers
 from wvflow.drivers.embedded.wakeup import listen
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Watch
-from wvflow.errors import Bug, JournalCorrupt, NotPossible, Unavailable, WvflowError
+from wvflow.errors import Bug, EventLimit, JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.events import (
     SEMANTICS,
@@ -42,7 +42,7 @@ from wvflow.kernel.events import (
     RunStarted,
     TimerFired,
 )
-from wvflow.kernel.state import RunState
+from wvflow.kernel.state import RunPhase, RunState
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
@@ -52,6 +52,7 @@ SAFETY_NET_S = 1.0
 BEAT_S = 5.0
 CLOSE_S = 2.0
 WORKERS = 16
+MOST_EVENTS = 1_000_000
 
 
 class TakenOver(NotPossible):
@@ -71,12 +72,15 @@ class Driver:
         folder: Path,
         draw: Callable[[], int],
         workers: int = WORKERS,
+        most_events: int = MOST_EVENTS,
+        scalar_rows: int = 1,
     ) -> None:
         self._store = store
         self._engine = engine
         self._activities = activities
         self._clock = clock
         self._folder = folder
+        self._most_events = most_events
         self._runs: dict[str, LiveRun] = {}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._mail = asyncio.Event()
@@ -87,7 +91,7 @@ class Driver:
         self._timers = Timers(clock, self._fire)
         self._holds = Holds(self._beat)
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
-        effects = Effects(store, engine, activities, secrets.get)
+        effects = Effects(store, engine, activities, secrets.get, scalar_rows)
         self._tasks = Tasks(
             effects=effects,
             reuse=Reuse(effects, store, engine),
@@ -235,12 +239,22 @@ class Driver:
     ) -> None:
         if run.run_id not in self._runs:
             return
+        if run.events >= self._most_events and _goes_on(run, event):
+            self._stop_at_limit(run)
+            return
         try:
             run.apply(event, output=output, consumed=consumed, then=then)
         except Bug as bug:
             self._drop(run, bug)
             return
         self._committer.gathered(run)
+
+    def _stop_at_limit(self, run: LiveRun) -> None:
+        """What goes on by itself doesn't go on for ever: the run is left as if this process had died."""
+        limit = EventLimit(run.run_id, self._most_events)
+        with suppress(Unavailable):
+            self._store.mark(run.run_id, state=run.state.phase.value, problem=limit.message)
+        self._drop(run, limit)
 
     def _carry_out(self, run: LiveRun, commands: tuple[Command, ...]) -> None:
         run.is_ours = True
@@ -353,3 +367,8 @@ class Driver:
         for run in [run for run in self._runs.values() if run.is_ours]:
             if self._store.find(run.run_id).owner != self._token:
                 self._conflict(run)
+
+
+def _goes_on(run: LiveRun, event: Event) -> bool:
+    """Whether the run goes on by itself. To be taken up and cancelled is asked of it, and what is cancelled ends."""
+    return run.state.phase is RunPhase.RUNNING and not isinstance(event, OwnerChanged | CancelRequested)

@@ -11,16 +11,15 @@ from wvflow.semantics.checked import CheckedStage, RowsStep
 from wvflow.semantics.session import Session
 from wvflow.syntax.nodes import FlowDef, StageDef
 
-MAX_STAGES = 100_000
-
 
 def check_size(flow: FlowDef, stages: Sequence[StageDef], session: Session) -> bool:
     """Whether there are stages, and not too many."""
     if not flow.items and not flow.broken:
         session.report(mistakes.empty_flow(flow.name.text, flow.name.span))
-    if len(stages) > MAX_STAGES:
-        session.report(mistakes.too_many_stages(len(stages), MAX_STAGES, flow.name.span))
-    return 0 < len(stages) <= MAX_STAGES
+    most = session.catalog.most_stages
+    if len(stages) > most:
+        session.report(mistakes.too_many_stages(len(stages), most, flow.name.span))
+    return 0 < len(stages) <= most
 
 
 def check_read(stages: Sequence[CheckedStage], needed: Collection[str], output: str, session: Session) -> None:
