@@ -66,6 +66,10 @@ class Span(NamedTuple):
         """Where the span begins."""
         return self.source.position(self.start)
 
+    def first(self, word: str) -> Span:
+        """The span of the word that this one begins with."""
+        return Span(self.source, self.start, self.start + len(word))
+
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of ``other``."""
         return Span(self.source, self.start, max(self.end, other.end))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import EvaluationError
@@ -23,7 +23,7 @@ from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.scopes import Columns, Scope
 from wvflow.semantics.session import Session
-from wvflow.syntax.nodes import FlowDef, Merge, Name, StageDef, TableRef, Unavailable
+from wvflow.syntax.nodes import FlowDef, ForkOp, Merge, Name, StageDef, TableRef, Unavailable
 from wvflow.syntax.walk import walk
 
 
@@ -36,7 +36,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
     _check_defaults(flow, params, session)
-    written = [one for one in flow.items if isinstance(one, StageDef)]
+    written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one)]
     stages = _check_stages(_distinct(written, session), params, session) if check_size(flow, written, session) else ()
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     return CheckedFlow(
@@ -73,6 +73,15 @@ def _has_value(param: FlowParam) -> bool:
 
 def _is_constant(default: Expr) -> bool:
     return is_static(default) and not any(isinstance(node, Value) for node in nodes(default))
+
+
+def _with_forked(stage: StageDef) -> Iterator[StageDef]:
+    """A stage and those that it forks, which the whole flow sees."""
+    yield stage
+    for operator in stage.body.operators:
+        if isinstance(operator, ForkOp):
+            for forked in operator.stages:
+                yield from _with_forked(forked)
 
 
 def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:

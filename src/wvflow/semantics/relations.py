@@ -123,14 +123,23 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _join(operator, found, scope)
         case n.ConcatOp():
             return _concat(operator, found, scope)
-        case n.SaveOp() | n.ApplyOp() | n.UnavailableOp() | n.GroupOp():
+        case n.SaveOp() | n.ApplyOp() | n.UnavailableOp() | n.GroupOp() | n.ForkOp() | n.RouteOp():
             return _refused(operator, found, scope)
         case _:
             assert_never(operator)
 
 
-def _refused(operator: n.SaveOp | n.ApplyOp | n.UnavailableOp | n.GroupOp, found: Relation, scope: Scope) -> Relation:
+def _refused(
+    operator: n.SaveOp | n.ApplyOp | n.UnavailableOp | n.GroupOp | n.ForkOp | n.RouteOp,
+    found: Relation,
+    scope: Scope,
+) -> Relation:
     match operator:
+        case n.ForkOp(span=span):
+            scope.session.report(mistakes.not_available("fork", span.first("fork")))
+        case n.RouteOp(span=span):
+            scope.session.report(mistakes.not_available("route", span.first("route")))
+            _check_route(operator, found.shape, scope)
         case n.SaveOp(span=span):
             scope.session.report(mistakes.only_in_stage("`save to`", span))
         case n.ApplyOp(call=call):
@@ -139,6 +148,17 @@ def _refused(operator: n.SaveOp | n.ApplyOp | n.UnavailableOp | n.GroupOp, found
             scope.session.report(mistakes.not_available(what, span))
             return Relation(found.rel, Shape())
     return found
+
+
+def _check_route(route: n.RouteOp, shape: Shape, scope: Scope) -> None:
+    """Conditions over the rows, and targets that are stages."""
+    for case in route.cases:
+        if case.condition is not None:
+            expressions.condition(case.condition, scope.over(shape))
+        if scope.stage and (case.target.text not in scope.stages or case.target.text == scope.stage):
+            scope.session.report(sources.not_a_stage(case.target, scope))
+    if route.key is not None:
+        expressions.elaborate(route.key, scope.over(shape))
 
 
 # --- one input ------------------------------------------------------------------------------------------------------

@@ -20,6 +20,9 @@ _HABITS = {
     "from": "a query begins with its source: `from t select a`",
     "task": "a unit of work in a flow is a `stage`",
     "workflow": "it is called `flow`",
+    "merge": "`merge` begins a body: `stage s = merge a, b`",
+    **dict.fromkeys(("route", "fork", "wait", "while", "activate"), "it stands behind a pipe: `… | {} …`"),
+    "->": "a flow is invoked behind a pipe (`… | -> F`); a lambda is an argument of a call (`f(x -> …)`)",
 }
 _LONGEST_SHOWN = 40
 _FOREIGN_CHARACTERS = {
@@ -153,16 +156,20 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def unexpected(token: Token, span: Span, expected: str, known: Iterable[str] = ()) -> Diagnostic:
-    """``known``: the words that could stand here; the nearest one is suggested."""
+def unexpected(
+    token: Token, span: Span, expected: str, known: Iterable[str] = (), *, called: bool = False
+) -> Diagnostic:
+    """``known``: the words that could stand here; the nearest one is suggested. ``called``: ``(`` follows."""
     message = f"expected {expected}, found {describe(token, span.text)}"
     way_out = _way_out(token, known) if expected != "`=`" else "a header ends with `=`, then the body follows"
+    if way_out is None and called and token.is_word and expected.startswith("an operator"):
+        way_out = f"what is called stands behind a pipe: `| {token.value}(…)`"
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
 
 
 def _way_out(token: Token, known: Iterable[str]) -> str | None:
     if habit := _HABITS.get(token.key):
-        return habit
+        return habit.replace("{}", token.key)
     if token.kind is not T.WORD or token.key in RESERVED:
         return None
     lower = token.key.lower()
@@ -175,6 +182,15 @@ def _way_out(token: Token, known: Iterable[str]) -> str | None:
 def missing_from(name: str, span: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNEXPECTED_TOKEN, f"expected a query, found `{name}`", span, f"to read it, write `from {name}`"
+    )
+
+
+def missing_source(operator: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        f"expected a query, found the operator `{operator}`",
+        span,
+        f"begin with what it works on: `from … {operator} …`",
     )
 
 
@@ -242,6 +258,36 @@ def repeated_part(part: str, span: Span, first: Span) -> Diagnostic:
         "put all of it into one",
         (Note("the first one is here", first),),
     )
+
+
+def behind_last(last: Span, span: Span) -> Diagnostic:
+    first = last.text.split(maxsplit=1)[0].partition("(")[0]
+    return Diagnostic(
+        Code.MISPLACED,
+        f"nothing can stand behind `{first}`",
+        span,
+        "make what follows a stage of its own",
+        (Note("this ends the body", last),),
+    )
+
+
+def behind_else(span: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, "`else` is the last case of a route", span, "move it to the end")
+
+
+def bare_case(span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        "a `case` expression in the condition of a route stands in parentheses",
+        span,
+        "write `case (case when … then …) -> stage`",
+    )
+
+
+def unknown_state(word: str, span: Span, known: Iterable[str]) -> Diagnostic:
+    near = nearest(word, known)
+    help_ = f"did you mean `{near}`?" if near else f"states are {', '.join(f'`{one}`' for one in known)}"
+    return Diagnostic(Code.UNEXPECTED_TOKEN, f"there is no state `{word}`", span, help_)
 
 
 def not_available(what: str, span: Span) -> Diagnostic:

@@ -454,10 +454,35 @@ class ApplyOp(SyntaxNode, frozen=True):
     call: CallExpr
 
 
+class ForkOp(SyntaxNode, frozen=True):
+    """``fork { stage … }``; its stages are visible in the whole flow."""
+
+    stages: tuple[StageDef, ...]
+
+
+class RouteCase(SyntaxNode, frozen=True):
+    """``case condition -> target``; by hash a ``share`` of the rows (of 100), and for ``else`` neither."""
+
+    target: Name
+    condition: Expr | None = None
+    share: NumberLiteral | None = None
+
+
+class RouteOp(SyntaxNode, frozen=True):
+    """``route { … }``; ``key`` is what ``by hash`` splits by. An ``else`` is the last of the cases."""
+
+    cases: tuple[RouteCase, ...]
+    key: Expr | None = None
+
+
 class UnavailableOp(SyntaxNode, frozen=True):
-    """An operator of the language that this version parses (skips) but can't run; ``what`` names it."""
+    """An operator of the language that this version reads to its end and can't run; ``what`` names it.
+
+    ``last``: nothing can stand behind it in a body.
+    """
 
     what: str
+    last: bool = False
 
 
 Input: TypeAlias = From | SelectQuery | With | Braced | Merge | CallInput
@@ -477,6 +502,8 @@ Operator: TypeAlias = (
     | ConcatOp
     | SaveOp
     | ApplyOp
+    | ForkOp
+    | RouteOp
     | UnavailableOp
 )
 

@@ -45,6 +45,8 @@ DEEP = {
     "chains in parentheses": "select " + "(" * 150 + "a" + ("+1" * 190 + ")") * 150,
     "nested config": "flow f with {" + "a: {" * MANY + "}" * MANY,
     "nested lists in config": "flow f with {a: " + "[" * MANY,
+    "forks": "flow f = { stage a = from t " + "| fork { stage a = count " * MANY,
+    "debugs": "from t " + "debug { " * MANY,
     "trigger": "flow f = { stage a if " + "(" * MANY + " = from t }",
     "opened only": "select " + "(" * 50_000,
 }

@@ -92,7 +92,7 @@ def test_a_query_goes_on_after_a_broken_operator(read: Read, text: str, columns:
 
 STAGES = [
     # the flow's items, the columns of the findings, the stages that survive
-    ("stage a = from t where ( stage b = from a", [43], "ab"),
+    ("stage a = from t where ( stage b = from a", [37], "ab"),
     ("stage a = from t where f(x stage b = from a", [39], "ab"),
     ("stage a = from t | where ) | limit 3 stage b = from a", [37], "ab"),
     ("stage a with { retries 3 timeout: 5m } = from t stage b = from a", [27], "ab"),

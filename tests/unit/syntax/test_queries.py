@@ -68,6 +68,17 @@ OPERATORS = [
         "(ApplyOp (CallExpr f [(CallArg 1) (CallArg 5400000ms name=wait) (CallArg 86400000ms name=x)]))",
     ),
     ("| offset(5)", "(ApplyOp (CallExpr offset [(CallArg 5)]))"),
+    ("| -> F", "(UnavailableOp '->' last)"),
+    ("| end()", "(UnavailableOp 'end' last)"),
+    ("| route { case a > 1 -> b else -> c }", "(RouteOp [(RouteCase b condition=(> a 1)) (RouteCase c)])"),
+    (
+        "| route by hash(k) { case 50% -> b case 2.5 -> c }",
+        "(RouteOp [(RouteCase b share=50) (RouteCase c share=2.5)] key=k)",
+    ),
+    (
+        "| fork { stage a = count stage b = | dedup }",
+        "(ForkOp [(StageDef a (Query None [(CountOp)])) (StageDef b (Query None [(DedupOp)]))])",
+    ),
 ]
 
 ENDS_OF_LISTS = [
@@ -108,19 +119,14 @@ LATER = [
     ("append to z(a, select)", "append"),
     ("append to 'x.csv'", "append"),
     ("delete", "delete"),
-    ("| -> F", "->"),
     ("| -> F@version(1)(x: 1)", "->"),
     ("| call F(x: 5m)", "call"),
-    ("| route { case a > 1 -> b else -> c }", "route"),
-    ("| route by hash(k) { case 50% -> b }", "route"),
-    ("| fork { stage a = count stage b = dedup }", "fork"),
     ("| wait('7 days')", "wait"),
     ("| wait until x > 1", "wait"),
     ("| wait until { from q where x }", "wait"),
     ("| wait for go", "wait"),
     ("| while not_done()", "while"),
     ("| activate(file, x)", "activate"),
-    ("| end()", "end"),
 ]
 
 

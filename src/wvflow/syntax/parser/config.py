@@ -89,17 +89,19 @@ class ConfigParser(QueryParser):
 
     # --- parameters -------------------------------------------------------------------------------------------------
 
-    def _params(self) -> tuple[Param, ...]:
+    def _params(self, *, variadic: bool = False) -> tuple[Param, ...]:
         """``"(" [list(param)] ")"``"""
         self._expect("(")
-        return self._list_until(")", self._param)
+        return self._list_until(")", lambda: self._param(variadic=variadic))
 
-    def _param(self) -> Param:
+    def _param(self, *, variadic: bool) -> Param:
         """``NAME [":" type ["*"]] ["=" expr]``; a default is a duration where the type is."""
         name = self._any_name("a parameter")
         declared = self._type() if self._accept(":") else None
         if self._at("*"):
-            self._report(mistakes.not_available("*", self._span_of(self._advance())))
+            star = self._span_of(self._advance())
+            if not variadic:
+                self._report(mistakes.not_available("*", star))
         default = None
         if self._accept("="):
             is_duration = declared is not None and declared.name == "duration"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from wvflow.source import Span
 from wvflow.syntax import mistakes
 from wvflow.syntax.nodes import (
@@ -10,10 +12,12 @@ from wvflow.syntax.nodes import (
     CallInput,
     Config,
     FlowDef,
+    ForkOp,
     Input,
     Name,
     Param,
     Query,
+    RouteOp,
     StageDef,
     Unavailable,
     UnavailableOp,
@@ -29,6 +33,7 @@ STATEMENT_WORDS = frozenset(
     (*DEFINITION_WORDS, "from", "select", "with", "def", "type", "show", "describe", "explain", "execute", "use")
     + ("import", "package", "run", "call")
 )
+STATES = ("success", "failed", "skipped", "cancelled", "done")
 _NAMED_STATEMENTS = ("flow", "activity", "run", "call", "package")
 _HEADER_KEYS = frozenset({"=", "with", "[", "(", ":", "if", "on", "depends", "@"})
 _BODY_KEYS = frozenset({"from", "merge"})  # behind a name whose ``=`` was forgotten
@@ -145,10 +150,17 @@ class FlowParser(HandlerParser):
             else:
                 self._any_name("a stage's state such as `extract.failed`")
                 self._expect(".")
-                self._any_name("a state such as `failed`")
+                self._state_name()
             if not (self._accept("and") or self._accept("or")):
                 break
         self._depth -= 1
+
+    def _state_name(self) -> None:
+        """``STATE``"""
+        word = self._token
+        self._any_name("a state such as `failed`")
+        if word.key not in STATES:
+            self._report(mistakes.unknown_state(word.value, self._span_of(word), STATES))
 
     # --- items ------------------------------------------------------------------------------------------------------
 
@@ -192,10 +204,12 @@ class FlowParser(HandlerParser):
     def _body(self) -> Query:
         """``input { operator }``; ``merge``, ``call`` and ``wait`` are inputs only here, right after ``=``."""
         start = self._token.start
-        if self._at("wait") and (later := self._later_flow_operator()) is not None:
-            return Query(input=None, operators=(later, *self._operators()), span=self._since(start))
-        source = self._stage_input()
-        operators = self._operators()
+        waits = self._later_flow_operator() if self._at("wait") else None
+        source = None if waits or (self._in_fork and self._at_operator()) else self._stage_input()
+        operators = (waits, *self._operators()) if waits else self._operators()
+        for operator, after in pairwise(operators):
+            if isinstance(operator, RouteOp | ForkOp) or (isinstance(operator, UnavailableOp) and operator.last):
+                self._report(mistakes.behind_last(operator.span, after.span))
         return Query(input=source, operators=operators, span=self._since(start))
 
     def _stage_input(self) -> Input:

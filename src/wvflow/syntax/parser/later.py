@@ -1,4 +1,4 @@
-"""Operators that the language has and this version does not run: read to their exact end, kept as ``UnavailableOp``.
+"""Operators that the language has and this version does not run: read to their exact end, most as ``UnavailableOp``.
 
 Reading them properly keeps what follows in step, so that one such operator gives one message.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 
-from wvflow.syntax.nodes import CallExpr, Operator, UnavailableOp
+from wvflow.syntax import mistakes
+from wvflow.syntax.nodes import ForkOp, NumberLiteral, Operator, RouteCase, RouteOp, StageDef, UnavailableOp
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.parser.source import SourceParser
-from wvflow.syntax.tokens import T
+from wvflow.syntax.tokens import OPERATORS, T
 
 LATER_FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
 
@@ -23,7 +24,9 @@ class LaterOperators(SourceParser):
     def _operators(self, *, unbraced: bool = False) -> tuple[Operator, ...]: ...
 
     @abstractmethod
-    def _call(self) -> CallExpr: ...
+    def _stage(self) -> StageDef: ...
+
+    _in_fork = False  # there a body may begin with an operator: its rows are those of the forking stage
 
     # --- of queries -------------------------------------------------------------------------------------------------
 
@@ -40,7 +43,7 @@ class LaterOperators(SourceParser):
             "unpivot": self._unpivot,
             "sample": self._sample,
             "test": self._test,
-            "debug": self._skip_braces,
+            "debug": self._debug,
             "append": self._append,
             "delete": lambda: None,
         }
@@ -111,6 +114,15 @@ class LaterOperators(SourceParser):
                 self._expect("be")
             self._expr()
 
+    def _debug(self) -> None:
+        """``"{" { ["|"] operator } "}"``"""
+        self._deeper(2)
+        self._expect("{")
+        self._operators()
+        if not self._accept("}"):
+            raise self._unexpected("an operator or `}`", OPERATORS)
+        self._depth -= 2
+
     def _append(self) -> None:
         """``"to" ( qname ["(" list(name) ")"] | STRING )``"""
         self._expect("to")
@@ -123,40 +135,46 @@ class LaterOperators(SourceParser):
 
     # --- of flows ---------------------------------------------------------------------------------------------------
 
-    def _later_flow_operator(self) -> UnavailableOp | None:
+    def _later_flow_operator(self) -> ForkOp | RouteOp | UnavailableOp | None:
         """One of ``LATER_FLOW_OPERATORS`` behind a pipe; None when something else stands here."""
         word, after = self._token, self._peek()
+        last = word.key == "end"
         match word.key:
             case "->":
                 self._advance()
-                self._invocation()
+                last = not self._invocation()
             case "call" if after.is_word:
                 self._advance()
                 self._invocation()
             case "route" if after.key in ("{", "by"):
-                self._advance()
-                self._route()
+                return self._route()
             case "fork" if after.key == "{":
-                self._advance()
-                self._skip_braces()
+                return self._fork()
             case "wait" if after.key in ("(", "until", "for"):
                 self._wait()
             case "while":
                 self._advance()
-                self._expr()
-            case "activate" | "end" if after.key == "(":
-                self._call()
+                self._with_durations(self._expr)
+            case "activate":
+                self._advance()
+                self._with_durations(self._arguments)
+            case "end" if after.key == "(":
+                self._advance()
+                self._advance()
+                self._expect(")")
             case _:
                 return None
-        return UnavailableOp(what=word.key, span=self._since(word.start))
+        return UnavailableOp(what=word.key, last=last, span=self._since(word.start))
 
-    def _invocation(self) -> None:
-        """``NAME [version] [ "(" args ")" ] [version]``"""
+    def _invocation(self) -> bool:
+        """``NAME [version] [ "(" args ")" ] [version]``; whether it has parentheses: without, it is a jump."""
         self._any_name("a flow")
         self._invoked_version()
-        if self._at("("):
+        called = self._at("(")
+        if called:
             self._with_durations(self._arguments)
         self._invoked_version()
+        return called
 
     def _invoked_version(self) -> None:
         """``["@version" "(" INT ")"]``"""
@@ -172,12 +190,70 @@ class LaterOperators(SourceParser):
         self._expect(")")
         return number
 
-    def _route(self) -> None:
-        """``["by" "hash" "(" expr ")"] "{" cases "}"``"""
+    def _route(self) -> RouteOp:
+        """``"route" ["by" "hash" "(" expr ")"] "{" { case } ["else" "->" NAME] "}"``"""
+        start, key = self._advance().start, None
         if self._accept("by"):
             self._expect("hash")
-            self._arguments()
-        self._skip_braces()
+            self._expect("(")
+            key = self._expr()
+            self._expect(")")
+        self._expect("{")
+        cases = self._sequence(
+            lambda: self._route_case(by_hash=key is not None),
+            starts=lambda: self._at("case", "else"),
+            closer="}",
+            expected="a `case … -> stage` or `}`",
+            known=("case", "else"),
+        )
+        self._expect("}")
+        for case in cases[:-1]:
+            if case.condition is None and case.share is None:
+                self._report(mistakes.behind_else(case.span))
+        return RouteOp(cases=cases, key=key, span=self._since(start))
+
+    def _route_case(self, *, by_hash: bool) -> RouteCase:
+        """``"case" ( expr | NUMBER ["%"] ) "->" NAME | "else" "->" NAME``"""
+        start, condition, share = self._token.start, None, None
+        if self._advance().key == "else":
+            pass
+        elif by_hash:
+            share = self._share()
+        else:
+            if self._at("case"):
+                self._report(mistakes.bare_case(self._span_of(self._token)))
+            condition = self._expr()
+        self._expect("->")
+        target = self._any_name("a stage")
+        return RouteCase(target=target, condition=condition, share=share, span=self._since(start))
+
+    def _share(self) -> NumberLiteral:
+        """``(INT | DECIMAL) ["%"]``"""
+        if self._token.kind not in (T.INT, T.DECIMAL):
+            raise self._unexpected("a share such as `50%`")
+        share = self._number()
+        self._accept("%")
+        return share
+
+    def _fork(self) -> ForkOp:
+        """``"fork" "{" { stage_def } "}"``"""
+        self._deeper(4)
+        start, opened, around = self._advance().start, self._expect("{"), self._in_fork
+        self._in_fork = True
+        try:
+            stages = self._sequence(
+                self._stage,
+                starts=lambda: self._at("stage") and (self._peek().is_word or self._peek().key == "="),
+                closer="}",
+                expected="an operator, a stage or `}`",
+                known=("stage", *OPERATORS),
+            )
+        finally:
+            self._in_fork = around
+        if not self._accept("}") and not self._runs_out:
+            self._report(mistakes.unclosed_brace(self._span_of(opened)))
+        self._depth -= 4
+        return ForkOp(stages=stages, span=self._since(start))
 
     def _wait(self) -> None:
         """``"wait" ( "(" value ")" | "until" (expr | query) | "for" NAME )``"""
@@ -192,4 +268,6 @@ class LaterOperators(SourceParser):
             else:
                 self._expr()
         else:
-            self._with_durations(self._arguments)
+            self._expect("(")
+            self._with_durations(self._expr)
+            self._expect(")")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from wvflow.diagnostics import Code, Diagnostic
 from wvflow.source import Source
 from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
-from wvflow.syntax.nodes import ArrayExpr, ColumnDef, ModelDef, Module, QueryStatement, Statement, Unavailable, ValDef
-from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS, FlowParser
+from wvflow.syntax.nodes import ArrayExpr, ColumnDef, ModelDef, Module, QueryStatement, Statement, ValDef
+from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS
+from wvflow.syntax.parser.later_statements import LATER_STATEMENTS, LaterStatements
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
-from wvflow.syntax.tokens import OPERATORS, T
+from wvflow.syntax.tokens import OPERATORS
 from wvflow.syntax.walk import first_below
 
 MOST_DIAGNOSTICS = 100
 """Findings reported of one source; who has more of them has one cause."""
 
 _RUNS_OUT = (Code.UNTERMINATED_STRING, Code.UNTERMINATED_MULTILINE, Code.UNTERMINATED_BLOCK)
-_LATER_STATEMENTS = ("package", "import", "def", "type", "show", "describe", "explain", "execute", "use", "run", "call")
 
 
 def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
@@ -35,7 +33,7 @@ def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
     return Module(source=source, statements=statements), tuple(in_order[:MOST_DIAGNOSTICS])
 
 
-class ProgramParser(FlowParser):
+class ProgramParser(LaterStatements):
     """Statements, and the definitions that are not flows."""
 
     def program(self) -> tuple[Statement, ...]:
@@ -74,7 +72,7 @@ class ProgramParser(FlowParser):
             case "from" | "select" | "with" | "{":
                 query = self._query()
                 return QueryStatement(query=query, span=query.span)
-            case _ if key in _LATER_STATEMENTS:
+            case _ if key in LATER_STATEMENTS:
                 return self._later_statement()
         raise self._stray_item()
 
@@ -116,59 +114,3 @@ class ProgramParser(FlowParser):
         start = self._token.start
         rows = self._row_list()
         return ArrayExpr(items=rows, span=self._since(start))
-
-    # --- statements to come -----------------------------------------------------------------------------------------
-
-    def _later_statement(self) -> Unavailable:
-        """One of ``_LATER_STATEMENTS``, by its first word."""
-        word = self._advance()
-        readers: dict[str, Callable[[], object]] = {
-            "import": self._import,
-            "package": self._qualified_name,
-            "explain": self._explained,
-            "describe": self._described,
-            "execute": self._expr,
-            "run": self._run_flow,
-            "call": self._call_flow,
-        }
-        readers.get(word.key, self._to_next_statement)()
-        what = "run flow" if word.key == "run" else word.key
-        return Unavailable(what=what, span=self._since(word.start))
-
-    def _import(self) -> None:
-        """``qname ["as" name] ["from" STRING]``"""
-        self._any_name("a module")
-        while self._accept("."):
-            if not self._accept("*"):
-                self._any_name("a module")
-        if self._accept("as"):
-            self._any_name()
-        if self._at("from") and self._peek().kind is T.STRING:
-            self._advance()
-            self._advance()
-
-    def _explained(self) -> None:
-        """``query | sql"…"``"""
-        if self._token.kind is T.INTERPOLATION_OPEN:
-            self._interpolation()
-        else:
-            self._query()
-
-    def _described(self) -> None:
-        """``relation { ["|"] operator }``"""
-        self._relation()
-        self._operators()
-
-    def _run_flow(self) -> None:
-        """``"flow" invocation { ["|"] operator }``"""
-        self._expect("flow")
-        self._call_flow()
-
-    def _call_flow(self) -> None:
-        """``invocation { ["|"] operator }``"""
-        self._invocation()
-        self._operators()
-
-    def _to_next_statement(self) -> None:
-        """All up to where a statement begins outside of brackets: ``def``, ``type``, ``show``, ``use``."""
-        self._skip(self._index, self._at_statement)

@@ -124,7 +124,8 @@ class Cursor(ABC):
 
     def _unexpected(self, expected: str, known: Collection[str] = ()) -> Broken:
         token = self._token
-        return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known))
+        called = self._peek().key == "("
+        return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known, called=called))
 
     def _reserved(self) -> Broken:
         """A reserved word stands where a name should. One that could begin an operator is meant as a name here."""
@@ -240,15 +241,6 @@ class Cursor(ABC):
     @abstractmethod
     def _starts_anew(self, ahead: int = 0) -> bool:
         """Whether the token ``ahead`` can only be outside of all brackets."""
-
-    def _skip_braces(self) -> None:
-        """``"{" … "}"``, whatever is inside."""
-        start = self._expect("{")
-        brackets = ["}"]
-        while brackets:
-            if self._at_end():
-                raise self._broken(mistakes.unclosed_brace(self._span_of(start)))
-            _follow(brackets, self._advance().key)
 
 
 def _follows(diagnostic: Diagnostic, last: Diagnostic) -> bool:

@@ -217,6 +217,8 @@ class ScalarParser(LiteralParser):
 
     def _name_or_call(self) -> Expr:
         """``name [ "(" args ")" ]``"""
+        if self._starts_item(0):  # the expression is missing, and the next stage begins
+            raise self._unexpected("an expression")
         name = self._take_name()
         if self._at("("):
             args = self._arguments()
@@ -318,7 +320,8 @@ class ScalarParser(LiteralParser):
         branches = [self._when()]
         while self._at("when"):
             branches.append(self._when())
-        otherwise = self._expr() if self._accept("else") else None
+        in_route = self._peek().key == "->"  # then the ``else`` is that of a route
+        otherwise = self._expr() if not in_route and self._accept("else") else None
         self._depth -= 1
         return CaseExpr(branches=tuple(branches), operand=operand, otherwise=otherwise, span=self._since(start))
 

@@ -28,7 +28,7 @@ from wvflow.syntax.nodes import (
     With,
 )
 from wvflow.syntax.parser.scalar import QUERY_STARTS, ScalarParser
-from wvflow.syntax.tokens import RESERVED, T
+from wvflow.syntax.tokens import OPERATORS, RESERVED, T
 
 
 class SourceParser(ScalarParser):
@@ -52,6 +52,8 @@ class SourceParser(ScalarParser):
                 return Braced(query=query, span=self._since(start))
             case "with":
                 return self._with()
+        if self._at(*OPERATORS):
+            raise self._broken(mistakes.missing_source(self._token.key, self._span_of(self._token)))
         if self._at_name():
             raise self._broken(mistakes.missing_from(self._token.value, self._span_of(self._token)))
         raise self._unexpected("a query: `from …`, `select …`, `with …` or `{ … }`")
