@@ -48,8 +48,9 @@ def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -
     positional = [one for one in args if one.name is None]
     if len(positional) > len(callee.formals):
         extra = positional[len(callee.formals)]
-        found = mistakes.too_many_arguments(callee.name, len(callee.formals), len(args), extra.span, callee.signature)
-        session.report(found)
+        wanted = (len(callee.formals), "by position" if callee.open else "")
+        given = len(positional) if callee.open else len(args)
+        session.report(mistakes.too_many_arguments(callee.name, wanted, given, extra.span, callee.signature))
     bound = {formal.name: one for formal, one in zip(callee.formals, positional, strict=False)}
     for one in args:
         if one.name is not None:

@@ -191,7 +191,7 @@ def condition_wanted(found: Type, use: Span) -> Diagnostic:
 
 
 def wrong_argument_count(name: str, wanted: str, given: int, use: Span) -> Diagnostic:
-    return Diagnostic(Code.BAD_ARGUMENT, f"`{name}` takes {wanted}, but {given} were given", use)
+    return Diagnostic(Code.BAD_ARGUMENT, f"`{name}` takes {wanted}, but {_were(given)} given", use)
 
 
 def unknown_argument(callee: str, name: str, use: Span, known: Sequence[str], signature: str) -> Diagnostic:
@@ -224,11 +224,17 @@ def missing_argument(callee: str, name: str, use: Span, signature: str) -> Diagn
     )
 
 
-def too_many_arguments(callee: str, wanted: int, given: int, use: Span, signature: str) -> Diagnostic:
-    takes = "no arguments" if wanted == 0 else "1 argument" if wanted == 1 else f"{wanted} arguments"
+def _were(given: int) -> str:
+    return "1 was" if given == 1 else f"{given} were"
+
+
+def too_many_arguments(callee: str, wanted: tuple[int, str], given: int, use: Span, signature: str) -> Diagnostic:
+    """``wanted``: how many, and of which kind only."""
+    number, kind = wanted
+    takes = "no arguments" if number == 0 else "1 argument" if number == 1 else f"{number} arguments"
     return Diagnostic(
         Code.BAD_ARGUMENT,
-        f"`{callee}` takes {takes}, but {given} were given",
+        f"`{callee}` takes {takes}{kind and f' {kind}'}, but {_were(given)} given",
         use,
         None,
         (Note(f"it is declared as {signature}"),),

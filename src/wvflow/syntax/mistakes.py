@@ -167,6 +167,11 @@ def unexpected(
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
 
 
+def unclosed(closer: str, token: Token, span: Span, opened: Span) -> Diagnostic:
+    found = unexpected(token, span, f"`{closer}`", (closer,))
+    return found._replace(notes=(Note("opened here", opened),))
+
+
 def _way_out(token: Token, known: Iterable[str]) -> str | None:
     if habit := _HABITS.get(token.key):
         return habit.replace("{}", token.key)
@@ -226,6 +231,12 @@ def not_whole(what: str, span: Span) -> Diagnostic:
 def bad_duration(text: str, span: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_DURATION, f"the duration `{text}` is longer than a century", span, "write at most `5200w`"
+    )
+
+
+def blank_in_duration(text: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN, f"a duration has no blank in it: `{text}`", span, "or put it in quotes: `'5 minutes'`"
     )
 
 

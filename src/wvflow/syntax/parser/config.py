@@ -5,9 +5,11 @@ from __future__ import annotations
 from wvflow.syntax import mistakes
 from wvflow.syntax.nodes import Config, ConfigItem, ConfigList, ConfigValue, NameRef, Param
 from wvflow.syntax.parser.query import QueryParser
+from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.tokens import T
 
+UNITS = ("ms", "s", "m", "h", "d", "w")
 CONFIG_FORMS = {"block": "with", "inline": "[…]"}
 
 
@@ -39,10 +41,11 @@ class ConfigParser(QueryParser):
     def _config_items(self, closer: str, style: str, start: int) -> Config:
         """``{ NAME ":" value [ "," | ";" ] } closer``"""
         self._deeper(2)
+        opened = self._end - 1
         items = self._sequence(
             self._config_item, starts=self._at_key, closer=closer, expected=f"a property `name: value` or `{closer}`"
         )
-        self._expect(closer)
+        self._close(closer, opened)
         self._depth -= 2
         if style == "block":
             return Config(items=items, style="block", span=self._since(start))
@@ -55,7 +58,13 @@ class ConfigParser(QueryParser):
         """``NAME ":" value``"""
         key = self._take_name()
         self._expect(":")
+        start = self._token
         value = self._config_value()
+        if self._token.key in UNITS and start.kind is T.INT and start.end == self._end and not self._is_key(0):
+            unit = self._advance()
+            raise self._broken(mistakes.blank_in_duration(start.value + unit.key, self._since(start.start)))
+        if start.start in self._malformed:
+            raise Broken  # told already; its type would be told again
         span = self._since(key.span.start)
         self._accept(",")
         return ConfigItem(key=key, value=value, span=span)

@@ -183,6 +183,7 @@ class FlowParser(HandlerParser):
             return self._stage()
         if self._token.key in ITEM_WORDS:
             return self._handler()
+        self._resumed = -1  # a finding of its own, even right behind another
         raise self._broken(mistakes.misplaced_definition(self._token.key, self._span_of(self._token)))
 
     def _stage(self) -> StageDef:

@@ -77,8 +77,8 @@ class LiteralParser(Cursor):
             self._report(mistakes.misplaced_duration(token.value, span))
         ms = parse_duration(token.value)
         if ms is None:
-            self._report(mistakes.bad_duration(token.value, span))
-        return DurationLiteral(text=token.value, ms=ms or 0, span=span)
+            raise self._broken(mistakes.bad_duration(token.value, span))
+        return DurationLiteral(text=token.value, ms=ms, span=span)
 
     def _with_durations(self, production: Callable[[], X]) -> X:
         before, self._durations = self._durations, True

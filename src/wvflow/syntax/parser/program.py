@@ -25,9 +25,10 @@ def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
     The diagnostics stand in the order of the text, at most ``MOST_DIAGNOSTICS`` of them.
     """
     tokens, found, _ = tokenize(source)
-    parser = ProgramParser(source, tokens, runs_out=any(one.code in _RUNS_OUT for one in found))
-    statements = parser.program()
     malformed = {diagnostic.span.start for diagnostic in found}
+    runs_out = any(one.code in _RUNS_OUT for one in found)
+    parser = ProgramParser(source, tokens, malformed=malformed, runs_out=runs_out)
+    statements = parser.program()
     found += (diagnostic for diagnostic in parser.found if diagnostic.span.start not in malformed)
     in_order = sorted(found, key=lambda diagnostic: diagnostic.span.start)
     return Module(source=source, statements=statements), tuple(in_order[:MOST_DIAGNOSTICS])

@@ -37,9 +37,19 @@ class Broken(Exception):
 class Cursor(ABC):
     """A place in the tokens of one source, and the findings so far."""
 
-    def __init__(self, source: Source, tokens: Sequence[Token], *, runs_out: bool = False) -> None:
-        """``runs_out``: the rest of the text is in a string or comment that is never closed."""
+    def __init__(
+        self,
+        source: Source,
+        tokens: Sequence[Token],
+        *,
+        malformed: Collection[int] = (),
+        runs_out: bool = False,
+    ) -> None:
+        """``malformed``: offsets of tokens that stand for others, as what is written there was none.
+        ``runs_out``: the rest of the text is in a string or comment that is never closed.
+        """
         self.found: list[Diagnostic] = []
+        self._malformed = malformed
         self._runs_out = runs_out
         self._source = source
         self._tokens = tokens
@@ -75,6 +85,13 @@ class Cursor(ABC):
         if self._token.key != key:
             raise self._unexpected(f"`{key}`", (key,))
         return self._advance()
+
+    def _close(self, closer: str, opened: int) -> None:
+        """The bracket that closes the one at an offset."""
+        if not self._accept(closer):
+            bracket = Span(self._source, opened, opened + 1)
+            token = self._token
+            raise self._broken(mistakes.unclosed(closer, token, self._span_of(token), bracket))
 
     def _at_end(self) -> bool:
         return self._token.kind is T.END

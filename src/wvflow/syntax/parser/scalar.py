@@ -249,7 +249,14 @@ class ScalarParser(LiteralParser):
                 return ExistsExpr(query=query, span=self._since(start))
             case "from":
                 return Subquery(query=self._query(), span=self._since(start))
+        if self._is_meant_as_name():
+            raise self._reserved()
         raise self._unexpected("an expression")
+
+    def _is_meant_as_name(self) -> bool:
+        """Whether the reserved word at hand begins no operator, as nothing follows that an operator could work with."""
+        after = self._peek()
+        return after.kind is T.END or (after.kind is T.SYMBOL and after.key not in ("(", "[", "{", "*", "-", "!"))
 
     def _symbol_expr(self) -> Expr:
         """An expression that begins with a sign, ``*``, ``[`` or ``{``."""
