@@ -7,17 +7,25 @@ from collections.abc import Callable
 import pytest
 from hypothesis import strategies as st
 
-from wvflow.lang.algebra import Single
+from wvflow.lang.algebra import Literal, Single
+from wvflow.lang.types import BOOLEAN, NULL
 from wvflow.plan.nodes import FlowPlan, Millis, Policy, QueryTask, StageId, StagePlan
 
 
-def _plan(upstreams: list[tuple[int, ...]], policies: list[list[Policy]], **flow: object) -> FlowPlan:
+def _plan(
+    upstreams: list[tuple[int, ...]],
+    policies: list[list[Policy]],
+    gates: list[dict[str, object]] | None = None,
+    **flow: object,
+) -> FlowPlan:
+    """``gates``: by stage, what else decides whether it runs."""
     stages = tuple(
         StagePlan(
             f"s{index}",
             tuple(QueryTask(Single(), policy) for policy in policies[index]),
             tuple(map(StageId, sources)),
             tuple(StageId(reader) for reader, read in enumerate(upstreams) if index in read),
+            **(gates[index] if gates else {}),  # type: ignore[arg-type]
         )
         for index, sources in enumerate(upstreams)
     )
@@ -40,9 +48,23 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
         jitter=st.sampled_from([0, 500_000]),
         timeout=limits,
         start_timeout=limits,
+        priority=st.sampled_from([0, 0, 5]),
+    )
+    gate = st.fixed_dictionaries(
+        {
+            "when": st.sampled_from([None, None, Literal(True, BOOLEAN), Literal(False, BOOLEAN), Literal(None, NULL)]),
+            "probe": st.sampled_from([None, Single()]),
+        }
     )
     tasks = [draw(st.lists(policies, min_size=1, max_size=2)) for _ in range(size)]
-    return _plan(upstreams, tasks, lost_limit=draw(st.sampled_from([0, 1, 3])), cancel_grace=Millis(200))
+    return _plan(
+        upstreams,
+        tasks,
+        [draw(gate) for _ in range(size)],
+        lost_limit=draw(st.sampled_from([0, 1, 3])),
+        cancel_grace=Millis(200),
+        max_parallel=draw(st.sampled_from([None, 1, 2])),
+    )
 
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]

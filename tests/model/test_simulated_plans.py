@@ -13,9 +13,11 @@ from wvflow.drivers.simulator.world import World
 from wvflow.plan.nodes import FlowPlan, Millis
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
-CALM = World(fail=0.3, fatal=0.2, works=(1, 800), queued=(0, 300), late=(0, 50), twice=0.3, stray=0.3)
-ROUGH = World(fail=0.3, fatal=0.1, lose=0.2, twice=0.3, stray=0.3, outlive=0.5, deaf=0.4, queued=(0, 500),
-              works=(1, 900), late=(0, 100), reopen=1)  # fmt: skip
+CALM = World(
+    fail=0.3, fatal=0.2, works=(1, 800), queued=(0, 300), late=(0, 50), twice=0.3, stray=0.3, empty=0.3, tells=0.5
+)
+ROUGH = World(fail=0.3, fatal=0.1, lose=0.2, twice=0.3, stray=0.3, outlive=0.5, deaf=0.4, tells=0.5, empty=0.3,
+              queued=(0, 500), works=(1, 900), late=(0, 100), reopen=1)  # fmt: skip
 seeds = st.integers(0, 1_000_000)
 
 

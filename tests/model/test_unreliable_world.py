@@ -24,6 +24,7 @@ from wvflow.kernel.events import (
     RunStarted,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
@@ -32,10 +33,11 @@ from wvflow.kernel.events import (
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import decide, fold, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState
-from wvflow.lang.algebra import Single
+from wvflow.lang.algebra import Literal, Single
+from wvflow.lang.types import BOOLEAN
 from wvflow.plan.nodes import FlowPlan, Millis, Policy, QueryTask, StageId, StagePlan
 
-UNDER_WAY, RETRYING, PENDING = "under way", "retrying", "pending"
+UNDER_WAY, IN_LINE, RETRYING, PENDING = "under way", "in line", "retrying", "pending"
 ENDED = ("success", "failed", "skipped", "cancelled")
 
 
@@ -47,6 +49,15 @@ class Work(NamedTuple):
     attempt: int
 
 
+policies = st.builds(
+    Policy,
+    retries=st.sampled_from([1, 2, 0]),
+    retry_delay=st.just(Millis(10)),
+    start_timeout=st.sampled_from([None, Millis(10)]),
+    priority=st.sampled_from([0, 0, 1]),
+)
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> FlowPlan:
     size = draw(st.sampled_from([3, 2, 4, 1]))
@@ -54,17 +65,16 @@ def plans(draw: st.DrawFn) -> FlowPlan:
     stages = tuple(
         StagePlan(
             f"s{index}",
-            tuple(
-                QueryTask(Single(), Policy(retries=draw(st.sampled_from([1, 2, 0])), retry_delay=Millis(10)))
-                for _ in range(draw(st.sampled_from([2, 1, 3])))
-            ),
+            tuple(QueryTask(Single(), draw(policies)) for _ in range(draw(st.sampled_from([2, 1, 3])))),
             tuple(map(StageId, sorted(upstreams[index]))),
             tuple(StageId(reader) for reader in range(size) if index in upstreams[reader]),
+            when=draw(st.sampled_from([None, None, None, Literal(False, BOOLEAN)])) if index else None,
         )
         for index in range(size)
     )
     every = tuple(map(StageId, range(size)))
-    return FlowPlan("F", 1, (), stages, every, output=every[-1], lost_limit=draw(st.sampled_from([2, 1, 0])))
+    limits = {"lost_limit": draw(st.sampled_from([2, 1, 0])), "max_parallel": draw(st.sampled_from([None, 1, 2]))}
+    return FlowPlan("F", 1, (), stages, every, output=every[-1], **limits)
 
 
 class Model:
@@ -77,6 +87,8 @@ class Model:
         self.begun: set[Work] = set()
         self.losses: dict[Work, int] = {}
         self.stopped: dict[StageId, str] | None = None
+        self.turns: set[tuple[StageId, int]] = set()
+        self.line: list[Work] = []
 
     def stands(self, stage: StageId) -> tuple[str, Work]:
         """The stage's state and its current work."""
@@ -91,11 +103,15 @@ class Model:
             return Work(stage, 0, 0), "skipped"
         if any(state != "success" for state in upstream):
             return Work(stage, 0, 0), PENDING
+        if here.when is not None:
+            return Work(stage, 0, 0), "skipped"
         while task < len(here.tasks):
             work = Work(stage, task, attempt)
             verdict = self.verdicts.get(work)
             if verdict is None:
-                return work, UNDER_WAY
+                return work, UNDER_WAY if self._has_turn(work) else IN_LINE
+            if verdict == "empty":
+                return work, "skipped"
             if verdict == "ok":
                 task, retries = task + 1, 0
             elif verdict == "fatal" or retries == here.tasks[task].policy.retries:
@@ -105,6 +121,24 @@ class Model:
             else:
                 attempt, retries = attempt + 1, retries + 1
         return Work(stage, task, attempt), "success"
+
+    def _has_turn(self, work: Work) -> bool:
+        return self.plan.max_parallel is None or (work.stage, work.attempt) in self.turns
+
+    def give_turns(self) -> None:
+        """Who came first goes first, of those with the highest priority."""
+        if self.stopped is not None:
+            return
+        waiting = [work for state, work in self.every() if state == IN_LINE]
+        self.line = [work for work in self.line if work in waiting]
+        self.line += [work for work in waiting if work not in self.line]
+        while self.line and len(self.current()) < (self.plan.max_parallel or 0):
+            best = max(self.line, key=self._priority)
+            self.line.remove(best)
+            self.turns.add((best.stage, best.attempt))
+
+    def _priority(self, work: Work) -> int:
+        return self.plan.stages[work.stage].tasks[work.task].policy.priority
 
     def every(self) -> list[tuple[str, Work]]:
         return [self.stands(stage) for stage in self.plan.declared]
@@ -119,7 +153,8 @@ class Model:
             self.verdicts[work] = verdict
         else:
             last = work.task == len(self.plan.stages[work.stage].tasks) - 1
-            self.stopped[work.stage] = "success" if verdict == "ok" and last else "cancelled"
+            ended = {"ok": "success" if last else "cancelled", "empty": "skipped"}
+            self.stopped[work.stage] = ended.get(verdict, "cancelled")
 
     def lose(self, work: Work) -> None:
         """Only a loss after the start counts."""
@@ -165,6 +200,7 @@ class UnreliableWorld(RuleBasedStateMachine):
         self.late_news += before.phase.is_terminal
         self.state, commands = decide(self.plan, before, event)
         self.journal.append(event)
+        self.model.give_turns()
         assert broken_moves(self.plan, before, self.state, commands) == []
         self.obey(commands)
 
@@ -179,6 +215,9 @@ class UnreliableWorld(RuleBasedStateMachine):
     def now(self) -> EpochMs:
         self.clock += 1
         return EpochMs(self.clock)
+
+    def policy(self, work: Work) -> Policy:
+        return self.plan.stages[work.stage].tasks[work.task].policy
 
     def some_work(self, data: st.DataObject) -> Work:
         """Mostly current work, so that runs get on (the first of a list is drawn most often)."""
@@ -198,6 +237,13 @@ class UnreliableWorld(RuleBasedStateMachine):
         work = self.some_work(data)
         self.model.answer(work, "ok")
         self.deliver(TaskSucceeded(self.now(), *work, Output(f"{work}")))
+
+    @precondition(lambda self: len(self.journal) % 4 == 3)
+    @rule(data=st.data())
+    def worker_finds_nothing_to_do(self, data: st.DataObject) -> None:
+        work = self.some_work(data)
+        self.model.answer(work, "empty")
+        self.deliver(TaskSkipped(self.now(), *work))
 
     @rule(data=st.data(), how=st.sampled_from(["failed", "fatal", "timeout"]))
     def worker_fails(self, data: st.DataObject, how: str) -> None:
@@ -222,6 +268,10 @@ class UnreliableWorld(RuleBasedStateMachine):
         match timer.split(":"):
             case ["retry", stage, attempt] if self.model.stopped is None:
                 self.model.waited.add((StageId(int(stage)), int(attempt)))
+            case ["line", stage, attempt]:
+                for work in self.model.line:
+                    if (work.stage, work.attempt) == (int(stage), int(attempt)) and self.model.stopped is None:
+                        self.model.verdicts[work] = "failed"
             case ["grace"]:
                 self.model.stop(at_once=True)
         self.deliver(TimerFired(self.now(), timer))
@@ -248,8 +298,8 @@ class UnreliableWorld(RuleBasedStateMachine):
     def the_kernel_says_what_the_model_says(self) -> None:
         if not hasattr(self, "plan"):
             return
-        said = [UNDER_WAY if stage.phase in (Phase.QUEUED, Phase.ATTEMPTING) else stage.phase.value
-                for stage in self.state.stages]  # fmt: skip
+        shown = {Phase.QUEUED: UNDER_WAY, Phase.ATTEMPTING: UNDER_WAY, Phase.IN_LINE: IN_LINE}
+        said = [shown.get(stage.phase, stage.phase.value) for stage in self.state.stages]
         assert said == [state for state, _ in self.model.every()]
 
     @invariant()
@@ -274,7 +324,8 @@ class UnreliableWorld(RuleBasedStateMachine):
             return
         commands = outstanding(self.plan, self.state)
         tasks = [Work(one.stage, one.task, one.attempt) for one in commands if isinstance(one, RunTask)]
-        waits = [work.stage for state, work in self.model.every() if state == RETRYING]
+        waits = [work for state, work in self.model.every() if state == RETRYING]
+        waits += [work for work in self.model.line if self.policy(work).start_timeout is not None]
         assert tasks == self.model.current()
         assert sum(isinstance(one, StartTimer) for one in commands) == len(waits)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from wvflow.ports.activities import ActivityCall
     from wvflow.ports.stop import Stop
 
+LONGEST_DETAILS = 64 * 1024
+"""Bytes of JSON: what attempts say stands in the run's journal."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,8 +56,16 @@ class ActivityContext:
 
         Raises:
             TypeError: ``details`` can't be written as JSON.
+            ValueError: they are longer than ``LONGEST_DETAILS`` bytes of JSON.
         """
-        self.on_heartbeat(msgspec.to_builtins(details, str_keys=True))
+        plain = msgspec.to_builtins(details, str_keys=True)
+        size = len(msgspec.json.encode(plain))
+        if size > LONGEST_DETAILS:
+            raise ValueError(
+                f"the details of a heartbeat are {size:,} bytes of JSON, more than the limit of {LONGEST_DETAILS:,}: "
+                "say where you are, and keep what you have in a table or a file"
+            )
+        self.on_heartbeat(plain)
 
     def is_cancelled(self) -> bool:
         """Whether the attempt should stop: the run is cancelled, or the attempt's time is up."""

@@ -40,7 +40,7 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         index=index,
         stage=plan.stages[index].name,
         state=stage.phase.shown,
-        phase=stage.phase.value,
+        phase=stage.phase.detailed,
         reason=stage.reason or None,
         attempts=stage.attempt,
         rows=output.rows if output else None,

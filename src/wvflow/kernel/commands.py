@@ -17,8 +17,9 @@ class CommandBase(msgspec.Struct, frozen=True, tag_field="command", omit_default
 class RunTask(CommandBase, frozen=True, tag="RunTask"):
     """Start an attempt. ``input``: what the task before it in the stage put out (None for the first).
 
-    ``delivery`` counts from 1; above 1, or where the policy says ``on_lost: fail``, ``TaskStarted`` must be durable
-    before the work begins.
+    ``start_due``: by when a worker must have taken it, where it has already waited for its turn; else it has its
+    ``start_timeout`` from now on. ``delivery`` counts from 1; above 1, or where the policy says ``on_lost: fail``,
+    ``TaskStarted`` must be durable before the work begins.
     """
 
     stage: StageId
@@ -26,6 +27,7 @@ class RunTask(CommandBase, frozen=True, tag="RunTask"):
     attempt: int
     input: Output | None = None
     delivery: int = 1
+    start_due: EpochMs | None = None
 
 
 class CancelTask(CommandBase, frozen=True, tag="CancelTask"):

@@ -4,6 +4,9 @@ A stage that ended is put in a queue; ``settle`` tells its readers, which may en
 moves any more. So a skip runs down a chain of 100,000 stages without recursion, and an event costs what it affects.
 Order is first in, first out, readers ascending: the commands of an event are the same in every replay.
 
+Where the flow has ``max_parallel``, what may start lines up, and turns are handed out once all else has settled: so
+the priorities of all that an event set free are known.
+
 Invariants: a stage that ends counts once in each reader's tally and once in the run's counters, whichever way it
 ended. A draft lives within one ``decide`` and is never seen outside.
 """
@@ -16,12 +19,14 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
-from wvflow.kernel.events import EpochMs
-from wvflow.kernel.stage import Scene, StageEvent, TriggerBroke, TriggerHeld, advance
-from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
+from wvflow.kernel.events import EpochMs, Failure
+from wvflow.kernel.line import NOBODY, Ticket
+from wvflow.kernel.stage import Scene, StageEvent, TriggerBroke, TriggerHeld, TurnCame, WhenFailed, advance, patience
+from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import RunTimer
 from wvflow.kernel.triggers import RULES, counted
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.kernel.values import holds
+from wvflow.plan.nodes import FlowPlan, StageId, StagePlan
 
 
 class Draft:
@@ -34,6 +39,7 @@ class Draft:
         self.commands: list[Command] = []
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()
+        self._newcomers: list[StageId] = []
 
     def stage(self, id: StageId) -> StageState:
         changed = self._changed.get(id)
@@ -50,6 +56,8 @@ class Draft:
         self.commands += commands
         if after is not before:
             self._changed[id] = after
+        if self.plan.max_parallel is not None:
+            self._count_place(id, before.phase, after)
         if after.phase.is_terminal and not before.phase.is_terminal:
             self._count_end(id, after)
 
@@ -58,7 +66,7 @@ class Draft:
         here = self.plan.stages[id]
         verdict = RULES[here.trigger.rule](self.stage(id).upstream, len(here.upstreams))
         if verdict.holds:
-            self.move(id, TriggerHeld(self.now))
+            self.move(id, self._opening(here))
         elif verdict.reason:
             self.move(id, TriggerBroke(self.now, verdict.reason))
 
@@ -68,12 +76,51 @@ class Draft:
             ended = self._ended.popleft()
             for reader in self.plan.stages[ended].readers:
                 self._tell(reader, self.stage(ended).phase)
+        if self.run.line.queues:
+            self._hand_out_turns()
         if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
             self._complete()
 
     def result(self) -> tuple[RunState, tuple[Command, ...]]:
         stages = self.run.stages.update(self._changed) if self._changed else self.run.stages
         return replace(self.run, stages=stages), tuple(self.commands)
+
+    def _opening(self, here: StagePlan) -> StageEvent:
+        """What a stage is told whose trigger holds."""
+        if here.when is None:
+            return TriggerHeld(self.now)
+        match holds(here.when, self.plan, self.run):
+            case Failure() as failure:
+                return WhenFailed(self.now, failure)
+            case True:
+                return TriggerHeld(self.now)
+            case False:
+                return TriggerBroke(self.now, "when")
+
+    def _count_place(self, id: StageId, before: Phase, after: StageState) -> None:
+        working = self.run.working + (after.phase in WORKING) - (before in WORKING)
+        line = self.run.line
+        if after.phase is Phase.IN_LINE and before is not Phase.IN_LINE:
+            priority = self.plan.stages[id].tasks[len(after.done)].policy.priority
+            line = line.joined(priority, Ticket(id, after.attempt))
+            self._newcomers.append(id)
+        self.run = replace(self.run, working=working, line=line)
+
+    def _hand_out_turns(self) -> None:
+        """Fill the places that are free; patience runs for those who came with this event and must wait."""
+        newcomers = frozenset(self._newcomers)
+        while self._has_place() and (found := self.run.line.next()) is not None:
+            ticket, line = found
+            self.run = replace(self.run, line=line)
+            stage = self.stage(ticket.stage)
+            if (stage.phase, stage.attempt) == (Phase.IN_LINE, ticket.attempt):
+                self.move(ticket.stage, TurnCame(self.now, waited=ticket.stage not in newcomers))
+        for one in self._newcomers:
+            self.commands += patience(scene(self.plan, self.run, one), self.stage(one))
+
+    def _has_place(self) -> bool:
+        limit = self.plan.max_parallel
+        return self.run.phase is RunPhase.RUNNING and (limit is None or self.run.working < limit)
 
     def _count_end(self, id: StageId, stage: StageState) -> None:
         self._ended.append(id)
@@ -101,12 +148,15 @@ class Draft:
         phase = outcome(run)
         output = None if self.plan.output is None else self.stage(self.plan.output).output
         self.commands.append(CompleteRun(phase.value, output, run.failure))
-        self.run = replace(run, phase=phase, ending=None, ended_at=self.now, timeout_due=None, grace_due=None)
+        self.run = replace(
+            run, phase=phase, ending=None, ended_at=self.now, timeout_due=None, grace_due=None, line=NOBODY
+        )
 
 
 def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
     """A stage's surroundings."""
-    return Scene(id, plan.stages[id], run.epoch, plan.lost_limit, run.phase is RunPhase.CANCELLING)
+    cancelling = run.phase is RunPhase.CANCELLING
+    return Scene(id, plan.stages[id], run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None)
 
 
 def outcome(run: RunState) -> RunPhase:

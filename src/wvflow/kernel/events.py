@@ -89,11 +89,20 @@ class StageReused(TaskEvent, frozen=True, tag="StageReused"):
     origin: str
 
 
+class TaskSkipped(TaskEvent, frozen=True, tag="TaskSkipped"):
+    """There was nothing to do, as the first task found: no input rows where the stage has ``skip_empty``."""
+
+    reason: Literal["empty"] = "empty"
+
+
 class TaskFailed(TaskEvent, frozen=True, tag="TaskFailed"):
-    """``draw``: the driver's random number in [-1_000_000, 1_000_000], for jitter."""
+    """``draw``: the driver's random number in [-1_000_000, 1_000_000], for jitter.
+
+    ``details``, here and below: those of the attempt's last heartbeat, as JSON values; None when it sent none."""
 
     failure: Failure
     draw: int = 0
+    details: object = None
 
 
 class TaskTimedOut(TaskEvent, frozen=True, tag="TaskTimedOut"):
@@ -101,12 +110,14 @@ class TaskTimedOut(TaskEvent, frozen=True, tag="TaskTimedOut"):
 
     kind: Literal["timeout", "start", "heartbeat"]
     draw: int = 0
+    details: object = None
 
 
 class TaskLost(TaskEvent, frozen=True, tag="TaskLost"):
     """The worker died without an answer while its owner lives."""
 
     reason: str = ""
+    details: object = None
 
 
 class TimerFired(EventBase, frozen=True, tag="TimerFired"):
@@ -120,10 +131,21 @@ class CancelRequested(EventBase, frozen=True, tag="CancelRequested"):
     reason: str = ""
 
 
+class Heartbeat(msgspec.Struct, frozen=True):
+    """What an attempt said last of how far it was."""
+
+    stage: StageId
+    task: int
+    attempt: int
+    details: object
+
+
 class OwnerChanged(EventBase, frozen=True, tag="OwnerChanged"):
-    """Another process drives the run from here on; what was under way with the old owner is lost."""
+    """Another process drives the run from here on; what was under way with the old owner is lost, but for the
+    ``heartbeats`` that the store kept."""
 
     token: int
+    heartbeats: tuple[Heartbeat, ...] = ()
 
 
 class Reopened(EventBase, frozen=True, tag="Reopened"):
@@ -137,6 +159,7 @@ Event: TypeAlias = (
     | TaskStarted
     | TaskSucceeded
     | StageReused
+    | TaskSkipped
     | TaskFailed
     | TaskTimedOut
     | TaskLost

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wvflow.kernel.commands import CancelTask, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.run import outstanding
-from wvflow.kernel.state import RUNNING, Phase, RunPhase, RunState, StageState, Tally
-from wvflow.kernel.timers import RetryTimer, RunTimer, ScheduleTimer, parse_timer
+from wvflow.kernel.state import RUNNING, WORKING, Phase, RunPhase, RunState, StageState, Tally
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
 from wvflow.kernel.triggers import counted
 from wvflow.plan.nodes import FlowPlan, StagePlan
 
@@ -25,15 +25,21 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
     """What is wrong with a state."""
     if state.phase is RunPhase.PENDING:
         return []
-    found = [*_counts(state), *_run(state), *_waits(plan, state)]
+    found = [*_counts(plan, state), *_run(state), *_waits(plan, state), *_turns(plan, state)]
     for here, stage in zip(plan.stages, state.stages, strict=True):
         found += [f"stage `{here.name}` {finding}" for finding in _stage(plan, state, here, stage)]
     return found
 
 
 def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: Iterable[Command]) -> list[str]:
-    """What is wrong with a step between two states of one run, and with its commands."""
-    found = [f"{command} has no place in the state it leads to" for command in commands if not _fits(after, command)]
+    """What is wrong with a step between two states of one run, and with its commands.
+
+    A timer may be started and cancelled in one step: that of a run which ends as it begins, as nothing is to be done.
+    """
+    commands = tuple(commands)
+    withdrawn = {command.timer for command in commands if isinstance(command, CancelTimer)}
+    wanted = [one for one in commands if not (isinstance(one, StartTimer) and one.timer in withdrawn)]
+    found = [f"{command} has no place in the state it leads to" for command in wanted if not _fits(after, command)]
     if before.phase is RunPhase.PENDING:
         return found
     if before.last_at > after.last_at:
@@ -45,12 +51,13 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
     return found
 
 
-def _counts(state: RunState) -> Iterator[str]:
+def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
     phases = [stage.phase for stage in state.stages]
     for name, kept, counted_anew in (
         ("open", state.open, sum(not phase.is_terminal for phase in phases)),
         ("failed", state.failed, phases.count(Phase.FAILED)),
         ("cancelled", state.cancelled, phases.count(Phase.CANCELLED)),
+        ("at work", state.working, sum(phase in WORKING for phase in phases) if plan.max_parallel is not None else 0),
     ):
         if kept != counted_anew:
             yield f"the run counts {kept} stages as {name}, there are {counted_anew}"
@@ -82,6 +89,18 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
             yield f"no timer ends the back-off of stage {index}"
 
 
+def _turns(plan: FlowPlan, state: RunState) -> Iterator[str]:
+    """No more stages are at work than may be, none waits while there is a place, and nobody is forgotten."""
+    waiting = {(index, stage.attempt) for index, stage in enumerate(state.stages) if stage.phase is Phase.IN_LINE}
+    if plan.max_parallel is not None and state.working > plan.max_parallel:
+        yield f"{state.working} stages are at work, {plan.max_parallel} may be"
+    if waiting and (plan.max_parallel is None or state.working < plan.max_parallel):
+        yield f"{len(waiting)} stages wait for their turn while {state.working} are at work"
+    tickets = [(one.stage, one.attempt) for queue in state.line.queues for one in queue.waiting()]
+    if not waiting <= set(tickets) or len(tickets) != len(set(tickets)):
+        yield f"the line is {tickets}, waiting are {sorted(waiting)}"
+
+
 def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) -> Iterator[str]:
     tally = Tally()
     for source in here.upstreams:
@@ -95,7 +114,7 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
         yield f"is {stage.phase.value} with the reason {stage.reason!r}"
-    if (stage.phase is Phase.RETRYING) != (stage.due is not None):
+    if stage.phase is not Phase.IN_LINE and (stage.phase is Phase.RETRYING) != (stage.due is not None):
         yield f"is {stage.phase.value} and due at {stage.due}"
     if stage.losses > plan.lost_limit + 1:
         yield f"was lost {stage.losses} times"
@@ -142,6 +161,9 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
             return (stage.phase, stage.attempt + 1, stage.due) == (Phase.RETRYING, attempt, due)
         case RunTimer(kind):
             return due == (after.timeout_due if kind == "flow" else after.grace_due)
+        case LineTimer(id, attempt):
+            stage = after.stages[id]
+            return (stage.phase, stage.attempt, stage.due) == (Phase.IN_LINE, attempt, due)
         case ScheduleTimer(id, epoch):
             return epoch == after.epoch and after.stages[id].first_at is not None
         case None:

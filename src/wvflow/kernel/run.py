@@ -46,14 +46,15 @@ from wvflow.kernel.events import (
     StageReused,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
 )
-from wvflow.kernel.stage import Abandoned, BackoffOver, CancelAsked, ScheduleOver, StageEvent, under_way
-from wvflow.kernel.state import Phase, RunPhase, RunState, StageState, Tally, Vector
-from wvflow.kernel.timers import RetryTimer, RunTimer, ScheduleTimer, parse_timer
+from wvflow.kernel.stage import Abandoned, BackoffOver, CancelAsked, PatienceOver, ScheduleOver, StageEvent, under_way
+from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Tally, Vector
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
 from wvflow.kernel.triggers import counted
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
@@ -113,7 +114,9 @@ def _apply(draft: Draft, event: Event) -> None:
     match event:
         case RunStarted():
             _begin(draft, event)
-        case TaskStarted() | TaskSucceeded() | StageReused() | TaskFailed() | TaskTimedOut() | TaskLost():
+        case (
+            TaskStarted() | TaskSucceeded() | StageReused() | TaskSkipped() | TaskFailed() | TaskTimedOut() | TaskLost()
+        ):
             _move(draft, event.stage, event, event)
         case TimerFired():
             _fire(draft, event)
@@ -179,6 +182,8 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _move(draft, id, event, ScheduleOver(draft.now))
         case RetryTimer(id, attempt):
             _move(draft, id, event, BackoffOver(draft.now, attempt))
+        case LineTimer(id, attempt):
+            _move(draft, id, event, PatienceOver(draft.now, attempt))
         case _:
             raise UnexpectedEvent(f"no such timer was started: {event}")
 
@@ -238,10 +243,12 @@ def _run_timers(state: RunState) -> Iterable[Command]:
 def _take_over(draft: Draft, event: OwnerChanged) -> None:
     """What was under way with the old owner is lost; waits go on."""
     draft.run = replace(draft.run, token=event.token)
+    said = {(one.stage, one.task, one.attempt): one.details for one in event.heartbeats}
     for stage_id in draft.open_stages():
         stage = draft.stage(stage_id)
-        if stage.phase in (Phase.QUEUED, Phase.ATTEMPTING):
-            draft.move(stage_id, TaskLost(draft.now, stage_id, len(stage.done), stage.attempt))
+        if stage.phase in WORKING:
+            work = stage_id, len(stage.done), stage.attempt
+            draft.move(stage_id, TaskLost(draft.now, *work, details=said.get(work)))
 
 
 def _reopen(draft: Draft, event: Reopened) -> None:
@@ -257,6 +264,7 @@ def _reopen(draft: Draft, event: Reopened) -> None:
         open=sum(not stage.phase.is_terminal for stage in stages),
         failed=0,
         cancelled=0,
+        working=0,
         epoch=event.epoch,
         failure=None,
         ended_at=None,
@@ -272,4 +280,4 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
             upstream = counted(upstream, Phase.SUCCESS)
     if stage.phase is Phase.SUCCESS:
         return replace(stage, upstream=upstream)
-    return StageState(upstream=upstream, attempt=stage.attempt, done=stage.done)
+    return StageState(upstream=upstream, attempt=stage.attempt, done=stage.done, details=stage.details)

@@ -4,14 +4,16 @@
        │                       ▲  ▲                          │   │
        │                       │  └──next task, or lost──────┘   ├──retries left──▶ retrying ──back-off over──▶ queued
        ▼                       └──delivered again────────────────┘
-    skipped (its rule can no longer hold)                    failed (no retries left, or time or patience is over)
+    skipped (its rule can't hold, ``when`` is false)         failed (no retries left, or time or patience is over)
 
-    Any that is not terminal can become cancelled. Terminal phases stay: only a reopened run makes a stage pending.
+    Where the flow has ``max_parallel``, a start leads to the line, and from there to queued when the turn comes.
+    A task that finds nothing to do makes its stage skipped. Any that is not terminal can become cancelled. Terminal
+    phases stay: only a reopened run makes a stage pending.
 
-Who causes what: the run tells its stages about triggers, cancels and timers (the events defined here); the driver
-reports about tasks (those of the journal). The driver may report late, twice and in any order. A report is about the
-*current* work when it names the current attempt and the current task, and that is under way. One about earlier work is
-*fenced*: the first verdict stands, so it changes nothing. One about later work can't be and raises.
+Who causes what: the run tells its stages about triggers, turns, cancels and timers (the events defined here); the
+driver reports about tasks (those of the journal). The driver may report late, twice and in any order. A report is about
+the *current* work when it names the current attempt and the current task, and that is under way. One about earlier work
+is *fenced*: the first verdict stands, so it changes nothing. One about later work can't be and raises.
 
 Invariants: ``len(done)`` is the number of the current task and equals the number of tasks exactly in success. The
 attempt's number only grows, by one with every start and every retry, whichever task it is at. Retries are counted per
@@ -38,15 +40,16 @@ from wvflow.kernel.events import (
     TaskEvent,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
 )
 from wvflow.kernel.retries import may_retry, retry_delay
 from wvflow.kernel.state import Phase, StageState
-from wvflow.kernel.timers import RetryTimer, ScheduleTimer
+from wvflow.kernel.timers import LineTimer, RetryTimer, ScheduleTimer
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Policy, StageId, StagePlan
+from wvflow.plan.nodes import Millis, Policy, StageId, StagePlan
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -63,6 +66,24 @@ class TriggerBroke(Told, frozen=True):
     """The trigger rule can no longer hold."""
 
     reason: str
+
+
+class WhenFailed(Told, frozen=True):
+    """Whether it is to run can't be told."""
+
+    failure: Failure
+
+
+class TurnCame(Told, frozen=True):
+    """There is a place for it. ``waited``: it lined up at an earlier event."""
+
+    waited: bool
+
+
+class PatienceOver(Told, frozen=True):
+    """``attempt`` has waited for its turn as long as it may."""
+
+    attempt: int
 
 
 class BackoffOver(Told, frozen=True):
@@ -86,6 +107,9 @@ class Abandoned(Told, frozen=True):
 StageEvent: TypeAlias = (
     TriggerHeld
     | TriggerBroke
+    | WhenFailed
+    | TurnCame
+    | PatienceOver
     | BackoffOver
     | ScheduleOver
     | CancelAsked
@@ -93,6 +117,7 @@ StageEvent: TypeAlias = (
     | TaskStarted
     | TaskSucceeded
     | StageReused
+    | TaskSkipped
     | TaskFailed
     | TaskTimedOut
     | TaskLost
@@ -100,13 +125,15 @@ StageEvent: TypeAlias = (
 
 
 class Scene(NamedTuple):
-    """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled."""
+    """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled. ``by_turns``:
+    only so many stages are at work at once."""
 
     id: StageId
     plan: StagePlan
     epoch: int
     lost_limit: int
     cancelling: bool
+    by_turns: bool = False
 
     def policy(self, stage: StageState) -> Policy:
         """That of the current task."""
@@ -128,10 +155,18 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case Phase.PENDING, TriggerHeld():
             return _start(scene, stage, event.at)
         case Phase.PENDING, TriggerBroke(reason=reason):
-            return Step(replace(stage, phase=Phase.SKIPPED, reason=reason, ended_at=event.at))
+            return Step(_skipped(stage, reason, event.at))
+        case Phase.PENDING, WhenFailed(failure=failure):
+            return _fail(stage, failure, event.at, ())
+        case Phase.IN_LINE, TurnCame(waited=waited):
+            return _take_turn(scene, stage, waited)
+        case Phase.IN_LINE, PatienceOver(attempt=n) if n == stage.attempt:
+            return _fail_attempt(scene, stage, _start_timeout(scene.policy(stage)), event.at)
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return _start(scene, stage, event.at)
-        case Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if _is_armed(scene, stage):
+        case Phase.IN_LINE | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if _is_armed(
+            scene, stage
+        ):
             return _fail(stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
 
         case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
@@ -144,18 +179,21 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return _finish_task(scene, stage, output, event.at)
         case Phase.QUEUED | Phase.ATTEMPTING, StageReused() if _is_current(stage, event):
             return _reuse(scene, stage, event)
+        case Phase.QUEUED | Phase.ATTEMPTING, TaskSkipped(reason=reason) if _is_current(stage, event):
+            return Step(_skipped(stage, reason, event.at), _disarm(scene, stage))
         case Phase.QUEUED | Phase.ATTEMPTING, TaskFailed(failure=failure) if _is_current(stage, event):
-            return _fail_attempt(scene, stage, failure, event)
+            return _fail_attempt(scene, _heard(stage, event.details), failure, event.at, event.draw)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskTimedOut() if _is_current(stage, event):
-            failed = _fail_attempt(scene, stage, _timeout(scene, stage, event), event)
+            failure = _timeout(scene, stage, event)
+            failed = _fail_attempt(scene, _heard(stage, event.details), failure, event.at, event.draw)
             return Step(failed.stage, _drop_work(scene, stage) + failed.commands)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskLost() if _is_current(stage, event):
-            return _lose(scene, stage, event.at)
+            return _lose(scene, _heard(stage, event.details), event.at)
 
         case Phase.QUEUED | Phase.ATTEMPTING, CancelAsked():
             return Step(stage, (_cancel_task(scene, stage), *_disarm(scene, stage)))
-        case (Phase.PENDING | Phase.RETRYING, CancelAsked()) | (
-            Phase.PENDING | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING,
+        case (Phase.PENDING | Phase.IN_LINE | Phase.RETRYING, CancelAsked()) | (
+            Phase.PENDING | Phase.IN_LINE | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING,
             Abandoned(),
         ):
             return _cancel(scene, stage, event.at, _drop_work(scene, stage))
@@ -164,6 +202,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(stage)  # fenced: the first verdict about that work stands
         case _, BackoffOver(attempt=n) if 1 < n <= stage.attempt + 1:
             return Step(stage)  # cancelled when it was already on its way
+        case _, PatienceOver(attempt=n) if scene.by_turns and 1 <= n <= stage.attempt:
+            return Step(stage)  # likewise
         case _, ScheduleOver() if scene.plan.schedule_timeout is not None and stage.first_at is not None:
             return Step(stage)  # likewise
         case _:
@@ -177,10 +217,19 @@ def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (_cancel_task(scene, stage),)
         case Phase.QUEUED | Phase.ATTEMPTING:
             return (_run_task(scene, stage), *_arm(scene, stage))
+        case Phase.IN_LINE:
+            return (*patience(scene, stage), *_arm(scene, stage))
         case Phase.RETRYING if stage.due is not None:
             return (StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), stage.due), *_arm(scene, stage))
         case _:
             return ()
+
+
+def patience(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """What ends the wait of a stage in the line, if anything does."""
+    if stage.phase is not Phase.IN_LINE or stage.due is None:
+        return ()
+    return (StartTimer(str(LineTimer(scene.id, stage.attempt)), stage.due),)
 
 
 def _is_current(stage: StageState, event: TaskEvent) -> bool:
@@ -193,23 +242,40 @@ def _is_past(stage: StageState, event: TaskEvent) -> bool:
 
 
 def _start(scene: Scene, stage: StageState, now: EpochMs) -> Step:
-    """The next attempt, at the current task."""
+    """The next attempt, at the current task. Where it must line up, the run hands out the turns and starts the timer of
+    its patience; what waits in the line has not been handed to the driver."""
     first = stage.first_at is None
+    limit = scene.policy(stage).start_timeout if scene.by_turns else None
     started = replace(
         stage,
-        phase=Phase.QUEUED,
+        phase=Phase.IN_LINE if scene.by_turns else Phase.QUEUED,
         attempt=stage.attempt + 1,
-        due=None,
+        due=None if limit is None else EpochMs(now + limit),
         delivery=1,
         losses=0,
         first_at=now if first else stage.first_at,
     )
-    return Step(started, (_run_task(scene, started), *(_arm(scene, started) if first else ())))
+    ordered = () if scene.by_turns else (_run_task(scene, started),)
+    return Step(started, (*ordered, *(_arm(scene, started) if first else ())))
+
+
+def _take_turn(scene: Scene, stage: StageState, waited: bool) -> Step:
+    """What is left of its patience goes with it; a timer was started only if it had to wait."""
+    queued = replace(stage, phase=Phase.QUEUED, due=None)
+    if not waited or stage.due is None:
+        return Step(queued, (_run_task(scene, queued),))
+    order = replace(_run_task(scene, queued), start_due=stage.due)
+    return Step(queued, (CancelTimer(str(LineTimer(scene.id, stage.attempt))), order))
+
+
+def _heard(stage: StageState, details: object) -> StageState:
+    """What an attempt said of how far it was, for the next one; of one that said nothing, what is known stands."""
+    return stage if details is None else replace(stage, details=details)
 
 
 def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) -> Step:
     done = (*stage.done, output)
-    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None)
+    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None, details=None)
     if len(done) == len(scene.plan.tasks):
         return Step(replace(after, phase=Phase.SUCCESS, ended_at=now), _disarm(scene, stage))
     if scene.cancelling:
@@ -222,19 +288,19 @@ def _reuse(scene: Scene, stage: StageState, event: StageReused) -> Step:
     """All that is left of it at once: nothing of it has to run."""
     left = len(scene.plan.tasks) - len(stage.done)
     done = stage.done + (event.output,) * left
-    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None)
+    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None, details=None)
     ended = replace(after, phase=Phase.SUCCESS, reused=event.origin, ended_at=event.at)
     return Step(ended, _disarm(scene, stage))
 
 
-def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, event: TaskFailed | TaskTimedOut) -> Step:
+def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, now: EpochMs, draw: int = 0) -> Step:
     policy = scene.policy(stage)
     if scene.cancelling:
-        return _cancel(scene, stage, event.at)
+        return _cancel(scene, stage, now)
     if not may_retry(policy, failure, stage.retries):
-        return _fail(stage, failure, event.at, _disarm(scene, stage))
+        return _fail(stage, failure, now, _disarm(scene, stage))
     retry = stage.retries + 1
-    due = EpochMs(event.at + retry_delay(policy, failure, retry, event.draw))
+    due = EpochMs(now + retry_delay(policy, failure, retry, draw))
     timer = StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), due)
     return Step(replace(stage, phase=Phase.RETRYING, retries=retry, due=due, failure=failure), (timer,))
 
@@ -249,6 +315,10 @@ def _lose(scene: Scene, stage: StageState, now: EpochMs) -> Step:
         return _fail(stage, _worker_lost(losses), now, _disarm(scene, stage))
     again = replace(stage, phase=Phase.QUEUED, delivery=stage.delivery + 1, losses=losses)
     return Step(again, (_run_task(scene, again),))
+
+
+def _skipped(stage: StageState, reason: str, now: EpochMs) -> StageState:
+    return replace(stage, phase=Phase.SKIPPED, reason=reason, failure=None, ended_at=now)
 
 
 def _fail(stage: StageState, failure: Failure, now: EpochMs, commands: tuple[Command, ...]) -> Step:
@@ -279,6 +349,8 @@ def _drop_work(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     match stage.phase:
         case Phase.QUEUED | Phase.ATTEMPTING:
             return (_cancel_task(scene, stage, abandon=True),)
+        case Phase.IN_LINE if stage.due is not None:
+            return (CancelTimer(str(LineTimer(scene.id, stage.attempt))),)
         case Phase.RETRYING:
             return (CancelTimer(str(RetryTimer(scene.id, stage.attempt + 1))),)
         case _:
@@ -303,11 +375,21 @@ def _is_armed(scene: Scene, stage: StageState) -> bool:
 
 def _timeout(scene: Scene, stage: StageState, event: TaskTimedOut) -> Failure:
     policy = scene.policy(stage)
-    kind, what, limit = {
-        "timeout": ("Timeout", "the attempt took longer than its timeout", policy.timeout),
-        "start": ("StartTimeout", "no worker took the attempt within its start_timeout", policy.start_timeout),
-        "heartbeat": ("HeartbeatTimeout", "the attempt was silent for longer than its heartbeat", policy.heartbeat),
-    }[event.kind]
+    match event.kind:
+        case "start":
+            return _start_timeout(policy)
+        case "timeout":
+            return _over("Timeout", "the attempt took longer than its timeout", policy.timeout)
+        case "heartbeat":
+            what = "the attempt was silent for longer than its heartbeat"
+            return _over("HeartbeatTimeout", what, policy.heartbeat)
+
+
+def _start_timeout(policy: Policy) -> Failure:
+    return _over("StartTimeout", "no worker took the attempt within its start_timeout", policy.start_timeout)
+
+
+def _over(kind: str, what: str, limit: Millis | None) -> Failure:
     return Failure(kind, what if limit is None else f"{what} of {format_duration(limit)}")
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Output
+from wvflow.kernel.line import NOBODY, Line
 
 T = TypeVar("T")
 CHUNK = 64
@@ -54,7 +55,7 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
 
 
 class Phase(Enum):
-    """Of a stage. The four above the line are terminal; ``running`` is shown for the three below ``PENDING``."""
+    """Of a stage. The four above the line are terminal; ``running`` is shown for the four below ``PENDING``."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -62,6 +63,7 @@ class Phase(Enum):
     CANCELLED = "cancelled"
 
     PENDING = "pending"
+    IN_LINE = "in_line"  # may start, and waits for its turn: ``max_parallel`` stages are at work
     QUEUED = "queued"  # handed to the driver, no worker has taken it
     ATTEMPTING = "attempting"
     RETRYING = "retrying"  # waits for its back-off
@@ -75,9 +77,17 @@ class Phase(Enum):
         """The stage state of the language reference."""
         return "running" if self in RUNNING else self.value
 
+    @property
+    def detailed(self) -> str:
+        """The same, with the states within ``running``."""
+        return "queued" if self is Phase.IN_LINE else self.value
+
 
 TERMINAL = frozenset({Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED})
-RUNNING = frozenset({Phase.QUEUED, Phase.ATTEMPTING, Phase.RETRYING})
+WORKING = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
+"""Those that count against ``max_parallel``: a stage gives its place up while it waits for its back-off."""
+
+RUNNING = WORKING | {Phase.IN_LINE, Phase.RETRYING}
 
 
 class RunPhase(Enum):
@@ -112,9 +122,10 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     current task in this epoch; ``done`` what its finished tasks put out, so ``len(done)`` is the current task.
 
     ``failure`` is that of the last attempt, if it failed; ``reason`` says why the stage was skipped; ``due`` when its
-    back-off ends; ``delivery`` and ``losses`` count how often the current attempt was handed out and lost after a
-    recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that computed its output, when
-    that was an earlier one.
+    back-off ends, or its patience in the line; ``delivery`` and ``losses`` count how often the current attempt was
+    handed out and lost after a recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that
+    computed its output, when that was an earlier one. ``details``: what an attempt at the current task said last of how
+    far it is, as JSON values.
     """
 
     phase: Phase = Phase.PENDING
@@ -130,6 +141,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     first_at: EpochMs | None = None
     ended_at: EpochMs | None = None
     reused: str = ""
+    details: object = None
 
     @property
     def output(self) -> Output | None:
@@ -140,6 +152,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
 class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One run. ``open`` counts its stages that aren't terminal; ``failed`` and ``cancelled`` those that ended so.
 
+    Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
     ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first unhandled one.
     """
 
@@ -148,6 +161,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     open: int = 0
     failed: int = 0
     cancelled: int = 0
+    working: int = 0
+    line: Line = NOBODY
     epoch: int = 0
     ending: RunPhase | None = None
     failure: Failure | None = None

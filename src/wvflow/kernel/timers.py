@@ -1,18 +1,21 @@
-"""The names of the kernel's timers: ``flow``, ``grace``, ``schedule:<stage>``, ``retry:<stage>:<attempt>``.
+"""The names of the kernel's timers: ``flow``, ``grace``, ``schedule:<stage>``, ``retry:<stage>:<attempt>`` and
+``line:<stage>:<attempt>``.
 
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
-back-offs; the others carry the run's epoch behind an ``@`` once it was reopened (``flow@1``).
+back-offs and the line; the others carry the run's epoch behind an ``@`` once it was reopened (``flow@1``).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from wvflow.plan.nodes import StageId
 
-_NAME = re.compile(r"(?P<kind>flow|grace|schedule|retry)(?::(?P<stage>\d+))?(?::(?P<attempt>\d+))?(?:@(?P<epoch>\d+))?")
+_NAME = re.compile(
+    r"(?P<kind>flow|grace|schedule|retry|line)(?::(?P<stage>\d+))?(?::(?P<attempt>\d+))?(?:@(?P<epoch>\d+))?"
+)
 
 
 class RunTimer(NamedTuple):
@@ -43,7 +46,20 @@ class RetryTimer(NamedTuple):
         return f"retry:{self.stage}:{self.attempt}"
 
 
-def parse_timer(name: str) -> RunTimer | ScheduleTimer | RetryTimer | None:
+class LineTimer(NamedTuple):
+    """Bounds how long ``attempt`` waits for its turn: its ``start_timeout``."""
+
+    stage: StageId
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"line:{self.stage}:{self.attempt}"
+
+
+Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer
+
+
+def parse_timer(name: str) -> Timer | None:
     """The timer of that name, None when the kernel gives none such.
 
     >>> parse_timer("retry:3:2")
@@ -60,8 +76,9 @@ def parse_timer(name: str) -> RunTimer | ScheduleTimer | RetryTimer | None:
             return RunTimer(kind, numbers.get("epoch", 0))
         case "schedule", ["stage"]:
             return ScheduleTimer(StageId(numbers["stage"]), numbers.get("epoch", 0))
-        case "retry", ["attempt", "stage"] if "epoch" not in numbers:
-            return RetryTimer(StageId(numbers["stage"]), numbers["attempt"])
+        case "retry" | "line" as kind, ["attempt", "stage"] if "epoch" not in numbers:
+            made = RetryTimer if kind == "retry" else LineTimer
+            return made(StageId(numbers["stage"]), numbers["attempt"])
         case _:
             return None
 

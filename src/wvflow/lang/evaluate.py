@@ -46,6 +46,9 @@ from wvflow.lang.scalar_functions import FUNCTIONS, call
 
 Secrets = Callable[[str], str]
 SECRET = "secret"
+UNITS = frozenset({"year", "month", "day", "quarter", "week", "dow", "isodow", "doy", "hour", "minute", "second"})
+"""Those that ``Extract`` can take without an engine."""
+
 _NEEDS_ROWS = (Column, Star, InQuery, Exists, ScalarQuery)
 
 
@@ -58,6 +61,8 @@ def _is_static(node: object) -> bool:
     if isinstance(node, Call):
         known = node.function.lower() in FUNCTIONS or node.function == SECRET
         return known and not node.distinct and not node.named
+    if isinstance(node, Extract):
+        return node.unit in UNITS
     return not isinstance(node, _NEEDS_ROWS)
 
 
@@ -260,6 +265,10 @@ def _extracted(unit: str, value: object) -> int | None:
             return value.isocalendar().week
         case "dow", date():
             return value.isoweekday() % 7
+        case "isodow", date():
+            return value.isoweekday()
+        case "doy", date():
+            return value.timetuple().tm_yday
         case "hour" | "minute" | "second", datetime():
             return int(getattr(value, unit))
         case _:

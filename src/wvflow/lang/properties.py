@@ -6,6 +6,7 @@ are milliseconds, fractions exact. Nothing is ever silently ignored: what can't 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
@@ -57,6 +58,10 @@ def _integer(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _positive(value: object) -> int | None:
     return _integer(value) or None
 
@@ -72,6 +77,20 @@ def _duration(value: object) -> int | None:
 
 def _delay(value: object) -> int | None:
     return _duration(value) or None
+
+
+_PER = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*([smhd])\s*")
+
+
+def _rate(value: object) -> tuple[int, int] | None:
+    """So many starts in so many milliseconds."""
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    return (int(match[1]), _PER[match[2]]) if match else None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _fraction(value: object) -> Fraction | None:
@@ -123,7 +142,10 @@ def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
 
 
 INTEGER = Kind("a whole number from 0 on", _integer)
+WHOLE = Kind("a whole number", _whole)
 POSITIVE = Kind("a whole number from 1 on", _positive)
+RATE = Kind("a number of starts per second, minute, hour or day, such as '10/s' or '500/h'", _rate)
+NAME = Kind("a name", _name)
 COUNT = Kind(f"a whole number from 0 on, or {UNLIMITED}", _count, (UNLIMITED,))
 DURATION = Kind("a duration such as 5m, 1h30m or '7 days'", _duration)
 DELAY = Kind("a duration above zero, such as 30s, 1h30m or '7 days'", _delay)
@@ -133,6 +155,8 @@ NAMES = Kind("a list of names such as ['ValueError', 'HTTPError']", _names)
 TEXT = Kind("a text", _text)
 FLAG = Kind("true or false", _flag)
 ANY = Kind("a value", _anything)
+EXPRESSION = Kind("an expression", _anything)
+"""Not a plain value: whoever checks the stage makes it out."""
 TRIGGERS = _words(
     "all_success",
     later=(
@@ -168,17 +192,17 @@ _STAGE_AND_ACTIVITY = (
     Property("idempotency_ttl", DELAY),
     Property("idempotency_conflict", _words("error", "reuse")),
     Property("poll_interval", DELAY),
-    Property("pool", TEXT),
-    Property("rate", TEXT),
+    Property("pool", NAME),
+    Property("rate", RATE),
     Property("queue", TEXT),
-    Property("priority", INTEGER),
+    Property("priority", WHOLE, runs=True),
     Property("isolation", _words("thread", "process")),
 )
 _STAGE_ONLY = (
     Property("trigger", TRIGGERS, activity=False, runs=True),
     Property("on_failure", ANY, activity=False, flow=True),
     Property("eager", FLAG, activity=False),
-    Property("when", ANY, activity=False),
+    Property("when", EXPRESSION, activity=False, runs=True),
     Property("compensate", ANY, activity=False),
     Property("compensate_on", _words("attempt"), activity=False),
     Property("idempotency_key", ANY, activity=False, flow=True),
@@ -186,9 +210,9 @@ _STAGE_ONLY = (
     Property("detach", FLAG, activity=False),
     Property("continue_as_new", ANY, activity=False),
     Property("map", ANY, activity=False),
-    Property("max_parallel", INTEGER, activity=False, flow=True),
+    Property("max_parallel", POSITIVE, activity=False, flow=True, runs=True),
     Property("tolerate", ANY, activity=False),
-    Property("skip_empty", FLAG, activity=False),
+    Property("skip_empty", FLAG, activity=False, runs=True),
     Property("cache", _words("none", "inputs"), activity=False, runs=True),
     Property("deadline", DELAY, activity=False, flow=True),
     Property("materialize", _words("table", "view"), activity=False),
@@ -229,8 +253,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 )
 """By canonical name."""
 
-# The same names mean something else on a flow, which this version can't carry out.
+# The same names mean something else on a flow; of those, this version can carry out the other one only.
 LATER_ON_FLOWS = frozenset({"jitter"})
+ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

@@ -24,12 +24,15 @@ from wvflow.lang.algebra import (
     StageRows,
     Table,
     TableFunction,
+    Value,
 )
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Ratio, StageId, StagePlan, Task
+from wvflow.lang.relations import nodes
+from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, StageId, StagePlan, Task
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
+_RATES = {1_000: "s", 60_000: "m", 3_600_000: "h", 86_400_000: "d"}
 
 
 # --- tasks and policies in a few words ------------------------------------------------------------------------------
@@ -144,6 +147,8 @@ def _spelled(name: str, value: Any) -> Any:
         return "unlimited"
     if name in _DURATIONS and value is not None:
         return format_duration(value)
+    if isinstance(value, Rate):
+        return f"{value.starts}/{_RATES[value.per]}"
     if name == "jitter":
         return value / _MILLION
     if isinstance(value, Ratio):
@@ -151,14 +156,29 @@ def _spelled(name: str, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _policies(stage: StagePlan) -> str:
+def stage_items(stage: StagePlan) -> dict[str, Any]:
+    """Properties of the whole stage that are set, likewise. Of ``when``, the values that it depends on."""
     found: dict[str, Any] = {}
+    if stage.when is not None:
+        names = dict.fromkeys(node.name for node in nodes(stage.when) if isinstance(node, Value))
+        found["when"] = f"({', '.join(names)})"
+    if stage.probe is not None:
+        found["skip_empty"] = True
+    if stage.schedule_timeout is not None:
+        found["schedule_timeout"] = format_duration(stage.schedule_timeout)
+    return found
+
+
+def _policies(stage: StagePlan) -> str:
+    found = stage_items(stage)
     for task in stage.tasks:
         found |= policy_items(task.policy)
     return ", ".join(f"{name}: {_flat(value)}" for name, value in found.items())
 
 
 def _flat(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
@@ -178,7 +198,16 @@ def tree(plan: FlowPlan) -> str:
 def _headline(plan: FlowPlan) -> str:
     params = ", ".join(f"{param.name}: {param.type}" for param in plan.params)
     version = f"@version({plan.version})" if plan.version != 1 else ""
-    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "")
+    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + _limits(plan)
+
+
+def _limits(plan: FlowPlan) -> str:
+    limits = {
+        "max_parallel": plan.max_parallel,
+        "timeout": None if plan.timeout is None else format_duration(plan.timeout),
+    }
+    shown = ", ".join(f"{name}: {value}" for name, value in limits.items() if value is not None)
+    return f"  [{shown}]" if shown else ""
 
 
 def _branches(plan: FlowPlan, children: dict[StageId | None, list[StageId]]) -> Iterator[str]:
@@ -245,6 +274,7 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         ],
         "output": None if plan.output is None else names[plan.output],
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
+        "max_parallel": plan.max_parallel,
         "stages": [_stage_json(plan.stages[index], names) for index in plan.declared],
         "edges": [{"from": names[upstream], "to": names[index]} for upstream, index in _edges(plan)],
     }
@@ -256,6 +286,7 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
         "upstreams": [names[index] for index in stage.upstreams],
         "readers": [names[index] for index in stage.readers],
         "trigger": stage.trigger.rule,
+        "policy": stage_items(stage),
         "tasks": [
             {"kind": _kind(task), "text": task_text(task), "policy": policy_items(task.policy)} for task in stage.tasks
         ],

@@ -30,11 +30,20 @@ class Ratio(msgspec.Struct, frozen=True, array_like=True):
     denominator: int = 1
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """At most ``starts`` in ``per`` milliseconds, in the whole project, of all that share ``name``."""
+
+    name: str
+    starts: int
+    per: Millis
+
+
 class Policy(msgspec.Struct, frozen=True):
     """How one task is attempted (flow language, section 3). Precedence is settled; durations in milliseconds.
 
     Written in full, so that a stored plan keeps its meaning when a built-in default changes.
 
+    ``pool``: attempts hold one of its slots, ``""`` for none. ``priority``: what waits with a higher one goes first.
     ``retries`` None is ``unlimited``. ``jitter`` is in millionths: 250_000 spreads a delay by a quarter both ways.
     """
 
@@ -51,6 +60,9 @@ class Policy(msgspec.Struct, frozen=True):
     heartbeat: Millis | None = None
     on_lost: OneOf["rerun", "fail"] = "rerun"
     isolation: Isolation = "thread"
+    pool: str = ""
+    rate: Rate | None = None
+    priority: int = 0
 
 
 class TableTarget(Node, frozen=True, tag="to_table"):
@@ -119,6 +131,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage. ``upstreams`` and ``readers`` are the edges of the graph, both ascending and without doubles.
 
     A stage whose body is nothing but another stage's rows (``= from a``) has one ``QueryTask`` over ``StageRows``.
+    ``when``: needs no rows; unless it is true, the stage is skipped. ``probe``: skipped unless this has a row.
     """
 
     name: str
@@ -127,6 +140,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     readers: tuple[StageId, ...] = ()
     trigger: Trigger = Trigger()
     schedule_timeout: Millis | None = None
+    when: Expr | None = None
+    probe: Rel | None = None
     description: str = ""
     tags: tuple[str, ...] = ()
     cache: OneOf["none", "inputs"] = "none"
@@ -142,7 +157,7 @@ class FlowParam(msgspec.Struct, frozen=True):
 
 class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
-    rows the run yields."""
+    rows the run yields. ``max_parallel``: how many stages may be at work at once, None for any number."""
 
     flow: str
     version: int
@@ -154,6 +169,7 @@ class FlowPlan(msgspec.Struct, frozen=True):
     cleanup_timeout: Millis = Millis(300_000)
     lost_limit: int = 3
     cancel_grace: Millis = Millis(10_000)
+    max_parallel: int | None = None
     description: str = ""
     keep_runs: int | None = None
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wvflow.errors import CompilerBug
+from wvflow.lang.algebra import Item, Limit, Literal, Rel, Select
 from wvflow.lang.catalog import Catalog
+from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, StageId, StagePlan
 from wvflow.planner.policies import foreign, policy, settle
@@ -14,7 +16,7 @@ from wvflow.planner.tasks import cut
 from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
 
 # Properties of a flow that its plan has under the same names.
-_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs")
+_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel")
 
 
 class Layers(NamedTuple):
@@ -92,10 +94,20 @@ def _stage(
         upstreams=tuple(StageId(one) for one in upstreams),
         readers=tuple(StageId(one) for one in read_by),
         schedule_timeout=_schedule_timeout(stage, layers),
+        when=stage.when,
+        probe=_probe(stage.input) if settled.get("skip_empty") else None,
         description=settled.get("description", ""),
         tags=settled.get("tags", ()),
         cache=settled.get("cache", "none"),
     )
+
+
+def _probe(rows: Rel | None) -> Rel | None:
+    """What has a row when these rows have one, and costs little to ask. None where a stage begins with none:
+    ``skip_empty`` as a default is not for those."""
+    if rows is None:
+        return None
+    return Select(Limit(rows, 1), (Item("found", Literal(True, BOOLEAN)),))
 
 
 def _schedule_timeout(stage: CheckedStage, layers: Layers) -> Millis | None:

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Event, Output
+from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
 
@@ -181,6 +181,14 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running attempt of a run said last: best effort, not journal."""
+
+    run_id: str
+    heartbeat: Heartbeat
+    at: EpochMs
+
+
 class Store(Protocol):
     """The one durable record of all runs."""
 
@@ -297,6 +305,14 @@ class Store(Protocol):
 
     def logs(self, run_id: str, stage: str = "") -> list[LogRow]:
         """A run's log lines in the order in which they were kept; of one stage when it is named."""
+        ...
+
+    def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
+        """Keep what running attempts say; of each stage of a run, the last one only. Raises Unavailable."""
+        ...
+
+    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
+        """What is kept of a run's attempts, by stage; also of those that have ended since."""
         ...
 
     def delete(self, run_id: str) -> bool:

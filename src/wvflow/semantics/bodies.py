@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped
+from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped, Rel
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import STRING
 from wvflow.plan.nodes import FileTarget, Save, TableTarget
@@ -26,14 +26,24 @@ class Run(NamedTuple):
     effect: n.SaveOp | n.ApplyOp | None
 
 
-def stage_steps(node: n.Query, scope: Scope) -> tuple[tuple[Step, ...], Columns]:
-    """What a stage does, in order, and the columns that its readers see."""
+class StageBody(NamedTuple):
+    """What a stage does, in order, and the columns that its readers see. ``input``: the rows that it begins with, None
+    where it begins with a call or a `select` of its own."""
+
+    steps: tuple[Step, ...]
+    columns: Columns
+    input: Rel | None
+
+
+def stage_steps(node: n.Query, scope: Scope) -> StageBody:
+    """A stage's body."""
     body = unwrapped(node, scope)
     steps: list[Step] = []
     if isinstance(body.input, n.CallInput):
         found = _called(body.input.call, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
+    source = found.rel if isinstance(body.input, n.From | n.Merge) else None
     for run in _runs(body.operators):
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
@@ -41,7 +51,7 @@ def stage_steps(node: n.Query, scope: Scope) -> tuple[tuple[Step, ...], Columns]
             found = _effect(run.effect, found.shape, steps, body.scope)
     if not isinstance(found.rel, Piped) or not steps:
         steps.append(RowsStep(found.rel))
-    return tuple(steps), found.shape.columns
+    return StageBody(tuple(steps), found.shape.columns, source)
 
 
 def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Rel
+from wvflow.lang.algebra import Expr, Rel
 from wvflow.plan.nodes import Argument, FlowParam, FlowRef, Save
 from wvflow.source import Span
 
@@ -45,7 +45,8 @@ Step: TypeAlias = RowsStep | SaveStep | CallStep
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention."""
+    """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention. ``when``: needs no
+    rows. ``input``: the rows that its body begins with, None where it begins with none."""
 
     name: str
     span: Span
@@ -53,6 +54,8 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     upstreams: Mapping[str, Span]
     uses: tuple[Use, ...]
+    when: Expr | None = None
+    input: Rel | None = None
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from wvflow.lang.values import to_json, to_python
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import FlowParam, FlowRef
 from wvflow.semantics import mistakes, sources
+from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CheckedFlow, CheckedStage
@@ -23,6 +24,7 @@ from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.scopes import Columns, Scope
 from wvflow.semantics.session import Session
+from wvflow.semantics.when import read_when
 from wvflow.syntax.nodes import FlowDef, ForkOp, Merge, Name, StageDef, TableRef, Unavailable
 from wvflow.syntax.walk import walk
 
@@ -142,16 +144,21 @@ def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]
     with session.recording() as record:
         for name in stage.depends:
             _depend(name, scope)
-        steps, columns = stage_steps(stage.body, scope)
+        body = stage_steps(stage.body, scope)
+        when = read_when(read, scope)
+    if read.values.get("skip_empty") and body.input is None:
+        session.report(flow_mistakes.nothing_to_be_empty(read.spans["skip_empty"]))
     checked = CheckedStage(
         name=stage.name.text,
         span=stage.name.span,
-        steps=steps,
+        steps=body.steps,
         settings=read.values,
         upstreams=record.reads,
+        when=when,
+        input=body.input,
         uses=tuple(record.uses),
     )
-    return checked, columns
+    return checked, body.columns
 
 
 def _inside(stage: StageDef, around: Scope) -> Scope:

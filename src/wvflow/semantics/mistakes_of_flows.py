@@ -42,6 +42,38 @@ def property_not_available(shown: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.NOT_AVAILABLE, f"the property `{shown}` is not available yet", use)
 
 
+def default_expression(name: str, use: Span) -> Diagnostic:
+    message = f"`{name}` is an expression and can't be a default"
+    return Diagnostic(Code.MISPLACED_PROPERTY, message, use, "write it at each stage that it is for")
+
+
+def condition_over_rows(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISTYPED_PROPERTY,
+        "`when` is decided before any row is read, from parameters and values of the run alone",
+        use,
+        "test rows in the body, with `where`, or skip a stage without input by `skip_empty: true`",
+    )
+
+
+def condition_needs_engine(use: Span) -> Diagnostic:
+    help_ = "use comparisons, arithmetic, `in`, `like`, `case` and simple functions of text and dates"
+    return Diagnostic(Code.MISTYPED_PROPERTY, "`when` can't be decided without an engine", use, help_)
+
+
+def condition_wanted(type: object, use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISTYPED_PROPERTY, f"`when` wants true or false, this is {type}", use)
+
+
+def nothing_to_be_empty(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_PROPERTY,
+        "`skip_empty` is for a stage with input rows, this one reads none",
+        use,
+        "let the stage begin with `from`, or leave it out",
+    )
+
+
 def bad_default(origin: str, name: str, wanted: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.MISTYPED_PROPERTY, f"`{name}` in {origin} wants {wanted}", use)
 

@@ -30,10 +30,12 @@ _DURATIONS = (table.DURATION, table.DELAY)
 
 
 class Read(NamedTuple):
-    """Settings by canonical name, and where each stands. ``nested``: the items of ``defaults``."""
+    """Settings by canonical name, and where each stands. ``expressions``: those that are no plain values. ``nested``:
+    the items of ``defaults``."""
 
     values: dict[str, object]
     spans: dict[str, Span]
+    expressions: dict[str, n.Expr]
     nested: tuple[n.Config, ...] = ()
 
 
@@ -43,7 +45,7 @@ class _Opaque:
 
 def read_settings(configs: tuple[n.Config, ...], place: Place, session: Session) -> Read:
     """The settings of one thing, from both forms of its configuration; what is wrong is reported and left out."""
-    read = Read({}, {})
+    read = Read({}, {}, {})
     for item in _items(configs):
         name = table.ALIASES.get(item.key.text, item.key.text)
         if (first := read.spans.get(name)) is not None:
@@ -67,6 +69,9 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
     if known is None or not _allowed(known, place) or not _runs(known, place):
         session.report(_refusal(item, known, place))
         return
+    if known.kind is table.EXPRESSION:
+        _keep_expression(item, place, read, session)
+        return
     value = _plain(item.value)
     if isinstance(value, str) and value in known.kind.later:
         session.report(mistakes.property_not_available(f"{written}: {value}", item.span))
@@ -78,6 +83,16 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         session.report(mistakes.mistyped_property(written, found.wanted, item.value.span, value, known.kind.words))
     else:
         read.values[found.name] = found.value
+
+
+def _keep_expression(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
+    name = item.key.text
+    if isinstance(item.value, n.Config | n.ConfigList):
+        session.report(mistakes.mistyped_property(name, table.EXPRESSION.wanted, item.value.span, None, ()))
+    elif place == "defaults":
+        session.report(mistakes.default_expression(name, item.key.span))
+    else:
+        read.expressions[name] = item.value
 
 
 def _refusal(item: n.ConfigItem, known: Property | None, place: Place) -> Diagnostic:
@@ -105,7 +120,8 @@ def _allowed(known: Property, place: Place) -> bool:
 
 
 def _runs(known: Property, place: Place) -> bool:
-    return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
+    later = table.LATER_ON_FLOWS if place == "flow" else table.ON_FLOWS_ONLY
+    return known.runs and known.name not in later
 
 
 def _way_out(known: Property, value: str) -> str:
@@ -150,7 +166,9 @@ def check_foreign(values: Mapping[str, object], origin: str, place: Place, use: 
             continue
         if known is None or not _allowed(known, place):
             session.report(mistakes.bad_default_name(origin, name, use, table.PROPERTIES))
-        elif not known.runs or value in known.kind.later:
+        elif not _runs(known, place) or value in known.kind.later:
             session.report(mistakes.property_not_available(f"{name} ({origin})", use))
+        elif known.kind is table.EXPRESSION:
+            session.report(mistakes.default_expression(f"{name} ({origin})", use))
         elif isinstance(found := table.read(name, value), Misread):
             session.report(mistakes.bad_default(origin, name, found.wanted, use))

@@ -16,12 +16,13 @@ from types import MappingProxyType
 import msgspec
 
 from wvflow.errors import NotPossible, OutputMissing, StoreUnavailable, UserError
-from wvflow.kernel.events import EpochMs, OwnerChanged, RunStarted
+from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunState
 from wvflow.ports.store import (
     ENDED_STATES,
     SILENCE_MS,
     Committed,
+    HeartbeatRow,
     InboxRow,
     Journal,
     LogRow,
@@ -65,6 +66,7 @@ class Shelf:
         self.bundles: dict[str, bytes] = {}
         self.logs: dict[str, list[LogRow]] = {}
         self.reusable: dict[str, list[tuple[str, OutputRow]]] = {}
+        self.heartbeats: dict[str, dict[int, Heartbeat]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
@@ -215,12 +217,23 @@ class MemoryStore:
         with self._reading() as shelf:
             return [row for row in shelf.logs.get(run_id, []) if not stage or row.stage == stage]
 
+    def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
+        with self._writing() as shelf:
+            for row in rows:
+                shelf.heartbeats.setdefault(row.run_id, {})[row.heartbeat.stage] = row.heartbeat
+
+    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
+        with self._reading() as shelf:
+            kept = shelf.heartbeats.get(run_id, {})
+            return tuple(kept[stage] for stage in sorted(kept))
+
     def delete(self, run_id: str) -> bool:
         with self._writing() as shelf:
             if run_id not in shelf.runs or shelf.runs[run_id].row.state not in ENDED_STATES:
                 return False
             del shelf.runs[run_id]
             shelf.logs.pop(run_id, None)
+            shelf.heartbeats.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
             return True
 

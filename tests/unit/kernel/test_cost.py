@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from wvflow.kernel import draft
@@ -106,6 +107,21 @@ def test_one_event_in_the_middle_of_a_long_chain_touches_two_stages(work: Counte
     work.clear()
     decide(flow, state, TaskSucceeded(T, StageId(50), 0, 1, Output()))
     assert work["written"] == work["moved"] == 2
+
+
+@pytest.mark.parametrize("size", [100, LARGE])
+def test_a_long_line_costs_a_constant_per_stage(size: int, work: Counter[str]) -> None:
+    flow = msgspec.structs.replace(plan([() for _ in range(size)]), max_parallel=3)
+    with pytest.MonkeyPatch.context() as start_may_scan:
+        start_may_scan.setattr(Vector, "__iter__", lambda vector: (item for chunk in vector.chunks for item in chunk))
+        state, commands = decide(flow, RunState(), START)
+    assert len(commands) == 3
+    work.clear()
+    for stage in map(StageId, range(size)):
+        state, _ = decide(flow, state, TaskSucceeded(T, stage, 0, 1, Output()))
+    assert state.phase is RunPhase.SUCCESS
+    assert work["moved"] <= 2 * size
+    assert work["written"] <= 2 * size
 
 
 def test_a_skip_runs_down_a_hundred_thousand_stages_without_recursion() -> None:

@@ -337,7 +337,7 @@ AGREED: list[tuple[Expr, str]] = [
     (Index(MAP, lit("b")), "(map {'a': 1})['b']"),
     *(
         (Extract(unit, NOON), f"extract({unit} from timestamp '2020-05-06 12:30:15')")
-        for unit in ("year", "quarter", "month", "week", "day", "dow", "hour", "minute", "second")
+        for unit in ("year", "quarter", "month", "week", "day", "dow", "isodow", "doy", "hour", "minute", "second")
     ),
     (Extract("year", lit(None)), "extract(year from null::date)"),
 ]

@@ -14,6 +14,7 @@ from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.kernel.commands import RunTask
+from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import StagePlan, Task
 from wvflow.ports.stop import StopToken
 
@@ -34,6 +35,7 @@ class Attempt:
         self.begun = False
         self.closed = False
         self.pauses = pauses()
+        self.details: object = None
         self.key: AttemptKey = (run.run_id, command.stage, command.task, command.attempt)
         self._overdue = overdue
         self._job: Job | None = None
@@ -48,8 +50,6 @@ class Attempt:
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]
     ) -> None:
         """Hand it to a worker. ``ended`` is called on its thread with what the work returned or raised."""
-        if not self.begun:
-            self._arm("start", self.task.policy.start_timeout)
 
         def do() -> None:
             try:
@@ -58,7 +58,13 @@ class Attempt:
                 result = error
             ended(self, result)
 
-        self._job = workers.submit(do)
+        self._job = workers.submit(do, self.task.policy.priority)
+
+    def wait(self, now: EpochMs) -> None:
+        """It stands in the queue: its ``start_timeout`` runs, or what it has left of that."""
+        due = self.command.start_due
+        if not self.begun:
+            self._arm("start", self.task.policy.start_timeout if due is None else max(due - now, 0))
 
     def begin(self) -> None:
         """The work has begun: the attempt's own time runs from here."""
@@ -67,9 +73,11 @@ class Attempt:
         self._arm("timeout", self.task.policy.timeout)
         self._arm("heartbeat", self.task.policy.heartbeat)
 
-    def beat(self) -> None:
-        """It says that it is alive: its silence is counted from here."""
-        if self.begun and not self.closed:
+    def beat(self, details: object) -> None:
+        """It says that it is alive and how far it is: its silence is counted from here."""
+        if details is not None:
+            self.details = details
+        if self.begun:
             self._arm("heartbeat", self.task.policy.heartbeat)
 
     def hold(self) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
-from wvflow.lang.algebra import Column, Expr, Piped, StageRows
+from wvflow.lang.algebra import Column, Expr, Piped, Rel, StageRows
 from wvflow.lang.evaluate import evaluate
 from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
 from wvflow.ports.activities import Activities, ActivityCall
@@ -32,11 +32,13 @@ INLINE_CACHE = 1_000
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of one task with all that its worker needs to know. ``inputs``: outputs of the stages it reads."""
+    """One attempt of one task with all that its worker needs to know. ``probe``: there is nothing to do unless it has a
+    row. ``inputs``: outputs of the stages that task and probe read."""
 
     plan: FlowPlan
     task: Task
     name: OutputName
+    probe: Rel | None
     inputs: Mapping[str, Output]
     piped: Output | None
     values: Mapping[str, object]
@@ -47,6 +49,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Callable[[str], None]
     log: Callable[[str, str], None]
     heartbeat: Callable[[object], None]
+    last_heartbeat: object
 
 
 class Effects:
@@ -78,7 +81,10 @@ class Effects:
     def fingerprint(self, task: Task) -> str:
         return self._activities.fingerprint(task.activity) if isinstance(task, ActivityTask) else ""
 
-    def perform(self, errand: Errand, stop: Stop) -> Stored:
+    def perform(self, errand: Errand, stop: Stop) -> Stored | None:
+        """What the task put out, None when there is nothing to do."""
+        if errand.probe is not None and not self._query(QueryTask(errand.probe), errand, stop).output.rows:
+            return None
         match errand.task:
             case QueryTask() as task if untouched := passthrough(task):
                 errand.begun()
@@ -120,6 +126,7 @@ class Effects:
             heartbeat=errand.heartbeat,
             begun=errand.begun,
             isolation=task.policy.isolation,
+            last_heartbeat=errand.last_heartbeat,
         )
         rows = self._activities.run(call, stop)
         return self._engine.keep(rows, errand.name, stop) if rows is not None else Stored(given or Output())

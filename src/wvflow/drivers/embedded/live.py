@@ -8,13 +8,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from wvflow.drivers.embedded.values import run_values
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Event
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
+from wvflow.kernel.values import run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.store import NewRun, OutputRow, RunBatch, RunRow, StageRow
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.committer import Committer
 from wvflow.drivers.embedded.effects import Effects
+from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
@@ -88,6 +89,7 @@ class Driver:
         secrets = Secrets()
         self._workers = Workers(workers)
         self._logbook = Logbook(store, clock, secrets)
+        self._heartbeats = Heartbeats(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
         self._holds = Holds(self._beat)
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
@@ -99,6 +101,7 @@ class Driver:
             calls=Calls(asyncio.get_running_loop()),
             holds=self._holds,
             logbook=self._logbook,
+            heartbeats=self._heartbeats,
             secrets=secrets,
             clock=clock,
             draw=draw,
@@ -144,6 +147,7 @@ class Driver:
             last.callback(self._engine.close)
             last.callback(self._activities.close)
             last.callback(self._logbook.flush)
+            last.callback(self._heartbeats.flush)
             last.callback(self._workers.close)
             last.callback(self._hang_up)
             for service in self._services:
@@ -190,7 +194,9 @@ class Driver:
         state, position = self._refold(identity)
         run = LiveRun(identity, self._token, state=state, position=position, watch=watch)
         self._admit(run)
-        self._apply(run, OwnerChanged(at=run.now(self._clock.now()), token=self._token), then=self._tidy)
+        heard = self._store.heartbeats(run.run_id)
+        taken = OwnerChanged(at=run.now(self._clock.now()), token=self._token, heartbeats=heard)
+        self._apply(run, taken, then=self._tidy)
         if state.phase.is_terminal:
             self._apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
 
@@ -344,6 +350,7 @@ class Driver:
             await asyncio.sleep(SAFETY_NET_S)
             with suppress(Unavailable):
                 await asyncio.to_thread(self._logbook.flush)
+                await asyncio.to_thread(self._heartbeats.flush)
                 if self._runs and (now := await asyncio.to_thread(self._store.version)) != seen:
                     seen = now
                     self._mail.set()

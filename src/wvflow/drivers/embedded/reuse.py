@@ -51,10 +51,11 @@ class Reuse:
         self._engine = engine
         self._begun: dict[tuple[str, StageId], tuple[str, tuple[str, ...]]] = {}
 
-    def perform(self, attempt: Attempt, errand: Errand) -> Result:
-        """Do the work, or find that it was done. Raises as ``Effects.perform``."""
+    def perform(self, attempt: Attempt, errand: Errand) -> Result | None:
+        """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
-            return Result(self._effects.perform(errand, attempt.stop))
+            stored = self._effects.perform(errand, attempt.stop)
+            return None if stored is None else Result(stored)
         place = attempt.run.run_id, attempt.command.stage
         if attempt.command.task == 0:
             key = self._key(attempt, errand)
@@ -63,6 +64,8 @@ class Reuse:
             self._begun[place] = key, ()
         stored = self._effects.perform(errand, attempt.stop)
         key, saved = self._begun.pop(place, ("", ()))
+        if stored is None:
+            return None
         saved += (stored.saved,) if stored.saved else ()
         if attempt.command.task + 1 < len(attempt.stage.tasks):
             self._begun[place] = key, saved

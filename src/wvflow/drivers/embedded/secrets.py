@@ -41,3 +41,15 @@ class Secrets:
         for value in self._hidden:
             text = text.replace(value, HIDDEN)
         return text
+
+    def redact_all(self, value: object) -> object:
+        """A JSON value without secrets in its texts."""
+        match value:
+            case str():
+                return self.redact(value)
+            case list():
+                return [self.redact_all(item) for item in value]
+            case dict():
+                return {self.redact(key): self.redact_all(item) for key, item in value.items()}
+            case _:
+                return value

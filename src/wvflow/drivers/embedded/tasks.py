@@ -9,6 +9,7 @@ from typing import Protocol
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.effects import Effects, Errand
+from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
@@ -24,10 +25,12 @@ from wvflow.kernel.events import (
     Output,
     StageReused,
     TaskFailed,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
 )
+from wvflow.lang.algebra import Rel
 from wvflow.lang.relations import stages_read
 from wvflow.plan.nodes import Millis, QueryTask, StageId
 from wvflow.ports.clock import Clock
@@ -55,6 +58,7 @@ class Tasks:
         calls: Calls,
         holds: Holds,
         logbook: Logbook,
+        heartbeats: Heartbeats,
         secrets: Secrets,
         clock: Clock,
         draw: Callable[[], int],
@@ -66,6 +70,7 @@ class Tasks:
         self._calls = calls
         self._holds = holds
         self._logbook = logbook
+        self._heartbeats = heartbeats
         self._secrets = secrets
         self._clock = clock
         self._draw = draw
@@ -132,6 +137,7 @@ class Tasks:
 
     def _start(self, attempt: Attempt) -> None:
         if not (attempt.closed or self._closing):
+            attempt.wait(self._clock.now())
             attempt.launch(
                 self._workers,
                 lambda: self._reuse.perform(attempt, self._errand(attempt)),
@@ -142,13 +148,15 @@ class Tasks:
         """What the worker must know; made on its thread from the run's state, which is immutable."""
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
+        probe = None if command.task else stage.probe
         return Errand(
             plan=run.plan,
             task=attempt.task,
             name=OutputName(
                 run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
             ),
-            inputs=_inputs(attempt),
+            probe=probe,
+            inputs=_inputs(attempt, probe),
             piped=command.input,
             values=run.values,
             params=state.params,
@@ -157,7 +165,8 @@ class Tasks:
             begun=lambda: self._calls.make(self._began, attempt),
             waiting=lambda holder: self._calls.make(self._waits, attempt, holder),
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
-            heartbeat=lambda details: self._calls.make(attempt.beat),
+            heartbeat=lambda details: self._calls.make(self._beat, attempt, details),
+            last_heartbeat=state.stages[command.stage].details,
         )
 
     # --- what is heard of attempts ---
@@ -183,11 +192,17 @@ class Tasks:
         )
         self._apply(attempt.run, started, then=then)
 
+    def _beat(self, attempt: Attempt, details: object) -> None:
+        if not attempt.closed:
+            attempt.beat(details)
+            if details is not None:
+                self._heartbeats.note(attempt, details)
+
     def _waits(self, attempt: Attempt, holder: str) -> None:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Result | BaseException) -> None:
+    def _ended(self, attempt: Attempt, result: Result | BaseException | None) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -198,6 +213,8 @@ class Tasks:
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Result):
             self._succeed(attempt, result)
+        elif result is None:
+            self._skip(attempt)
         elif not self._closing:
             self._fail(attempt, result)
 
@@ -214,7 +231,15 @@ class Tasks:
         at, stage, task, number = self._now_about(attempt)
         self._apply(
             attempt.run,
-            TaskTimedOut(at=at, stage=stage, task=task, attempt=number, kind=kind, draw=self._draw()),
+            TaskTimedOut(
+                at=at,
+                stage=stage,
+                task=task,
+                attempt=number,
+                kind=kind,
+                draw=self._draw(),
+                details=self._details(attempt),
+            ),
         )
 
     def _succeed(self, attempt: Attempt, result: Result) -> None:
@@ -235,10 +260,20 @@ class Tasks:
             event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
         self._apply(attempt.run, event, output=row)
 
+    def _skip(self, attempt: Attempt) -> None:
+        at, stage, task, number = self._now_about(attempt)
+        self._apply(attempt.run, TaskSkipped(at=at, stage=stage, task=task, attempt=number))
+
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
         at, stage, task, number = self._now_about(attempt)
         failed = TaskFailed(
-            at=at, stage=stage, task=task, attempt=number, failure=self._failure(error), draw=self._draw()
+            at=at,
+            stage=stage,
+            task=task,
+            attempt=number,
+            failure=self._failure(error),
+            draw=self._draw(),
+            details=self._details(attempt),
         )
         self._apply(attempt.run, failed)
 
@@ -246,6 +281,10 @@ class Tasks:
         """What every event about an attempt begins with."""
         command = attempt.command
         return attempt.run.now(self._clock.now()), command.stage, command.task, command.attempt
+
+    def _details(self, attempt: Attempt) -> object:
+        """What it said last of how far it is, to be recorded."""
+        return self._secrets.redact_all(attempt.details)
 
     def _failure(self, error: BaseException) -> Failure:
         if not isinstance(error, TaskError):
@@ -261,9 +300,11 @@ class Tasks:
         )
 
 
-def _inputs(attempt: Attempt) -> dict[str, Output]:
-    """The rows of the stages that the task reads."""
+def _inputs(attempt: Attempt, probe: Rel | None) -> dict[str, Output]:
+    """The rows of the stages that the task and its probe read."""
     run, task = attempt.run, attempt.task
     read = stages_read(task.relation if isinstance(task, QueryTask) else task.input)
+    if probe is not None:
+        read = (*read, *stages_read(probe))
     upstreams = {run.plan.stages[index].name: index for index in attempt.stage.upstreams}
     return {name: run.state.stages[upstreams[name]].output or Output() for name in read}

@@ -1,4 +1,4 @@
-"""Threads for tasks.
+"""Threads for tasks: what waits with a higher priority is taken first, of one priority what was handed over first.
 
 Not ``concurrent.futures``: a time-out must be able to give up on a thread that doesn't come back, without losing its
 place in the pool and without the process waiting for it at its end.
@@ -7,23 +7,28 @@ place in the pool and without the process waiting for it at its end.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from queue import SimpleQueue
 
 
 class Job:
     """A piece of work handed to the pool. ``taken``: a thread has begun with it, and may have finished since."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], None], rank: tuple[int, int]) -> None:
         self.work = work
+        self.rank = rank
         self.taken = False
         self.running = False
         self.abandoned = False
 
+    def __lt__(self, other: Job) -> bool:
+        return self.rank < other.rank
+
 
 class Workers:
-    """At most ``size`` threads that are of use; those given up on don't count. Jobs start in order of submission.
+    """At most ``size`` threads that are of use; those given up on don't count.
 
     A thread waits for a token, of which there is one per job: in C, which wakes it sooner than a condition would.
     """
@@ -31,16 +36,17 @@ class Workers:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._jobs: deque[Job] = deque()
+        self._jobs: list[Job] = []
+        self._numbers = count()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._threads = 0
         self._idle = 0
         self._closed = False
 
-    def submit(self, work: Callable[[], None]) -> Job:
-        job = Job(work)
+    def submit(self, work: Callable[[], None], priority: int = 0) -> Job:
+        job = Job(work, (-priority, next(self._numbers)))
         with self._lock:
-            self._jobs.append(job)
+            heappush(self._jobs, job)
             more = self._idle < len(self._jobs) and self._threads < self._size
             self._threads += more
         self._tokens.put(None)
@@ -86,7 +92,7 @@ class Workers:
         self._tokens.get()
         with self._lock:
             self._idle -= 1
-            job = self._jobs.popleft() if self._jobs else None
+            job = heappop(self._jobs) if self._jobs else None
             if job is None or job.abandoned:
                 return None
             job.taken = job.running = True

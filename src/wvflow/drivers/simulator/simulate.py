@@ -26,19 +26,21 @@ from wvflow.kernel.events import (
     EpochMs,
     Event,
     Failure,
+    Heartbeat,
     Output,
     OwnerChanged,
     Reopened,
     RunStarted,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
 )
 from wvflow.kernel.invariants import broken_moves, violations
-from wvflow.kernel.run import REOPENABLE, commands_checksum, decide
+from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowPlan
 
@@ -230,8 +232,13 @@ class _Simulation:
         self.down = False
         self._replay()
         self.token += 1
-        self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token), durable=False)])
+        heard = tuple(Heartbeat(task.stage, task.task, task.attempt, self._details(task)) for task in self._lost())
+        self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token, heard), durable=False)])
         self._perhaps_reopen()
+
+    def _lost(self) -> list[RunTask]:
+        """What was under way when the process died."""
+        return [command for command in outstanding(self.plan, self.state) if isinstance(command, RunTask)]
 
     # --- commands ---
 
@@ -257,11 +264,13 @@ class _Simulation:
         stage, task, attempt = where = command.stage, command.task, command.attempt
         here = self.plan.stages[stage]
         policy = here.tasks[task].policy
+        queue = policy.start_timeout if command.start_due is None else max(command.start_due - self.now, 0)
         fate = self.world.fate(self.seed, here.name, task, attempt, command.delivery)
-        if policy.start_timeout is not None and fate.queued > policy.start_timeout:
-            self._plan(policy.start_timeout, TaskTimedOut(self.now, *where, "start", self._draw()))
+        if queue is not None and fate.queued > queue:
+            self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw()))
         if policy.timeout is not None and fate.works > policy.timeout:
-            self._plan(fate.queued + policy.timeout, TaskTimedOut(self.now, *where, "timeout", self._draw()))
+            told = self._details(command)
+            self._plan(fate.queued + policy.timeout, TaskTimedOut(self.now, *where, "timeout", self._draw(), told))
         self._plan(fate.queued, TaskStarted(self.now, *where))
         answer = self._answer(command, fate.outcome)
         for _ in range(1 + (fate.outcome != "lost" and self._happens(self.world.twice))):
@@ -269,14 +278,20 @@ class _Simulation:
 
     def _answer(self, command: RunTask, outcome: str) -> Event:
         where = command.stage, command.task, command.attempt
+        here = self.plan.stages[command.stage]
+        if here.probe is not None and not command.task and self.world.is_empty(self.seed, here.name):
+            return TaskSkipped(self.now, *where)
         match outcome:
             case "success":
                 return TaskSucceeded(self.now, *where, Output(".".join(map(str, where)), rows=command.attempt))
             case "lost":
-                return TaskLost(self.now, *where, "the simulated worker died")
+                return TaskLost(self.now, *where, "the simulated worker died", self._details(command))
             case _:
                 failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
-                return TaskFailed(self.now, *where, failure, self._draw())
+                return TaskFailed(self.now, *where, failure, self._draw(), self._details(command))
+
+    def _details(self, command: RunTask) -> object:
+        return {"attempt": command.attempt} if self._happens(self.world.tells) else None
 
     def _draw(self) -> int:
         return self.random.randint(-MILLION, MILLION)

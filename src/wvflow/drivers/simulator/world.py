@@ -31,7 +31,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     Of attempts: ``fail``, of these ``fatal`` (not retryable); ``lose`` (the worker dies, per delivery); how long they
     are ``queued`` and work (``works``). Of news: how ``late`` it comes, ``twice``, ``stray`` (a cancelled timer fires
     all the same), ``outlive`` (an answer comes although its owner is dead). ``deaf``: a task that doesn't heed a
-    cancel. ``script`` fixes outcomes, by stage name, attempt by attempt; the chances hold for the rest.
+    cancel; ``tells``: one that says how far it is before it ends badly; ``empty``: a stage that may be skipped for it
+    has no input rows. ``script`` fixes outcomes, by stage name, attempt by attempt; the chances hold for the rest.
 
     Of people: when after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
     a run that ended badly is reopened (``reopen``).
@@ -44,6 +45,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     stray: float = 0.0
     outlive: float = 0.0
     deaf: float = 0.0
+    tells: float = 0.0
+    empty: float = 0.0
     queued: Between = (0, 0)
     works: Between = (1, 1_000)
     late: Between = (0, 0)
@@ -51,6 +54,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     terminate_at: Millis | None = None
     reopen: int = 0
     script: dict[str, tuple[Outcome, ...]] = {}
+
+    def is_empty(self, seed: int, stage: str) -> bool:
+        """Whether the stage has no input rows, the same whenever it is asked."""
+        return Random(f"{seed} {stage} empty").random() < self.empty
 
     def fate(self, seed: int, stage: str, task: int, attempt: int, delivery: int) -> Fate:
         """What becomes of this attempt, the same whenever it is asked."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from wvflow.errors import OutputMissing, RunNotFound, UserError
+from wvflow.kernel.events import Heartbeat
 from wvflow.ports.store import InboxRow, LogRow, OutputRow, RunRow, StageRow
 from wvflow.store.finding import LAST, SHOWN, ambiguous, not_found
 from wvflow.store.sqlite import rows
@@ -92,6 +93,13 @@ def bundle(connection: sqlite3.Connection, digest: str) -> bytes:
     if row is None:
         raise UserError(f"the compiled program {digest} is not in the state folder", help="start a new run")
     return bytes(row[0])
+
+
+def heartbeats(connection: sqlite3.Connection, run_id: str) -> tuple[Heartbeat, ...]:
+    found = connection.execute(
+        "select stage, task, attempt, details from heartbeats where run = ? order by stage", (run_id,)
+    )
+    return tuple(map(rows.heartbeat_of, found))
 
 
 def logs(connection: sqlite3.Connection, run_id: str, stage: str) -> list[LogRow]:

@@ -89,14 +89,17 @@ def empty() -> sqlite3.Connection:
 def _reader(database: Path, access: str) -> sqlite3.Connection | None:
     connection = _connect(database, access)
     try:
-        current = _is_current(connection, database)
+        if _is_current(connection, database):
+            return connection
+        made = version_of(connection)
     except BaseException:
         connection.close()
         raise
-    if not current:  # its maker has got no further, or died there
-        connection.close()
+    connection.close()
+    if not made:  # its maker has got no further, or died there
         return None
-    return connection
+    writer(database, FileLock(database.parent / "state.lock")).close()  # an earlier version's: brought up to ours
+    return _connect(database, access)
 
 
 def _connect(database: Path, access: str) -> sqlite3.Connection:

@@ -7,10 +7,10 @@ from zlib import crc32
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Event, Output
+from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.store import InboxRow, LogRow, NewRun, OutputRow, RunRow, StageRow
+from wvflow.ports.store import HeartbeatRow, InboxRow, LogRow, NewRun, OutputRow, RunRow, StageRow
 
 _JSON = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, object])
@@ -165,6 +165,16 @@ def inbox_of(row: Row) -> InboxRow:
 
 def log_row(row: LogRow) -> Row:
     return row.run_id, row.stage, row.attempt, row.at, row.level, row.message
+
+
+def heartbeat_row(row: HeartbeatRow) -> Row:
+    said = row.heartbeat
+    return row.run_id, said.stage, said.task, said.attempt, encoded(said.details).decode(), row.at
+
+
+def heartbeat_of(row: Row) -> Heartbeat:
+    stage, task, attempt, details = row
+    return Heartbeat(stage, task, attempt, msgspec.json.decode(details))
 
 
 def log_of(row: Row) -> LogRow:

@@ -151,13 +151,27 @@ _REUSE = (
     "create index outputs_reusable on outputs (key) where key <> ''",
 )
 
+_HEARTBEATS = (
+    """
+    create table heartbeats (
+        run     text not null,
+        stage   integer not null,
+        task    integer not null,
+        attempt integer not null,
+        details text not null,
+        at      integer not null,
+        primary key (run, stage)
+    ) strict, without rowid
+    """,
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 # What ``delete`` forgets of a run. A done key in the ledger outlives its run: it says what was done in the world.
-TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "snapshots", "logs", "runs")
+TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "snapshots", "logs", "heartbeats", "runs")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

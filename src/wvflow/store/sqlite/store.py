@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Heartbeat
 from wvflow.ports.store import (
     ENDED_STATES,
     Committed,
+    HeartbeatRow,
     InboxRow,
     Journal,
     LogRow,
@@ -25,7 +26,7 @@ from wvflow.ports.store import (
 from wvflow.store.sqlite import journal, lists, owners
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
-from wvflow.store.sqlite.rows import LOG, inbox_row, log_row
+from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
 
 
@@ -160,6 +161,17 @@ class SqliteStore:
     def logs(self, run_id: str, stage: str = "") -> list[LogRow]:
         with self._database.reading() as connection:
             return lists.logs(connection, run_id, stage)
+
+    def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
+        with self._database.writing() as connection:
+            connection.executemany(
+                "insert or replace into heartbeats (run, stage, task, attempt, details, at) values (?, ?, ?, ?, ?, ?)",
+                map(heartbeat_row, rows),
+            )
+
+    def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
+        with self._database.reading() as connection:
+            return lists.heartbeats(connection, run_id)
 
     def delete(self, run_id: str) -> bool:
         with self._database.writing() as connection:

@@ -10,6 +10,7 @@ from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.tokens import T
 
 UNITS = ("ms", "s", "m", "h", "d", "w")
+CONSTANTS = ("true", "false", "null")
 CONFIG_FORMS = {"block": "with", "inline": "[…]"}
 
 
@@ -84,9 +85,9 @@ class ConfigParser(QueryParser):
         return self._expr()
 
     def _at_bare_word(self) -> bool:
-        """Whether a word, reserved or not, is all of the value."""
+        """Whether a word, reserved or not, is all of the value; `true`, `false` and `null` are what they always are."""
         after = self._peek()
-        if not self._token.is_word:
+        if not self._token.is_word or self._token.key in CONSTANTS:
             return False
         return after.key in (",", ";", "}", "]", ")") or after.kind is T.END or self._is_key(1)
 

@@ -11,6 +11,7 @@ from wvflow.kernel.events import (
     EpochMs,
     Event,
     Failure,
+    Heartbeat,
     Output,
     OwnerChanged,
     Reopened,
@@ -18,6 +19,7 @@ from wvflow.kernel.events import (
     StageReused,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
@@ -37,13 +39,14 @@ EVENTS: tuple[Event, ...] = (
     TaskFailed(
         NOW, EXTRACT, 0, 1, Failure("ValueError", "no „price“", detail="l. 1\nl. 2", retry_after=Millis(5)), draw=-3
     ),
-    TaskTimedOut(NOW, EXTRACT, 0, 2, "heartbeat", draw=999_999),
+    TaskTimedOut(NOW, EXTRACT, 0, 2, "heartbeat", draw=999_999, details={"page": [1, None, "x"]}),
+    TaskSkipped(NOW, EXTRACT, 0, 2),
     TaskLost(NOW, EXTRACT, 0, 3, reason="killed"),
     TimerFired(NOW, "retry/0"),
     TaskSucceeded(NOW, EXTRACT, 0, 4, Output("inline/a", 3, 120, "crc", "main.t")),
     StageReused(NOW, EXTRACT, 0, 5, Output("inline/a", 3), "r0"),
     CancelRequested(NOW, "terminate", "by hand"),
-    OwnerChanged(NOW, TOKEN),
+    OwnerChanged(NOW, TOKEN, (Heartbeat(EXTRACT, 0, 2, {"page": 3}),)),
     Reopened(NOW, 1),
 )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from wvflow.errors import NotPossible, OutputMissing, RunNotFound, StoreUnavailable, UserError
-from wvflow.kernel.events import CancelRequested, Output, Reopened
+from wvflow.kernel.events import CancelRequested, Heartbeat, Output, Reopened
 from wvflow.kernel.state import ENDED, RunState
-from wvflow.ports.store import InboxRow, LogRow, OutputRow, StageRow
+from wvflow.plan.nodes import StageId
+from wvflow.ports.store import HeartbeatRow, InboxRow, LogRow, OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 
 
@@ -65,6 +66,23 @@ class UpkeepContract:
         with pytest.raises(RunNotFound):
             store.send(InboxRow(run_id="r1", kind="cancel", at=NOW))
         assert store.inbox(["r1"]) == []
+
+    def test_of_each_stage_the_last_heartbeat_is_kept_for_any_process_until_the_run_is_deleted(
+        self, open_store: OpenStore
+    ) -> None:
+        store, other = open_store(), open_store()
+        commit(store, begun("r1"), begun("r2"))
+        first, later, beside = (
+            Heartbeat(StageId(stage), 0, attempt, {"page": [attempt, None]})
+            for stage, attempt in ((1, 1), (1, 2), (0, 1))
+        )
+        for said in (first, later, beside):
+            store.keep_heartbeats([HeartbeatRow(run_id="r1", heartbeat=said, at=NOW)])
+        assert other.heartbeats("r1") == (beside, later)
+        assert other.heartbeats("r2") == ()
+        commit(store, batch("r1", 1, timer(1), state="failed"))
+        assert store.delete("r1")
+        assert other.heartbeats("r1") == ()
 
     def test_the_version_changes_when_another_process_has_written(self, open_store: OpenStore) -> None:
         store, other = open_store(), open_store()
