@@ -17,6 +17,7 @@ import gc
 import json
 import os
 import re
+import resource
 import shutil
 import sqlite3
 import statistics
@@ -136,9 +137,15 @@ class Bench:
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds, and the processor's seconds, those of child processes included."""
     gc.collect()
-    start, busy = time.perf_counter(), sum(os.times()[:4])
+    start, before = time.perf_counter(), busy()
     work()
-    return time.perf_counter() - start, sum(os.times()[:4]) - busy
+    return time.perf_counter() - start, busy() - before
+
+
+def busy() -> float:
+    """The processor's seconds of this process and of its children that have ended."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _shares(rounds: Sequence[tuple[float, ...]], share: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

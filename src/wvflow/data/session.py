@@ -118,7 +118,7 @@ class Session:
         """The SELECT together with those inputs that are text."""
         if not self._given:
             return select
-        given = ", ".join(f"{quoted(name)} AS ({text})" for name, text in self._given.items())
+        given = ", ".join(f"{quoted(name)} {text}" for name, text in self._given.items())
         return f"WITH {given} SELECT * FROM ({select})" if select.startswith("WITH ") else f"WITH {given} {select}"
 
     # --- statements ---
@@ -129,9 +129,12 @@ class Session:
         return (on or self.main).execute(statement, values or None).fetchall()
 
     def few(self, select: str, values: Mapping[str, object], most: int) -> Few:
-        """Run a SELECT for at most so many rows, as Python values."""
-        rows = self.execute(f"SELECT * FROM ({select}) LIMIT {most}", values)
+        """Run a SELECT for at most so many rows, as Python values. Those beyond are never computed."""
+        self.check()
+        self.main.execute(select, dict(values) or None)
         described = self.main.description or ()
+        rows = self.main.fetchmany(most)
+        self.main.abort()
         return Few([column[0] for column in described], [str(column[1]) for column in described], rows)
 
     def relation(self, select: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:

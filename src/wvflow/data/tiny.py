@@ -57,23 +57,27 @@ def decoded(data: bytes) -> Decoded:
 
 
 def as_text(rows: pa.Table) -> str | None:
-    """A SELECT that gives these rows, None when they are too many or not plain."""
+    """What a common table expression of these rows is written like behind its name, None when they are too many or not
+    plain.
+
+    >>> import pyarrow
+    >>> as_text(pyarrow.table({"n": [1, None]}))
+    '("n") AS (VALUES (CAST(1 AS BIGINT)), (CAST(NULL AS BIGINT)))'
+    """
     types = [_ARROW.get(str(field.type)) or _decimal(str(field.type)) for field in rows.schema]
     if rows.num_rows * rows.num_columns > MOST_VALUES or not types or None in types:
         return None
     try:
-        columns = [[_text(value) for value in column.to_pylist()] for column in rows.columns]
+        columns = [
+            [f"CAST({_text(value)} AS {kind})" for value in column.to_pylist()]
+            for kind, column in zip(types, rows.columns, strict=True)
+        ]
     except (ValueError, OverflowError):
         return None
-    items = ", ".join(
-        f"CAST(c{n} AS {kind}) AS {quoted(name)}"
-        for n, (kind, name) in enumerate(zip(types, rows.schema.names, strict=True))
-    )
-    names = ", ".join(f"c{n}" for n in range(len(types)))
     values = ", ".join(f"({', '.join(row)})" for row in zip(*columns, strict=True))
-    if not values:
-        return f"SELECT {items} FROM (SELECT {', '.join(f'NULL AS c{n}' for n in range(len(types)))}) WHERE false"
-    return f"SELECT {items} FROM (VALUES {values}) AS v({names})"
+    none = ", ".join(f"CAST(NULL AS {kind})" for kind in types)
+    names = ", ".join(map(quoted, rows.schema.names))
+    return f"({names}) AS (VALUES {values})" if values else f"({names}) AS (SELECT {none} WHERE false)"
 
 
 def _decimal(arrow: str) -> str | None:

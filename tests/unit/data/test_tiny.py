@@ -73,7 +73,7 @@ def test_plain_rows_come_back_as_they_were_from_their_text(
     rows = session.relation(select(kind, values), {}).to_arrow_table()
     text = as_text(rows)
     assert text is not None
-    again = session.relation(text, {}).to_arrow_table()
+    again = session.relation(f"WITH t{text} FROM t", {}).to_arrow_table()
     assert again.schema == rows.schema
     assert str(again["a b"].to_pylist()) == str(rows["a b"].to_pylist())
 
@@ -90,7 +90,7 @@ def test_no_rows_keep_their_types(session: Session) -> None:
     schema = pa.schema({"i": pa.int64(), "s": pa.string()})
     text = as_text(schema.empty_table())
     assert text is not None
-    few = session.few(text, {}, 100)
+    few = session.few(f"WITH t{text} FROM t", {}, 100)
     assert as_arrow(few.names, few.kinds, few.rows) == pa.RecordBatch.from_pylist([], schema=schema)
 
 
