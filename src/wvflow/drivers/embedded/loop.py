@@ -47,7 +47,7 @@ from wvflow.kernel.state import RunPhase, RunState
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
-from wvflow.ports.store import SILENCE_MS, InboxRow, NewRun, OutputRow, Store
+from wvflow.ports.store import ENDED_STATES, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
 
 SAFETY_NET_S = 1.0
 BEAT_S = 5.0
@@ -292,15 +292,19 @@ class Driver:
     # --- runs going out ---
 
     def _conflict(self, run: LiveRun) -> None:
-        self._drop(run, TakenOver(f"run {run.run_id} is driven by {self._driver(run.run_id)}"))
+        fate = self._fate(run.run_id)
+        self._drop(run, TakenOver(f"run {run.run_id} {fate}", help=f"look at it with `wvflow runs show {run.run_id}`"))
 
-    def _driver(self, run_id: str) -> str:
-        """Whoever drives a run that isn't ours, in words."""
+    def _fate(self, run_id: str) -> str:
+        """What has become of a run that isn't ours, in words."""
         with suppress(WvflowError):
-            owner = self._store.owner(self._store.find(run_id).owner, self._clock.now())
-            if owner is not None:
-                return f"process {owner.pid} on {owner.host}"
-        return "another process"
+            row = self._store.find(run_id)
+            if row.state in ENDED_STATES:
+                return f"was taken over by another process and has ended: {row.state}"
+            owner = self._store.owner(row.owner, self._clock.now())
+            if owner is not None and owner.alive:
+                return f"is driven by process {owner.pid} on {owner.host}"
+        return "was taken over by another process"
 
     def _let_go(self, run: LiveRun) -> None:
         self._forget(run)

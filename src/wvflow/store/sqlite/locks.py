@@ -86,7 +86,7 @@ class FileLock:
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock exclusively. Probing leaves no trace and disturbs no other prober."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
