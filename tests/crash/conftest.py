@@ -98,6 +98,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._started: list[Running] = []
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(text)
@@ -113,10 +114,21 @@ class Project:
         return Counter(file.read_text().split()) if file.exists() else Counter()
 
     def start(self, *args: str, **altered: object) -> Running:
-        return Running(
-            _command(args, altered), cwd=self.root, text=True, env=_environment(),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        return self.spawn(_command(args, altered))
+
+    def spawn(self, command: Sequence[str]) -> Running:
+        """Start any program in the project's folder; it ends with the test at the latest."""
+        running = Running(
+            command, cwd=self.root, text=True, env=_environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
+        self._started.append(running)
+        return running
+
+    def end(self) -> None:
+        for running in self._started:
+            running.kill()
+            running.communicate()
 
     def wvflow(self, *args: str, **altered: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -159,16 +171,18 @@ def _environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def new_project(tmp_path: Path) -> Callable[..., Project]:
+def new_project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
+    project = Project(tmp_path)
+
     def make(flow: str, activities: str, *gates: str) -> Project:
-        project = Project(tmp_path)
         project.write("chain.wv", flow)
         project.write("activities.py", activities)
         for gate in ("never", *gates):
             os.mkfifo(tmp_path / gate)
         return project
 
-    return make
+    yield make
+    project.end()
 
 
 @pytest.fixture
