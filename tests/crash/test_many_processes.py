@@ -69,7 +69,7 @@ def test_fifty_runs_of_eight_processes_end_right_though_some_are_killed(new_proj
             takeovers += sum(isinstance(event, OwnerChanged) for event in events)
             done = Counter((event.stage, event.task) for event in events if isinstance(event, TaskSucceeded))
             assert (len(done), max(done.values()), len(events)) == (6, 1, row.position)
-            assert runs.output(run_id).read_all().to_pylist() == [{"count": 294, "total": 89_700}]
+            assert runs.output(run_id).read_all().to_pylist() == [{"count_star()": 294, "total": 89_700}]
     assert takeovers > 0
     assert {run_id for run_id, calls in project.calls.items() if calls > 1} <= {
         f"p{process}-{number}" for process in range(3) for number in range(each)

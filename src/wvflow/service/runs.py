@@ -107,7 +107,7 @@ class Runs:
             identity = self._identity(row)
 
             def begin(driver: Driver) -> None:
-                driver.adopt(identity)
+                driver.adopt(identity, reopen=False)
                 driver.request_cancel(row.run_id, terminate=terminate)
 
             return await self._drive(row.run_id, identity.plan, begin)

@@ -37,20 +37,21 @@ class Holds:
         if hold.reasons.get(what) == reason:
             return
         hold.reasons[what] = reason
-        run.tell(note=f"held: {reason}", noted=stage, held=reason)
         self._changed()
+        run.tell(note=f"held: {reason}", noted=stage, held=reason)
 
     def end(self, run: LiveRun, what: Hashable, stage: str = "") -> None:
         """``what`` was done, or is given up. What waited is begun if nothing else holds the run."""
         hold = self._held.get(run.run_id)
         if hold is None or hold.reasons.pop(what, None) is None:
             return
-        run.tell(note="goes on", noted=stage)
         if not hold.reasons:
             del self._held[run.run_id]
+        self._changed()
+        run.tell(note="goes on", noted=stage)
+        if not hold.reasons:
             for call in hold.waiting:
                 call()
-        self._changed()
 
     def when_free(self, run_id: str, call: Callable[[], None]) -> None:
         """Call as soon as nothing holds the run; never once it is forgotten."""

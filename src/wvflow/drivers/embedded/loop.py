@@ -43,6 +43,7 @@ from wvflow.kernel.events import (
     RunStarted,
     TimerFired,
 )
+from wvflow.kernel.run import REOPENABLE
 from wvflow.kernel.state import RunPhase, RunState
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
@@ -185,13 +186,16 @@ class Driver:
         started = RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token)
         self._apply(run, started, then=None if begun is None else lambda run: begun(run.run_id))
 
-    def adopt(self, identity: Identity, *, watch: Watch | None = None) -> None:
+    def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None) -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
 
         Raises:
             JournalCorrupt: its journal is damaged or folds to something else; it is marked ``quarantined``.
+            NotPossible: it has ended, by now, in a way that can't be or is not to be reopened.
         """
         state, position = self._refold(identity)
+        if state.phase.is_terminal and not (reopen and state.phase in REOPENABLE):
+            raise NotPossible(f"run {identity.run_id} has ended already: {state.phase.value}")
         run = LiveRun(identity, self._token, state=state, position=position, watch=watch)
         self._admit(run)
         heard = self._store.heartbeats(run.run_id)
