@@ -188,7 +188,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             failed = _fail_attempt(scene, _heard(stage, event.details), failure, event.at, event.draw)
             return Step(failed.stage, _drop_work(scene, stage) + failed.commands)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskLost() if _is_current(stage, event):
-            return _lose(scene, _heard(stage, event.details), event.at)
+            return _lose(scene, _heard(stage, event.details), event)
 
         case Phase.QUEUED | Phase.ATTEMPTING, CancelAsked():
             return Step(stage, (_cancel_task(scene, stage), *_disarm(scene, stage)))
@@ -305,14 +305,14 @@ def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, now: EpochM
     return Step(replace(stage, phase=Phase.RETRYING, retries=retry, due=due, failure=failure), (timer,))
 
 
-def _lose(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+def _lose(scene: Scene, stage: StageState, event: TaskLost) -> Step:
     """Deliver the same attempt again. Only a recorded start counts: before it, the work can't have begun."""
     if scene.cancelling:
-        return _cancel(scene, stage, now)
+        return _cancel(scene, stage, event.at)
     losses = stage.losses + (stage.phase is Phase.ATTEMPTING)
     gives_up = losses > scene.lost_limit or scene.policy(stage).on_lost == "fail"
     if stage.phase is Phase.ATTEMPTING and gives_up:
-        return _fail(stage, _worker_lost(losses), now, _disarm(scene, stage))
+        return _fail(stage, _worker_lost(losses, event.reason), event.at, _disarm(scene, stage))
     again = replace(stage, phase=Phase.QUEUED, delivery=stage.delivery + 1, losses=losses)
     return Step(again, (_run_task(scene, again),))
 
@@ -398,6 +398,7 @@ def _schedule_timeout(scene: Scene) -> Failure:
     return Failure("ScheduleTimeout", f"all attempts together took longer than the schedule_timeout of {limit}")
 
 
-def _worker_lost(losses: int) -> Failure:
+def _worker_lost(losses: int, reason: str) -> Failure:
     times = "once" if losses == 1 else f"{losses} times"
-    return Failure("WorkerLost", f"the worker died {times} during this attempt", retryable=False)
+    last = f"; {reason}" if reason else ""
+    return Failure("WorkerLost", f"the worker died {times} during this attempt{last}", retryable=False)

@@ -196,7 +196,7 @@ _STAGE_AND_ACTIVITY = (
     Property("rate", RATE),
     Property("queue", TEXT),
     Property("priority", WHOLE, runs=True),
-    Property("isolation", _words("thread", "process")),
+    Property("isolation", _words("thread", "process"), runs=True),
 )
 _STAGE_ONLY = (
     Property("trigger", TRIGGERS, activity=False, runs=True),

@@ -85,8 +85,26 @@ def _project(project: Project) -> Iterator[Finding]:
         yield Finding(f"key {key}", "has no effect in this version", "warning", "it is kept for a later one")
     yield Finding("programs", f"{len(project.files):,} .wv file{'' if len(project.files) == 1 else 's'}")
     yield Finding("activities", ", ".join(project.activities) or "no modules")
+    if project.activities:
+        yield _process(project)
     yield from _state(project.state)
     yield _warehouse(project.database)
+
+
+def _process(project: Project) -> Finding:
+    """Whether activities with ``isolation: process`` can be run, by starting one process for them."""
+    from contextlib import closing
+
+    from wvflow.activities.isolation import PROCESSES, Pool
+    from wvflow.ports.stop import StopToken
+
+    begun = time.perf_counter()
+    try:
+        with closing(Pool(project.root, project.activities, 1)) as pool:
+            pool.take(StopToken())
+    except WvflowError as error:
+        return Finding("isolation", error.message, "error", "activities with isolation: process can't be run")
+    return Finding("isolation", f"a process starts in {time.perf_counter() - begun:.1f} s; at most {PROCESSES} at once")
 
 
 def _state(state: Path) -> Iterator[Finding]:

@@ -329,5 +329,7 @@ class Runs:
 
     def close(self) -> None:
         """Release what was opened."""
+        if "_activities" in self.__dict__:
+            self._activities.close()
         if "_store" in self.__dict__:
             self._store.close()

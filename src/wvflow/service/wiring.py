@@ -33,9 +33,10 @@ def open_store(project: Project) -> Store:
 
 def find_activities(project: Project) -> Activities:
     """The activities of the project's modules, which are imported, and of installed packages."""
+    from wvflow.activities.isolation import Isolated
     from wvflow.activities.registry import Registry
 
-    return Registry.discover(project.root, project.activities)
+    return Isolated(Registry.discover(project.root, project.activities), project.root)
 
 
 def open_driver(project: Project, store: Store, activities: Activities) -> Driver:

@@ -26,6 +26,7 @@ CALLS: dict[str, tuple[list[dict[str, Any]] | None, dict[str, Any], Any]] = {
     "dear": (ORDERS, {}, [{"id": 2, "currency": "EUR"}]),
     "calendar": (None, {"start": "2024-01-31", "days": 2, "form": "short"}, [{"day": "31.01."}, {"day": "01.02."}]),
     "pages": (None, {"count": 1}, [{"number": 0, "title": "page 0"}]),
+    "crunch": (ORDERS, {}, [{**row, "squared": row["price"] ** 2} for row in ORDERS]),
     "how_many": (ORDERS, {}, [{"value": 2}]),
     "announce": (ORDERS, {}, None),
     "fetch": (None, {"url": "u"}, [{"url": "u", "status": 200}]),

@@ -53,6 +53,12 @@ def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("module", "level"), [("", "ok"), ("import os\nos._exit(4)\n", "error")])
+def test_processes_for_activities_are_tried(tmp_path: Path, module: str, level: str) -> None:
+    (tmp_path / "activities.py").write_text(module)
+    assert _by_name(load_project(tmp_path))["isolation"].level == level
+
+
 def test_an_older_sqlite_is_told_with_its_race() -> None:
     assert "checkpoint race" in doctor._sqlite((3, 40, 1)).value
     assert doctor._sqlite((3, 51, 3)).value == "3.51.3"

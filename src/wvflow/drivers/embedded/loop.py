@@ -79,7 +79,6 @@ class Driver:
     ) -> None:
         self._store = store
         self._engine = engine
-        self._activities = activities
         self._clock = clock
         self._folder = folder
         self._most_events = most_events
@@ -146,7 +145,6 @@ class Driver:
         with ExitStack() as last:
             last.callback(self._store.release, self._token)
             last.callback(self._engine.close)
-            last.callback(self._activities.close)
             last.callback(self._logbook.flush)
             last.callback(self._heartbeats.flush)
             last.callback(self._workers.close)

@@ -16,7 +16,7 @@ from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.workers import Workers
-from wvflow.errors import TaskError, Unavailable
+from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import (
     EpochMs,
@@ -25,6 +25,7 @@ from wvflow.kernel.events import (
     Output,
     StageReused,
     TaskFailed,
+    TaskLost,
     TaskSkipped,
     TaskStarted,
     TaskSucceeded,
@@ -215,6 +216,8 @@ class Tasks:
             self._succeed(attempt, result)
         elif result is None:
             self._skip(attempt)
+        elif isinstance(result, WorkerLost) and not self._closing:
+            self._lose(attempt, result)
         elif not self._closing:
             self._fail(attempt, result)
 
@@ -263,6 +266,17 @@ class Tasks:
     def _skip(self, attempt: Attempt) -> None:
         at, stage, task, number = self._now_about(attempt)
         self._apply(attempt.run, TaskSkipped(at=at, stage=stage, task=task, attempt=number))
+
+    def _lose(self, attempt: Attempt, lost: WorkerLost) -> None:
+        """Its process died: whether it is delivered again is for the kernel to say."""
+        at, stage, task, number = self._now_about(attempt)
+        attempt.run.tell(note=lost.message, noted=attempt.stage.name)
+        self._apply(
+            attempt.run,
+            TaskLost(
+                at=at, stage=stage, task=task, attempt=number, reason=lost.message, details=self._details(attempt)
+            ),
+        )
 
     def _fail(self, attempt: Attempt, error: BaseException) -> None:
         at, stage, task, number = self._now_about(attempt)
