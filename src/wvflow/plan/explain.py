@@ -48,6 +48,8 @@ def task_text(task: Task) -> str:
     """
     if isinstance(task, ActivityTask):
         called = f"{task.activity}({', '.join(argument.name for argument in task.arguments)})"
+        if task.apart:
+            called = f"call {called}"
         return called if task.input is None else _piped(_relation(task.input), called)
     text = _relation(task.relation)
     return text if task.save is None else _piped(text, f"save to {task.save.target}")

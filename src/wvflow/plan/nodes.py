@@ -110,12 +110,14 @@ class Argument(msgspec.Struct, frozen=True):
 
 class ActivityTask(Node, frozen=True, tag="activity"):
     """One call of a registered activity. ``input`` is ``Piped`` or ``StageRows`` where the rows go in untouched, None
-    for ``call f(…)``: no input rows. ``shape`` is the declared result type, ``""`` for none."""
+    for ``call f(…)``: no input rows. ``apart``, as for ``… | call f(…)``: the function is not given them, only its
+    arguments look into them, and they pass on where it returns nothing."""
 
     activity: str
     arguments: tuple[Argument, ...] = ()
     input: Rel | None = None
     policy: Policy = Policy()
+    apart: bool = False
 
 
 Task: TypeAlias = QueryTask | ActivityTask

@@ -46,4 +46,4 @@ def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:
         before = [QueryTask(rows, policy(""))]
         rows = Piped()
     source = rows if step.takes_rows else None
-    return [*before, ActivityTask(step.activity, step.arguments, source, policy(step.activity))]
+    return [*before, ActivityTask(step.activity, step.arguments, source, policy(step.activity), step.apart)]

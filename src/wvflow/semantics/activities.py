@@ -59,25 +59,33 @@ def _check_result(node: ActivityDef, registered: ActivitySignature, session: Ses
         session.report(flow_mistakes.other_result(node.name.text, declared, found, node.result.span))
 
 
-def call_activity(call: CallExpr, shape: Shape, scope: Scope, *, piped: bool = True) -> tuple[CallStep, Columns] | None:
+def call_activity(
+    call: CallExpr, shape: Shape, scope: Scope, *, piped: bool, apart: bool
+) -> tuple[CallStep, Columns] | None:
     """A call of an activity over rows of a shape, and what it makes of the columns; None when there is no such.
 
-    ``piped`` is false for ``call f(…)``, which has no rows.
+    ``piped`` is false for ``call f(…)`` as an input, which has no rows. ``apart``: in a pipe, but not given the rows.
     """
     session, name = scope.session, call.function
     declared = session.definitions.activities.get(name.text)
     registered = session.catalog.activities.get(name.text)
     if declared is None and registered is None:
+        if any(name.text == flow for flow, _ in session.definitions.flows):
+            refused = mistakes.not_available(
+                f"call {name.text}(…)", name.span, "activities can be called, flows not yet"
+            )
+            session.report(refused)
+            return None
         known = [*session.definitions.activities, *session.catalog.activities]
         modules = session.catalog.modules
         session.report(flow_mistakes.unknown_activity(name.text, name.span, known, modules))
         return None
     if registered is not None:
         check_foreign(registered.properties, f"the decorator of `{name.text}`", "activity", name.span, session)
-        if registered.takes_rows and not piped:
+        if registered.takes_rows and (apart or not piped):
             session.report(flow_mistakes.needs_rows(name.text, name.span))
     arguments = _arguments(call, declared, registered, replace(scope.over(shape), for_argument=True), piped=piped)
-    return CallStep(name.text, arguments, piped), _result(declared, registered, shape, session)
+    return CallStep(name.text, arguments, piped, apart), _result(declared, registered, shape, session)
 
 
 def _result(

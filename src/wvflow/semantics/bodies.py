@@ -23,7 +23,7 @@ class Run(NamedTuple):
     """Relational operators up to an effect, which is None at the end of a body."""
 
     operators: tuple[n.Operator, ...]
-    effect: n.SaveOp | n.ApplyOp | None
+    effect: n.SaveOp | n.ApplyOp | n.CallOp | None
 
 
 class StageBody(NamedTuple):
@@ -58,7 +58,7 @@ def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
     runs: list[Run] = []
     pending: list[n.Operator] = []
     for operator in operators:
-        if isinstance(operator, n.SaveOp | n.ApplyOp):
+        if isinstance(operator, n.SaveOp | n.ApplyOp | n.CallOp):
             runs.append(Run(tuple(pending), operator))
             pending = []
         else:
@@ -72,16 +72,18 @@ def _flush(found: Relation, steps: list[Step]) -> None:
         steps.append(RowsStep(found.rel))
 
 
-def _effect(effect: n.SaveOp | n.ApplyOp, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
+def _effect(effect: n.SaveOp | n.ApplyOp | n.CallOp, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
     """The rows behind an effect; a save passes its own on."""
-    if isinstance(effect, n.ApplyOp):
-        return _called(effect.call, shape, steps, scope, piped=True)
+    if isinstance(effect, n.ApplyOp | n.CallOp):
+        return _called(effect.call, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
     steps.append(SaveStep(read_save(effect, scope)))
     return Relation(Piped(), Shape(shape.columns))
 
 
-def _called(call: n.CallExpr, shape: Shape, steps: list[Step], scope: Scope, *, piped: bool) -> Relation:
-    called = call_activity(call, shape, scope, piped=piped)
+def _called(
+    call: n.CallExpr, shape: Shape, steps: list[Step], scope: Scope, *, piped: bool, apart: bool = False
+) -> Relation:
+    called = call_activity(call, shape, scope, piped=piped, apart=apart)
     if called is None:
         return Relation(Piped(), Shape())
     step, columns = called
@@ -123,7 +125,7 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         found = operate(relations.beginning(source, body.scope), first.operators, body.scope)
         save = read_save(first.effect, body.scope) if isinstance(first.effect, n.SaveOp) else None
         effects = [first.effect, *[run.effect for run in rest]]
-        for call in (effect.call for effect in effects if isinstance(effect, n.ApplyOp)):
+        for call in (effect.call for effect in effects if isinstance(effect, n.ApplyOp | n.CallOp)):
             session.report(mistakes.activity_outside_flow(call.function.text, call.function.span))
         if save is not None and any(run.operators or run.effect for run in rest):
             session.report(mistakes.behind_save(node.span))

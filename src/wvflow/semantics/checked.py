@@ -34,11 +34,13 @@ class SaveStep(NamedTuple):
 
 
 class CallStep(NamedTuple):
-    """An activity. ``takes_rows`` is false for ``call f(…)``, which has no input."""
+    """An activity. ``takes_rows`` is false for ``call f(…)`` as an input, which has none; ``apart``: the rows so far
+    are not given to it."""
 
     activity: str
     arguments: tuple[Argument, ...]
     takes_rows: bool = True
+    apart: bool = False
 
 
 Step: TypeAlias = RowsStep | SaveStep | CallStep

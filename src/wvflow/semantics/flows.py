@@ -142,8 +142,7 @@ def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]
     session.report(*[mistakes.not_available(one.what, one.span) for one in stage.unavailable])
     read = read_settings(stage.configs, "stage", session)
     with session.recording() as record:
-        for name in stage.depends:
-            _depend(name, scope)
+        _depend(stage.depends, scope)
         body = stage_steps(stage.body, scope)
         when = read_when(read, scope)
     if read.values.get("skip_empty") and body.input is None:
@@ -165,12 +164,16 @@ def _inside(stage: StageDef, around: Scope) -> Scope:
     return Scope(around.session, values=around.values, stages=around.stages, stage=stage.name.text)
 
 
-def _depend(name: Name, scope: Scope) -> None:
-    """``depends on a``: waited for, not read."""
-    if name.text in scope.stages and name.text != scope.stage:
-        scope.session.reads(name.text, name.span)
-    else:
-        scope.session.report(sources.not_a_stage(name, scope))
+def _depend(names: Sequence[Name], scope: Scope) -> None:
+    """``depends on a, b``: waited for, not read."""
+    named: dict[str, Name] = {}
+    for name in names:
+        if (first := named.setdefault(name.text, name)) is not name:
+            scope.session.report(mistakes.doubled_dependency(name.text, name.span, first.span))
+        elif name.text in scope.stages and name.text != scope.stage:
+            scope.session.reads(name.text, name.span)
+        else:
+            scope.session.report(sources.not_a_stage(name, scope))
 
 
 def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: Session) -> str | None:

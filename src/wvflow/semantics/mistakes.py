@@ -37,6 +37,11 @@ def unknown_stage(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
     return Diagnostic(Code.UNKNOWN_STAGE, f"no stage named `{name}` in this flow", use, did_you_mean(name, known))
 
 
+def doubled_dependency(name: str, use: Span, first: Span) -> Diagnostic:
+    message = f"`{name}` is named twice behind `depends on`"
+    return Diagnostic(Code.DUPLICATE_NAME, message, use, "leave one out", (Note("first named here", first),))
+
+
 def stage_wanted(name: str, what: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.STAGE_WANTED,

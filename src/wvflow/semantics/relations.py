@@ -123,14 +123,14 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _join(operator, found, scope)
         case n.ConcatOp():
             return _concat(operator, found, scope)
-        case n.SaveOp() | n.ApplyOp() | n.UnavailableOp() | n.GroupOp() | n.ForkOp() | n.RouteOp():
+        case n.SaveOp() | n.ApplyOp() | n.CallOp() | n.UnavailableOp() | n.GroupOp() | n.ForkOp() | n.RouteOp():
             return _refused(operator, found, scope)
         case _:
             assert_never(operator)
 
 
 def _refused(
-    operator: n.SaveOp | n.ApplyOp | n.UnavailableOp | n.GroupOp | n.ForkOp | n.RouteOp,
+    operator: n.SaveOp | n.ApplyOp | n.CallOp | n.UnavailableOp | n.GroupOp | n.ForkOp | n.RouteOp,
     found: Relation,
     scope: Scope,
 ) -> Relation:
@@ -144,6 +144,8 @@ def _refused(
             scope.session.report(mistakes.only_in_stage("`save to`", span))
         case n.ApplyOp(call=call):
             scope.session.report(mistakes.only_in_stage(f"`| {call.function.text}(…)`", call.function.span))
+        case n.CallOp(call=call):
+            scope.session.report(mistakes.only_in_stage(f"`| call {call.function.text}(…)`", call.function.span))
         case n.UnavailableOp(what=what, span=span):
             scope.session.report(mistakes.not_available(what, span))
             return Relation(found.rel, Shape())

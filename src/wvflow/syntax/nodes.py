@@ -454,6 +454,12 @@ class ApplyOp(SyntaxNode, frozen=True):
     call: CallExpr
 
 
+class CallOp(SyntaxNode, frozen=True):
+    """``| call f(args)``: it gets no rows, but its arguments may look into those so far."""
+
+    call: CallExpr
+
+
 class ForkOp(SyntaxNode, frozen=True):
     """``fork { stage … }``; its stages are visible in the whole flow."""
 
@@ -502,6 +508,7 @@ Operator: TypeAlias = (
     | ConcatOp
     | SaveOp
     | ApplyOp
+    | CallOp
     | ForkOp
     | RouteOp
     | UnavailableOp

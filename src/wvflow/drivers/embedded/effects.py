@@ -115,7 +115,7 @@ class Effects:
         call = ActivityCall(
             activity=task.activity,
             arguments={arg.name: self._argument(arg, given, errand) for arg in task.arguments},
-            rows=self._opener(given, errand.name.stage) if task.input is not None else None,
+            rows=self._opener(given, errand.name.stage) if task.input is not None and not task.apart else None,
             run_id=errand.name.run_id,
             flow=errand.plan.flow,
             stage=errand.name.stage,

@@ -133,10 +133,13 @@ class FlowParser(HandlerParser):
             self._report(mistakes.repeated_part(key, span, first))
 
     def _depends(self) -> tuple[Name, ...]:
-        """``"depends" "on" NAME { "," NAME }``"""
+        """``"depends" "on" NAME { "," NAME }``; every word is a name here."""
         self._advance()
         self._expect("on")
-        return self._comma_list(self._any_name)
+        names = [self._any_name()]
+        while self._accept(","):
+            names.append(self._any_name())
+        return tuple(names)
 
     def _trigger(self) -> None:
         """``unit { ("and" | "or") unit }`` with unit ``"not" unit | "(" trigger ")" | NAME "." STATE``"""
@@ -205,7 +208,7 @@ class FlowParser(HandlerParser):
     def _body(self) -> Query:
         """``input { operator }``; ``merge``, ``call`` and ``wait`` are inputs only here, right after ``=``."""
         start = self._token.start
-        waits = self._later_flow_operator() if self._at("wait") else None
+        waits = self._flow_operator() if self._at("wait") else None
         source = None if waits or (self._in_fork and self._at_operator()) else self._stage_input()
         operators = (waits, *self._operators()) if waits else self._operators()
         for operator, after in pairwise(operators):

@@ -9,12 +9,22 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from wvflow.syntax import mistakes
-from wvflow.syntax.nodes import ForkOp, NumberLiteral, Operator, RouteCase, RouteOp, StageDef, UnavailableOp
+from wvflow.syntax.nodes import (
+    CallExpr,
+    CallOp,
+    ForkOp,
+    NumberLiteral,
+    Operator,
+    RouteCase,
+    RouteOp,
+    StageDef,
+    UnavailableOp,
+)
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.parser.source import SourceParser
 from wvflow.syntax.tokens import OPERATORS, T
 
-LATER_FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
+FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
 
 
 class LaterOperators(SourceParser):
@@ -25,6 +35,9 @@ class LaterOperators(SourceParser):
 
     @abstractmethod
     def _stage(self) -> StageDef: ...
+
+    @abstractmethod
+    def _versioned_call(self) -> CallExpr: ...
 
     _in_fork = False  # there a body may begin with an operator: its rows are those of the forking stage
 
@@ -135,8 +148,8 @@ class LaterOperators(SourceParser):
 
     # --- of flows ---------------------------------------------------------------------------------------------------
 
-    def _later_flow_operator(self) -> ForkOp | RouteOp | UnavailableOp | None:
-        """One of ``LATER_FLOW_OPERATORS`` behind a pipe; None when something else stands here."""
+    def _flow_operator(self) -> CallOp | ForkOp | RouteOp | UnavailableOp | None:
+        """One of ``FLOW_OPERATORS`` behind a pipe; None when something else stands here."""
         word, after = self._token, self._peek()
         last = word.key == "end"
         match word.key:
@@ -145,7 +158,8 @@ class LaterOperators(SourceParser):
                 last = not self._invocation()
             case "call" if after.is_word:
                 self._advance()
-                self._invocation()
+                call = self._versioned_call()
+                return CallOp(call=call, span=self._since(word.start))
             case "route" if after.key in ("{", "by"):
                 return self._route()
             case "fork" if after.key == "{":

@@ -28,7 +28,7 @@ from wvflow.syntax.nodes import (
     StringLiteral,
     WhereOp,
 )
-from wvflow.syntax.parser.later import LATER_FLOW_OPERATORS, LaterOperators
+from wvflow.syntax.parser.later import FLOW_OPERATORS, LaterOperators
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
 from wvflow.syntax.tokens import LATER_OPERATORS, OPERATORS, RESERVED, T
 
@@ -82,7 +82,7 @@ class QueryParser(LaterOperators):
         after = self._peek()
         if after.key in OPERATORS:
             return False
-        return after.key in LATER_FLOW_OPERATORS or (self._in_flow and after.is_word)
+        return after.key in FLOW_OPERATORS or (self._in_flow and after.is_word)
 
     def _at_operator_or_item(self) -> bool:
         return self._at_operator() or self._starts_item(0) or self._at_statement()
@@ -96,7 +96,7 @@ class QueryParser(LaterOperators):
         self._accept("|")
         if self._token.key in OPERATORS and (self._token.key != "offset" or self._peek().kind is T.INT):
             return self._query_operator()
-        if (later := self._later_flow_operator()) is not None:
+        if (later := self._flow_operator()) is not None:
             return later
         return self._apply()
 
