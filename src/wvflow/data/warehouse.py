@@ -20,7 +20,7 @@ from wvflow.data import identity
 from wvflow.data.failures import interrupted
 from wvflow.data.files import literal
 from wvflow.data.identity import Tables
-from wvflow.data.locks import FileLock
+from wvflow.data.locks import Claim, FileLock
 from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 CATALOG = "warehouse"
 IDLE_S = 0.25
 LONGEST_S = 1.0
-_POLL_S = 0.02
+# What is waited for tells when it comes, but for a foreign program that has the file open.
+SAFETY_NET_S = 1.0
 _LIST = f"SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = '{CATALOG}'"
 _HOLDER = re.compile(r"(?:held in (?P<name>\S+) \()?PID (?P<pid>\d+)")
 
@@ -51,7 +52,7 @@ class Warehouse:
         self._writers = 0
         self._since = 0.0
         self._timer: threading.Timer | None = None
-        self._saving = threading.Lock()
+        self._saving = False
         self._tables: Tables | None = None
 
     @contextmanager
@@ -60,7 +61,8 @@ class Warehouse:
 
         ``waiting`` is told who holds it, once per holder. A stop ends the wait: TaskError ``Interrupted``.
         """
-        attached = self._enter(mode, _Patience(stop, waiting))
+        with self._woken_by(stop):
+            attached = self._enter(mode, _Patience(stop, waiting))
         try:
             yield attached
         finally:
@@ -70,13 +72,31 @@ class Warehouse:
     @contextmanager
     def saving(self, stop: Stop) -> Iterator[None]:
         """One save at a time in this process: two that meet at one table would conflict."""
-        while not self._saving.acquire(timeout=_POLL_S):
-            if stop.requested:
-                raise interrupted()
+        with self._woken_by(stop), self._changed:
+            while self._saving:
+                if stop.requested:
+                    raise interrupted()
+                self._changed.wait(SAFETY_NET_S)
+            self._saving = True
         try:
             yield
         finally:
-            self._saving.release()
+            with self._changed:
+                self._saving = False
+                self._changed.notify_all()
+
+    @contextmanager
+    def _woken_by(self, stop: Stop) -> Iterator[None]:
+        """Have a stop end the waits of the block."""
+        undo = stop.on_request(self._wake)
+        try:
+            yield
+        finally:
+            undo()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     # --- versions of tables ---
 
@@ -119,7 +139,7 @@ class Warehouse:
                     if self._may_open(mode):
                         return self._open(mode, patience)
                     patience.check("another task of this process")
-                    self._changed.wait(_POLL_S)
+                    self._changed.wait(SAFETY_NET_S)
             finally:
                 self._writers -= mode == "write"
             self._join()
@@ -170,15 +190,30 @@ class Warehouse:
         return attached
 
     def _wait_for_file(self, mode: Mode, patience: _Patience) -> bool:
-        while (attached := self._try_open(self._needed(mode), patience)) is None:
-            self._changed.wait(_POLL_S)
-        return attached
+        """Whether there is a file to attach; it is attached then."""
+        while True:
+            needed = self._needed(mode)
+            if not self._lock.acquire(shared=needed == "read"):
+                self._wait_for_lock(needed, patience)
+                if self._needed(mode) != needed:  # whoever had it has left a log behind, or played one back
+                    self._lock.release()
+                    continue
+            if (attached := self._try_attach(needed, patience)) is not None:
+                return attached
+            self._changed.wait(SAFETY_NET_S)
 
-    def _try_open(self, mode: Mode, patience: _Patience) -> bool | None:
-        """Whether the file is attached now, None when another process has it."""
-        if not self._lock.acquire(shared=mode == "read"):
-            patience.check(self._lock.holder())
-            return None
+    def _wait_for_lock(self, mode: Mode, patience: _Patience) -> None:
+        claim = Claim(self._lock, shared=mode == "read", told=self._wake)
+        try:
+            while not claim.granted:
+                patience.check(self._lock.holder())
+                self._changed.wait(SAFETY_NET_S)
+        except BaseException:
+            claim.give_up()
+            raise
+
+    def _try_attach(self, mode: Mode, patience: _Patience) -> bool | None:
+        """With the lock held: whether the file is attached now, None when a foreign program has it."""
         if mode == "read" and not self.database.exists():
             self._lock.release()
             return False

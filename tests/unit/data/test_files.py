@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from wvflow.data import files
-from wvflow.data.locks import FileLock
+from wvflow.data.locks import Claim, FileLock
 
 
 def test_a_published_file_appears_only_when_it_is_complete_and_synced(
@@ -71,3 +72,22 @@ def test_a_lock_names_who_took_it(tmp_path: Path) -> None:
     lock.acquire(shared=False)
     assert "(process " in lock.holder()
     lock.release()
+
+
+def test_a_claim_is_granted_when_the_lock_is_free_and_one_given_up_holds_nothing(tmp_path: Path) -> None:
+    holder, waiter = (FileLock(tmp_path / "lock") for _ in range(2))
+    assert holder.acquire(shared=False)
+    granted = threading.Event()
+    late = Claim(waiter, shared=False, told=granted.set)
+    given_up = Claim(waiter, shared=False, told=lambda: None)
+    given_up.give_up()
+    assert not late.granted
+    holder.release()
+    assert granted.wait(60)
+    assert late.granted
+    assert not given_up.granted
+    assert not holder.acquire(shared=True)
+    late.give_up()
+    assert Claim(holder, shared=False, told=(again := threading.Event()).set)
+    assert again.wait(60)
+    holder.release()

@@ -42,6 +42,12 @@ class Statements:
         return []
 
 
+@pytest.fixture(autouse=True)
+def no_safety_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is told: a test that hangs has found a call that got lost."""
+    monkeypatch.setattr(warehouse, "SAFETY_NET_S", threading.TIMEOUT_MAX)
+
+
 @pytest.fixture
 def statements() -> Statements:
     return Statements()
