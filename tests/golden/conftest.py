@@ -36,6 +36,7 @@ _CATALOG = Catalog(
     },
     modules=("activities", "shared.tasks"),
     tables=("orders", "users", "riders", "api_source", "customer_id", "source"),
+    pools=("api",),
     data_files=frozenset({"trips.csv", "riders.csv"}),
 )
 

@@ -58,7 +58,8 @@ class ActivitySignature(msgspec.Struct, frozen=True):
 class Catalog(msgspec.Struct, frozen=True):
     """The world as of one compilation.
 
-    ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties.
+    ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties;
+    ``pools``: names of its pools.
     ``tables``: names of the warehouse's tables, None when nobody asked. ``data_files``: paths written in the program
     that exist, None when nobody looked. ``most_stages``: how many a flow may have.
     """
@@ -66,6 +67,7 @@ class Catalog(msgspec.Struct, frozen=True):
     activities: dict[str, ActivitySignature] = {}
     modules: tuple[str, ...] = ()
     defaults: dict[str, object] = {}
+    pools: tuple[str, ...] = ()
     tables: tuple[str, ...] | None = None
     data_files: frozenset[str] | None = None
     most_stages: int = MOST_STAGES

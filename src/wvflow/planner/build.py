@@ -32,6 +32,12 @@ class Layers(NamedTuple):
         own = (self.declared.get(activity, {}), self.decorated.get(activity, {})) if activity else ()
         return (stage, *own, self.flow, self.project)
 
+    def paced(self, flow: str, stage: CheckedStage, activity: str) -> str:
+        """Whose starts a rate counts: the activity's that brings it, wherever it is called, else the stage's."""
+        brought = "rate" in self.declared.get(activity, {}) or "rate" in self.decorated.get(activity, {})
+        own = activity and brought and "rate" not in stage.settings
+        return f"activity {activity}" if own else f"stage {flow}.{stage.name}"
+
 
 def build(checked: Checked, catalog: Catalog) -> Bundle:
     """The plans of all flows of a program in which no error was found.
@@ -59,7 +65,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
     stages = tuple(
-        _stage(flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
+        _stage(flow.ref.flow, flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
@@ -82,10 +88,10 @@ def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:
 
 
 def _stage(
-    stage: CheckedStage, upstreams: Sequence[int], read_by: Sequence[int], layers: Layers, *, is_output: bool
+    flow: str, stage: CheckedStage, upstreams: Sequence[int], read_by: Sequence[int], layers: Layers, *, is_output: bool
 ) -> StagePlan:
     def policy_of(activity: str) -> Policy:
-        return policy(layers.over(stage.settings, activity))
+        return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
 
     settled = settle((stage.settings, layers.flow, layers.project))
     return StagePlan(

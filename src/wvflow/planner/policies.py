@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wvflow.lang.properties import UNLIMITED, Misread, find, read
-from wvflow.plan.nodes import Policy, Ratio
+from wvflow.plan.nodes import Policy, Rate, Ratio
 from wvflow.semantics.checked import Settings
 
 
@@ -27,12 +27,14 @@ def settle(layers: Sequence[Settings]) -> dict[str, Any]:
     return settled
 
 
-def policy(layers: Sequence[Settings]) -> Policy:
-    """The policy of one task under settings in order of precedence."""
+def policy(layers: Sequence[Settings], paced: str) -> Policy:
+    """The policy of one task under settings in order of precedence. ``paced``: whose starts its ``rate`` counts."""
     settled = settle(layers)
     fields = {name: settled[name] for name in Policy.__struct_fields__ if name in settled}
     if fields.get("retries") == UNLIMITED:
         fields["retries"] = None
+    if "rate" in fields:
+        fields["rate"] = Rate(paced, *fields["rate"])
     if "backoff_coefficient" in fields:
         fields["backoff_coefficient"] = Ratio(*fields["backoff_coefficient"])
     return Policy(**fields)

@@ -181,6 +181,22 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish for a slot of a pool. ``number`` is the owner's own, and never used twice."""
+
+    number: int
+    pool: str
+    priority: int = 0
+
+
+class Seats(msgspec.Struct, frozen=True):
+    """``held``: the owner's tickets that hold a slot now. ``ports``: other owners who got one by this call, and are to
+    be woken."""
+
+    held: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
+
+
 class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     """What a running attempt of a run said last: best effort, not journal."""
 
@@ -224,6 +240,24 @@ class Store(Protocol):
 
     def owner(self, token: int, now: EpochMs) -> Owner | None:
         """The owner of that token. ``alive``: its lock is held and it beat within the last 30 s."""
+        ...
+
+    # --- what processes share ---
+
+    def seat(
+        self, token: int, now: EpochMs, sizes: Mapping[str, int], wanted: Sequence[Ticket], left: Sequence[int]
+    ) -> Seats:
+        """Line up for slots of pools under new tickets, give up others, and have free slots handed out.
+
+        ``sizes``: how many slots each pool has. A slot goes to the ticket with the highest priority, of those to the
+        one that came first, whichever process waits. A slot is free once its ticket was given up or its owner died;
+        giving up what isn't there is nothing. Doing nothing but this is how to look again. Raises Unavailable.
+        """
+        ...
+
+    def reserve(self, name: str, interval_us: int, now: EpochMs) -> int:
+        """Take the next free instant under a name that all processes share, and return how many microseconds it is
+        until then. Two of them are ``interval_us`` apart, whoever takes them. Raises Unavailable."""
         ...
 
     # --- reading ---

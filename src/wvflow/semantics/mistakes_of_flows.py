@@ -42,6 +42,11 @@ def property_not_available(shown: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.NOT_AVAILABLE, f"the property `{shown}` is not available yet", use)
 
 
+def unknown_pool(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
+    add = f"add it to the project file: [pools], `{name} = 4`"
+    return Diagnostic(Code.UNKNOWN_POOL, f"the project has no pool `{name}`", use, did_you_mean(name, known) or add)
+
+
 def default_expression(name: str, use: Span) -> Diagnostic:
     message = f"`{name}` is an expression and can't be a default"
     return Diagnostic(Code.MISPLACED_PROPERTY, message, use, "write it at each stage that it is for")

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang import properties as table
-from wvflow.lang.properties import Misread, Property
+from wvflow.lang.properties import Misread, Property, Setting
 from wvflow.semantics import mistakes_of_flows as mistakes
 from wvflow.semantics.session import Session
 from wvflow.source import Span
@@ -83,6 +83,7 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         session.report(mistakes.mistyped_property(written, found.wanted, item.value.span, value, known.kind.words))
     else:
         read.values[found.name] = found.value
+        _check_pool(found, item.value.span, session)
 
 
 def _keep_expression(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
@@ -172,3 +173,11 @@ def check_foreign(values: Mapping[str, object], origin: str, place: Place, use: 
             session.report(mistakes.default_expression(f"{name} ({origin})", use))
         elif isinstance(found := table.read(name, value), Misread):
             session.report(mistakes.bad_default(origin, name, found.wanted, use))
+        else:
+            _check_pool(found, use, session)
+
+
+def _check_pool(setting: Setting, use: Span, session: Session) -> None:
+    """Pools are the project's: they have as many slots as its file says."""
+    if setting.name == "pool" and setting.value not in session.catalog.pools:
+        session.report(mistakes.unknown_pool(str(setting.value), use, session.catalog.pools))

@@ -82,7 +82,7 @@ class ProjectFile(msgspec.Struct, frozen=True, kw_only=True):
 S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
-NOT_YET = ("strict_sinks", "pools", "email")
+NOT_YET = ("strict_sinks", "email")
 NOT_YET_IN_LIMITS = ("depth", "signal_payload")
 NOT_YET_IN_PROFILE = ("temporal", "artifacts", "connectors")
 
@@ -194,6 +194,9 @@ def _plain(hint: Any) -> Any:
 def _check_values(found: ProjectFile, path: Path) -> None:
     if (text := found.retention.older_than) and parse_duration(text) is None:
         raise ConfigError(f"{path}: `retention.older_than`: expected a duration such as '30d', got {text!r}")
+    for name, slots in found.pools.items():
+        if slots < 1:
+            raise ConfigError(f"{path}: `pools.{name}`: expected a number of slots above 0, got {slots}")
     for key, limit in msgspec.structs.asdict(found.limits).items():
         if limit < 1:
             raise ConfigError(f"{path}: `limits.{key}`: expected a number above 0, got {limit}")

@@ -146,6 +146,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         activities=signatures,
         modules=project.activities,
         defaults=project.defaults,
+        pools=tuple(project.pools),
         data_files=frozenset(_existing(project.root, modules)),
         most_stages=project.limits.stages,
     )

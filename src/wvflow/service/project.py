@@ -32,7 +32,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Where a program's files, state and warehouse are, and its settings.
 
     ``config``: the file that told so, None where all is default. ``modules``: the activity modules that it names, None
-    for those beside the ``.wv`` files. ``defaults``: stage properties below a flow's own.
+    for those beside the ``.wv`` files. ``defaults``: stage properties below a flow's own. ``pools``: slots by name.
     """
 
     root: Path
@@ -41,6 +41,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     config: Path | None = None
     modules: tuple[str, ...] | None = None
     defaults: dict[str, Any] = {}
+    pools: dict[str, int] = {}
     limits: Limits = Limits()
     retention: Retention = Retention()
     profile: str = DEFAULT_PROFILE
@@ -87,6 +88,7 @@ def _project(root: Path, config: Path | None, settings: ProjectFile, name: str) 
         config=config,
         modules=None if settings.activities is None else tuple(settings.activities),
         defaults=settings.defaults,
+        pools=settings.pools,
         limits=settings.limits,
         retention=settings.retention,
         profile=name,

@@ -52,6 +52,7 @@ def open_driver(project: Project, store: Store, activities: Activities) -> Drive
         activities=activities,
         clock=SystemClock(),
         folder=project.state,
+        pools=project.pools,
         draw=lambda: random.randint(-1_000_000, 1_000_000),
         most_events=project.limits.events,
         scalar_rows=project.limits.scalar_rows,

@@ -32,9 +32,12 @@ from wvflow.ports.store import (
     Recorded,
     RunBatch,
     RunRow,
+    Seats,
     StageRow,
+    Ticket,
 )
 from wvflow.store.finding import LAST, ambiguous, not_found
+from wvflow.store.pacing import next_start
 
 # What a run is begun with and keeps.
 _PINNED = ("flow", "bundle", "parent", "project", "run_time", "params")
@@ -55,6 +58,15 @@ class StoredRun:
         self.outputs: dict[OutputKey, OutputRow] = {}
 
 
+class _Slot:
+    """A ticket in a pool, waiting or held."""
+
+    def __init__(self, token: int, ticket: Ticket) -> None:
+        self.token = token
+        self.ticket = ticket
+        self.held = False
+
+
 class Shelf:
     """What outlives a process: share one between stores to have several processes on one state folder."""
 
@@ -67,6 +79,8 @@ class Shelf:
         self.logs: dict[str, list[LogRow]] = {}
         self.reusable: dict[str, list[tuple[str, OutputRow]]] = {}
         self.heartbeats: dict[str, dict[int, Heartbeat]] = {}
+        self.slots: list[_Slot] = []
+        self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
@@ -118,6 +132,34 @@ class MemoryStore:
             if owner is None:
                 return None
             return msgspec.structs.replace(owner, alive=owner.alive and now - owner.beat_at <= SILENCE_MS)
+
+    # --- what processes share ---
+
+    def seat(
+        self, token: int, now: EpochMs, sizes: Mapping[str, int], wanted: Sequence[Ticket], left: Sequence[int]
+    ) -> Seats:
+        with self._writing() as shelf:
+            known = {slot.ticket.number for slot in shelf.slots if slot.token == token}
+            shelf.slots += [_Slot(token, one) for one in wanted if one.number not in known]
+            pools = {slot.ticket.pool for slot in shelf.slots if slot.token == token}
+            shelf.slots = [
+                slot
+                for slot in shelf.slots
+                if not (slot.token == token and slot.ticket.number in left) and self._lives(slot.token, now)
+            ]
+            seated = [slot.token for pool in pools for slot in _hand_out(shelf, pool, sizes.get(pool, 0))]
+            held = tuple(slot.ticket.number for slot in shelf.slots if slot.token == token and slot.held)
+            return Seats(held, tuple(sorted({shelf.owners[other].port for other in seated if other != token})))
+
+    def _lives(self, token: int, now: EpochMs) -> bool:
+        owner = self.owner(token, now)
+        return owner is not None and owner.alive
+
+    def reserve(self, name: str, interval_us: int, now: EpochMs) -> int:
+        with self._writing() as shelf:
+            due, following = next_start(shelf.paces.get(name), interval_us, now * 1_000)
+            shelf.paces[name] = following, now * 1_000
+            return due - now * 1_000
 
     # --- reading ---
 
@@ -259,6 +301,15 @@ class MemoryStore:
         with self._reading() as shelf:
             yield shelf
             shelf.writes += 1
+
+
+def _hand_out(shelf: Shelf, pool: str, size: int) -> list[_Slot]:
+    slots = [slot for slot in shelf.slots if slot.ticket.pool == pool]
+    waiting = sorted((slot for slot in slots if not slot.held), key=lambda slot: -slot.ticket.priority)
+    seated = waiting[: max(size - sum(slot.held for slot in slots), 0)]
+    for slot in seated:
+        slot.held = True
+    return seated
 
 
 def _stored(shelf: Shelf, run_id: str) -> StoredRun:

@@ -124,8 +124,14 @@ class Bench:
         plan = FlowPlan("F", 1, (), made, declared, cancel_grace=flow.pop("cancel_grace", Millis(60_000)), **flow)
         return Identity(run_id="r", flow=FlowRef("F"), digest="d", bundle=Bundle({"F@1": plan}), project="")
 
+    def abreast(self, run_id: str = "r", **policies: Policy) -> Identity:
+        """A run of stages that wait for nothing, each of which calls the activity of its name."""
+        made = tuple(StagePlan(name, (ActivityTask(name, policy=policy),)) for name, policy in policies.items())
+        plan = FlowPlan("F", 1, (), made, tuple(map(StageId, range(len(made)))), cancel_grace=Millis(60_000))
+        return Identity(run_id=run_id, flow=FlowRef("F"), digest="d", bundle=Bundle({"F@1": plan}), project="")
+
     def driver(
-        self, script: Script | None = None, *, store: MemoryStore | None = None, workers: int = 4, **limits: int
+        self, script: Script | None = None, *, store: MemoryStore | None = None, workers: int = 4, **limits: Any
     ) -> Driver:
         return Driver(
             store=store or self.store,

@@ -21,13 +21,17 @@ from wvflow.syntax import parse
         ({"retrys": 2}, ["WV0401"]),
         ({"timeout": 5}, ["WV0402"]),
         ({"schedule": "0 2 * * *"}, ["WV0401"]),
-        ({"pool": "api"}, ["WV0190"]),
+        ({"pool": "api", "rate": "10/s", "priority": -1}, []),
+        ({"pool": "ap"}, ["WV0405"]),
+        ({"rate": "10"}, ["WV0402"]),
+        ({"when": True}, ["WV0403"]),
+        ({"max_parallel": 3}, ["WV0190"]),
         ({"trigger": "always"}, ["WV0190"]),
         ({"retry_on": ["A", "B"]}, []),
     ],
 )
 def test_the_projects_defaults_are_checked_like_those_of_a_flow(checked, defaults, codes):
-    _, found = checked("flow F = { stage a = from t }", catalog=Catalog(defaults=defaults))
+    _, found = checked("flow F = { stage a = from t }", catalog=Catalog(defaults=defaults, pools=("api",)))
     assert [one.code.number for one in found] == codes
 
 

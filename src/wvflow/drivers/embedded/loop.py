@@ -12,13 +12,14 @@ Everything here happens on the loop's thread, but for the work of ``effects`` on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.committer import Committer
 from wvflow.drivers.embedded.effects import Effects
+from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
@@ -73,6 +74,7 @@ class Driver:
         clock: Clock,
         folder: Path,
         draw: Callable[[], int],
+        pools: Mapping[str, int] | None = None,
         workers: int = WORKERS,
         most_events: int = MOST_EVENTS,
         scalar_rows: int = 1,
@@ -92,11 +94,13 @@ class Driver:
         self._heartbeats = Heartbeats(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
         self._holds = Holds(self._beat)
+        self._gates = Gates(store, clock, pools or {})
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
         effects = Effects(store, engine, activities, secrets.get, scalar_rows)
         self._tasks = Tasks(
             effects=effects,
             reuse=Reuse(effects, store, engine),
+            gates=self._gates,
             workers=self._workers,
             calls=Calls(asyncio.get_running_loop()),
             holds=self._holds,
@@ -112,14 +116,20 @@ class Driver:
 
     async def open(self) -> None:
         """Become an owner: from here on this process may drive runs."""
-        self._ear, port = await listen(self._mail.set)
+        self._ear, port = await listen(self._woken)
         try:
             self._token = self._store.register(port=port, at=self._clock.now())
         except BaseException:
             self._hang_up()
             raise
-        services = (self._committer.serve, self._postman, self._safety_net, self._heart)
-        self._services = [asyncio.create_task(service()) for service in services]
+        services = (
+            self._committer.serve(),
+            self._gates.serve(self._token),
+            self._postman(),
+            self._safety_net(),
+            self._heart(),
+        )
+        self._services = [asyncio.create_task(service) for service in services]
         for service in self._services:
             service.add_done_callback(self._service_ended)
 
@@ -146,6 +156,7 @@ class Driver:
             last.callback(self._store.release, self._token)
             last.callback(self._engine.close)
             last.callback(self._logbook.flush)
+            last.callback(self._gates.close, self._token)
             last.callback(self._heartbeats.flush)
             last.callback(self._workers.close)
             last.callback(self._hang_up)
@@ -334,6 +345,10 @@ class Driver:
 
     # --- messages and liveness ---
 
+    def _woken(self) -> None:
+        self._mail.set()
+        self._gates.look()
+
     async def _postman(self) -> None:
         while True:
             await self._mail.wait()
@@ -354,6 +369,7 @@ class Driver:
         seen = -1
         while True:
             await asyncio.sleep(SAFETY_NET_S)
+            self._gates.look()
             with suppress(Unavailable):
                 await asyncio.to_thread(self._logbook.flush)
                 await asyncio.to_thread(self._heartbeats.flush)

@@ -9,6 +9,7 @@ from typing import Protocol
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.effects import Effects, Errand
+from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
@@ -53,6 +54,7 @@ class Tasks:
     def __init__(
         self,
         *,
+        gates: Gates,
         effects: Effects,
         reuse: Reuse,
         workers: Workers,
@@ -78,6 +80,8 @@ class Tasks:
         self._apply = apply
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._ordered: list[Attempt] = []
+        self._gates = gates
+        gates.refuse = self._refuse
         self._closing = False
 
     @property
@@ -85,16 +89,12 @@ class Tasks:
         return any(not attempt.in_queue for attempt in self._attempts.values())
 
     def run(self, run: LiveRun, command: RunTask) -> None:
-        """Order an attempt, to be begun by ``begin_ordered``. A delivery after a loss is recorded as started before the
-        work begins, so that one which kills its process again is counted."""
+        """Order an attempt, to be begun by ``begin_ordered``."""
         attempt = Attempt(run, command, self._overdue)
         if (older := self._attempts.pop(attempt.key, None)) is not None:
             older.close(self._workers)
         self._attempts[attempt.key] = attempt
-        if command.delivery > 1 or attempt.task.policy.on_lost == "fail":
-            self._begin(attempt, then=lambda run: self._launch(attempt))
-        else:
-            self._ordered.append(attempt)
+        self._ordered.append(attempt)
 
     def begin_ordered(self) -> None:
         """Begin what was ordered; what was cancelled since, by commands of the same commit, is never begun."""
@@ -130,6 +130,7 @@ class Tasks:
     def _close(self, attempt: Attempt) -> None:
         del self._attempts[attempt.key]
         attempt.close(self._workers)
+        self._gates.leave(attempt)
         self._holds.end(attempt.run, attempt, attempt.stage.name)
 
     def _launch(self, attempt: Attempt) -> None:
@@ -139,6 +140,19 @@ class Tasks:
     def _start(self, attempt: Attempt) -> None:
         if not (attempt.closed or self._closing):
             attempt.wait(self._clock.now())
+            self._gates.enter(attempt, self._work)
+
+    def _work(self, attempt: Attempt) -> None:
+        """A delivery after a loss is recorded as started before the work begins, so that one which kills its process
+        again is counted."""
+        careful = attempt.command.delivery > 1 or attempt.task.policy.on_lost == "fail"
+        if careful and not attempt.begun:
+            self._begin(attempt, then=lambda run: self._hand_over(attempt))
+        else:
+            self._hand_over(attempt)
+
+    def _hand_over(self, attempt: Attempt) -> None:
+        if not (attempt.closed or self._closing):
             attempt.launch(
                 self._workers,
                 lambda: self._reuse.perform(attempt, self._errand(attempt)),
@@ -211,6 +225,7 @@ class Tasks:
             return
         del self._attempts[attempt.key]
         attempt.close()
+        self._gates.leave(attempt)
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Result):
             self._succeed(attempt, result)
@@ -221,9 +236,14 @@ class Tasks:
         elif not self._closing:
             self._fail(attempt, result)
 
+    def _refuse(self, attempt: Attempt, error: TaskError) -> None:
+        self._close(attempt)
+        self._fail(attempt, error)
+
     def _hold(self, attempt: Attempt, trouble: Unavailable) -> None:
         """Not the task's fault: the same attempt is tried again, no retries are used."""
         attempt.hold()
+        self._gates.leave(attempt)
         self._holds.add(attempt.run, attempt, trouble, attempt.stage.name)
         asyncio.get_running_loop().call_later(next(attempt.pauses), self._start, attempt)
 

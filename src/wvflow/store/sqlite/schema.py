@@ -165,8 +165,24 @@ _HEARTBEATS = (
     """,
 )
 
+_SHARES = (
+    """
+    create table slots (
+        id       integer primary key autoincrement,
+        pool     text not null,
+        token    integer not null,
+        ticket   integer not null,
+        priority integer not null,
+        held     integer not null,
+        unique (token, ticket)
+    ) strict
+    """,
+    "create index slots_of_pool on slots (pool, held, priority desc, id)",
+    "create table paces (name text primary key, next integer not null, at integer not null) strict",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 

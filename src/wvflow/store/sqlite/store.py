@@ -21,9 +21,11 @@ from wvflow.ports.store import (
     Recorded,
     RunBatch,
     RunRow,
+    Seats,
     StageRow,
+    Ticket,
 )
-from wvflow.store.sqlite import journal, lists, owners
+from wvflow.store.sqlite import journal, lists, owners, shares
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
@@ -66,6 +68,20 @@ class SqliteStore:
     def owner(self, token: int, now: EpochMs) -> Owner | None:
         with self._database.reading() as connection:
             return self._owners.owner(connection, token, now)
+
+    # --- what processes share ---
+
+    def seat(
+        self, token: int, now: EpochMs, sizes: Mapping[str, int], wanted: Sequence[Ticket], left: Sequence[int]
+    ) -> Seats:
+        with self._database.writing() as connection:
+            return shares.seat(
+                connection, token, sizes, wanted, left, lambda other: self._owners.owner(connection, other, now)
+            )
+
+    def reserve(self, name: str, interval_us: int, now: EpochMs) -> int:
+        with self._database.writing() as connection:
+            return shares.reserve(connection, name, interval_us, now)
 
     # --- reading ---
 

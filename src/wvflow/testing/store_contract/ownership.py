@@ -3,11 +3,62 @@
 from __future__ import annotations
 
 from wvflow.kernel.events import EpochMs, OwnerChanged
-from wvflow.ports.store import SILENCE_MS
+from wvflow.ports.store import SILENCE_MS, Seats, Ticket
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, is_alive, timer
 
 
 class OwnershipContract:
+    def test_slots_go_to_the_highest_priority_then_to_who_came_first_whichever_process_waits(
+        self, open_store: OpenStore
+    ) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = here.register(port=11, at=NOW), there.register(port=12, at=NOW)
+
+        def first(*wanted: Ticket, left: tuple[int, ...] = ()) -> Seats:
+            return here.seat(mine, NOW, {"api": 1}, wanted, left)
+
+        def second(*wanted: Ticket, left: tuple[int, ...] = ()) -> Seats:
+            return there.seat(theirs, NOW, {"api": 1}, wanted, left)
+
+        assert first(Ticket(number=1, pool="api")) == Seats((1,))
+        assert second(Ticket(number=1, pool="api"), Ticket(number=2, pool="api", priority=5)) == Seats()
+        assert first(Ticket(number=2, pool="api", priority=5), Ticket(number=3, pool="db")) == Seats((1,))
+        assert first(left=(1,)) == Seats((), (12,))
+        assert second() == Seats((2,))
+        assert second(left=(2, 99)) == Seats((), (11,))
+        assert first() == Seats((2,))
+        assert first(left=(2, 3)) == Seats((), (12,))
+        assert second() == Seats((1,))
+
+    def test_a_dead_owner_holds_no_slot(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = here.register(port=11, at=NOW), there.register(port=12, at=NOW)
+        there.seat(theirs, NOW, {"api": 1}, [Ticket(number=1, pool="api")], ())
+        wanted = [Ticket(number=1, pool="api")]
+        assert here.seat(mine, NOW, {"api": 1}, wanted, ()) == Seats()
+        there.close()
+        assert here.seat(mine, NOW, {"api": 1}, (), ()) == Seats((1,))
+
+    def test_a_pool_that_has_grown_or_shrunk_hands_out_as_many_as_it_has_now(self, open_store: OpenStore) -> None:
+        store = open_store()
+        token = store.register(port=0, at=NOW)
+        wanted = [Ticket(number=number, pool="api") for number in range(4)]
+        assert store.seat(token, NOW, {"api": 1}, wanted, ()) == Seats((0,))
+        assert store.seat(token, NOW, {"api": 3}, (), ()) == Seats((0, 1, 2))
+        assert store.seat(token, NOW, {"api": 1}, (), (0,)) == Seats((1, 2))
+
+    def test_instants_that_are_reserved_are_apart_whoever_reserves_them(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        assert [store.reserve("a", 250_000, NOW) for store in (here, there, here)] == [0, 250_000, 500_000]
+        assert there.reserve("b", 250_000, NOW) == 0
+        assert here.reserve("a", 250_000, EpochMs(NOW + 600)) == 150_000
+        assert here.reserve("a", 250_000, EpochMs(NOW + 60_000)) == 0
+
+    def test_a_clock_that_was_set_back_keeps_nobody_waiting(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.reserve("a", 1_000_000, NOW)
+        assert store.reserve("a", 1_000_000, EpochMs(NOW - 3_600_000)) == 1_000_000
+
     def test_tokens_grow_from_process_to_process(self, open_store: OpenStore) -> None:
         first, second = open_store(), open_store()
         tokens = [store.register(port=0, at=NOW) for store in (first, second, first)]

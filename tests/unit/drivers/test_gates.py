@@ -1,0 +1,237 @@
+"""Slots of pools and starts per time: who waits, for how long, and what wakes them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from wvflow.drivers.embedded import loop as driver_loop
+from wvflow.errors import StoreUnavailable
+from wvflow.plan.nodes import Millis, Policy, Rate
+from wvflow.store.memory import MemoryStore
+
+NOON = 1_700_000_000_000
+ONE = {"api": 1}
+POOLED = Policy(pool="api")
+
+
+async def until(met: Any) -> None:
+    while not met():
+        await asyncio.sleep(0.001)
+
+
+def test_an_attempt_waits_in_the_queue_for_a_slot_and_says_for_what(bench: Any, gate: Any, script: Any) -> None:
+    activities = script(first=gate)
+
+    async def work() -> None:
+        driver = bench.driver(activities, pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, second=POOLED), {}, NOON, watch=bench.told.append)
+        await gate.reached()
+        await until(lambda: "waits for a slot of the pool api" in bench.notes)
+        assert activities.calls == ["first"]
+        assert [row.phase for row in bench.store.stages("r")][1] == "queued"
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert activities.calls == ["first", "second"]
+    assert bench.shelf.slots == []
+
+
+def test_the_highest_priority_gets_the_slot_that_is_freed(bench: Any, gate: Any, script: Any) -> None:
+    activities = script(first=gate)
+    high = Policy(pool="api", priority=9)
+
+    async def work() -> None:
+        driver = bench.driver(activities, pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=high, low=POOLED, high=high, low2=POOLED), {}, NOON)
+        await gate.reached()
+        await until(lambda: len(bench.shelf.slots) == 4)
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert activities.calls == ["first", "high", "low", "low2"]
+
+
+@pytest.mark.parametrize("rings", [True, False], ids=["the one who frees it rings", "nobody rings"])
+def test_a_slot_that_another_process_frees_is_taken(
+    bench: Any, gate: Any, script: Any, rings: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One of the two ways is closed, so that the other is what this shows.
+    monkeypatch.setattr(driver_loop, "SAFETY_NET_S", 3_600 if rings else 0.01)
+    if not rings:
+        monkeypatch.setattr("wvflow.drivers.embedded.gates.ring", lambda port: None)
+    mine, theirs = script(mine=gate), script()
+
+    async def work() -> None:
+        here = bench.driver(mine, pools=ONE)
+        there = bench.driver(theirs, pools=ONE, store=MemoryStore(bench.shelf))
+        await here.open()
+        await there.open()
+        here.start(bench.abreast(mine=POOLED), {}, NOON)
+        await gate.reached()
+        there.start(bench.abreast("r2", theirs=POOLED), {}, NOON, watch=bench.told.append)
+        await until(lambda: len(bench.shelf.slots) == 2)
+        assert theirs.calls == []
+        gate.opened.set()
+        await there.finished("r2")
+        await here.finished("r")
+        await here.close()
+        await there.close()
+
+    bench.run(work)
+    assert theirs.calls == ["theirs"]
+
+
+def test_a_process_that_ends_gives_its_slots_back(bench: Any, gate: Any, script: Any) -> None:
+    async def work() -> None:
+        driver = bench.driver(script(first=gate), pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, second=POOLED), {}, NOON)
+        await gate.reached()
+        await until(lambda: len(bench.shelf.slots) == 2)
+        gate.opened.set()
+        await driver.close()
+
+    bench.run(work)
+    assert bench.shelf.slots == []
+
+
+def test_waiting_for_a_slot_counts_to_the_start_timeout_and_not_to_the_timeout(
+    bench: Any, gate: Any, script: Any
+) -> None:
+    hurried = Policy(pool="api", start_timeout=Millis(50), timeout=Millis(1))
+
+    async def work() -> None:
+        driver = bench.driver(script(first=gate), pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, second=hurried), {}, NOON)
+        await gate.reached()
+        await until(lambda: bench.store.stages("r")[1].state == "failed")
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert bench.store.stages("r")[1].error["kind"] == "StartTimeout"
+    assert bench.shelf.slots == []
+
+
+def test_a_pool_that_the_project_has_no_more_fails_the_attempt(bench: Any, script: Any) -> None:
+    async def work() -> None:
+        driver = bench.driver(script(), pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(a=Policy(pool="gone", retries=5)), {}, NOON)
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    row = bench.store.stages("r")[0]
+    assert (row.attempts, row.error["kind"]) == (1, "UnknownPool")
+    assert "its pools: api" in row.error["message"]
+
+
+def test_a_store_that_is_away_delays_a_slot_and_loses_none(bench: Any, script: Any) -> None:
+    troubles = [StoreUnavailable("away"), StoreUnavailable("away")]
+
+    class Shaky(MemoryStore):
+        def seat(self, *args: Any) -> Any:
+            if troubles:
+                raise troubles.pop()
+            return super().seat(*args)
+
+    async def work() -> None:
+        driver = bench.driver(script(), pools=ONE, store=Shaky(bench.shelf))
+        await driver.open()
+        driver.start(bench.abreast(a=POOLED, b=POOLED), {}, NOON)
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert (bench.store.find("r").state, bench.shelf.slots) == ("success", [])
+
+
+def test_a_delivery_after_a_loss_is_recorded_as_started_only_once_it_has_its_slot(
+    bench: Any, gate: Any, script: Any
+) -> None:
+    careful = Policy(pool="api", on_lost="fail", timeout=Millis(5))
+
+    async def work() -> None:
+        driver = bench.driver(script(first=gate), pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, careful=careful), {}, NOON)
+        await gate.reached()
+        await until(lambda: len(bench.shelf.slots) == 2)
+        assert bench.store.stages("r")[1].phase == "queued"
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert bench.store.stages("r")[1].state == "success"
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def test_starts_are_paced_and_the_highest_priority_takes_the_next_instant(bench: Any, script: Any) -> None:
+    fast = Rate("stage F.x", 1_000, Millis(1_000))
+    activities = script()
+
+    async def work() -> None:
+        driver = bench.driver(activities, workers=1)
+        await driver.open()
+        policies = {f"s{number}": Policy(rate=fast, priority=number) for number in range(5)}
+        driver.start(bench.abreast(**policies), {}, NOON)
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert activities.calls == ["s4", "s3", "s2", "s1", "s0"]
+    assert bench.shelf.paces["stage F.x"] == ((NOON + 5) * 1_000, NOON * 1_000)
+
+
+def test_who_waits_for_its_start_is_told_of_and_can_be_cancelled_without_wasting_an_instant(
+    bench: Any, script: Any
+) -> None:
+    hourly = Rate("activity a", 1, Millis(3_600_000))
+    activities = script()
+
+    async def work() -> None:
+        driver = bench.driver(activities)
+        await driver.open()
+        run = bench.abreast(a=Policy(rate=hourly), b=Policy(rate=hourly), c=Policy(rate=hourly))
+        driver.start(run, {}, NOON, watch=bench.told.append)
+        await until(lambda: bench.notes.count("waits for its turn under its rate") >= 2)
+        driver.request_cancel("r")
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert activities.calls == ["a"]
+    assert bench.store.find("r").state == "cancelled"
+    assert bench.shelf.paces["activity a"][0] == (NOON + 2 * 3_600_000) * 1_000
+
+
+def test_a_worker_takes_what_has_the_highest_priority(bench: Any, gate: Any, script: Any) -> None:
+    activities = script(first=gate)
+
+    async def work() -> None:
+        driver = bench.driver(activities, workers=1)
+        await driver.open()
+        run = bench.abreast(first=Policy(priority=9), a=Policy(), b=Policy(priority=2), c=Policy())
+        driver.start(run, {}, NOON)
+        await gate.reached()
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert activities.calls == ["first", "b", "a", "c"]
