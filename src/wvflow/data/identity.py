@@ -83,9 +83,10 @@ def keep(database: Path, tables: Tables) -> None:
     """Note what is known of the tables of a file that was just let go, for ``recall``. Best effort: what isn't noted
     is found out again."""
     with suppress(OSError):
-        if tables.file != (now := state_of(database)) or not _kept(database).exists():
+        known = tables.at(state_of(database))
+        if recall(database) != known:
             with published(_kept(database), durable=False) as temporary:
-                temporary.write_bytes(msgspec.json.encode(tables.at(now)))
+                temporary.write_bytes(msgspec.json.encode(known))
 
 
 def _kept(database: Path) -> Path:

@@ -102,6 +102,16 @@ def test_what_is_known_of_tables_is_forgotten_when_the_file_changes(tmp_path: Pa
     assert identity.recall(database) is None
 
 
+def test_what_was_found_out_anew_is_noted_in_place_of_what_was_forgotten(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    database.write_bytes(b"1")
+    identity.keep(database, Tables("", "since", {"main.a": "r1"}))
+    database.write_bytes(b"22")
+    anew = Tables(identity.state_of(database), "later", {"main.a": "later"})
+    identity.keep(database, anew)
+    assert identity.recall(database) == anew
+
+
 def test_notes_that_are_damaged_are_as_none(tmp_path: Path) -> None:
     database = tmp_path / "w.duckdb"
     database.write_bytes(b"1")
