@@ -39,7 +39,8 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     params = read_params(flow.params, session)
     _check_defaults(flow, params, session)
     written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one)]
-    stages = _check_stages(_distinct(written, session), params, session) if check_size(flow, written, session) else ()
+    distinct = _distinct(written, session)
+    stages = _check_stages(distinct, flow.lost, params, session) if check_size(flow, written, session) else ()
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     return CheckedFlow(
         ref=FlowRef(flow.name.text, flow.version or 1),
@@ -98,10 +99,13 @@ def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:
 
 
 def _check_stages(
-    written: Sequence[StageDef], params: tuple[FlowParam, ...], session: Session
+    written: Sequence[StageDef], lost: Sequence[Name], params: tuple[FlowParam, ...], session: Session
 ) -> tuple[CheckedStage, ...]:
-    """All stages in order of declaration. Each is read after those that it names, as it sees their columns."""
-    columns: dict[str, Columns] = {stage.name.text: None for stage in written}
+    """All stages in order of declaration. Each is read after those that it names, as it sees their columns.
+
+    Those ``lost`` to the parser are known by name, so that nobody is told that they don't exist.
+    """
+    columns: dict[str, Columns] = {name.text: None for name in (*lost, *[stage.name for stage in written])}
     scope = Scope(session, values=values_of(params), stages=columns)
     checked: dict[int, CheckedStage] = {}
     for index in _reading_order(written):
@@ -184,13 +188,14 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
     needed = {upstream for stage in stages for upstream in stage.upstreams}
     if name is None:
         name = next((stage for stage in reversed(known) if stage not in needed), None)
-    elif stages and name not in known:
+    elif stages and name not in known and name not in {one.text for one in flow.lost}:
         session.report(mistakes.unknown_stage(str(name), read.spans["output"], known))
     if read.values.get("version", flow.version or 1) != (flow.version or 1):
         session.report(_other_version(read))
     if name not in known:
         return None
-    check_read(stages, needed, str(name), session)
+    if not flow.broken:
+        check_read(stages, needed, str(name), session)
     return str(name)
 
 

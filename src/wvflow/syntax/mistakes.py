@@ -16,7 +16,8 @@ _HABITS = {
     "end": "a `case` is not closed by `end`: leave it out",
     "outer": "leave `outer` out: `left join`, `full join`",
     "<-": "put a blank between `<` and `-`",
-    "=>": "a lambda is written `x -> …`; the comparison is `>=`",
+    "=>": "an arrow is written `->`; the comparison is `>=`",
+    "?": "write `if … then … else …`",
     "from": "a query begins with its source: `from t select a`",
     "task": "a unit of work in a flow is a `stage`",
     "workflow": "it is called `flow`",
@@ -162,6 +163,8 @@ def unexpected(
     """``known``: the words that could stand here; the nearest one is suggested. ``called``: ``(`` follows."""
     message = f"expected {expected}, found {describe(token, span.text)}"
     way_out = _way_out(token, known) if expected != "`=`" else "a header ends with `=`, then the body follows"
+    if token.key == "from" and not expected.startswith(("an operator", "`=`")):
+        way_out = None if expected != "`{`" else "put the query in braces: `{ from … }`"
     if way_out is None and called and token.is_word and expected.startswith("an operator"):
         way_out = f"what is called stands behind a pipe: `| {token.value}(…)`"
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
@@ -184,10 +187,14 @@ def _way_out(token: Token, known: Iterable[str]) -> str | None:
     return f"did you mean `{near}`?" if near and near != token.key else None
 
 
-def missing_from(name: str, span: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.UNEXPECTED_TOKEN, f"expected a query, found `{name}`", span, f"to read it, write `from {name}`"
-    )
+def missing_from(name: str, span: Span, meant: Iterable[str], *, called: bool) -> Diagnostic:
+    """``meant``: what begins a query, where more than the name follows. ``called``: ``(`` follows."""
+    near = nearest(name, meant)
+    reading = f"to call an activity, write `call {name}(…)`" if called else f"to read it, write `from {name}`"
+    way_out = f"did you mean `{near}`?" if near else reading
+    if near and near == name.lower():
+        way_out = f"keywords are lower case: `{near}`"
+    return Diagnostic(Code.UNEXPECTED_TOKEN, f"expected a query, found `{name}`", span, way_out)
 
 
 def missing_source(operator: str, span: Span) -> Diagnostic:
@@ -207,6 +214,15 @@ def comma_after_cte(span: Span) -> Diagnostic:
 
 def unclosed_brace(span: Span) -> Diagnostic:
     return Diagnostic(Code.UNEXPECTED_TOKEN, "this brace is never closed", span, "close it with `}`")
+
+
+def type_in_parentheses(name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        "the arguments of a type stand in square brackets",
+        span,
+        f"write `{name}[…]`",
+    )
 
 
 def reserved_word(word: str, span: Span) -> Diagnostic:

@@ -556,7 +556,7 @@ class StageDef(SyntaxNode, frozen=True):
 
 
 class FlowDef(SyntaxNode, frozen=True):
-    """``broken``: some of its items could not be read and are missing."""
+    """``broken``: some of its items could not be read and are missing; ``lost`` are the names of such stages."""
 
     name: Name
     items: tuple[StageDef | Unavailable, ...]
@@ -565,6 +565,7 @@ class FlowDef(SyntaxNode, frozen=True):
     version: int | None = None
     unavailable: tuple[UnavailableOp, ...] = ()
     broken: bool = False
+    lost: tuple[Name, ...] = ()
 
 
 class ActivityDef(SyntaxNode, frozen=True):

@@ -1,7 +1,7 @@
 """Every production and every rule of ``docs/grammar.md`` has its smallest program here, and is read as it says.
 
 The cases stand in Markdown: a section for each production or rule, in it programs with what is told of them behind
-``--!``, and behind a program its tree, where the tree is what matters.
+``--!``, and behind a program its tree, where the tree is what matters. ``mistakes.md`` has several mistakes a program.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def sections(page: str) -> list[tuple[str, str]]:
 
 
 def cases() -> Iterator[Case]:
-    for page in ("flows.md", "rules.md", "expressions.md"):
+    for page in ("flows.md", "rules.md", "expressions.md", "mistakes.md"):
         for title, body in sections(page):
             blocks = BLOCK.findall(body)
             for number, (kind, text) in enumerate(blocks):

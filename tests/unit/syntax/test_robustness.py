@@ -37,7 +37,13 @@ flow Sales(day: date = '2026-01-01':date, pause: duration = 5m) @version(1) with
   stage both if raw.failed = merge raw, clean on id
   stage called = call f(x: 1d) | top3 | where case when a then b else c > 1
   stage routed = from _ | route { case a > 1 -> b else -> c }
+  stage split = from raw | route by hash(id) { case 50% -> both case 25 -> called }
+  stage forked = from raw | fork { stage x = where a > 1 | call f(x: _.a) stage y = | debug { count } }
+  stage waits = wait('7 days') | while late(by: 5m) | wait until { from raw | where ready } | -> Other@version(1)
 }
+def top(n: int*) in duckdb: any = order by x | limit 3
+type t[T of any] extends u = { a: int = 1 def m: int = a + 1 }
+show tables in x | count
 with a as { from b } with q(x) as [[1]]
 from a, q where exists { from z } select map {'a': 1}, {a: 1, 'b c': [1, 2][1]}.k, f((a, b) -> a + b, distinct c)
 ; select if a then 1d else 1e5, x between 1 and 2, x like 'a%' escape '!', sql\"\"\"now()\"\"\" | count | dedup

@@ -25,7 +25,7 @@ from wvflow.syntax.nodes import (
 from wvflow.syntax.parser.config import CONFIG_FORMS
 from wvflow.syntax.parser.handlers import HandlerParser
 from wvflow.syntax.parser.recovery import Broken
-from wvflow.syntax.tokens import OPERATORS
+from wvflow.syntax.tokens import OPERATORS, T
 
 ITEM_WORDS = ("stage", "state", "signal", "query", "update")
 DEFINITION_WORDS = ("flow", "activity", "model", "val")
@@ -54,6 +54,8 @@ class _Header:
 class FlowParser(HandlerParser):
     """Definitions of flows and what stands in them."""
 
+    _lost: tuple[Name, ...] = ()  # the stages of this flow that could not be read
+
     def _flow(self) -> FlowDef:
         """``"flow" NAME { version | params | flow_after | config } "=" "{" { flow_item } "}"``"""
         start = self._expect("flow").start
@@ -62,7 +64,7 @@ class FlowParser(HandlerParser):
         if not self._accept("="):
             self._report(mistakes.unexpected(self._token, self._span_of(self._token), "`=`"))
         opened, found_before = self._expect("{"), len(self.found)
-        self._in_flow = True
+        self._in_flow, self._lost = True, ()
         try:
             items = self._sequence(
                 self._flow_item,
@@ -83,6 +85,7 @@ class FlowParser(HandlerParser):
             version=header.version,
             unavailable=tuple(header.unavailable),
             broken=self._runs_out or len(self.found) > found_before,
+            lost=self._lost,
             span=self._since(start),
         )
 
@@ -171,7 +174,7 @@ class FlowParser(HandlerParser):
         """A word of an item before its name, or before what follows a forgotten one; a misplaced definition."""
         after = self._peek()
         if self._token.key in ITEM_WORDS:
-            return after.is_word or after.key == "="
+            return after.is_word or after.key == "=" or after.kind is T.STRING
         return self._in_flow and self._token.key in ("model", "val") and after.is_word
 
     def _starts_item(self, ahead: int) -> bool:
@@ -193,9 +196,13 @@ class FlowParser(HandlerParser):
         """``"stage" NAME { "on" NAME | "if" trigger | "depends" "on" list(NAME) | config } "=" body``"""
         start = self._expect("stage").start
         name = self._any_name("a stage's name")
-        header = self._header(of_flow=False)
-        self._expect("=")
-        body = self._body()
+        try:
+            header = self._header(of_flow=False)
+            self._expect("=")
+            body = self._body()
+        except Broken:
+            self._lost += (name,)
+            raise
         return StageDef(
             name=name,
             body=body,
@@ -228,7 +235,7 @@ class FlowParser(HandlerParser):
 
     def _versioned_call(self) -> CallExpr:
         """``NAME [version] [ "(" args ")" ] [version]``; a version above 1 can't be called yet."""
-        name = self._any_name("a function or activity")
+        name = self._used_name("a function or activity")
         self._version_of_call()
         args = self._with_durations(self._arguments) if self._at("(") else ()
         self._version_of_call()

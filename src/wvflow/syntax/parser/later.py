@@ -164,7 +164,7 @@ class LaterOperators(SourceParser):
                 return self._route()
             case "fork" if after.key == "{":
                 return self._fork()
-            case "wait" if after.key in ("(", "until", "for"):
+            case "wait" if after.key in ("(", "until", "for") or after.kind in (T.DURATION, T.STRING, T.INT):
                 self._wait()
             case "while":
                 self._advance()
@@ -182,7 +182,7 @@ class LaterOperators(SourceParser):
 
     def _invocation(self) -> bool:
         """``NAME [version] [ "(" args ")" ] [version]``; whether it has parentheses: without, it is a jump."""
-        self._any_name("a flow")
+        self._used_name("a flow")
         self._invoked_version()
         called = self._at("(")
         if called:

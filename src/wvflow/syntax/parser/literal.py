@@ -155,6 +155,8 @@ class LiteralParser(Cursor):
         if self._at("[") and not (self._peek().is_word and self._peek(2).key == ":"):
             self._advance()
             args = self._list_until("]", self._type_argument)
+        if self._at("(") and self._token.start == self._end:
+            raise self._broken(mistakes.type_in_parentheses(name.text, self._span_of(self._token)))
         self._depth -= 1
         return TypeName(name=name.text, args=args, span=self._since(name.span.start))
 

@@ -190,7 +190,7 @@ class QueryParser(LaterOperators):
             return StringLiteral(value=token.value, span=self._since(token.start))
         if self._token.key in RESERVED:
             raise self._reserved()
-        if not self._token.is_word:
+        if not self._token.is_word or self._starts_item(0) or self._starts_anew():
             raise self._unexpected("a table's name or a file's path in quotes")
         return self._qualified_name()
 
@@ -203,7 +203,7 @@ class QueryParser(LaterOperators):
     def _apply(self) -> ApplyOp:
         """``name ["(" args ")"]`` behind a pipe: a table function or an activity."""
         word = self._token
-        if word.key in RESERVED or not word.is_word:
+        if word.key in RESERVED or not word.is_word or self._starts_item(0):
             raise self._unexpected("an operator, a table function or an activity", OPERATORS)
         call = self._call()
         if word.end == self._end and self._at_loose_end():

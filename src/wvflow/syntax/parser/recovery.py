@@ -119,6 +119,12 @@ class Cursor(ABC):
             raise self._unexpected(expected)
         return self._take_name()
 
+    def _used_name(self, expected: str = "a name") -> Name:
+        """Any word, but not that with which the next item begins: then the name is missing."""
+        if self._starts_item(0) or self._starts_anew():
+            raise self._unexpected(expected)
+        return self._any_name(expected)
+
     def _take_name(self) -> Name:
         token = self._advance()
         return Name(span=self._span_of(token), text=token.value, quoted=token.kind is T.QUOTED)

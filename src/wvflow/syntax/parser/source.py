@@ -30,6 +30,8 @@ from wvflow.syntax.nodes import (
 from wvflow.syntax.parser.scalar import QUERY_STARTS, ScalarParser
 from wvflow.syntax.tokens import OPERATORS, RESERVED, T
 
+_INPUTS = (*QUERY_STARTS, "merge", "call", "wait")
+
 
 class SourceParser(ScalarParser):
     """Inputs of queries, relations, and the items of select lists."""
@@ -46,6 +48,8 @@ class SourceParser(ScalarParser):
                 return self._from()
             case "select":
                 select = self._select()
+                if self._at("from"):
+                    raise self._unexpected("an operator")
                 return SelectQuery(select=select, span=self._since(start))
             case "{":
                 query = self._braced_query()
@@ -55,7 +59,10 @@ class SourceParser(ScalarParser):
         if self._at(*OPERATORS):
             raise self._broken(mistakes.missing_source(self._token.key, self._span_of(self._token)))
         if self._at_name():
-            raise self._broken(mistakes.missing_from(self._token.value, self._span_of(self._token)))
+            name = self._token.value
+            meant = _INPUTS if self._peek().is_word or self._peek().key == "*" else ()
+            called = self._peek().key == "("
+            raise self._broken(mistakes.missing_from(name, self._span_of(self._token), meant, called=called))
         raise self._unexpected("a query: `from …`, `select …`, `with …` or `{ … }`")
 
     def _from(self) -> From:
@@ -96,7 +103,7 @@ class SourceParser(ScalarParser):
     def _merge(self) -> Merge:
         """``"merge" NAME { "," NAME } ["on" (expr | NAME { "," NAME })]``"""
         start = self._advance().start
-        stages = [self._any_name("a stage")]
+        stages = [self._used_name("a stage")]
         while self._at(",") and not self._ends_sources():
             self._advance()
             stages.append(self._any_name("a stage"))
@@ -126,7 +133,7 @@ class SourceParser(ScalarParser):
         alias: Name | None = None
         columns: tuple[ColumnDef, ...] = ()
         if self._accept("as"):
-            alias = self._any_name()
+            alias = self._used_name()
             columns = self._columns() if self._at("(") else ()
         self._depth -= 2
         return Aliased(primary=primary, alias=alias, columns=columns, span=self._since(start))
@@ -134,6 +141,8 @@ class SourceParser(ScalarParser):
     def _primary(self, *, names_any_word: bool) -> Primary:
         """``qname ["(" args ")"] | "_" | STRING | sql"…" | rows | "{" query "}" | "from" … | "select" …``"""
         token = self._token
+        if self._starts_item(0):
+            raise self._unexpected("a table, a stage, a file or a query")
         if token.is_word and (token.key not in RESERVED or (names_any_word and token.key not in QUERY_STARTS)):
             return self._table()
         match token.kind:
