@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -78,6 +79,8 @@ def figures(bench: kit.Bench) -> Iterator[kit.Figure]:
     for scale in (0.1, 1):
         data = bench.folder / f"tpch-{scale}"
         generated(data, scale)
+        if scale == 1:
+            bench = replace(bench, rounds=min(bench.rounds, 2))
         for kind, (models, last) in SETS.items():
             yield from of_set(bench, data, scale, kind, models, last)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from wvflow import __version__
@@ -53,5 +55,7 @@ def runs() -> None:
 
 
 def main() -> None:
+    # A start makes many objects and drops few: looking through them again and again takes a twentieth of it.
+    gc.set_threshold(10_000, 20, 20)
     survive_narrow_encodings()
     cli(prog_name="wvflow")
