@@ -112,6 +112,9 @@ def test_a_run_that_has_not_ended_stays_however_old(make_program: MakeProgram) -
     for name in ("f1", "f2"):
         assert program.run("F", {"fails": False}, run_id=name).state == "success"
     assert ids(program) == ["f2", "open"]
+    runs = Runs(program.project)
+    assert [row.run_id for row in runs.clean(dry_run=True).runs] == ["f2"]
+    runs.close()
 
 
 def test_a_file_that_cannot_be_removed_keeps_no_run_from_ending_and_is_taken_later(
