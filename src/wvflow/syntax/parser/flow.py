@@ -36,6 +36,11 @@ STATEMENT_WORDS = frozenset(
 STATES = ("success", "failed", "skipped", "cancelled", "done")
 _NAMED_STATEMENTS = ("flow", "activity", "run", "call", "package")
 _HEADER_KEYS = frozenset({"=", "with", "[", "(", ":", "if", "on", "depends", "@"})
+_HEADER_ONLY = frozenset({"=", "with", "depends", "@"})  # the keys among them that no expression goes on with
+_LINKS = frozenset(
+    ("in", "is", "and", "or", "not", "like", "between", "escape", "as", "over", "asc", "desc", "nulls", "when", "then")
+    + ("else",)
+)
 _BODY_KEYS = frozenset({"from", "merge"})  # behind a name whose ``=`` was forgotten
 
 
@@ -180,8 +185,12 @@ class FlowParser(HandlerParser):
     def _starts_item(self, ahead: int) -> bool:
         """A word of an item or definition, a name, and what may follow it in a header."""
         words = ITEM_WORDS if self._in_flow else DEFINITION_WORDS
-        named = self._peek(ahead).key in words and self._peek(ahead + 1).is_word
-        return named and self._peek(ahead + 2).key in _HEADER_KEYS
+        return self._peek(ahead).key in words and self._at_header(ahead + 1, _HEADER_KEYS)
+
+    def _at_header(self, ahead: int, keys: frozenset[str]) -> bool:
+        """A name, and what may follow it in a header; ``state in (1, 2)`` and the like are expressions."""
+        name, after = self._peek(ahead), self._peek(ahead + 1).key
+        return name.is_word and after in (_HEADER_ONLY if name.key in _LINKS else keys)
 
     def _flow_item(self) -> StageDef | Unavailable:
         """``stage_def | state_def | signal_def | query_def | update_def``; only the first runs in this version."""
@@ -267,9 +276,9 @@ class FlowParser(HandlerParser):
 
     def _starts_anew(self, ahead: int = 0) -> bool:
         """A stage's or flow's header inside brackets means that a bracket is missing."""
-        words = ("stage", "flow", "activity") if self._in_flow else ("flow", "activity")
-        named = self._peek(ahead).key in words and self._peek(ahead + 1).is_word
-        return named and self._peek(ahead + 2).key in (_HEADER_KEYS | _BODY_KEYS if self._in_flow else _HEADER_KEYS)
+        words = ("stage", "flow", "activity") if self._in_flow else DEFINITION_WORDS
+        keys = _HEADER_KEYS | _BODY_KEYS if self._in_flow else _HEADER_KEYS
+        return self._peek(ahead).key in words and self._at_header(ahead + 1, keys)
 
     def _at_statement(self) -> bool:
         """Whether a statement begins here. Inside a flow none does but the header of another flow."""

@@ -150,6 +150,8 @@ class LiteralParser(Cursor):
     def _type(self) -> TypeName:
         """``name [ "[" list(type | INT) "]" ]``; ``[`` before ``word ":"`` is config, not the type's."""
         self._deeper()
+        if self._at("with") and self._peek().key == "{":
+            raise self._unexpected("a type")
         name = self._any_name("a type")
         args: tuple[TypeName | int, ...] = ()
         if self._at("[") and not (self._peek().is_word and self._peek(2).key == ":"):

@@ -203,7 +203,9 @@ class QueryParser(LaterOperators):
     def _apply(self) -> ApplyOp:
         """``name ["(" args ")"]`` behind a pipe: a table function or an activity."""
         word = self._token
-        if word.key in RESERVED or not word.is_word or self._starts_item(0):
+        if self._starts_item(0):
+            raise self._unexpected("an operator, a table function or an activity")
+        if word.key in RESERVED or not word.is_word:
             raise self._unexpected("an operator, a table function or an activity", OPERATORS)
         call = self._call()
         if word.end == self._end and self._at_loose_end():
