@@ -59,13 +59,10 @@ class Flow:
 class Program:
     """The flows of a project's ``.wv`` files."""
 
-    def __init__(self, project: Project, wanted: Path | None = None) -> None:
+    def __init__(self, project: Project, wanted: Path | None = None, runs: Runs | None = None) -> None:
         self.project = project
         self._wanted = wanted
-
-    @cached_property
-    def _runs(self) -> Runs:
-        return Runs(self.project)
+        self._runs = runs or Runs(project)
 
     @cached_property
     def _compiled(self) -> Compiled:

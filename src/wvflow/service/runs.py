@@ -25,7 +25,7 @@ from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary, summarize
-from wvflow.service.wiring import SystemClock, find_activities, new_run_id, open_driver, open_store
+from wvflow.service.wiring import Wiring, new_run_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,20 +43,21 @@ FOLLOW_S = 0.1
 class Runs:
     """The runs of one project's state folder. Close it when done; it opens nothing before it must."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, wiring: Wiring | None = None) -> None:
         self.project = project
-        self._clock = SystemClock()
-        self._drivers = Drivers(lambda: open_driver(self.project, self._store, self._activities))
+        self._wiring = wiring or Wiring()
+        self._clock = self._wiring.clock
+        self._drivers = Drivers(lambda: self._wiring.driver(self.project, self._store, self._activities))
         self._pinned: tuple[Bundle, str] | None = None
         self._waited_for: set[str] = set()
 
     @cached_property
     def _store(self) -> Store:
-        return open_store(self.project)
+        return self._wiring.store(self.project)
 
     @cached_property
     def _activities(self) -> Activities:
-        return find_activities(self.project)
+        return self._wiring.activities(self.project)
 
     # --- driving ---
 

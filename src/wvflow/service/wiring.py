@@ -7,8 +7,10 @@ import random
 import time
 
 from wvflow.drivers.embedded.loop import Driver
+from wvflow.drivers.embedded.workers import Workers
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.activities import Activities
+from wvflow.ports.clock import Clock
 from wvflow.ports.store import Store
 from wvflow.service.project import Project
 
@@ -25,38 +27,55 @@ class SystemClock:
         return time.monotonic()
 
 
-def open_store(project: Project) -> Store:
-    from wvflow.store.sqlite import SqliteStore
+class Wiring:
+    """The adapters that real runs get. A test kit puts others in the place of some."""
 
-    return SqliteStore(project.state)
+    clock: Clock = SystemClock()
 
+    def store(self, project: Project) -> Store:
+        from wvflow.store.sqlite import SqliteStore
 
-def find_activities(project: Project) -> Activities:
-    """The activities of the project's modules, which are imported, and of installed packages."""
-    from wvflow.activities.isolation import Isolated
-    from wvflow.activities.registry import Registry
+        return SqliteStore(project.state)
 
-    return Isolated(Registry.discover(project.root, project.activities), project.root)
+    def activities(self, project: Project) -> Activities:
+        """The activities of the project's modules, which are imported, and of installed packages."""
+        from wvflow.activities.isolation import Isolated
+        from wvflow.activities.registry import Registry
 
+        return Isolated(Registry.discover(project.root, project.activities), project.root)
 
-def open_driver(project: Project, store: Store, activities: Activities) -> Driver:
-    """A driver for the project's runs."""
-    from wvflow.data.duckdb import DuckDBEngine
+    def draw(self) -> int:
+        """A random number in [-1_000_000, 1_000_000], for jitter."""
+        return random.randint(-1_000_000, 1_000_000)
 
-    engine = DuckDBEngine(
-        state=project.state, root=project.root, database=project.database, cache=project.state / "cache"
-    )
-    return Driver(
-        store=store,
-        engine=engine,
-        activities=activities,
-        clock=SystemClock(),
-        folder=project.state,
-        pools=project.pools,
-        draw=lambda: random.randint(-1_000_000, 1_000_000),
-        most_events=project.limits.events,
-        scalar_rows=project.limits.scalar_rows,
-    )
+    def driver(
+        self,
+        project: Project,
+        store: Store,
+        activities: Activities,
+        *,
+        workers: Workers | None = None,
+        alone: bool = False,
+    ) -> Driver:
+        """A driver for the project's runs, of which it drives any number."""
+        from wvflow.data.duckdb import DuckDBEngine
+
+        engine = DuckDBEngine(
+            state=project.state, root=project.root, database=project.database, cache=project.state / "cache"
+        )
+        return Driver(
+            store=store,
+            engine=engine,
+            activities=activities,
+            clock=self.clock,
+            folder=project.state,
+            pools=project.pools,
+            draw=self.draw,
+            workers=workers,
+            alone=alone,
+            most_events=project.limits.events,
+            scalar_rows=project.limits.scalar_rows,
+        )
 
 
 def new_run_id() -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.embedded.loop import Driver
+from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Progress
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.plan.nodes import ActivityTask, Bundle, FlowPlan, FlowRef, Millis, Policy, StageId, StagePlan
@@ -140,7 +141,7 @@ class Bench:
             clock=self.clock,
             folder=self.folder,
             draw=lambda: 0,
-            workers=workers,
+            workers=Workers(workers),
             **limits,
         )
 

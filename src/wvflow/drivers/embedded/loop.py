@@ -63,7 +63,10 @@ class TakenOver(NotPossible):
 
 
 class Driver:
-    """Drives any number of runs. Make it and open it on a running loop; close it always."""
+    """Drives any number of runs. Make it and open it on a running loop; close it always.
+
+    ``alone``: no other process knows of its store, so it neither listens to others nor tells them that it lives.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,8 @@ class Driver:
         folder: Path,
         draw: Callable[[], int],
         pools: Mapping[str, int] | None = None,
-        workers: int = WORKERS,
+        workers: Workers | None = None,
+        alone: bool = False,
         most_events: int = MOST_EVENTS,
         scalar_rows: int = 1,
     ) -> None:
@@ -89,7 +93,8 @@ class Driver:
         self._mail = asyncio.Event()
         self._closing = False
         secrets = Secrets()
-        self._workers = Workers(workers)
+        self._alone = alone
+        self._workers = workers or Workers(WORKERS)
         self._logbook = Logbook(store, clock, secrets)
         self._heartbeats = Heartbeats(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
@@ -116,19 +121,15 @@ class Driver:
 
     async def open(self) -> None:
         """Become an owner: from here on this process may drive runs."""
-        self._ear, port = await listen(self._woken)
+        self._ear, port = (None, 0) if self._alone else await listen(self._woken)
         try:
             self._token = self._store.register(port=port, at=self._clock.now())
         except BaseException:
             self._hang_up()
             raise
-        services = (
-            self._committer.serve(),
-            self._gates.serve(self._token),
-            self._postman(),
-            self._safety_net(),
-            self._heart(),
-        )
+        services = [self._committer.serve(), self._gates.serve(self._token), self._postman()]
+        if not self._alone:
+            services += [self._safety_net(), self._heart()]
         self._services = [asyncio.create_task(service) for service in services]
         for service in self._services:
             service.add_done_callback(self._service_ended)
