@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from wvflow.service.api import RunResult
@@ -144,3 +145,61 @@ def test_an_attempt_carries_on_where_the_one_before_it_stopped(run_flow: Any, tm
         {"page": 2},
         {"page": 4},
     ]
+
+
+# --- declared columns -------------------------------------------------------------------------------------------------
+
+ANYTHING = """
+    from wvflow import activity
+
+    @activity
+    def give(*, what: str) -> list[dict]:
+        return {"right": [{"id": 1, "name": "x"}], "more": [{"id": 1, "name": "x", "z": 2}], "less": [{"id": 1}],
+                "other": [{"id": "1", "name": "x"}]}[what]
+
+    @activity
+    def look(rows: list[dict]) -> None:
+        pass
+    """
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        pytest.param("call give(what: 'right')", None, id="an activity's rows"),
+        pytest.param("call give(what: 'more')", "`z` is not declared", id="a column too many"),
+        pytest.param("call give(what: 'less')", "`name` (string) is missing", id="a column too few"),
+        pytest.param("call give(what: 'other')", "`id` is string, declared long", id="another type"),
+        pytest.param("call give(what: 'less') | look()", "`name` (string) is missing", id="rows that pass through"),
+        pytest.param("from a", "`name` (string) is missing", id="rows of another stage"),
+        pytest.param("from 'right.csv'", None, id="a file in another order"),
+        pytest.param("from 'less.csv'", "`name` (string) is missing", id="a file"),
+        pytest.param("from 'less.csv' save to kept", "`name` (string) is missing", id="a save"),
+    ],
+)
+def test_rows_that_are_not_of_the_stages_type_fail_it_before_they_are_kept_or_saved(
+    make_program: Any, tmp_path: Path, body: str, wrong: str | None
+) -> None:
+    result = make_program(
+        f"""
+        type fare = {{ id: long name: string }}
+        flow F = {{
+          stage a = call give(what: 'less')
+          stage b with {{ type: fare, retries: 3 }} = {body}
+          stage c = from b | select name
+        }}
+        """,
+        ANYTHING,
+        right__csv="name,id\nx,1\n",
+        less__csv="id\n1\n",
+    ).run("F")
+    stage = result.stages["b"]
+    if wrong is None:
+        assert result.state == "success", result.summary
+        assert result.rows("c").to_pylist() == [{"name": "x"}]
+        return
+    assert (stage.state, stage.attempts, stage.error["kind"]) == ("failed", 1, "WrongColumns")
+    assert wrong in stage.error["message"]
+    if "save" in body:
+        with duckdb.connect(str(tmp_path / ".wvflow" / "warehouse.duckdb")) as warehouse:
+            assert ("kept",) not in warehouse.execute("select table_name from duckdb_tables()").fetchall()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wvflow.data import identity, outputs
 from wvflow.data.connection import Connection
+from wvflow.data.declared import check_columns
 from wvflow.data.failures import translated
 from wvflow.data.queries import Query
 from wvflow.data.reading import read_output
@@ -22,6 +23,7 @@ from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.reuse import is_remote
+from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, TableTarget
 from wvflow.ports.engine import Located, OutputName, QueryJob, Stored
 from wvflow.ports.stop import Stop
@@ -66,9 +68,15 @@ class DuckDBEngine:
                 query = Query(job, known, session, texts=self._texts, state=self._state, warehouse=self._warehouse)
                 return query.run(stop)
 
-    def keep(self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop) -> Stored:
-        ahead = LookAhead(*renamed(rows))
+    def keep(
+        self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()
+    ) -> Stored:
+        schema, batches = renamed(rows)
         with translated(), self._session(stop) as session:
+            if columns:
+                shape = session.cursor().from_arrow(schema.empty_table())
+                check_columns(columns, shape.columns, shape.types)
+            ahead = LookAhead(schema, batches)
             return outputs.keep(session, ahead, name, self._state)
 
     def read(self, rows: Located) -> pa.RecordBatchReader:

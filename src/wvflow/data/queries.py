@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wvflow.data import outputs, saves
+from wvflow.data.declared import check_columns
 from wvflow.data.rows import INLINE_ROWS, STORED_AS, LookAhead, ahead_of, quoted, recast, unique
 from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
@@ -45,6 +46,9 @@ class Query:
         lowered = self._lowered()
         lowered = msgspec.structs.replace(lowered, select=self._session.reading(lowered.select))
         values = bound(lowered.values, self._job.values)
+        if self._job.columns:
+            shape = self._session.relation(lowered.select, values)
+            check_columns(self._job.columns, shape.columns, shape.types)
         save = self._job.task.save
         if save is None:
             return self._keep(lowered.select, values, few=self._gives_few())

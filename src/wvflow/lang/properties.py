@@ -217,7 +217,7 @@ _STAGE_ONLY = (
     Property("deadline", DELAY, activity=False, flow=True),
     Property("materialize", _words("table", "view"), activity=False),
     Property("on_test", _words("fail", "warn"), activity=False),
-    Property("type", ANY, activity=False),
+    Property("type", NAME, activity=False, runs=True),
 )
 
 

@@ -166,6 +166,8 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
         found["when"] = f"({', '.join(names)})"
     if stage.probe is not None:
         found["skip_empty"] = True
+    if stage.columns:
+        found["columns"] = [f"{name} {type_}" for name, type_ in stage.columns]
     if stage.schedule_timeout is not None:
         found["schedule_timeout"] = format_duration(stage.schedule_timeout)
     return found

@@ -134,6 +134,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A stage whose body is nothing but another stage's rows (``= from a``) has one ``QueryTask`` over ``StageRows``.
     ``when``: needs no rows; unless it is true, the stage is skipped. ``probe``: skipped unless this has a row.
+    ``columns``: those that its rows must turn out to have.
     """
 
     name: str
@@ -144,6 +145,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule_timeout: Millis | None = None
     when: Expr | None = None
     probe: Rel | None = None
+    columns: tuple[tuple[str, Type], ...] = ()
     description: str = ""
     tags: tuple[str, ...] = ()
     cache: OneOf["none", "inputs"] = "none"

@@ -101,6 +101,7 @@ def _stage(
         readers=tuple(StageId(one) for one in read_by),
         schedule_timeout=_schedule_timeout(stage, layers),
         when=stage.when,
+        columns=tuple((name, type_) for name, type_ in stage.columns),
         probe=_probe(stage.input) if settled.get("skip_empty") else None,
         description=settled.get("description", ""),
         tags=settled.get("tags", ()),

@@ -12,6 +12,7 @@ import msgspec
 
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
+from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, Place, QueryTask, TableTarget
 from wvflow.ports.stop import Stop
 
@@ -84,14 +85,16 @@ class Stored(msgspec.Struct, frozen=True):
 
 class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
     """One query task with all that it needs. ``inputs``: rows of the stages it reads; ``values``: parameters and
-    implicit values by name; ``places`` point at the program's text; ``begun`` is called when the work starts (the
-    warehouse's gate is passed); ``waiting`` with the holder's name when it has to wait."""
+    implicit values by name; ``columns``: those that its rows must have, none for any; ``places`` point at the program's
+    text; ``begun`` is called when the work starts (the warehouse's gate is passed); ``waiting`` with the holder's name
+    when it has to wait."""
 
     task: QueryTask
     name: OutputName
     inputs: Mapping[str, Located]
     piped: Located | None
     values: Mapping[str, object]
+    columns: Sequence[tuple[str, Type]] = ()
     places: Sequence[Place] = ()
     begun: Callable[[], None] = lambda: None
     waiting: Callable[[str], None] = lambda holder: None
@@ -107,12 +110,15 @@ class Engine(Protocol):
 
         Raises:
             TaskError: the engine refused or failed; kinds ``QueryError``, ``ColumnNotFound``, ``TableNotFound``,
-                ``FileNotFound``, ``OutputMissing``, ``Interrupted``, ``OutOfMemory``, ``SaveFailed``.
+                ``FileNotFound``, ``OutputMissing``, ``Interrupted``, ``OutOfMemory``, ``SaveFailed``, and
+                ``WrongColumns`` before anything is kept or saved.
             NoSpace, Unavailable: not the task's fault.
         """
         ...
 
-    def keep(self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop) -> Stored:
+    def keep(
+        self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()
+    ) -> Stored:
         """Keep rows that an activity made, as ``query`` does. Raises as ``query``, or what the reader raises."""
         ...
 

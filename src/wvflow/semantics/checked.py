@@ -9,6 +9,7 @@ import msgspec
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Expr, Rel
+from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.nodes import Argument, FlowParam, FlowRef, Save
 from wvflow.source import Span
 
@@ -48,7 +49,9 @@ Step: TypeAlias = RowsStep | SaveStep | CallStep
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention. ``when``: needs no
-    rows. ``input``: the rows that its body begins with, None where it begins with none."""
+    rows. ``input``: the rows that its body begins with, None where it begins with none. ``columns``: those of its
+    output as declared, to be seen to at run time.
+    """
 
     name: str
     span: Span
@@ -58,6 +61,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     uses: tuple[Use, ...]
     when: Expr | None = None
     input: Rel | None = None
+    columns: tuple[RowColumn, ...] = ()
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):

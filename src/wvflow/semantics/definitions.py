@@ -1,4 +1,4 @@
-"""The names that a program defines at its top level: flows, activities, models and vals, from all its files."""
+"""The names that a program defines at its top level, from all its files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from wvflow.syntax.nodes import (
     Name,
     QueryStatement,
     SaveOp,
+    TypeDef,
     Unavailable,
     ValDef,
 )
 from wvflow.syntax.walk import walk
 
-D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef)
+D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef | TypeDef)
 
 
 class Definitions(NamedTuple):
@@ -30,6 +31,7 @@ class Definitions(NamedTuple):
     activities: dict[str, ActivityDef]
     models: dict[str, ModelDef]
     vals: dict[str, ValDef]
+    types: dict[str, TypeDef]
     queries: tuple[QueryStatement, ...]
     saved: frozenset[str]
 
@@ -45,6 +47,7 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
         activities=_named([one for one in statements if isinstance(one, ActivityDef)], found),
         models={name: one for name, one in relations.items() if isinstance(one, ModelDef)},
         vals={name: one for name, one in relations.items() if isinstance(one, ValDef)},
+        types=_named([one for one in statements if isinstance(one, TypeDef)], found),
         queries=tuple(one for one in statements if isinstance(one, QueryStatement)),
         saved=frozenset(_saved(modules)),
     )

@@ -22,6 +22,7 @@ from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
+from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.scopes import Columns, Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.when import read_when
@@ -149,6 +150,7 @@ def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]
         _depend(stage.depends, scope)
         body = stage_steps(stage.body, scope)
         when = read_when(read, scope)
+    declared = declared_columns(read, body.columns, session)
     if read.values.get("skip_empty") and body.input is None:
         session.report(flow_mistakes.nothing_to_be_empty(read.spans["skip_empty"]))
     checked = CheckedStage(
@@ -159,9 +161,10 @@ def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]
         upstreams=record.reads,
         when=when,
         input=body.input,
+        columns=() if declared is None or is_certain(declared, body.columns) else declared,
         uses=tuple(record.uses),
     )
-    return checked, body.columns
+    return checked, body.columns if declared is None else declared
 
 
 def _inside(stage: StageDef, around: Scope) -> Scope:

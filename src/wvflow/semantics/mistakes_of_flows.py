@@ -47,6 +47,22 @@ def unknown_pool(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
     return Diagnostic(Code.UNKNOWN_POOL, f"the project has no pool `{name}`", use, did_you_mean(name, known) or add)
 
 
+def unknown_row_type(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    help_ = did_you_mean(name, known) or f"define it: `type {name} = {{ id: long }}`"
+    return Diagnostic(Code.UNKNOWN_TYPE, f"no row type named `{name}`", use, help_)
+
+
+def other_columns(name: str, wrong: Sequence[str], use: Span, definition: Span) -> Diagnostic:
+    notes = (*[Note(one) for one in wrong], Note(f"`{name}` is defined here", definition))
+    return Diagnostic(
+        Code.OTHER_COLUMNS,
+        f"the stage's columns are not those of its type `{name}`",
+        use,
+        "change the body, or the type",
+        notes,
+    )
+
+
 def default_expression(name: str, use: Span) -> Diagnostic:
     message = f"`{name}` is an expression and can't be a default"
     return Diagnostic(Code.MISPLACED_PROPERTY, message, use, "write it at each stage that it is for")

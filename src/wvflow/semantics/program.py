@@ -14,6 +14,7 @@ from wvflow.semantics.definitions import collect
 from wvflow.semantics.flows import check_flow
 from wvflow.semantics.models import read_models
 from wvflow.semantics.properties import check_foreign
+from wvflow.semantics.rowtypes import row_type
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.sources import rows_of
@@ -36,6 +37,8 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     session.report(*found)
     read_models(session)
     _check_vals(session)
+    for one in definitions.types.values():
+        row_type(one, session)
     activities = {name: check_declaration(one, session) for name, one in definitions.activities.items()}
     flows = tuple(check_flow(flow, session) for flow in definitions.flows.values())
     if flows:

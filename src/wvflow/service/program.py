@@ -210,10 +210,10 @@ def _reach(broken: set[str], modules: Sequence[Module]) -> set[str]:
 
 
 def _defined(module: Module) -> Iterator[str]:
-    from wvflow.syntax.nodes import ActivityDef, FlowDef, ModelDef, ValDef
+    from wvflow.syntax.nodes import ActivityDef, FlowDef, ModelDef, TypeDef, ValDef
 
     for statement in module.statements:
-        if isinstance(statement, FlowDef | ActivityDef | ModelDef | ValDef):
+        if isinstance(statement, FlowDef | ActivityDef | ModelDef | ValDef | TypeDef):
             yield statement.name.text
 
 

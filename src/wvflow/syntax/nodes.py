@@ -594,6 +594,13 @@ class ValDef(SyntaxNode, frozen=True):
     columns: tuple[ColumnDef, ...] | None = None
 
 
+class TypeDef(SyntaxNode, frozen=True):
+    """``type x = { column: type … }``: a row type."""
+
+    name: Name
+    columns: tuple[ColumnDef, ...]
+
+
 class QueryStatement(SyntaxNode, frozen=True):
     query: Query
 
@@ -604,7 +611,7 @@ class Unavailable(SyntaxNode, frozen=True):
     what: str
 
 
-Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef
+Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef
 Statement: TypeAlias = Definition | QueryStatement | Unavailable
 
 

@@ -46,7 +46,7 @@ class NoEngine:
         self.forgotten: list[str] = []
         self.closed = False
 
-    def keep(self, rows: Any, name: Any, stop: Stop) -> Stored:
+    def keep(self, rows: Any, name: Any, stop: Stop, columns: Any = ()) -> Stored:
         return Stored(Output(ref=f"inline:{name.run_id}/{name.key}", rows=0), b"rows")
 
     def forget(self, run_id: str) -> None:

@@ -22,7 +22,7 @@ from wvflow.syntax import parse
         ({"timeout": 5}, ["WV0402"]),
         ({"schedule": "0 2 * * *"}, ["WV0401"]),
         ({"pool": "api", "rate": "10/s", "priority": -1}, []),
-        ({"pool": "ap"}, ["WV0405"]),
+        ({"pool": "ap"}, ["WV0406"]),
         ({"rate": "10"}, ["WV0402"]),
         ({"when": True}, ["WV0403"]),
         ({"max_parallel": 3}, ["WV0190"]),

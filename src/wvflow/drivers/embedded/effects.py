@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from wvflow.errors import OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang.algebra import Column, Expr, Piped, Rel, StageRows
 from wvflow.lang.evaluate import evaluate
+from wvflow.lang.types import Type
 from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
@@ -33,12 +34,14 @@ INLINE_CACHE = 1_000
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one task with all that its worker needs to know. ``probe``: there is nothing to do unless it has a
-    row. ``inputs``: outputs of the stages that task and probe read."""
+    row. ``columns``: those that the rows must have, none for any. ``inputs``: outputs of the stages that task and probe
+    read."""
 
     plan: FlowPlan
     task: Task
     name: OutputName
     probe: Rel | None
+    columns: Sequence[tuple[str, Type]]
     inputs: Mapping[str, Output]
     piped: Output | None
     values: Mapping[str, object]
@@ -86,24 +89,25 @@ class Effects:
         if errand.probe is not None and not self._query(QueryTask(errand.probe), errand, stop).output.rows:
             return None
         match errand.task:
-            case QueryTask() as task if untouched := passthrough(task):
+            case QueryTask() as task if not errand.columns and (untouched := passthrough(task)):
                 errand.begun()
                 return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
             case QueryTask() as task:
-                stored = self._query(task, errand, stop)
+                stored = self._query(task, errand, stop, errand.columns)
             case ActivityTask() as task:
                 stored = self._activity(task, errand, stop)
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
         return stored
 
-    def _query(self, task: QueryTask, errand: Errand, stop: Stop) -> Stored:
+    def _query(self, task: QueryTask, errand: Errand, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
         job = QueryJob(
             task=task,
             name=errand.name,
             inputs={stage: self._locate(output, stage) for stage, output in errand.inputs.items()},
             piped=self._locate(errand.piped, errand.name.stage) if errand.piped else None,
             values=errand.values,
+            columns=columns,
             places=errand.places,
             begun=errand.begun,
             waiting=errand.waiting,
@@ -129,7 +133,11 @@ class Effects:
             last_heartbeat=errand.last_heartbeat,
         )
         rows = self._activities.run(call, stop)
-        return self._engine.keep(rows, errand.name, stop) if rows is not None else Stored(given or Output())
+        if rows is None and errand.columns:
+            rows = self._opener(given, errand.name.stage)()
+        if rows is None:
+            return Stored(given or Output())
+        return self._engine.keep(rows, errand.name, stop, errand.columns)
 
     def _input(self, task: ActivityTask, errand: Errand) -> Output | None:
         match task.input:

@@ -127,7 +127,7 @@ class Reuse:
 
 def _tasks(stage: StagePlan) -> list[object]:
     """What the tasks do, however often and how long they may try."""
-    return [msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks]
+    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns]
 
 
 def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:

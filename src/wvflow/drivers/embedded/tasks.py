@@ -171,6 +171,7 @@ class Tasks:
                 run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
             ),
             probe=probe,
+            columns=stage.columns if command.task + 1 == len(stage.tasks) else (),
             inputs=_inputs(attempt, probe),
             piped=command.input,
             values=run.values,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wvflow.syntax.nodes import Unavailable
+from wvflow.syntax.nodes import ColumnDef, TypeDef, Unavailable
 from wvflow.syntax.parser.flow import FlowParser
 from wvflow.syntax.tokens import T
 
-LATER_STATEMENTS = ("package", "import", "def", "type", "show", "describe", "explain", "execute", "use", "run", "call")
+LATER_STATEMENTS = ("package", "import", "def", "show", "describe", "explain", "execute", "use", "run", "call")
 _PARTIAL_QUERY = (
     *("where", "select", "group", "order", "limit", "agg", "add", "exclude", "prepend", "shift", "rename", "pivot"),
     *("unpivot", "test"),
@@ -26,7 +26,6 @@ class LaterStatements(FlowParser):
             "package": self._module_name,
             "import": self._import,
             "def": self._def,
-            "type": self._type_def,
             "show": self._show,
             "describe": self._described,
             "explain": self._explained,
@@ -75,23 +74,33 @@ class LaterStatements(FlowParser):
         else:
             self._expr()
 
-    def _type_def(self) -> None:
-        """``name ["[" list(name ["of" name]) "]"] ["in" contexts] ["extends" name] ["=" "{" { member } "}"]``"""
-        self._any_name("the name of a type")
+    def _type_def(self) -> TypeDef | Unavailable:
+        """``"type" name ["[" list(name ["of" name]) "]"] ["in" contexts] ["extends" name] ["=" "{" { member } "}"]``
+
+        One that is columns alone is a row type; anything more does not run in this version.
+        """
+        start = self._advance().start
+        name = self._any_name("the name of a type")
+        more = self._at("[", "in", "extends")
         if self._accept("["):
             self._list_until("]", self._type_parameter)
         self._contexts()
         if self._accept("extends"):
             self._any_name("a type")
+        members: tuple[ColumnDef | None, ...] = ()
         if self._accept("="):
             self._expect("{")
-            self._sequence(
+            members = self._sequence(
                 self._type_member,
                 starts=self._at_type_member,
                 closer="}",
                 expected="a member `name: type`, `def …` or `}`",
             )
             self._expect("}")
+        columns = tuple(one for one in members if one is not None)
+        if more or not columns or len(columns) < len(members):
+            return Unavailable(what="type", span=self._since(start))
+        return TypeDef(name=name, columns=columns, span=self._since(start))
 
     def _type_parameter(self) -> None:
         """``name ["of" name]``"""
@@ -102,17 +111,19 @@ class LaterStatements(FlowParser):
     def _at_type_member(self) -> bool:
         return self._token.is_word and (self._at("def") or self._peek().key == ":")
 
-    def _type_member(self) -> None:
-        """``name ":" type ["=" expr] | "def" …``"""
+    def _type_member(self) -> ColumnDef | None:
+        """``name ":" type ["=" expr] | "def" …``; None for what is more than a column."""
         if self._at("def") and self._peek().key != ":":
             self._advance()
             self._def()
-            return
-        self._any_name()
+            return None
+        name = self._any_name()
         self._expect(":")
-        self._type()
-        if self._accept("="):
-            self._expr()
+        column = ColumnDef(name=name, type=self._type(), span=self._since(name.span.start))
+        if not self._accept("="):
+            return column
+        self._expr()
+        return None
 
     def _contexts(self) -> None:
         """``["in" list(name ["." name])]``"""

@@ -70,6 +70,8 @@ class ProgramParser(LaterStatements):
                 return self._model()
             case "val":
                 return self._val()
+            case "type":
+                return self._type_def()
             case "from" | "select" | "with" | "{":
                 query = self._query()
                 return QueryStatement(query=query, span=query.span)
