@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.drivers.embedded.loop import TakenOver
-from wvflow.errors import EventLimit, NoSpace, StoreUnavailable, TaskError
+from wvflow.errors import EventLimit, NoSpace, NotPossible, StoreUnavailable, TaskError
 from wvflow.kernel.events import OwnerChanged, RunStarted, TimerFired
 from wvflow.plan.nodes import Millis, Policy
 from wvflow.ports.store import InboxRow
@@ -132,6 +132,28 @@ def test_of_two_who_take_a_run_up_at_once_one_drives_it_and_the_other_is_told_wh
     bench.run(work)
     assert bench.events().count("OwnerChanged") == 1
     assert bench.store.find("r").state == "success"
+
+
+@pytest.mark.parametrize(("state", "reopen"), [("success", True), ("failed", False)])
+def test_a_run_that_ended_just_before_it_was_taken_up_stays_as_it_is(
+    bench: Any, script: Any, state: str, reopen: bool
+) -> None:
+    def ending(call: Any, stop: Any) -> None:
+        if state == "failed":
+            raise TaskError("Broken", "for good", retryable=False)
+
+    to_end(bench, bench.plan("ending"), script(ending=ending))
+    events = bench.events()
+
+    async def work() -> None:
+        driver = bench.driver(script())
+        await driver.open()
+        with pytest.raises(NotPossible, match=f"has ended already: {state}"):
+            driver.adopt(bench.plan("ending"), reopen=reopen)
+        await driver.close()
+
+    bench.run(work)
+    assert bench.events() == events
 
 
 def started(bench: Any, script: Any) -> None:
