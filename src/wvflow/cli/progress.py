@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 REFRESH_PER_S = 8
 _ACTIVE = ("attempting", "retrying", "queued")
-_ORDER = {state: place for place, state in enumerate((*_ACTIVE, "failed", "cancelled", "success", "skipped"))}
+_ORDER = (*_ACTIVE, "failed", "cancelled", "success", "skipped")
 
 
 class Display(Protocol):
@@ -138,6 +139,8 @@ class Board:
             index: StageRow(index=index, stage=stage.name, state="pending", phase="pending")
             for index, stage in enumerate(plan.stages)
         }
+        # Of thousands of stages only those in sight may cost anything, several times a second.
+        self._by_phase: dict[str, dict[int, StageRow]] = {"pending": dict(self._rows)}
         self._notes: dict[str, str] = {}
         self._started: float | None = None
 
@@ -145,6 +148,8 @@ class Board:
         self.run_id = _recorded(progress) or self.run_id
         self._started = progress.run.started_at
         for stage in progress.stages:
+            self._by_phase[self._rows[stage.index].phase].pop(stage.index)
+            self._by_phase.setdefault(stage.phase, {})[stage.index] = stage
             self._rows[stage.index] = stage
             self._notes.pop(stage.stage, None)
         self._notes.pop("", None)
@@ -184,7 +189,7 @@ class Board:
     def _title(self, now: float) -> RenderableType:
         from rich.text import Text
 
-        done = sum(Phase(row.phase).is_terminal for row in self._rows.values())
+        done = sum(len(rows) for phase, rows in self._by_phase.items() if Phase(phase).is_terminal)
         spent = duration(max(now - self._started, 0)) if self._started is not None else ""
         text = Text.assemble(
             (self._flow, "bold"), (f"  {self.run_id}  {done}/{len(self._rows)} stages  {spent}", "dim")
@@ -194,10 +199,11 @@ class Board:
         return text
 
     def _shown(self) -> list[StageRow]:
-        declared = sorted(self._rows.values(), key=lambda row: self._order[row.index])
-        if len(declared) <= self.room:
-            return declared
-        return sorted(declared, key=lambda row: _ORDER.get(row.phase, len(_ORDER)))[: self.room]
+        if len(self._rows) <= self.room:
+            return sorted(self._rows.values(), key=lambda row: self._order[row.index])
+        by_interest = dict.fromkeys((*_ORDER, *self._by_phase))
+        rows = (row for phase in by_interest for row in self._by_phase.get(phase, {}).values())
+        return list(islice(rows, self.room))
 
     def _rest(self, shown: int) -> Iterator[RenderableType]:
         from rich.text import Text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from wvflow.service.summary import RunSummary, StageSummary
 
 MOST_ERRORS = 3
+MOST_STAGES = 100
+MOST_TARGETS = 20
+_BY_INTEREST = ("failed", "running", "cancelled", "pending", "skipped", "success")
 _PLACE = re.compile(r"(.*):(\d+):(\d+)")
 _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\w+|.")
 
@@ -36,14 +40,31 @@ def headline(summary: RunSummary) -> Text:
     )
 
 
-def stage_table(summary: RunSummary) -> Table:
+def stages_in_brief(summary: RunSummary) -> Iterator[Table | Text]:
+    """The table of stages. Of a great many those that matter most, and how many there are of each kind."""
+    order = {state: place for place, state in enumerate(_BY_INTEREST)}
+    stages = summary.stages
+    if len(stages) > MOST_STAGES:
+        stages = tuple(sorted(stages, key=lambda stage: order.get(stage.state, len(order)))[:MOST_STAGES])
+    yield _stage_table(stages)
+    if hidden := len(summary.stages) - len(stages):
+        counts = Counter(stage.state for stage in summary.stages)
+        told = ", ".join(
+            f"{counts[state]:,} {state}" for state in sorted(counts, key=lambda state: order.get(state, 0))
+        )
+        yield Text(
+            f"… and {hidden:,} more of {len(summary.stages):,} stages ({told}); all of them: --json", style="dim"
+        )
+
+
+def _stage_table(stages: Sequence[StageSummary]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("stage", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for name in ("attempts", "rows", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", overflow="fold", style="dim")
-    for stage in summary.stages:
+    for stage in stages:
         spent = between(stage.started_at, stage.finished_at)
         attempts = str(stage.attempts) if stage.attempts else ""
         rows = count(stage.rows) if stage.state == "success" else ""
@@ -63,7 +84,7 @@ def _remark(stage: StageSummary) -> str:
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:
     """Table on stdout; errors and what can be typed next on stderr."""
     app.show(headline(summary))
-    app.show(stage_table(summary))
+    app.show(*stages_in_brief(summary))
     for text in _errors(summary, project.root):
         app.show(text, stderr=True)
     if not app.quiet:
@@ -84,7 +105,7 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
     for name, value in _facts(row):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
-    app.show(stage_table(summary))
+    app.show(*stages_in_brief(summary))
     for text in _errors(summary, project.root):
         app.show(text)
 
@@ -153,9 +174,11 @@ def _program_line(path: Path, at: Position) -> Text:
 
 def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tuple[str, str]]:
     """Where the rows are, and what can be typed next."""
-    for stage in summary.stages:
-        if stage.target and stage.state == "success":
-            yield stage.stage, _target(stage.target, project)
+    saved = [(stage.stage, stage.target) for stage in summary.stages if stage.target and stage.state == "success"]
+    for stage, target in saved[:MOST_TARGETS]:
+        yield stage, _target(target, project)
+    if len(saved) > MOST_TARGETS:
+        yield "…", f"and {len(saved) - MOST_TARGETS:,} more"
     if summary.succeeded and summary.output is not None:
         yield "output", app.typed(project, "runs", "output", summary.run_id)
     yield "details", app.typed(project, "runs", "show", summary.run_id)

@@ -32,6 +32,8 @@ from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, Stage
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
+_DEEPEST = 40  # levels of a tree; what is below begins anew at the left
+_INDENT = 3
 _RATES = {1_000: "s", 60_000: "m", 3_600_000: "h", 86_400_000: "d"}
 
 
@@ -190,13 +192,15 @@ def _flat(value: Any) -> str:
 
 
 def tree(plan: FlowPlan) -> str:
-    """Stages below what they read. A stage with several upstreams stands below the last of them and names them all."""
-    lines = [_headline(plan)]
+    """Stages below what they read. A stage with several upstreams stands below the last of them and names them all; so
+    does one for which the tree would get too deep, at the left."""
     children: dict[StageId | None, list[StageId]] = {}
+    depths: list[int] = []
     for index, stage in enumerate(plan.stages):
-        children.setdefault(stage.upstreams[-1] if stage.upstreams else None, []).append(StageId(index))
-    lines.extend(_branches(plan, children))
-    return "\n".join(lines)
+        depth = depths[stage.upstreams[-1]] + 1 if stage.upstreams else 0
+        depths.append(depth % _DEEPEST)
+        children.setdefault(stage.upstreams[-1] if depths[-1] else None, []).append(StageId(index))
+    return "\n".join([_headline(plan), *_branches(plan, children)])
 
 
 def _headline(plan: FlowPlan) -> str:
@@ -220,7 +224,7 @@ def _branches(plan: FlowPlan, children: dict[StageId | None, list[StageId]]) -> 
     while stack:
         index, indent, last = stack.pop()
         below = children.get(index, [])
-        inner = indent + ("   " if last else "│  ")
+        inner = indent + ("" if last else "│").ljust(_INDENT)
         yield from _stage_lines(plan, index, indent + ("└─ " if last else "├─ "), inner + ("│  " if below else "   "))
         stack.extend((child, inner, final) for child, final in reversed(_with_last(below)))
 
@@ -231,7 +235,8 @@ def _with_last(indexes: list[StageId]) -> list[tuple[StageId, bool]]:
 
 def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Iterator[str]:
     stage = plan.stages[index]
-    upstreams = ", ".join(plan.stages[one].name for one in stage.upstreams) if len(stage.upstreams) > 1 else ""
+    told_by_place = len(stage.upstreams) == 1 and len(head) > _INDENT
+    upstreams = "" if told_by_place else ", ".join(plan.stages[one].name for one in stage.upstreams)
     output = "  (output)" if index == plan.output else ""
     yield f"{head}{stage.name}{f' ← {upstreams}' if upstreams else ''}{output}"
     for task in stage.tasks:

@@ -92,6 +92,26 @@ def test_of_many_stages_those_under_way_are_shown(plain: Callable[..., str]) -> 
     assert "… and 995 more stages" in shown
 
 
+def test_what_thousands_of_stages_that_are_done_cost_a_display_does_not_depend_on_how_many_they_are() -> None:
+    def looked_at(many: int) -> int:
+        seen = 0
+
+        class Counted(StageRow, frozen=True):
+            def __getattribute__(self, name: str) -> object:
+                nonlocal seen
+                seen += 1
+                return super().__getattribute__(name)
+
+        board = Board(plan(*(f"s{i}" for i in range(many))))
+        done = [Counted(index=i, stage=f"s{i}", state="success", phase="success", attempts=1) for i in range(many)]
+        board(news(*done))
+        seen = 0
+        board.render()
+        return seen
+
+    assert 0 < looked_at(2_000) == looked_at(200)
+
+
 def test_lines_tell_each_change_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines(plan("load", "save"))
     for one in [*STORY, STORY[3]]:

@@ -5,10 +5,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from wvflow.cli.app import App
-from wvflow.cli.summary import error_text, headline, stage_table
+from wvflow.cli.summary import error_text, headline, stages_in_brief
 from wvflow.service.summary import OutputSummary, RunSummary, StageSummary
 
 START, END = "2026-01-31T06:00:00.000Z", "2026-01-31T06:00:01.250Z"
@@ -46,13 +47,24 @@ SUMMARY = RunSummary(
 
 
 def test_the_table_has_a_line_per_stage(plain: Callable[..., str]) -> None:
-    assert plain(headline(SUMMARY), stage_table(SUMMARY)) == (
+    assert plain(headline(SUMMARY), *stages_in_brief(SUMMARY)) == (
         "✗ failed  Report  run r1  1.2 s\n"
         "stage    state      attempts     rows   time\n"
         "flights  ✓ success         1  336,776  1.2 s\n"
         "saved    ✓ success         1       12  1.2 s  → out/x.parquet\n"
         "load     ✗ failed          3           1.2 s  ValueError: no such carrier␛[31m: ZZ\n"
         "report   ↷ skipped                            upstream failed"
+    )
+
+
+def test_of_thousands_of_stages_those_that_matter_are_shown_and_the_others_counted(plain: Callable[..., str]) -> None:
+    states = {7: "failed", 4_000: "running", 9_999: "skipped"}
+    many = tuple(stage(f"s{number}", states.get(number, "success")) for number in range(10_000))
+    table, rest = plain(*stages_in_brief(replace(SUMMARY, stages=many))).split("\n… ")
+    assert [line.split()[0] for line in table.splitlines()[1:6]] == ["s7", "s4000", "s9999", "s0", "s1"]
+    assert len(table.splitlines()) == 101
+    assert " ".join(rest.split()) == (
+        "and 9,900 more of 10,000 stages (1 failed, 1 running, 1 skipped, 9,997 success); all of them: --json"
     )
 
 
@@ -100,7 +112,7 @@ def test_a_line_that_is_no_longer_there_is_left_out(
 def test_a_narrow_terminal_cuts_remarks_and_nothing_else() -> None:
     app, stream = App(), StringIO()
     app.__dict__["out"] = Console(file=stream, width=50, force_terminal=True, color_system=None)
-    app.show(stage_table(SUMMARY))
+    app.show(*stages_in_brief(SUMMARY))
     header, first, *_ = stream.getvalue().splitlines()
     assert header.split() == ["stage", "state", "attempts", "rows", "time"]
     assert first.split() == ["flights", "✓", "success", "1", "336,776", "1.2", "s"]

@@ -127,10 +127,13 @@ def test_the_tree_shows_each_stage_once_below_its_last_upstream() -> None:
     )
 
 
-def test_a_chain_of_thousands_is_drawn_without_recursion() -> None:
+def test_a_chain_of_thousands_is_drawn_without_recursion_and_begins_anew_where_it_would_get_too_deep() -> None:
     stages = tuple(stage(f"s{i}", *((i - 1,) if i else ())) for i in range(5_000))
     plan = FlowPlan("Long", 1, (), stages, tuple(map(StageId, range(5_000))))
-    assert len(tree(plan).splitlines()) == 10_001
+    lines = tree(plan).splitlines()
+    assert (len(lines), max(map(len, lines)) < 150) == (10_001, True)
+    assert "├─ s40 ← s39" in lines
+    assert all("←" not in line or line[0] in "├└" for line in lines)
 
 
 def test_mermaid_has_a_node_per_stage_and_an_arrow_per_edge() -> None:
