@@ -13,7 +13,7 @@ else
   INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test lint types layers unit bench clean help
+.PHONY: demo test lint types layers unit strain bench clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -59,6 +59,9 @@ $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.project
 bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which targets they meet
 	@for script in $(filter-out benchmarks/kit.py,$(wildcard benchmarks/*.py)); do \
 	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
+
+strain: $(VENV)/.tests  ## the tests of crash and strain with more of everything: minutes
+	STRAIN=1 $(BIN)/pytest tests/crash -n $(WORKERS) --dist worksteal
 
 clean:  ## forget the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -26,9 +26,10 @@ VALUE = "value"
 SCALARS = (str, bytes, Number, date, time, timedelta, UUID)
 ACCEPTED = (
     "return a pa.Table, pa.RecordBatchReader, pl.DataFrame, pl.LazyFrame, pd.DataFrame, DuckDB relation, a list or "
-    "generator of dicts or dataclasses, one plain value, or None"
+    "generator of dicts, dataclasses or such frames, one plain value, or None"
 )
 ONE_TYPE = "give the column values of one type in every row, None where it has no value"
+ONE_SCHEMA = "give every part the same columns, of the same types"
 _NONE = Columns((), {}, {})
 
 
@@ -60,7 +61,10 @@ def read_result(result: object, declared: Any = None) -> pa.RecordBatchReader | 
     if refusal := _refusal(result):
         raise refusal
     if isinstance(result, Iterable):
-        return _from_items(result, declared)
+        first, items = _peeked(result)
+        return (
+            _from_frames(items) if hasattr(_arrow_ready(first), "__arrow_c_stream__") else _from_items(items, declared)
+        )
     raise wrong_result(f"the activity returned {_described(result)}, which holds no rows")
 
 
@@ -138,6 +142,38 @@ def _checked(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
     if not rows.schema.names:
         raise wrong_result("the returned table has no columns", "declare its columns; a table may have no rows")
     return rows
+
+
+def _peeked(items: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
+    """The first of some items, None when there is none, and all of them."""
+    if isinstance(items, (list, tuple)):
+        return next(iter(items), None), items
+    rest = iter(items)
+    head = list(islice(rest, 1))
+    return next(iter(head), None), chain(head, rest)
+
+
+def _from_frames(frames: Iterable[Any]) -> pa.RecordBatchReader:
+    """One stream of several frames, one after the other, all with the columns of the first."""
+    import pyarrow as pa
+
+    readers = (_checked(_stream(_frame(item, at))) for at, item in enumerate(frames, 1))
+    head = next(readers)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for at, reader in enumerate(chain([head], readers), 1):
+            if reader.schema != head.schema:
+                raise wrong_result(f"part {at} of the result has other columns than part 1", ONE_SCHEMA)
+            yield from reader
+
+    return pa.RecordBatchReader.from_batches(head.schema, batches())
+
+
+def _frame(item: object, at: int) -> object:
+    frame = _arrow_ready(item)
+    if not hasattr(frame, "__arrow_c_stream__"):
+        raise wrong_result(f"part {at} of the result is {_described(item)}, and part 1 is a frame", ONE_SCHEMA)
+    return frame
 
 
 def _from_items(items: Iterable[Any], declared: Any) -> pa.RecordBatchReader:

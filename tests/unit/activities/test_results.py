@@ -245,3 +245,32 @@ def test_a_column_of_a_pandas_frame_that_fits_no_type_is_named() -> None:
 def test_a_plain_value_where_rows_are_declared_is_refused(declared: Any) -> None:
     with pytest.raises(TaskError, match="the activity returned an `int` and is declared to return "):
         read_result(3, declared)
+
+
+def test_frames_one_after_the_other_are_one_stream_and_are_pulled_while_it_is_read() -> None:
+    pulled: list[int] = []
+
+    def parts() -> Iterator[object]:
+        for at in range(3):
+            pulled.append(at)
+            yield pa.record_batch({"n": [at, at]}) if at else pa.table({"n": [at, at]})
+
+    rows = read_result(parts())
+    assert rows is not None
+    assert (rows.read_next_batch().to_pydict(), pulled) == ({"n": [0, 0]}, [0])
+    assert rows.read_all().to_pydict() == {"n": [1, 1, 2, 2]}
+    assert table_of([pa.record_batch({"n": [1]}), pa.record_batch({"n": [2]})]).to_pydict() == {"n": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (pa.table({"m": [1]}), "part 2 of the result has other columns than part 1"),
+        ({"n": 1}, "part 2 of the result is a `dict`, and part 1 is a frame"),
+    ],
+)
+def test_a_part_that_does_not_fit_the_first_is_a_wrong_result(second: object, told: str) -> None:
+    rows = read_result(iter([pa.table({"n": [1]}), second]))
+    assert rows is not None
+    with pytest.raises(TaskError, match=told):
+        rows.read_all()

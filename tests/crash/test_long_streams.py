@@ -1,0 +1,70 @@
+"""Rows that an activity gives as a stream, more than fit into memory: they go through it, not into it.
+
+Fifty million of them, more than two gigabytes, when ``STRAIN`` is set.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+ROWS = 50_000_000 if "STRAIN" in os.environ else 5_000_000
+ENGINE = {"wvflow.data.duckdb.DuckDBEngine.__init__.__kwdefaults__": {"threads": 2, "memory_limit": "100MB"}}
+LIMIT_KB = 400_000  # with the libraries and the interpreter
+FLOW = """
+flow Stream (size: int, stop_at: int = -1) = {
+  stage many = call numbers(size: size, stop_at: stop_at)
+  stage total = from many | agg many = n.count, total = n.sum
+  stage told = from total | peak()
+}
+"""
+ACTIVITIES = """
+import resource
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+import numpy
+import pyarrow as pa
+from wvflow import activity
+
+HERE = Path(__file__).parent
+BATCH = 100_000
+
+@activity
+def numbers(*, size: int, stop_at: int) -> Iterable[pa.RecordBatch]:
+    for start in range(0, size, BATCH):
+        if start == stop_at:
+            print("half way", file=sys.__stdout__, flush=True)
+        numbers = numpy.arange(start, start + BATCH) * 7_919 % 1_000_003
+        yield pa.record_batch({"n": numbers, "text": pa.array([b"x" * 40] * BATCH)})
+
+@activity
+def peak(rows: pa.Table) -> pa.Table:
+    (HERE / "peak").write_text(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    return rows
+"""
+
+
+def test_a_stream_of_millions_of_rows_takes_no_more_memory_than_its_batches(new_project: Any) -> None:
+    project = new_project(FLOW, ACTIVITIES)
+    done = project.wvflow("run", "chain.wv", "-p", f"size={ROWS}", **ENGINE)
+    assert done.returncode == 0, done.stderr
+    with project.runs() as runs:
+        (total,) = runs.output("last").read_all().to_pylist()
+    assert total["many"] == ROWS
+    assert int((project.root / "peak").read_text()) < LIMIT_KB
+
+
+def test_control_c_in_the_middle_of_a_stream_leaves_a_run_that_can_be_resumed(new_project: Any) -> None:
+    project = new_project(FLOW, ACTIVITIES)
+    process = project.start("run", "chain.wv", "-p", f"size={ROWS}", "-p", "stop_at=1000000")
+    assert process.stdout.readline() == "half way\n"
+    process.send_signal(signal.SIGINT)
+    chatter = process.end()
+    assert (process.returncode, "wvflow runs resume" in chatter) == (130, True), chatter
+    resumed = project.wvflow("runs", "resume", "last")
+    assert resumed.returncode == 0, resumed.stderr
+    with project.runs() as runs:
+        (total,) = runs.output("last").read_all().to_pylist()
+    assert total["many"] == ROWS
