@@ -49,6 +49,10 @@ class OutputMissing(UserError):
     """The stage has no rows to show, or they were cleaned away."""
 
 
+class PlanMissing(UserError):
+    """The compiled program of a run is not in the state folder."""
+
+
 class EvaluationError(UserError):
     """An expression has no value: a cast that fails, a division by zero, a number out of range."""
 

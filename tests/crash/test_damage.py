@@ -41,8 +41,8 @@ DAMAGE = {
         "damaged at record",
     ),
     "its plan's bytes are flipped": (
-        change("update bundles set body = substr(body, 1, 40) || x'00' || substr(body, 42)"),
-        "damaged",
+        change("update bundles set body = cast(substr(body, 1, 40) || x'00' || substr(body, 42) as blob)"),
+        "the plan of run one is damaged",
     ),
     "its plan is gone": (change("delete from bundles"), "is not in the state folder"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import sys
 from typing import Any
 
 import pytest
@@ -91,3 +92,15 @@ def test_a_damaged_journal_stops_its_run_and_no_other(project: Any) -> None:
     assert "damaged" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert '"quarantined"' in project.wvflow("runs", "list", "--json").stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "status", "told"),
+    [(">&-", 0, ""), (">&- 2>&-", 0, ""), ("> /dev/full", 1, "error: the output can't be written: no space left")],
+)
+def test_an_output_that_cannot_be_written_is_no_defect(project: Any, where: str, status: int, told: str) -> None:
+    project.write("open", "")
+    process = project.spawn(["sh", "-c", f"{sys.executable} -m wvflow run chain.wv --quiet {where}"])
+    chatter = process.end()
+    assert (process.returncode, chatter[: len(told)]) == (status, told), chatter
+    assert (project.last().state, "defect" in chatter) == ("success", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _NO_TERMINAL = 10_000  # columns: as good as endless
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_STREAM_LOST = (errno.ENOSPC, errno.EDQUOT, errno.EIO) if sys.platform != "win32" else (errno.ENOSPC,)
 
 # A user's mistake is wrong usage, but for those that only the state of the world makes wrong.
 _WORK_FAILED = (NotPossible, OutputMissing, StateTooNew)
@@ -151,6 +154,9 @@ def fail(app: App, error: BaseException) -> NoReturn:
         raise SystemExit(exit_status(error))
     if isinstance(error, OSError) and error.filename is not None:
         _tell(app, f"{os.fspath(error.filename)}: {(error.strerror or str(error)).lower()}", None)
+        raise SystemExit(FAILED)
+    if isinstance(error, OSError) and error.errno in _STREAM_LOST:
+        _tell(app, f"the output can't be written: {(error.strerror or str(error)).lower()}", None)
         raise SystemExit(FAILED)
     _tell(app, f"this is a defect of wvflow: {type(error).__name__}: {error}", _report(app))
     if app.verbose:

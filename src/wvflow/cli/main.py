@@ -7,7 +7,7 @@ import gc
 import click
 
 from wvflow import __version__
-from wvflow.cli.root import LazyGroup, Root, survive_narrow_encodings
+from wvflow.cli.root import LazyGroup, Root, survive_poor_streams
 
 _COMMANDS = "wvflow.cli.commands"
 
@@ -57,5 +57,5 @@ def runs() -> None:
 def main() -> None:
     # A start makes many objects and drops few: looking through them again and again takes a twentieth of it.
     gc.set_threshold(10_000, 20, 20)
-    survive_narrow_encodings()
+    survive_poor_streams()
     cli(prog_name="wvflow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -125,8 +126,10 @@ class Root(LazyGroup):
             fail(app, error)
 
 
-def survive_narrow_encodings() -> None:
-    """Print what a stream's encoding can't show as a question mark instead of dying."""
+def survive_poor_streams() -> None:
+    """Print to a stream that is closed as if to nobody, and what a stream's encoding can't show as a question mark."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lasts as long as we do
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -14,7 +14,7 @@ import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
-from wvflow.errors import EventLimit, NotPossible, OutputMissing, RunNotFound, UserError, WvflowError
+from wvflow.errors import EventLimit, NotPossible, OutputMissing, PlanMissing, RunNotFound, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
@@ -170,8 +170,23 @@ class Runs:
         return Identity(run_id=run_id, flow=flow, digest=self._pinned[1], bundle=bundle, project=str(self.project.root))
 
     def _identity(self, row: RunRow) -> Identity:
-        bundle = decode(self._store.bundle(row.bundle))
-        return Identity(run_id=row.run_id, flow=row.flow, digest=row.bundle, bundle=bundle, project=row.project)
+        return Identity(
+            run_id=row.run_id, flow=row.flow, digest=row.bundle, bundle=self._bundle(row), project=row.project
+        )
+
+    def _bundle(self, row: RunRow) -> Bundle:
+        """The compiled program that the run is pinned to.
+
+        Raises: NotPossible, it is damaged or gone; an open run is then quarantined.
+        """
+        try:
+            return decode(self._store.bundle(row.bundle))
+        except (msgspec.MsgspecError, PlanMissing) as error:
+            message = f"the plan of run {row.run_id} is damaged: {error}"
+        if row.state not in TERMINAL:
+            with suppress(WvflowError):  # what can't be marked is found again by the next reader
+                self._store.mark(row.run_id, state="quarantined", problem=message)
+        raise NotPossible(message, help="start a new run")
 
     def _driver_of(self, row: RunRow) -> Owner | None:
         """The live process that drives the run, if there is one."""
@@ -227,7 +242,7 @@ class Runs:
 
     def plan(self, row: RunRow) -> FlowPlan:
         """The plan that the run is pinned to."""
-        return decode(self._store.bundle(row.bundle)).plan(row.flow)
+        return self._bundle(row).plan(row.flow)
 
     def events(self, run: str, after: int = 0) -> tuple[Recorded, ...]:
         """The run's journal behind position ``after``. Raises: RunNotFound, JournalCorrupt."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from wvflow.errors import NotPossible, OutputMissing, StoreUnavailable, UserError
+from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunState
 from wvflow.ports.store import (
@@ -247,7 +247,7 @@ class MemoryStore:
     def bundle(self, digest: str) -> bytes:
         with self._reading() as shelf:
             if digest not in shelf.bundles:
-                raise UserError(f"the compiled program {digest} is not in the store", help="start a new run")
+                raise PlanMissing(f"the compiled program {digest} is not in the store", help="start a new run")
             return shelf.bundles[digest]
 
     def log(self, rows: Sequence[LogRow]) -> None:

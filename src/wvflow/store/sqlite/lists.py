@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from wvflow.errors import OutputMissing, RunNotFound, UserError
+from wvflow.errors import OutputMissing, PlanMissing, RunNotFound
 from wvflow.kernel.events import Heartbeat
 from wvflow.ports.store import InboxRow, LogRow, OutputRow, RunRow, StageRow
 from wvflow.store.finding import LAST, SHOWN, ambiguous, not_found
@@ -91,7 +91,7 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxR
 def bundle(connection: sqlite3.Connection, digest: str) -> bytes:
     row = connection.execute("select body from bundles where digest = ?", (digest,)).fetchone()
     if row is None:
-        raise UserError(f"the compiled program {digest} is not in the state folder", help="start a new run")
+        raise PlanMissing(f"the compiled program {digest} is not in the state folder", help="start a new run")
     return bytes(row[0])
 
 
