@@ -235,3 +235,42 @@ def test_a_worker_takes_what_has_the_highest_priority(bench: Any, gate: Any, scr
 
     bench.run(work)
     assert activities.calls == ["first", "b", "a", "c"]
+
+
+# --- heartbeats -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_lost_attempt_said_last_is_told_to_the_one_that_takes_its_place(
+    bench: Any, gate: Any, script: Any
+) -> None:
+    heard: list[object] = []
+
+    def begin(call: Any, stop: Any) -> None:
+        call.heartbeat({"page": 7})
+        gate(call, stop)
+
+    def carry_on(call: Any, stop: Any) -> None:
+        heard.append(call.last_heartbeat)
+
+    run = bench.abreast(a=Policy())
+
+    async def first() -> None:
+        driver = bench.driver(script(a=begin))
+        await driver.open()
+        driver.start(run, {}, NOON)
+        await gate.reached()
+        await until(lambda: driver._heartbeats._unwritten)
+        await driver.close()  # its work is still under way: as after a kill, nothing of the attempt is recorded
+
+    async def second() -> None:
+        driver = bench.driver(script(a=carry_on), store=MemoryStore(bench.shelf))
+        await driver.open()
+        driver.adopt(run)
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(first)
+    gate.opened.set()
+    bench.store = MemoryStore(bench.shelf)
+    bench.run(second)
+    assert heard == [{"page": 7}]

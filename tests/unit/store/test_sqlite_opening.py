@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wvflow.errors import StateTooNew, UserError
-from wvflow.store.sqlite import SqliteStore
+from wvflow.store.sqlite import SqliteStore, opening, schema
 from wvflow.store.sqlite.schema import SCHEMA_VERSION
 from wvflow.testing.store_contract.kit import NOW, begun, commit
 
@@ -135,3 +135,18 @@ def test_a_database_that_cannot_be_read_is_refused(guarded_folder: Path, unprivi
     with pytest.raises(UserError, match="can't be used"):
         store.runs()
     store.close()
+
+
+def test_a_database_of_an_earlier_version_is_brought_up_to_date_by_whoever_comes_first(
+    open_store: Callable[[], SqliteStore], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:-1])
+        for module in (schema, opening):
+            earlier.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION - 1)
+        first = open_store()
+        commit(first, begun("r1"))
+        first.close()
+    assert [row.run_id for row in open_store().runs()] == ["r1"]
+    with closing(sqlite3.connect(folder / "state.db")) as connection:
+        assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
