@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -69,3 +70,12 @@ def test_a_damaged_run_is_told_as_such_by_every_command(project: Any, what: str)
         assert done.returncode in (0, 1), (command, done.stderr)
     assert project.last().state == "quarantined"
     assert told in project.last().problem
+
+
+def test_a_run_whose_state_folder_is_removed_ends_and_says_so(project: Any) -> None:
+    process = project.start("run", "chain.wv")
+    assert process.stdout.readline().strip() == "at the gate"
+    shutil.rmtree(project.root / ".wvflow")
+    chatter = process.end()
+    assert (process.returncode, "state.db was removed while it was in use" in chatter) == (2, True), chatter
+    assert "Traceback" not in chatter

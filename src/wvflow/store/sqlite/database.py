@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from wvflow.errors import StoreBusy, StoreUnavailable
+from wvflow.errors import StoreBusy, StoreUnavailable, UserError
 from wvflow.store.sqlite import opening
 from wvflow.store.sqlite.failures import BUSY, primary_code, translated
 from wvflow.store.sqlite.locks import FileLock, patiently
@@ -97,9 +97,14 @@ class Database:
             self._give_back(connection, keep=pooled is not None)
 
     def data_version(self) -> int:
-        """A number that differs from the last one after another connection has written; 0 without a database."""
+        """A number that differs from the last one after another connection has written; 0 without a database.
+
+        Raises: UserError, the database that is open was removed: what is written to it is lost.
+        """
         with self._pool:
             self._refuse_when_closed()
+            if (self._writer or self._watcher) and not self.path.exists():
+                raise UserError(f"{self.path} was removed while it was in use", help="start the runs again")
             self._watcher = self._watcher or opening.reader(self.path)
             if self._watcher is None:
                 return 0
