@@ -57,19 +57,24 @@ def left_at_the_gate(project: Any, run_id: str) -> None:
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_run_is_told_as_such_by_every_command(project: Any, what: str) -> None:
+def test_a_damaged_run_is_quarantined_and_its_place_named(project: Any, what: str) -> None:
     damage, told = DAMAGE[what]
     left_at_the_gate(project, "one")
     damage(project.root / ".wvflow")
     resumed = project.wvflow("runs", "resume", "one")
     assert (resumed.returncode, told in resumed.stderr) == (1, True), resumed.stderr
+    assert (project.last().state, told in project.last().problem) == ("quarantined", True)
+
+
+@pytest.mark.parametrize("what", ["a record's bytes are flipped", "its plan's bytes are flipped"])
+def test_every_command_answers_for_a_damaged_run(project: Any, what: str) -> None:
+    left_at_the_gate(project, "one")
+    DAMAGE[what][0](project.root / ".wvflow")
     for command in ("list", "show one", "events one", "output one numbers", "logs one", "cancel one", "terminate one"):
         done = project.wvflow("runs", *command.split())
         assert "Traceback" not in done.stderr, (command, done.stderr)
         assert "defect" not in done.stderr, (command, done.stderr)
         assert done.returncode in (0, 1), (command, done.stderr)
-    assert project.last().state == "quarantined"
-    assert told in project.last().problem
 
 
 def test_a_run_whose_state_folder_is_removed_ends_and_says_so(project: Any) -> None:
