@@ -7,28 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from wvflow.activities.annotations import Shape, shape_of, spelled
+from wvflow.activities.content import DEFAULT_MODULES, locate, sources
 from wvflow.activities.decorator import ActivitySpec, spec_of
 from wvflow.activities.failures import is_users, message_of, user_lines
-from wvflow.activities.modules import ModuleSpace, locate, sources
+from wvflow.activities.modules import ModuleSpace
+from wvflow.activities.offers import offered
 from wvflow.activities.rows import ACCEPTED, form_of
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-GROUP = "wvflow.activities"
-DEFAULT_MODULES = ("activities",)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,35 +73,6 @@ def discover(root: Path, modules: Sequence[str]) -> Found:
     for point in offered():
         packages.take(point.value, point.load, point.name)
     return Found({**packages.activities, **project.activities}, (*project.problems, *packages.problems))
-
-
-def offered() -> list[EntryPoint]:
-    """Entry points of installed packages, in the order of their names."""
-    if not any(map(_may_offer, sys.path)):
-        return []
-    from importlib.metadata import entry_points
-
-    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-
-
-def _may_offer(place: str) -> bool:
-    """Whether a place where Python looks for packages has one with our entry points, or is no folder that one could
-    look into. Python's own way to find out takes a tenth of a short run."""
-    folder = Path(place)
-    if not folder.is_dir():
-        return folder.exists()
-    try:
-        found = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
-        return any(_names_group(folder / name / "entry_points.txt") for name in found)
-    except OSError:
-        return True
-
-
-def _names_group(file: Path) -> bool:
-    try:
-        return f"[{GROUP}]".encode() in file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _project_module(root: Path, name: str, spaces: dict[Path, ModuleSpace]) -> object:

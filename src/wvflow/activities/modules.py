@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from importlib.abc import MetaPathFinder
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from uuid import uuid4
 
 
-class ModuleSpace(MetaPathFinder):
-    """The modules below some folders, imported under a package of their own."""
+class ModuleSpace:
+    """The modules below some folders, imported under a package of their own. A finder of ``sys.meta_path``."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.package = f"_wvflow_{uuid4().hex[:12]}"
+        self.package = f"_wvflow_{os.urandom(6).hex()}"
         self._path = [str(folder) for folder in folders]
         self._builtins = {**vars(builtins), "__import__": self._import}
         importlib.invalidate_caches()
@@ -87,29 +86,3 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = self._own
         super().exec_module(module)
-
-
-def locate(root: Path, name: str) -> tuple[Path, str, Path] | None:
-    """Where the project's module of that dotted name stands: the folder to import it from, its name from there, its
-    file. None when it is none of the project's.
-
-    Folders that are no packages are only the way to it, so that ``etl.activities`` imports what is beside it.
-    """
-    *above, last = name.split(".")
-    folder = root.joinpath(*above)
-    file = next((one for one in (folder / last / "__init__.py", folder / f"{last}.py") if one.is_file()), None)
-    if file is None:
-        return None
-    below = [last]
-    while folder != root and (folder / "__init__.py").is_file():
-        below.insert(0, folder.name)
-        folder = folder.parent
-    return folder, ".".join(below), file
-
-
-def sources(file: Path) -> Iterator[Path]:
-    """The Python files whose content decides what a module defines: those beside it, and all of its package."""
-    beside = file.parent.parent if file.name == "__init__.py" else file.parent
-    yield from sorted(beside.glob("*.py"))
-    if file.name == "__init__.py":
-        yield from sorted(file.parent.rglob("*.py"))

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wvflow.activities.content import DEFAULT_MODULES
 from wvflow.activities.decorator import ActivitySpec, spec_of
-from wvflow.activities.discovery import DEFAULT_MODULES, Problem, Registered, discover, register
+from wvflow.activities.discovery import Problem, Registered, discover, register
 from wvflow.diagnostics import nearest
 from wvflow.errors import TaskError
 from wvflow.ports.activities import ActivityCall

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-import wvflow
-from wvflow.activities.discovery import DEFAULT_MODULES, Problem, discover, offered
-from wvflow.activities.modules import locate, sources
+from wvflow.activities.content import DEFAULT_MODULES, content_key
+from wvflow.activities.discovery import Problem, discover
 from wvflow.activities.types import signature_of
 from wvflow.diagnostics import Code, Diagnostic, Note
 from wvflow.lang.catalog import ActivitySignature
@@ -40,7 +37,7 @@ def read_signatures(
     Args:
         cache: a folder, made when it isn't there; one that can't be written is done without.
     """
-    key = _key(root, modules) if cache is not None else None
+    key = content_key(root, modules) if cache is not None else None
     if cache is not None and key is not None and (known := _load(cache / CACHE_FILE, key)) is not None:
         return known, ()
     found = discover(root, modules)
@@ -48,36 +45,6 @@ def read_signatures(
     if cache is not None and key is not None and not found.problems:
         _save(cache / CACHE_FILE, _Cached(key, signatures))
     return signatures, tuple(_diagnostic(problem, root) for problem in found.problems)
-
-
-def _key(root: Path, modules: Sequence[str]) -> str | None:
-    """A digest of all that decides the signatures; None when a module is none of the project's, whose files nobody
-    knows without importing it."""
-    digest = hashlib.sha256()
-    versions = (sys.version, wvflow.__version__, str(root), *modules)
-    for part in (*versions, *_offers()):
-        digest.update(part.encode() + b"\0")
-    for name in modules:
-        place = locate(root, name)
-        if place is None and name not in DEFAULT_MODULES:
-            return None
-        for file in sources(place[2]) if place else ():
-            digest.update(f"{file}\0{_content_digest(file)}\0".encode())
-    return digest.hexdigest()
-
-
-def _content_digest(file: Path) -> str:
-    try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return ""
-
-
-def _offers() -> Iterator[str]:
-    for point in offered():
-        yield f"{point.name}={point.value}"
-        if point.dist is not None:
-            yield f"{point.dist.name}=={point.dist.version}"
 
 
 def _load(file: Path, key: str) -> Signatures | None:

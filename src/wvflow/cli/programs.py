@@ -21,11 +21,13 @@ def naming(root: Path) -> Callable[[str], str]:
     return lambda name: shown(root / name)
 
 
-def compiled(app: App, file: Path) -> tuple[Project, Compiled, Bundle]:
+def compiled(
+    app: App, file: Path, how: Callable[[Project, Path | None], Compiled] = compile_program
+) -> tuple[Project, Compiled, Bundle]:
     """The program of ``file``, without errors. Diagnostics are printed; errors among them end the command."""
     project = app.project(file)
     with prints_apart():
-        program = compile_program(project, None if file.is_dir() else file)
+        program = how(project, None if file.is_dir() else file)
     if program.diagnostics and (program.has_errors or not app.quiet):
         _report(app, program, project)
     if program.left_out:

@@ -29,7 +29,8 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     """What compiling a program came to. ``bundle`` and ``checked`` are None where there are errors.
 
     ``flows``: by source name, the flows that the file defines, in its order; ``queries``: the sources with statements
-    that aren't definitions. ``left_out``: sources with errors that the wanted file could do without.
+    that aren't definitions. ``data``: the data files that it reads and that are there. ``left_out``: sources with
+    errors that the wanted file could do without.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -38,6 +39,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     queries: frozenset[str] = frozenset()
     bundle: Bundle | None = None
     checked: Checked | None = None
+    data: frozenset[str] = frozenset()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -154,13 +156,18 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
 
 
 def _existing(root: Path, modules: Sequence[Module]) -> Iterator[str]:
-    """The data files that the program reads and that are there now; a web address is taken to exist."""
+    """The data files that the program reads and that are there now."""
     from wvflow.syntax.nodes import FileRef
     from wvflow.syntax.walk import walk
 
     for path in {node.path for module in modules for node in walk(module) if isinstance(node, FileRef)}:
-        if "://" in path or glob(path, root_dir=root, recursive=True):
+        if exists(root, path):
             yield path
+
+
+def exists(root: Path, path: str) -> bool:
+    """Whether there is such a data file now, or one that the pattern fits; a web address is taken to exist."""
+    return "://" in path or bool(glob(path, root_dir=root, recursive=True))
 
 
 def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:
@@ -175,6 +182,7 @@ def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagno
         flows={module.source.name: tuple(_flows(module)) for module in modules},
         queries=frozenset(module.source.name for module in modules if _has_queries(module)),
         checked=checked,
+        data=catalog.data_files or frozenset(),
         bundle=None if has_errors(diagnostics) else build(checked, catalog),
     )
 

@@ -80,9 +80,10 @@ def run(
     from wvflow.cli.programs import choose, compiled, refuse_statements
     from wvflow.service.invocation import split
     from wvflow.service.parameters import bind
+    from wvflow.service.planned import planned_program
 
     name, call = split(flow) if flow else (None, None)
-    project, program, bundle = compiled(app, file)
+    project, program, bundle = compiled(app, file, planned_program)
     if name is None:
         refuse_statements(program, project, file)
     ref = choose(program, project, file, name)

@@ -1,0 +1,99 @@
+"""Compiled programs, kept on disk by the content of all that they are made of: a program that didn't change since costs
+one hash, and no compiler is loaded.
+
+Only whole programs without a finding are kept: what there is to say is said every time. A cache that can't be read or
+written costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+import wvflow
+from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.service.program import Compiled, compile_program, exists, read_source, source_name
+from wvflow.service.project import Project
+from wvflow.source import Source
+
+KEPT = 64
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """``data``: the files that the program reads; all were there."""
+
+    flows: dict[str, tuple[FlowRef, ...]]
+    queries: frozenset[str]
+    data: tuple[str, ...]
+    bundle: Bundle
+
+
+def planned_program(project: Project, wanted: Path | None = None) -> Compiled:
+    """As ``compile_program``, if need be. One that was kept has no ``checked``: it is for running."""
+    sources = _sources(project, wanted)
+    key = None if sources is None else _key(project, sources)
+    if sources is None or key is None:
+        return compile_program(project, wanted)
+    folder = project.state / "cache" / "plans"
+    if (kept := _load(folder / key)) is not None and all(exists(project.root, path) for path in kept.data):
+        return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
+    made = compile_program(project, wanted)
+    if made.bundle is not None and not (made.diagnostics or made.left_out):
+        _save(folder, key, _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.bundle))
+    return made
+
+
+def _sources(project: Project, wanted: Path | None) -> dict[str, Source] | None:
+    """The texts of the program; None when one can't be had."""
+    found = {}
+    for path in (*project.files, *(() if wanted is None else (wanted,))):
+        name = source_name(project, path)
+        if name not in found:
+            source, problem = read_source(path, name, project.limits.source_file)
+            if problem is not None:
+                return None
+            found[name] = source
+    return found
+
+
+def _key(project: Project, sources: dict[str, Source]) -> str | None:
+    """A digest of all that decides what the program compiles to, None when nobody knows that without compiling it."""
+    from wvflow.activities import content_key
+
+    activities = content_key(project.root, project.activities)
+    if activities is None:
+        return None
+    settings = (project.activities, project.defaults, sorted(project.pools), project.limits)
+    return sha256(b"\0".join(_parts(activities, settings, sources.values()))).hexdigest()
+
+
+def _parts(activities: str, settings: object, sources: Iterable[Source]) -> Iterator[bytes]:
+    yield f"{wvflow.__version__} {sys.version} {activities}".encode()
+    yield msgspec.json.encode(settings, order="deterministic", enc_hook=str)
+    for source in sources:
+        yield source.name.encode("utf-8", "surrogateescape")
+        yield sha256(source.text.encode()).digest()
+
+
+def _load(file: Path) -> _Kept | None:
+    try:
+        return msgspec.msgpack.decode(file.read_bytes(), type=_Kept)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _save(folder: Path, key: str, kept: _Kept) -> None:
+    from wvflow.data.files import published
+
+    try:
+        with published(folder / key, durable=False) as temporary:
+            temporary.write_bytes(msgspec.msgpack.encode(kept))
+        oldest_first = sorted(folder.glob("[0-9a-f]*"), key=lambda file: file.stat().st_mtime)
+        for file in oldest_first[:-KEPT]:
+            file.unlink()
+    except OSError:
+        return
