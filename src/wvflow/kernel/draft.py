@@ -35,7 +35,7 @@ class Draft:
     def __init__(self, plan: FlowPlan, run: RunState, at: EpochMs) -> None:
         self.plan = plan
         self.now = at
-        self.run = replace(run, last_at=at)
+        self.run = run
         self.commands: list[Command] = []
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()
@@ -83,7 +83,7 @@ class Draft:
 
     def result(self) -> tuple[RunState, tuple[Command, ...]]:
         stages = self.run.stages.update(self._changed) if self._changed else self.run.stages
-        return replace(self.run, stages=stages), tuple(self.commands)
+        return replace(self.run, stages=stages, last_at=self.now), tuple(self.commands)
 
     def _opening(self, here: StagePlan) -> StageEvent:
         """What a stage is told whose trigger holds."""

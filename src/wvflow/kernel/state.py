@@ -55,7 +55,15 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
 
 
 class Phase(Enum):
-    """Of a stage. The four above the line are terminal; ``running`` is shown for the four below ``PENDING``."""
+    """Of a stage. The four above the line are terminal; ``running`` is shown for the four below ``PENDING``.
+
+    ``shown`` is the stage state of the language reference, ``detailed`` the same with the states within ``running``.
+    All three are plain attributes: asking them is on the way of every event.
+    """
+
+    is_terminal: bool
+    shown: str
+    detailed: str
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -68,22 +76,12 @@ class Phase(Enum):
     ATTEMPTING = "attempting"
     RETRYING = "retrying"  # waits for its back-off
 
-    @property
-    def is_terminal(self) -> bool:
-        return self in TERMINAL
-
-    @property
-    def shown(self) -> str:
-        """The stage state of the language reference."""
-        return "running" if self in RUNNING else self.value
-
-    @property
-    def detailed(self) -> str:
-        """The same, with the states within ``running``."""
-        return "queued" if self is Phase.IN_LINE else self.value
+    def __init__(self, value: str) -> None:
+        self.is_terminal = value in ("success", "failed", "skipped", "cancelled")
+        self.shown = value if self.is_terminal or value == "pending" else "running"
+        self.detailed = "queued" if value == "in_line" else value
 
 
-TERMINAL = frozenset({Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED})
 WORKING = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
 """Those that count against ``max_parallel``: a stage gives its place up while it waits for its back-off."""
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from wvflow.errors import Bug
 from wvflow.kernel.state import Phase, Tally
 
 
@@ -53,4 +54,15 @@ RULES: Mapping[str, Rule] = MappingProxyType({"all_success": all_success})
 
 def counted(tally: Tally, phase: Phase) -> Tally:
     """The tally with one more upstream that ended in ``phase``."""
-    return msgspec.structs.replace(tally, **{phase.value: getattr(tally, phase.value) + 1})
+    success, failed, skipped, cancelled = msgspec.structs.astuple(tally)
+    match phase:
+        case Phase.SUCCESS:
+            return Tally(success + 1, failed, skipped, cancelled)
+        case Phase.FAILED:
+            return Tally(success, failed + 1, skipped, cancelled)
+        case Phase.SKIPPED:
+            return Tally(success, failed, skipped + 1, cancelled)
+        case Phase.CANCELLED:
+            return Tally(success, failed, skipped, cancelled + 1)
+        case _:
+            raise Bug(f"a stage that is {phase.value} has not ended")

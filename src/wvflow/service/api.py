@@ -134,20 +134,20 @@ class RunHandle:
         self.run_id = ""
         self._runs = runs
         self._watch = watch
-        self._durable = asyncio.Event()
 
     async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object], run_id: str | None) -> None:
-        run = self._runs.run(bundle, ref, values, run_id=run_id, watch=self._watch, begun=self._begun)
+        durable = asyncio.Event()
+
+        def begun(run_id: str) -> None:
+            self.run_id = run_id
+            durable.set()
+
+        run = self._runs.run(bundle, ref, values, run_id=run_id, watch=self._watch, begun=begun)
         self._task = asyncio.create_task(run)
-        durable = asyncio.create_task(self._durable.wait())
-        await asyncio.wait({self._task, durable}, return_when=asyncio.FIRST_COMPLETED)
-        durable.cancel()
+        self._task.add_done_callback(lambda _: durable.set())
+        await durable.wait()
         if self._task.done():
             self._task.result()
-
-    def _begun(self, run_id: str) -> None:
-        self.run_id = run_id
-        self._durable.set()
 
     async def result(self) -> RunResult:
         """Wait for the end."""

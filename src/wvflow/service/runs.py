@@ -121,11 +121,10 @@ class Runs:
         try:
             async with self._drivers.using() as driver:
                 begin(driver)
-                await driver.finished(run_id)
-            row = self._store.find(run_id)
-            summary = self._summary(row, plan)
+                run = await driver.finished(run_id)
+            row = run.row()
             await self._let_go_before(row, plan)
-            return summary
+            return summarize(row, run.stage_rows(), plan.declared, plan.output)
         finally:
             self._waited_for.discard(run_id)
 
@@ -235,9 +234,7 @@ class Runs:
 
     def summary(self, run: str) -> RunSummary:
         row = self._seen(self._store.find(run))
-        return self._summary(row, self.plan(row))
-
-    def _summary(self, row: RunRow, plan: FlowPlan) -> RunSummary:
+        plan = self.plan(row)
         return summarize(row, self._store.stages(row.run_id), plan.declared, plan.output)
 
     def plan(self, row: RunRow) -> FlowPlan:

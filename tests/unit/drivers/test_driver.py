@@ -123,7 +123,7 @@ def test_of_two_who_take_a_run_up_at_once_one_drives_it_and_the_other_is_told_wh
         for driver in drivers:
             driver.adopt(bench.plan("a", "b"), watch=bench.told.append)
         ends = await asyncio.gather(*(driver.finished("r") for driver in drivers), return_exceptions=True)
-        (refusal,) = [end for end in ends if end is not None]
+        (refusal,) = [end for end in ends if isinstance(end, BaseException)]
         assert isinstance(refusal, TakenOver)
         assert "is driven by process" in str(refusal)
         for driver in drivers:

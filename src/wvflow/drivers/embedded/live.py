@@ -144,6 +144,10 @@ class LiveRun:
             project=identity.project,
         )
 
+    def stage_rows(self) -> list[StageRow]:
+        """What lists show of all its stages."""
+        return [stage_row(self.plan, index, stage) for index, stage in enumerate(self.state.stages)]
+
     @cached_property
     def values(self) -> Mapping[str, object]:
         """What the expressions of its tasks may name, once it has begun."""

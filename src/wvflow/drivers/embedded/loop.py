@@ -89,7 +89,7 @@ class Driver:
         self._folder = folder
         self._most_events = most_events
         self._runs: dict[str, LiveRun] = {}
-        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._ends: dict[str, asyncio.Future[LiveRun]] = {}
         self._mail = asyncio.Event()
         self._closing = False
         secrets = Secrets()
@@ -218,15 +218,15 @@ class Driver:
         """Ask a run of this process to stop."""
         self._cancel(self._runs[run_id], terminate)
 
-    async def finished(self, run_id: str) -> None:
-        """Return when the run's end is durable. To be asked once: what is known of the run is dropped then.
+    async def finished(self, run_id: str) -> LiveRun:
+        """The run, when its end is durable. To be asked once: what is known of the run is dropped then.
 
         Raises:
             TakenOver: another process drives it now.
         """
         end = self._ends[run_id]
         try:
-            await asyncio.shield(end)
+            return await asyncio.shield(end)
         finally:
             if end.done():
                 self._ends.pop(run_id, None)
@@ -323,7 +323,7 @@ class Driver:
     def _let_go(self, run: LiveRun) -> None:
         self._forget(run)
         if not (end := self._ends[run.run_id]).done():
-            end.set_result(None)
+            end.set_result(run)
 
     def _drop(self, run: LiveRun, reason: BaseException) -> None:
         self._forget(run)

@@ -16,15 +16,11 @@ from queue import SimpleQueue
 class Job:
     """A piece of work handed to the pool. ``taken``: a thread has begun with it, and may have finished since."""
 
-    def __init__(self, work: Callable[[], None], rank: tuple[int, int]) -> None:
+    def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
-        self.rank = rank
         self.taken = False
         self.running = False
         self.abandoned = False
-
-    def __lt__(self, other: Job) -> bool:
-        return self.rank < other.rank
 
 
 class Workers:
@@ -36,7 +32,7 @@ class Workers:
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._jobs: list[Job] = []
+        self._jobs: list[tuple[int, int, Job]] = []
         self._numbers = count()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._threads = 0
@@ -44,9 +40,9 @@ class Workers:
         self._closed = False
 
     def submit(self, work: Callable[[], None], priority: int = 0) -> Job:
-        job = Job(work, (-priority, next(self._numbers)))
+        job = Job(work)
         with self._lock:
-            heappush(self._jobs, job)
+            heappush(self._jobs, (-priority, next(self._numbers), job))
             more = self._idle < len(self._jobs) and self._threads < self._size
             self._threads += more
         self._tokens.put(None)
@@ -92,8 +88,10 @@ class Workers:
         self._tokens.get()
         with self._lock:
             self._idle -= 1
-            job = heappop(self._jobs) if self._jobs else None
-            if job is None or job.abandoned:
+            if not self._jobs:
+                return None
+            _, _, job = heappop(self._jobs)
+            if job.abandoned:
                 return None
             job.taken = job.running = True
             return job

@@ -23,7 +23,7 @@ from wvflow.store.sqlite.parts import Part
 
 Outcome = Committed | Exception
 
-QUICK_S: Final = 0.001
+QUICK_S: Final = 0.003
 
 
 class _Pace:
