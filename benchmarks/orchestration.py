@@ -87,8 +87,8 @@ def figures(bench: kit.Bench) -> Iterator[kit.Figure]:
 
 def shapes(bench: kit.Bench) -> Iterator[kit.Figure]:
     for name, text, widths, share, target in (
-        (f"chain of {CHAIN}, a stage", chain(CHAIN), [1] * CHAIN, CHAIN, kit.ms(0.6)),
-        (f"1 → {FAN} → 1", fan(FAN), [1, FAN, 1], 1, kit.ms(30)),
+        (f"chain of {CHAIN}, a stage", chain(CHAIN), [1] * CHAIN, CHAIN, kit.ms(0.6, at=0.21)),
+        (f"1 → {FAN} → 1", fan(FAN), [1, FAN, 1], 1, kit.ms(30, at=1.9)),
     ):
         flow, floor = Flow(bench.fresh("flow"), text), bench.fresh("floor") / "floor.db"
         yield bench.figure(
@@ -107,7 +107,7 @@ def many_runs(bench: kit.Bench) -> kit.Figure:
         f"{RUNS} runs of {SHORT} stages at once, a stage",
         ours=lambda: asyncio.run(flow.at_once(RUNS)),
         floor=lambda: kit.steps(floor, [RUNS] * SHORT),
-        target=kit.ms(0.2),
+        target=kit.ms(0.2, at=0.0091),
         share=RUNS * SHORT,
     )
     return figure.noting(f"{1 / figure.value:,.0f} stages/s")

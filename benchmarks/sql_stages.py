@@ -63,8 +63,8 @@ class Whole:
 
 def figures(bench: kit.Bench) -> Iterator[kit.Figure]:
     for name, text, flow, widths, share, target in (
-        (f"chain of {CHAIN}, a stage", chain(CHAIN), "Chain", [1] * CHAIN, CHAIN, kit.ms(2.5)),
-        (f"1 → {FAN} → 1", fan(FAN), "Fan", [1, FAN, 1], 1, kit.ms(300)),
+        (f"chain of {CHAIN}, a stage", chain(CHAIN), "Chain", [1] * CHAIN, CHAIN, kit.ms(2.5, at=0.21)),
+        (f"1 → {FAN} → 1", fan(FAN), "Fan", [1, FAN, 1], 1, kit.ms(300, at=1.9)),
     ):
         whole = Whole(bench.fresh(flow), flow, text)
         floor = bench.fresh(f"{flow}-floor") / "floor.db"
