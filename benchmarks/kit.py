@@ -39,8 +39,8 @@ WVFLOW = (sys.executable, "-m", "wvflow")
 class Target:
     """At most ``limit``: seconds, or times the floor.
 
-    ``at``: the floor on the machine that a limit in seconds was set for. On a slower one, or in a slower hour, the limit
-    is as many times the floor as it was there.
+    ``at``: the floor on the machine that a limit in seconds was set for. On a slower one, or in a slower hour, the
+    limit is as many times the floor as it was there.
     """
 
     limit: float
