@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -37,7 +37,6 @@ __all__ = ["TERMINAL", "Cleaned", "Progress", "Runs", "Watch"]
 HELD = "held"
 REOPENED = frozenset({"failed", "cancelled", "timed_out"})
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-FOLLOW_S = 0.1
 
 
 class Runs:
@@ -132,6 +131,8 @@ class Runs:
         """Put the wish in the run's inbox, wake its owner, wait for the end (or for the owner's death)."""
         from wvflow.drivers.embedded.wakeup import ring
 
+        changes = self.changes(row.run_id)
+        next(changes)  # follows from here on
         message = InboxRow(
             run_id=row.run_id, kind="terminate" if kind == "terminate" else "cancel", at=self._clock.now()
         )
@@ -139,11 +140,10 @@ class Runs:
         owner = self._driver_of(row)
         if owner is not None:
             ring(owner.port)
-        while (now := self._store.find(row.run_id)).state not in TERMINAL:
+        while (now := await asyncio.to_thread(next, changes)).state not in TERMINAL:
             if self._driver_of(now) is None:
                 await self.cancel(row.run_id, terminate=kind == "terminate")
                 return
-            await asyncio.sleep(FOLLOW_S)
 
     def _checked_id(self, run_id: str) -> str:
         if not RUN_ID.fullmatch(run_id) or run_id == "last":
@@ -212,6 +212,16 @@ class Runs:
     def find(self, run: str) -> RunRow:
         """The run of that id, unique prefix, or ``last``. Raises: RunNotFound."""
         return self._seen(self._store.find(run))
+
+    def changes(self, run: str) -> Iterator[RunRow]:
+        """The run, and again whenever something may have been written of it: its owner calls, or a second is over."""
+        from wvflow.drivers.embedded.wakeup import Line
+
+        with closing(Line()) as line:
+            while True:
+                line.follow(self._driver_of(self._store.find(run)))
+                yield self.find(run)
+                line.wait()
 
     def recent(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
         """Runs, newest first; ``problem`` tells of those that nobody drives, and what others are held by."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from wvflow.ports.store import LogRow, Recorded, RunRow
     from wvflow.service.runs import Runs
 
-FOLLOW_S = 0.2
 STATES = (*(phase.value for phase in RunPhase), "held", "quarantined")
 
 
@@ -121,19 +120,15 @@ def events(app: App, run: str, follow: bool) -> None:
 
 def _follow(runs: Runs, run_id: str) -> Iterator[Sequence[Recorded]]:
     """New records as they come, until the run has ended."""
-    from threading import Event
-
     from wvflow.service.runs import TERMINAL
 
-    position, pause = 0, Event()
-    while True:
-        ended = runs.find(run_id).state in TERMINAL
+    position = 0
+    for row in runs.changes(run_id):
         batch = runs.events(run_id, position)
         yield batch
-        if ended:
+        if row.state in TERMINAL:
             return
         position = batch[-1].position if batch else position
-        pause.wait(FOLLOW_S)
 
 
 def _print_event(app: App, plan: FlowPlan, record: Recorded) -> None:

@@ -22,7 +22,7 @@ Taken = tuple[LiveRun, RunBatch, tuple[Command, ...], tuple[Follower, ...]]
 
 class Committer:
     """``durable`` is called with a run and the commands that may now be carried out; ``conflict`` with a run that
-    another owner has moved on."""
+    another owner has moved on; ``written`` after each commit."""
 
     def __init__(
         self,
@@ -30,11 +30,13 @@ class Committer:
         holds: Holds,
         durable: Callable[[LiveRun, tuple[Command, ...]], None],
         conflict: Callable[[LiveRun], None],
+        written: Callable[[], None],
     ) -> None:
         self._store = store
         self._holds = holds
         self._durable = durable
         self._conflict = conflict
+        self._written_now = written
         self._dirty: dict[str, LiveRun] = {}
         self._lazy: dict[str, LiveRun] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -82,6 +84,7 @@ class Committer:
                 finally:
                     self._committing = False
                 self._report(taken, committed)
+                self._written_now()
 
     def _report(self, taken: list[Taken], committed: Committed) -> None:
         for run, batch, commands, followers in taken:

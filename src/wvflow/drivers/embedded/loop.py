@@ -29,7 +29,7 @@ from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
-from wvflow.drivers.embedded.wakeup import listen
+from wvflow.drivers.embedded.wakeup import SAFETY_NET_S, Ear
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Watch
 from wvflow.errors import Bug, EventLimit, JournalCorrupt, NotPossible, Unavailable, WvflowError
@@ -51,7 +51,6 @@ from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
 from wvflow.ports.store import ENDED_STATES, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
 
-SAFETY_NET_S = 1.0
 BEAT_S = 5.0
 CLOSE_S = 2.0
 WORKERS = 16
@@ -91,6 +90,7 @@ class Driver:
         self._runs: dict[str, LiveRun] = {}
         self._ends: dict[str, asyncio.Future[LiveRun]] = {}
         self._mail = asyncio.Event()
+        self._ear = Ear(self._woken)
         self._closing = False
         secrets = Secrets()
         self._alone = alone
@@ -100,7 +100,7 @@ class Driver:
         self._timers = Timers(clock, self._fire)
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
-        self._committer = Committer(store, self._holds, self._carry_out, self._conflict)
+        self._committer = Committer(store, self._holds, self._carry_out, self._conflict, self._ear.call_followers)
         effects = Effects(store, engine, activities, secrets.get, scalar_rows)
         self._tasks = Tasks(
             effects=effects,
@@ -121,11 +121,12 @@ class Driver:
 
     async def open(self) -> None:
         """Become an owner: from here on this process may drive runs."""
-        self._ear, port = (None, 0) if self._alone else await listen(self._woken)
+        if not self._alone:
+            await self._ear.open()
         try:
-            self._token = self._store.register(port=port, at=self._clock.now())
+            self._token = self._store.register(port=self._ear.port, at=self._clock.now())
         except BaseException:
-            self._hang_up()
+            self._ear.close()
             raise
         services = [self._committer.serve(), self._gates.serve(self._token), self._postman()]
         if not self._alone:
@@ -160,15 +161,11 @@ class Driver:
             last.callback(self._gates.close, self._token)
             last.callback(self._heartbeats.flush)
             last.callback(self._workers.close)
-            last.callback(self._hang_up)
+            last.callback(self._ear.close)
             for service in self._services:
                 last.callback(service.cancel)
             for run in tuple(self._runs.values()):
                 self._let_go(run)
-
-    def _hang_up(self) -> None:
-        if self._ear is not None:
-            self._ear.close()
 
     # --- runs coming in ---
 
