@@ -85,12 +85,23 @@ class WorkerLost(WvflowError):
     """The process that ran a task died without an answer; ``message`` says how it died."""
 
 
-class JournalCorrupt(WvflowError):
-    """A record of a run's journal does not match its checksum; the run is quarantined."""
+class RunDamaged(WvflowError):
+    """What a run can't go on without can't be read; if it is open, it is quarantined."""
+
+    def __init__(self, run_id: str, message: str) -> None:
+        super().__init__(
+            message,
+            help="restore the state folder from a copy; "
+            f"or end the run: `wvflow runs terminate {run_id}`, then `wvflow runs clean` can delete it",
+        )
+        self.run_id = run_id
+
+
+class JournalCorrupt(RunDamaged):
+    """A record of a run's journal does not match its checksum, or the journal folds to something else."""
 
     def __init__(self, run_id: str, position: int, reason: str) -> None:
-        super().__init__(f"the journal of run {run_id} is damaged at record {position}: {reason}")
-        self.run_id = run_id
+        super().__init__(run_id, f"the journal of run {run_id} is damaged at record {position}: {reason}")
         self.position = position
         self.reason = reason
 

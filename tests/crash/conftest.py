@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,19 +170,32 @@ def _environment() -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def new_project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
-    project = Project(tmp_path)
+@contextmanager
+def _project_in(root: Path) -> Iterator[Callable[..., Project]]:
+    project = Project(root)
 
-    def make(flow: str, activities: str, *gates: str) -> Project:
+    def make(flow: str, activities: str = ACTIVITIES, *gates: str) -> Project:
         project.write("chain.wv", flow)
         project.write("activities.py", activities)
         for gate in ("never", *gates):
-            os.mkfifo(tmp_path / gate)
+            os.mkfifo(root / gate)
         return project
 
     yield make
     project.end()
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
+    with _project_in(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def lasting_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
+    """One project for all tests of a file, which copy what they change."""
+    with _project_in(tmp_path_factory.mktemp("lasting")) as make:
+        yield make
 
 
 @pytest.fixture

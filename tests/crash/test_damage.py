@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -11,7 +12,18 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 60
+from wvflow.errors import RunDamaged
+
+EARLY_SNAPSHOTS = {"wvflow.drivers.embedded.live.SNAPSHOT_EVERY": 4}
+FLOW = """
+flow Chain = {
+  stage numbers = from [[1, 'a'], [2, 'b'], [3, 'c']] as t(id, name)
+  stage kept = from numbers | save to kept_rows
+  stage doubled = from kept | double()
+  stage gate = from doubled | pass_gate()
+  stage last = from gate | note(text: 'the end')
+}
+"""
 
 
 def change(sql: str) -> Callable[[Path], None]:
@@ -24,16 +36,16 @@ def change(sql: str) -> Callable[[Path], None]:
 
 DAMAGE = {
     "a record's bytes are flipped": (
-        change("update events set body = replace(body, 'T', 'U') where run = 'one' and position = 3"),
-        "damaged at record 3",
+        change("update events set body = replace(body, 'T', 'U') where run = 'one' and position = 7"),
+        "damaged at record 7",
     ),
     "a record is text no more": (
-        change("update events set body = cast(x'ff00fe' as text) where run = 'one' and position = 2"),
-        "damaged at record 2",
+        change("update events set body = cast(x'ff00fe' as text) where run = 'one' and position = 7"),
+        "damaged at record 7",
     ),
     "a record is gone": (
-        change("delete from events where run = 'one' and position = 4"),
-        "damaged at record 4",
+        change("delete from events where run = 'one' and position = 7"),
+        "damaged at record 7",
     ),
     "the last record is gone": (
         change(
@@ -49,32 +61,112 @@ DAMAGE = {
 }
 
 
-def left_at_the_gate(project: Any, run_id: str) -> None:
-    process = project.start("run", "chain.wv", "--run-id", run_id)
+@pytest.fixture(scope="module")
+def state(lasting_project: Any) -> Path:
+    """What a run left behind whose process was killed while its fourth stage waited."""
+    project = lasting_project(FLOW)
+    process = project.start("run", "chain.wv", "--run-id", "one", **EARLY_SNAPSHOTS)
     assert process.stdout.readline().strip() == "at the gate"
     process.kill()
-    process.communicate(timeout=PATIENCE)
+    process.end()
+    found: Path = project.root / ".wvflow"
+    assert (found / "state.db-wal").stat().st_size > 0
+    return found
+
+
+@pytest.fixture
+def left(project: Any, state: Path) -> Any:
+    """A project with a copy of it."""
+    project.write("chain.wv", FLOW)
+    shutil.copytree(state, project.root / ".wvflow")
+    return project
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_run_is_quarantined_and_its_place_named(project: Any, what: str) -> None:
+def test_a_damaged_run_is_quarantined_with_its_place_and_can_be_ended_and_deleted(left: Any, what: str) -> None:
     damage, told = DAMAGE[what]
-    left_at_the_gate(project, "one")
-    damage(project.root / ".wvflow")
-    resumed = project.wvflow("runs", "resume", "one")
-    assert (resumed.returncode, told in resumed.stderr) == (1, True), resumed.stderr
-    assert (project.last().state, told in project.last().problem) == ("quarantined", True)
+    damage(left.root / ".wvflow")
+    with left.runs() as runs:
+        for use in (runs.resume, runs.cancel):
+            with pytest.raises(RunDamaged, match=told) as caught:
+                asyncio.run(use("one"))
+            assert "`wvflow runs terminate one`" in (caught.value.help or "")
+            assert (runs.find("one").state, told in runs.find("one").problem) == ("quarantined", True)
+        assert runs.clean().runs == ()
+        assert asyncio.run(runs.cancel("one", terminate=True)).state == "terminated"
+        assert (runs.find("one").state, told in runs.find("one").problem) == ("terminated", True)
+        assert [row.run_id for row in runs.clean().runs] == ["one"]
+        assert runs.recent() == []
 
 
 @pytest.mark.parametrize("what", ["a record's bytes are flipped", "its plan's bytes are flipped"])
-def test_every_command_answers_for_a_damaged_run(project: Any, what: str) -> None:
-    left_at_the_gate(project, "one")
-    DAMAGE[what][0](project.root / ".wvflow")
-    for command in ("list", "show one", "events one", "output one numbers", "logs one", "cancel one", "terminate one"):
-        done = project.wvflow("runs", *command.split())
-        assert "Traceback" not in done.stderr, (command, done.stderr)
-        assert "defect" not in done.stderr, (command, done.stderr)
-        assert done.returncode in (0, 1), (command, done.stderr)
+def test_every_command_answers_for_a_damaged_run(left: Any, what: str) -> None:
+    DAMAGE[what][0](left.root / ".wvflow")
+    for command, status in (
+        ("events one", 1),
+        ("list", 0),
+        ("show one", 0),
+        ("output one numbers", 0),
+        ("logs one", 0),
+        ("resume one", 1),
+        ("terminate one", 0),
+        ("clean --older-than 1h", 0),
+        ("clean --keep 0", 0),
+    ):
+        done = left.wvflow("runs", *command.split())
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False), (command, done.stderr)
+    assert left.json("runs", "list") == []
+
+
+def lose_the_end(log: Path, percent: int, flipped: bool) -> None:
+    """Have a file end there; or have a bit flipped there, which makes the rest worth nothing."""
+    content = log.read_bytes()
+    at = len(content) * percent // 100
+    log.write_bytes(content[:at] + (bytes([content[at] ^ 1]) + content[at + 1 :] if flipped else b""))
+
+
+@pytest.mark.parametrize("flipped", [False, True], ids=["cut", "flipped"])
+@pytest.mark.parametrize("percent", [70, 80, 90, 99])
+def test_a_database_whose_log_lost_its_end_has_the_run_at_an_earlier_point(
+    left: Any, percent: int, flipped: bool
+) -> None:
+    with left.runs() as runs:
+        whole = runs.find("one").position
+    lose_the_end(left.root / ".wvflow" / "state.db-wal", percent, flipped)
+    left.write("open", "")
+    with left.runs() as runs:
+        assert 0 < runs.find("one").position < whole
+        assert asyncio.run(runs.resume("one")).state == "success"
+    assert left.rows("select count(*) from kept_rows") == [(3,)]
+
+
+@pytest.mark.parametrize("flipped", [False, True], ids=["cut", "flipped"])
+def test_a_database_whose_log_lost_nearly_all_is_an_empty_one(left: Any, flipped: bool) -> None:
+    lose_the_end(left.root / ".wvflow" / "state.db-wal", 5, flipped)
+    left.write("open", "")
+    assert left.json("runs", "list") == []
+    assert left.json("run", "chain.wv", "--run-id", "one")["state"] == "success"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("body = substr(body, 1, length(body) / 2)", id="cut"),
+        pytest.param("body = cast('' as blob)", id="empty"),
+        pytest.param("crc = crc + 1", id="another state's"),
+        pytest.param("position = position - 1", id="moved"),
+        pytest.param("made_by = '0.0.0'", id="another version's"),
+    ],
+)
+def test_a_damaged_snapshot_is_no_loss(left: Any, damage: str) -> None:
+    change(f"update snapshots set {damage}")(left.root / ".wvflow")
+    left.write("open", "")
+    with left.runs() as runs:
+        summary = asyncio.run(runs.resume("one"))
+    assert {stage.stage: (stage.state, stage.attempts) for stage in summary.stages} == dict.fromkeys(
+        ("numbers", "kept", "doubled", "gate", "last"), ("success", 1)
+    )
+    assert left.calls == {"pass_gate": 1, "note": 1}
 
 
 def test_a_run_whose_state_folder_is_removed_ends_and_says_so(project: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import pytest
 
 ENGINE = "wvflow.data.duckdb.DuckDBEngine.__init__.__kwdefaults__"
@@ -33,6 +34,14 @@ flow Spilling = {
   stage small = from [[1], [2]] as t(n)
   stage middle = from small | gate()
   stage last [retries: 0] = from middle | note()
+}
+"""
+SAVING = """
+flow Saving = {
+  stage small = from [[1], [2]] as t(n)
+  stage middle = from small | gate()
+  stage saved [retries: 0] = from middle | cross join { from range(50000) as t(k) } as r | save to kept
+  stage last = from middle | count
 }
 """
 ACTIVITIES = """
@@ -143,3 +152,28 @@ def test_rows_that_cannot_be_written_hold_their_run(
     assert attempts(project) == {1}
     assert project.calls == {"gate": 1, "note": 1}
     assert [file for file in disk.folder.rglob("*.tmp*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["freed", "killed, then freed"])
+def test_a_commit_of_the_warehouse_that_finds_no_space_holds_its_run_and_is_made_once(
+    make: Any, disk: Any, killed: bool
+) -> None:
+    project = make(SAVING)
+    process = project.start("run", "chain.wv", **HASTY)
+    process.says("middle started")
+    disk.fill(but=MIB // 2)
+    project.open_gate("gate")
+    process.says("saved held: there is no space left in")
+    assert project.last().state == "held"
+    if killed:
+        process.kill()
+        process.end()
+    disk.free()
+    if killed:
+        process = project.start("runs", "resume", "last", **HASTY)
+    chatter = process.end()
+    assert process.returncode == 0, chatter
+    assert attempts(project) == {1}
+    with duckdb.connect(disk.folder / "warehouse.duckdb", read_only=True) as warehouse:
+        assert warehouse.sql("select count(*), count(distinct (n, k)) from kept").fetchall() == [(100_000, 100_000)]
+    assert project.calls == {"gate": 1}

@@ -18,6 +18,7 @@ from wvflow.plan.nodes import FlowRef
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
 ENDED_STATES: Final = frozenset(phase.value for phase in ENDED)
+QUARANTINED: Final = "quarantined"
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +268,7 @@ class Store(Protocol):
 
         Raises:
             RunNotFound: there is no such run.
-            JournalCorrupt: a record is missing or does not match its checksum. The run is marked ``quarantined``.
+            JournalCorrupt: a record is missing or does not match its checksum. An open run is marked ``quarantined``.
             StateTooNew: a record is whole, but a later version of wvflow wrote it.
         """
         ...
@@ -356,8 +357,8 @@ class Store(Protocol):
         """
         ...
 
-    def mark(self, run_id: str, *, state: str, problem: str) -> None:
-        """Set the projection of a run that can't be folded (``quarantined``)."""
+    def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:
+        """Set the projection of an open run that can't be folded (``quarantined``); one that has ended stays."""
         ...
 
     def close(self) -> None:

@@ -14,12 +14,21 @@ import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
-from wvflow.errors import EventLimit, NotPossible, OutputMissing, PlanMissing, RunNotFound, UserError, WvflowError
+from wvflow.errors import (
+    EventLimit,
+    NotPossible,
+    OutputMissing,
+    PlanMissing,
+    RunDamaged,
+    RunNotFound,
+    UserError,
+    WvflowError,
+)
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.activities import Activities
-from wvflow.ports.store import InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
+from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
 from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
 from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
@@ -96,23 +105,34 @@ class Runs:
         return await self._drive(row.run_id, identity.plan, lambda driver: driver.adopt(identity, watch=watch))
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
-        """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does.
+        """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does. One that is
+        damaged can only be terminated.
 
-        Raises: RunNotFound, NotPossible (it has ended already).
+        Raises: RunNotFound, NotPossible (it has ended already), RunDamaged.
         """
         row = self._store.find(run)
         if row.state in TERMINAL:
             raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
-        if self._driver_of(row) is None:
-            identity = self._identity(row)
+        if self._driver_of(row) is not None:
+            await self._send_cancel(row, "terminate" if terminate else "cancel")
+            return self.summary(row.run_id)
+        try:
+            return await self._drive_to_its_end(row, terminate)
+        except RunDamaged as damage:
+            if not terminate:
+                raise
+            now = self._clock.now()
+            self._store.mark(row.run_id, state="terminated", problem=damage.message, ended_at=now)
+            return self.summary(row.run_id)
 
-            def begin(driver: Driver) -> None:
-                driver.adopt(identity, reopen=False)
-                driver.request_cancel(row.run_id, terminate=terminate)
+    async def _drive_to_its_end(self, row: RunRow, terminate: bool) -> RunSummary:
+        identity = self._identity(row)
 
-            return await self._drive(row.run_id, identity.plan, begin)
-        await self._send_cancel(row, "terminate" if terminate else "cancel")
-        return self.summary(row.run_id)
+        def begin(driver: Driver) -> None:
+            driver.adopt(identity, reopen=False)
+            driver.request_cancel(row.run_id, terminate=terminate)
+
+        return await self._drive(row.run_id, identity.plan, begin)
 
     async def _drive(self, run_id: str, plan: FlowPlan, begin: Callable[[Driver], None]) -> RunSummary:
         """Have a driver begin with a run and wait for its end. Older runs of its flow go then, if it says so."""
@@ -176,16 +196,15 @@ class Runs:
     def _bundle(self, row: RunRow) -> Bundle:
         """The compiled program that the run is pinned to.
 
-        Raises: NotPossible, it is damaged or gone; an open run is then quarantined.
+        Raises: RunDamaged, it is damaged or gone; an open run is then quarantined.
         """
         try:
             return decode(self._store.bundle(row.bundle))
         except (msgspec.MsgspecError, PlanMissing) as error:
-            message = f"the plan of run {row.run_id} is damaged: {error}"
-        if row.state not in TERMINAL:
-            with suppress(WvflowError):  # what can't be marked is found again by the next reader
-                self._store.mark(row.run_id, state="quarantined", problem=message)
-        raise NotPossible(message, help="start a new run")
+            damage = RunDamaged(row.run_id, f"the plan of run {row.run_id} is damaged: {error}")
+        with suppress(WvflowError):  # what can't be marked is found again by the next reader
+            self._store.mark(row.run_id, state=QUARANTINED, problem=damage.message)
+        raise damage
 
     def _driver_of(self, row: RunRow) -> Owner | None:
         """The live process that drives the run, if there is one."""
@@ -193,8 +212,8 @@ class Runs:
         return owner if owner is not None and owner.alive else None
 
     def _check_resumable(self, row: RunRow) -> None:
-        if row.state == "quarantined":
-            raise NotPossible(f"run {row.run_id} is quarantined: {row.problem or 'its journal is damaged'}")
+        if row.state == QUARANTINED:
+            raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
         if row.state in TERMINAL - REOPENED:
             raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
         if row.position >= self.project.limits.events:
@@ -243,9 +262,15 @@ class Runs:
         return row
 
     def summary(self, run: str) -> RunSummary:
-        row = self._seen(self._store.find(run))
-        plan = self.plan(row)
-        return summarize(row, self._store.stages(row.run_id), plan.declared, plan.output)
+        """What a run has come to; of one whose plan is damaged, what is known. Raises RunNotFound."""
+        row = self._store.find(run)
+        stages = self._store.stages(row.run_id)
+        declared: tuple[int, ...] = tuple(stage.index for stage in stages)
+        output = None
+        with suppress(RunDamaged):
+            plan = self.plan(row)
+            declared, output = plan.declared, plan.output
+        return summarize(self._seen(self._store.find(row.run_id)), stages, declared, output)
 
     def plan(self, row: RunRow) -> FlowPlan:
         """The plan that the run is pinned to."""
@@ -313,19 +338,26 @@ class Runs:
 
     def retain(self, *, dry_run: bool = False) -> Cleaned:
         """As ``clean``, by what each flow says is kept (``keep_runs``), or else the project's ``[retention]``."""
-        return self._clean(lambda row: self._rule(self.plan(row)), dry_run)
+        return self._clean(self._rule_of, dry_run)
 
     def has_retention(self) -> bool:
         """Whether a flow, or the project, says how long runs are kept."""
         newest = {row.flow.flow: row for row in reversed(self._store.runs())}
         said = self.project.retention != Retention()
-        return said or any(self._rule(self.plan(row)) for row in newest.values())
+        return said or any(map(self._rule_of, newest.values()))
 
     def _clean(self, rule_of: Callable[[RunRow], Rule | None], dry_run: bool) -> Cleaned:
         chosen = outdated(self._store.runs(), rule_of, self._clock.now())
         cleaned = remove(self._store, self.project.state, list(chosen), dry_run=dry_run)
         left = 0 if dry_run else remove_leftovers(self._store, self.project.state)
         return msgspec.structs.replace(cleaned, bytes=cleaned.bytes + left)
+
+    def _rule_of(self, newest: RunRow) -> Rule | None:
+        """What is kept of a flow's runs by its newest, None for all: also when that one's plan is damaged."""
+        try:
+            return self._rule(self.plan(newest))
+        except RunDamaged:
+            return None
 
     def _rule(self, plan: FlowPlan) -> Rule | None:
         """What is kept of a flow's runs, None for all."""

@@ -279,10 +279,11 @@ class MemoryStore:
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
             return True
 
-    def mark(self, run_id: str, *, state: str, problem: str) -> None:
+    def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:
         with self._writing() as shelf:
-            if run := shelf.runs.get(run_id):
-                run.row = msgspec.structs.replace(run.row, state=state, problem=problem)
+            run = shelf.runs.get(run_id)
+            if run is not None and run.row.state not in ENDED_STATES:
+                run.row = msgspec.structs.replace(run.row, state=state, problem=problem, finished_at=ended_at)
 
     def close(self) -> None:
         for token in tuple(self._held):

@@ -49,7 +49,7 @@ from wvflow.kernel.state import RunPhase, RunState
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
-from wvflow.ports.store import ENDED_STATES, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
 
 BEAT_S = 5.0
 CLOSE_S = 2.0
@@ -237,7 +237,7 @@ class Driver:
         try:
             return refold(identity.plan, self._store.journal(identity.run_id))
         except JournalCorrupt as corrupt:
-            self._store.mark(identity.run_id, state="quarantined", problem=str(corrupt))
+            self._store.mark(identity.run_id, state=QUARANTINED, problem=corrupt.message)
             raise
 
     def _tidy(self, run: LiveRun) -> None:

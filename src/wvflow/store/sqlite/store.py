@@ -11,6 +11,7 @@ from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
 from wvflow.ports.store import (
     ENDED_STATES,
+    QUARANTINED,
     Committed,
     HeartbeatRow,
     InboxRow,
@@ -30,6 +31,8 @@ from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
+
+_IS_OPEN = f"state not in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 
 
 class SqliteStore:
@@ -109,7 +112,7 @@ class SqliteStore:
 
     def _quarantine(self, damage: JournalCorrupt) -> None:
         with suppress(WvflowError):  # what can't be marked is found again by the next reader
-            self.mark(damage.run_id, state="quarantined", problem=damage.message)
+            self.mark(damage.run_id, state=QUARANTINED, problem=damage.message)
 
     def find(self, text: str) -> RunRow:
         with self._database.reading() as connection:
@@ -198,9 +201,12 @@ class SqliteStore:
                 connection.execute(f"delete from {table} where run = ?", (run_id,))
         return True
 
-    def mark(self, run_id: str, *, state: str, problem: str) -> None:
+    def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:
         with self._database.writing() as connection:
-            connection.execute("update runs set state = ?, problem = ? where run = ?", (state, problem, run_id))
+            connection.execute(
+                f"update runs set state = ?, problem = ?, finished_at = ? where run = ? and {_IS_OPEN}",
+                (state, problem, ended_at, run_id),
+            )
 
     def close(self) -> None:
         """Write what waits, give up ownership and let go of the folder. Doing it again is free."""

@@ -151,6 +151,15 @@ class UpkeepContract:
         assert (row.state, row.problem) == ("quarantined", "its plan is gone")
         assert store.journal("r1") == before
 
+    def test_a_marked_run_that_ended_can_be_deleted_and_is_marked_no_more(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1"))
+        store.mark("r1", state="terminated", problem="its plan is gone", ended_at=NOW)
+        store.mark("r1", state="quarantined", problem="still")
+        row = store.find("r1")
+        assert (row.state, row.problem, row.finished_at) == ("terminated", "its plan is gone", NOW)
+        assert store.delete("r1")
+
     def test_a_closed_store_refuses_and_closes_again(self, open_store: OpenStore) -> None:
         store = open_store()
         commit(store, begun("r1"))
