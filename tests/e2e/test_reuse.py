@@ -287,6 +287,66 @@ def test_an_activity_may_see_what_a_stage_before_it_did_but_a_query_sees_only_wh
     assert computed(cached.run("F")) == {"all"}
 
 
+POOLED = """
+    flow F(hold: boolean) with { timeout: 20s } = {
+      stage a with { cache: inputs, pool: api } = call give()
+      stage after depends on a = call release()
+      stage holder with { pool: api, priority: 9, when: hold } = call stay()
+      stage late with { rate: '1/h', cache: inputs } = from a
+    }
+"""
+HOLDER = """
+    import threading
+    from wvflow import activity
+
+    released = threading.Event()
+
+    @activity
+    def give() -> list[dict[str, int]]:
+        return [{"n": 1}]
+
+    @activity
+    def release() -> None:
+        released.set()
+
+    @activity
+    def stay() -> None:
+        assert released.wait(10), "the cached stage waited for the slot"
+"""
+
+
+def test_what_is_reused_waits_for_no_slot_and_no_rate(make_program: MakeProgram, tmp_path: Path) -> None:
+    (tmp_path / "wvflow.toml").write_text("[pools]\napi = 1\n")
+    program = make_program(POOLED, HOLDER)
+    assert {"a", "late"} <= computed(program.run("F", {"hold": False}))
+    assert computed(make_program(POOLED, HOLDER).run("F", {"hold": True})) == {"after", "holder"}
+
+
+def test_a_stage_that_has_come_to_be_skipped_when_empty_is_not_reused(make_program: MakeProgram) -> None:
+    flow = "flow F = { stage none = from range(0) as r(i)  stage a with { cache: inputs } = from none | count }"
+    assert make_program(flow).run("F").stages["a"].state == "success"
+    skipping = make_program(flow.replace("inputs", "inputs, skip_empty: true"))
+    stages = [skipping.run("F").stages["a"] for _ in range(2)]
+    assert [(stage.state, stage.reason) for stage in stages] == [("skipped", "empty")] * 2
+
+
+def test_other_declared_columns_are_checked_again(make_program: MakeProgram) -> None:
+    flow = """
+        type fare = { n: long }
+        flow F = { stage a with { cache: inputs, type: fare } = call give() }
+    """
+    assert computed(make_program(flow, HOLDER).run("F")) == {"a"}
+    assert computed(make_program(flow, HOLDER).run("F")) == set()
+    assert make_program(flow.replace("n: long", "m: long"), HOLDER).run("F").state == "failed"
+
+
+def test_a_stage_that_when_skips_is_neither_reused_nor_forgotten(make_program: MakeProgram) -> None:
+    program = make_program("flow F(on: boolean) = { stage a with { cache: inputs, when: on } = from range(3) as r(i) }")
+    assert computed(program.run("F", {"on": True})) == {"a"}
+    assert program.run("F", {"on": False}).stages["a"].state == "skipped"
+    assert computed(program.run("F", {"on": True})) == set()
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -133,7 +133,11 @@ class Isolated:
         if call.isolation == "thread":
             return self._registry.run(call, stop)
         process = self.pool.take(stop)
-        call.begun()
+        try:
+            call.begun()
+        except BaseException:
+            self.pool.give_back(process)
+            raise
         if process.fingerprints.get(call.activity, "") != self.fingerprint(call.activity):
             call.log("warning", f"the code of `{call.activity}` has changed since wvflow was started; this is the new")
         return process.call(call, stop, lambda: self.pool.give_back(process))

@@ -178,6 +178,49 @@ def test_a_delivery_after_a_loss_is_recorded_as_started_only_once_it_has_its_slo
     assert bench.store.stages("r")[1].state == "success"
 
 
+def test_what_waits_when_its_process_ends_is_not_recorded_as_started(bench: Any, gate: Any, script: Any) -> None:
+    careful = Policy(pool="api", on_lost="fail")
+
+    def until_told(call: Any, stop: Any) -> None:
+        gate.entered.release()
+        stop.on_request(gate.opened.set)
+        gate(call, stop)
+
+    async def work() -> None:
+        driver = bench.driver(script(first=until_told), pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, careful=careful), {}, NOON)
+        await gate.reached()
+        await until(lambda: len(bench.shelf.slots) == 2)
+        await driver.close()
+
+    bench.run(work)
+    assert bench.events() == ["RunStarted", "TaskStarted"]
+
+
+def test_where_a_loss_is_to_fail_the_start_is_recorded_once_a_worker_has_it_and_before_the_work(
+    bench: Any, gate: Any, script: Any
+) -> None:
+    careful = Policy(on_lost="fail")
+    seen: list[str] = []
+    activities = script(first=gate, careful=lambda call, stop: seen.extend(bench.events()))
+
+    async def work() -> None:
+        driver = bench.driver(activities, workers=1)
+        await driver.open()
+        driver.start(bench.abreast(first=Policy(priority=1), careful=careful), {}, NOON)
+        await gate.reached()
+        await until(lambda: driver._workers._jobs)
+        assert bench.store.stages("r")[1].phase == "queued"
+        gate.opened.set()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert bench.store.stages("r")[1].state == "success"
+    assert seen.count("TaskStarted") == 2
+
+
 # --- rates ------------------------------------------------------------------------------------------------------------
 
 

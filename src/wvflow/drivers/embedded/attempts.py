@@ -7,12 +7,14 @@ its thread still does. One that is held has no worker until it is launched again
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.workers import Job, Workers
+from wvflow.errors import TaskError
 from wvflow.kernel.commands import RunTask
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import StagePlan, Task
@@ -24,7 +26,10 @@ R = TypeVar("R")
 
 
 class Attempt:
-    """One delivery of one attempt. Used on the loop's thread only; ``work`` runs on a worker's."""
+    """One delivery of one attempt. Used on the loop's thread only; ``work`` runs on a worker's.
+
+    ``careful``: its start must be durable before its work begins, as it counts if the attempt is lost.
+    """
 
     def __init__(self, run: LiveRun, command: RunTask, overdue: Callable[[Attempt, Overdue], None]) -> None:
         self.run = run
@@ -32,6 +37,7 @@ class Attempt:
         self.stage: StagePlan = run.plan.stages[command.stage]
         self.task: Task = self.stage.tasks[command.task]
         self.stop = StopToken()
+        self.careful = command.delivery > 1 or self.task.policy.on_lost == "fail"
         self.begun = False
         self.closed = False
         self.pauses = pauses()
@@ -40,6 +46,7 @@ class Attempt:
         self._overdue = overdue
         self._job: Job | None = None
         self._alarms: dict[Overdue, asyncio.TimerHandle] = {}
+        self._may_go_on = threading.Event() if self.careful else None
 
     @property
     def in_queue(self) -> bool:
@@ -66,12 +73,24 @@ class Attempt:
         if not self.begun:
             self._arm("start", self.task.policy.start_timeout if due is None else max(due - now, 0))
 
-    def begin(self) -> None:
-        """The work has begun: the attempt's own time runs from here."""
+    def take(self) -> None:
+        """A worker has it."""
         self.begun = True
         self._disarm()
+
+    def begin(self) -> None:
+        """The work has begun: the attempt's own time runs from here."""
         self._arm("timeout", self.task.policy.timeout)
         self._arm("heartbeat", self.task.policy.heartbeat)
+        if self._may_go_on is not None:
+            self._may_go_on.set()
+
+    def await_record(self) -> None:
+        """On the worker's thread: where the start must be durable, wait until it is."""
+        if self._may_go_on is not None:
+            self._may_go_on.wait()
+            if self.closed:
+                raise not_begun()
 
     def beat(self, details: object) -> None:
         """It says that it is alive and how far it is: its silence is counted from here."""
@@ -83,12 +102,18 @@ class Attempt:
     def hold(self) -> None:
         """It ended without a verdict and is to be launched again."""
         self._disarm()
+        self.line_up()
+
+    def line_up(self) -> None:
+        """It is back in the queue: no worker has it."""
         self._job = None
 
     def close(self, workers: Workers | None = None) -> None:
         """Nothing more is heard of it. With ``workers``: tell it to stop, and don't wait for its thread."""
         self.closed = True
         self._disarm()
+        if self._may_go_on is not None:
+            self._may_go_on.set()
         if workers is not None:
             self.stop.abandon()
             if self._job is not None:
@@ -104,3 +129,7 @@ class Attempt:
         for alarm in self._alarms.values():
             alarm.cancel()
         self._alarms.clear()
+
+
+def not_begun() -> TaskError:
+    return TaskError("Cancelled", "cancelled before it began")

@@ -44,6 +44,11 @@ class Gates:
         self._work = asyncio.Event()
         self._paces: dict[str, _Pace] = {}
 
+    @staticmethod
+    def bar(attempt: Attempt) -> bool:
+        """Whether it may have to wait."""
+        return bool(attempt.task.policy.pool) or attempt.task.policy.rate is not None
+
     def enter(self, attempt: Attempt, go: Go) -> None:
         """Call ``go`` once the attempt may begin; never when it left before. Again is harmless: it lines up anew."""
         policy = attempt.task.policy

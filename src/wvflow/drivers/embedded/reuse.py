@@ -51,17 +51,27 @@ class Reuse:
         self._engine = engine
         self._begun: dict[tuple[str, StageId], tuple[str, tuple[str, ...]]] = {}
 
+    @staticmethod
+    def looks(attempt: Attempt) -> bool:
+        """Whether its work may have been done in an earlier run."""
+        return attempt.stage.cache != "none" and attempt.command.task == 0
+
+    def find(self, attempt: Attempt, errand: Errand) -> Result | None:
+        """What an earlier run put out; None where its work has to be done."""
+        key = self._key(attempt, errand)
+        if key and (found := self._found(key, attempt, errand.name)):
+            return found
+        self._begun[attempt.run.run_id, attempt.command.stage] = key, ()
+        return None
+
     def perform(self, attempt: Attempt, errand: Errand) -> Result | None:
         """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
             stored = self._effects.perform(errand, attempt.stop)
             return None if stored is None else Result(stored)
+        if self.looks(attempt) and (found := self.find(attempt, errand)):
+            return found
         place = attempt.run.run_id, attempt.command.stage
-        if attempt.command.task == 0:
-            key = self._key(attempt, errand)
-            if key and (found := self._found(key, attempt, errand.name)):
-                return found
-            self._begun[place] = key, ()
         stored = self._effects.perform(errand, attempt.stop)
         key, saved = self._begun.pop(place, ("", ()))
         if stored is None:
@@ -127,7 +137,8 @@ class Reuse:
 
 def _tasks(stage: StagePlan) -> list[object]:
     """What the tasks do, however often and how long they may try."""
-    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns]
+    probe = [] if stage.probe is None else [stage.probe]
+    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns, *probe]
 
 
 def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue
+from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, not_begun
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.effects import Effects, Errand
 from wvflow.drivers.embedded.gates import Gates
@@ -110,7 +110,7 @@ class Tasks:
             self._close(attempt)
         elif attempt.in_queue:
             self._close(attempt)
-            self._fail(attempt, TaskError("Cancelled", "cancelled before it began"))
+            self._fail(attempt, not_begun())
         else:
             attempt.stop.request()
 
@@ -138,20 +138,32 @@ class Tasks:
         self._holds.when_free(attempt.run.run_id, lambda: self._start(attempt))
 
     def _start(self, attempt: Attempt) -> None:
-        if not (attempt.closed or self._closing):
-            attempt.wait(self._clock.now())
+        if attempt.closed or self._closing:
+            return
+        attempt.wait(self._clock.now())
+        if self._gates.bar(attempt) and self._reuse.looks(attempt):
+            self._look_first(attempt)
+        else:
+            self._gates.enter(attempt, self._work)
+
+    def _look_first(self, attempt: Attempt) -> None:
+        """What was done before needs no slot. What has its slot looks again: another may have done it meanwhile."""
+        attempt.launch(
+            self._workers,
+            lambda: self._reuse.find(attempt, self._errand(attempt)),
+            lambda attempt, result: self._calls.make(self._looked, attempt, result),
+        )
+
+    def _looked(self, attempt: Attempt, result: Result | BaseException | None) -> None:
+        if attempt.closed:
+            return
+        if result is not None or attempt.stop.requested:
+            self._ended(attempt, result or not_begun())
+        else:
+            attempt.line_up()
             self._gates.enter(attempt, self._work)
 
     def _work(self, attempt: Attempt) -> None:
-        """A delivery after a loss is recorded as started before the work begins, so that one which kills its process
-        again is counted."""
-        careful = attempt.command.delivery > 1 or attempt.task.policy.on_lost == "fail"
-        if careful and not attempt.begun:
-            self._begin(attempt, then=lambda run: self._hand_over(attempt))
-        else:
-            self._hand_over(attempt)
-
-    def _hand_over(self, attempt: Attempt) -> None:
         if not (attempt.closed or self._closing):
             attempt.launch(
                 self._workers,
@@ -178,7 +190,7 @@ class Tasks:
             params=state.params,
             run_time=state.run_time,
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
-            begun=lambda: self._calls.make(self._began, attempt),
+            begun=lambda: self._take(attempt),
             waiting=lambda holder: self._calls.make(self._waits, attempt, holder),
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
             heartbeat=lambda details: self._calls.make(self._beat, attempt, details),
@@ -187,17 +199,28 @@ class Tasks:
 
     # --- what is heard of attempts ---
 
+    def _take(self, attempt: Attempt) -> None:
+        """On the worker's thread, before the work begins: what was told to stop meanwhile is not begun."""
+        if attempt.stop.requested:
+            raise not_begun()
+        self._calls.make(self._began, attempt)
+        attempt.await_record()
+
     def _began(self, attempt: Attempt) -> None:
         if attempt.closed:
             return
-        if attempt.begun:  # recorded before, or held meanwhile: its time runs from now
+        if attempt.begun:  # held meanwhile, or it looked for input rows before: its time runs from now
             attempt.begin()
+            return
+        attempt.take()
+        if attempt.careful:
+            self._record_start(attempt, then=lambda run: None if attempt.closed else attempt.begin())
         else:
-            self._begin(attempt)
-            attempt.run.tell(attempt.command.stage)
+            self._record_start(attempt)
+            attempt.begin()
+        attempt.run.tell(attempt.command.stage)
 
-    def _begin(self, attempt: Attempt, then: Follower | None = None) -> None:
-        attempt.begin()
+    def _record_start(self, attempt: Attempt, then: Follower | None = None) -> None:
         command = attempt.command
         started = TaskStarted(
             at=attempt.run.now(self._clock.now()),
