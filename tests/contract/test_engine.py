@@ -15,7 +15,7 @@ from wvflow.data.reading import read_output
 from wvflow.errors import TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import JSON, LONG, STRING, Type
-from wvflow.plan.nodes import Place
+from wvflow.plan.nodes import Place, Save, TableTarget
 from wvflow.ports.engine import FileRows, Located
 from wvflow.testing.engine_contract import EngineContract, Stopping, located, numbers, output_name, query_job
 
@@ -188,6 +188,20 @@ def test_the_engines_refusals_are_in_the_languages_words(
     assert message in caught.value.message
     assert (caught.value.kind, caught.value.retryable) == (kind, retryable)
     assert "Error:" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "help"),
+    [
+        pytest.param("order_table", "a file is written in quotes: `from 'a.csv'`", id="DuckDB's own names are no help"),
+        pytest.param("salse", "did you mean `sales`?", id="a table that there is"),
+    ],
+)
+def test_of_a_missing_table_the_way_out_is_told(engine: DuckDBEngine, stop: Stopping, name: str, help: str) -> None:
+    engine.query(query_job(numbers(1), save=Save(TableTarget(("sales",)))), stop)
+    with pytest.raises(TaskError) as caught:
+        engine.query(query_job(a.Table((name,), name)), stop)
+    assert caught.value.help == help
 
 
 def test_a_value_of_a_file_that_cannot_be_read_is_named_with_its_line(

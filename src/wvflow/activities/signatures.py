@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 
 import msgspec
 
@@ -67,7 +68,8 @@ def _save(file: Path, cached: _Cached) -> None:
 
 def _diagnostic(problem: Problem, root: Path) -> Diagnostic:
     source, start, end = _place(problem, root)
-    notes = (Note(problem.detail),) if problem.detail else ()
+    shown = problem.detail.count('File "') == 1 and start < end  # the one line is the place itself
+    notes = (Note(dedent(problem.detail)),) if problem.detail and not shown else ()
     return Diagnostic(_CODES[problem.kind], problem.message, Span(source, start, end), problem.help, notes)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wvflow.service.project import Project
     from wvflow.service.runs import Runs
 
+_GAP = 2  # columns between those of a table
 _NO_TERMINAL = 10_000  # columns: as good as endless
 OK, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -113,17 +114,21 @@ class App:
 
 
 def _room(console: Console, thing: RenderableType) -> dict[str, Any]:
-    """How wide a table must be for its titled columns to be whole; the terminal breaks what is beyond it."""
-    from rich.measure import Measurement
+    """How wide a table must be for its titled columns to be whole; the terminal breaks what is beyond it. Remarks, the
+    columns without a title, get what is left of the line."""
     from rich.table import Table
 
     if not isinstance(thing, Table):
         return {}
+    titled = 0
     for column in thing.columns:
         if column.header:
             column.min_width = max(console.measure(cell).maximum for cell in (column.header, *column.cells))
-    options = console.options.update(max_width=_NO_TERMINAL)
-    return {"width": max(console.width, Measurement.get(console, options, thing).minimum), "crop": False}
+            titled += column.min_width + _GAP
+    for column in thing.columns:
+        if not column.header:
+            column.max_width = max(console.width - titled - _GAP, 1)
+    return {"width": max(console.width, titled), "crop": False}
 
 
 def prints_apart() -> AbstractContextManager[object]:

@@ -23,6 +23,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
 from wvflow.plan.nodes import FlowPlan
 
 _WIDTH = 15
@@ -39,7 +40,7 @@ def event_json(plan: FlowPlan, event: Event) -> dict[str, Any]:
 def event_text(plan: FlowPlan, event: Event) -> str:
     """What happened, to which stage, in one line."""
     kind = str(event.__struct_config__.tag)
-    facts = _facts(event)
+    facts = _facts(plan, event)
     where = _where(plan, event) if isinstance(event, TaskEvent) else ""
     return "  ".join(part for part in (f"{kind:<{_WIDTH}}", where, facts) if part).rstrip()
 
@@ -50,7 +51,7 @@ def _where(plan: FlowPlan, event: TaskEvent) -> str:
     return f"{stage.name}{task}, attempt {event.attempt}"
 
 
-def _facts(event: Event) -> str:
+def _facts(plan: FlowPlan, event: Event) -> str:
     match event:
         case RunStarted(run_time=run_time, params=params):
             given = ", ".join(f"{name} = {value}" for name, value in params.items())
@@ -66,13 +67,30 @@ def _facts(event: Event) -> str:
         case TaskLost(reason=reason) | CancelRequested(reason=reason):
             return one_line(reason)
         case TimerFired(timer=timer):
-            return timer
+            return _timer(plan, timer)
         case OwnerChanged(token=token):
             return f"to process {token}"
         case Reopened(epoch=epoch):
             return f"epoch {epoch}"
         case _:
             return ""
+
+
+def _timer(plan: FlowPlan, name: str) -> str:
+    """Which time is over, in the language's words."""
+    match parse_timer(name):
+        case RetryTimer(stage, attempt):
+            return f"{plan.stages[stage].name}, the delay before attempt {attempt}"
+        case LineTimer(stage, attempt):
+            return f"{plan.stages[stage].name}, attempt {attempt}: start_timeout"
+        case ScheduleTimer(stage):
+            return f"{plan.stages[stage].name}: schedule_timeout"
+        case RunTimer(kind="grace"):
+            return "the time to end after a cancel"
+        case RunTimer():
+            return "the flow's timeout"
+        case None:
+            return name
 
 
 def _output(output: Output) -> str:

@@ -41,7 +41,7 @@ def cli() -> None:
         "events": (f"{_COMMANDS}.runs_read:events", "A run's journal."),
         "output": (f"{_COMMANDS}.runs_output:output", "The rows of a stage, or of the flow's output."),
         "logs": (f"{_COMMANDS}.runs_read:logs", "What the run's activities logged."),
-        "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop; clean-up stages still run."),
+        "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop, and wait until it has."),
         "terminate": (f"{_COMMANDS}.runs_steer:terminate", "End a run at once; nothing more of it runs."),
         "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run from its first task that isn't done."),
         "clean": (f"{_COMMANDS}.runs_clean:clean", "Delete ended runs and their outputs."),

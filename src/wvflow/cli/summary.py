@@ -28,6 +28,7 @@ MOST_STAGES = 100
 MOST_TARGETS = 20
 _BY_INTEREST = ("failed", "running", "cancelled", "pending", "skipped", "success")
 _PLACE = re.compile(r"(.*):(\d+):(\d+)")
+_NAMED = re.compile(r"`([^`]+)`")
 _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\w+|.")
 
 
@@ -63,7 +64,7 @@ def _stage_table(stages: Sequence[StageSummary]) -> Table:
     table.add_column("state", no_wrap=True)
     for name in ("attempts", "rows", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold", style="dim")
+    table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
     for stage in stages:
         spent = between(stage.started_at, stage.finished_at)
         attempts = str(stage.attempts) if stage.attempts else ""
@@ -144,32 +145,34 @@ def error_text(stage: StageSummary, root: Path) -> Text:
         f"\n  {printable(error_line(error)).replace(chr(10), chr(10) + '  ')}",
     )
     if place := error.get("place"):
-        text.append_text(_place(str(place), root))
+        text.append_text(_place(str(place), root, str(error.get("message", ""))))
     if detail := error.get("detail"):
         text.append("\n" + "\n".join(f"  {line}" for line in printable(str(detail)).splitlines()), style="dim")
     return text
 
 
-def _place(place: str, root: Path) -> Text:
+def _place(place: str, root: Path, message: str) -> Text:
     match = _PLACE.fullmatch(place)
     if match is None:
         return Text(f"\n  at {place}")
     path, at = root / match[1], Position(int(match[2]), int(match[3]))
     text = Text.assemble(("\n  --> ", "blue"), f"{shown(path)}:{at.line}:{at.column}")
-    return text.append_text(_program_line(path, at))
+    return text.append_text(_program_line(path, at, message))
 
 
-def _program_line(path: Path, at: Position) -> Text:
-    """The line as the file has it now, if it still has it."""
+def _program_line(path: Path, at: Position, message: str) -> Text:
+    """The line as the file has it now, if it still has what the message is about."""
     try:
         source = Source(str(path), path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return Text()
     if at.line > len(source.line_starts):
         return Text()
-    rest = source.line(at.line)[at.column - 1 :]
-    word = _WORD.match(rest)
-    return source_line(source, at, len(word[0]) if word else 1, len(str(at.line)) + 2)
+    word = _WORD.match(source.line(at.line)[at.column - 1 :])
+    about = _NAMED.search(message)
+    if word is None or (about and word[0].strip("'\"`").lower() != about[1].lower()):
+        return Text("\n  (the file has changed since; the run keeps the flow that it began with)", style="dim")
+    return source_line(source, at, len(word[0]), len(str(at.line)) + 2)
 
 
 def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tuple[str, str]]:
@@ -184,6 +187,15 @@ def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tup
     yield "details", app.typed(project, "runs", "show", summary.run_id)
     if summary.state in ("failed", "cancelled", "timed_out"):
         yield "carry on", app.typed(project, "runs", "resume", summary.run_id)
+    for file in sorted(_files_at_fault(summary)):
+        again = app.typed(project, "run", shown(project.root / file), summary.flow)
+        yield "start anew", f"{again}  # once the flow is mended: a run keeps the one that it began with"
+
+
+def _files_at_fault(summary: RunSummary) -> set[str]:
+    """The programs that an error points into: once they are mended, another run is wanted."""
+    places = (str(stage.error.get("place", "")) for stage in summary.stages if stage.state == "failed" and stage.error)
+    return {match[1] for place in places if (match := _PLACE.fullmatch(place))}
 
 
 def _target(target: str, project: Project) -> str:

@@ -36,6 +36,7 @@ _TABLE = re.compile(r"Table with name \"?(.+?)\"? does not exist")
 _FUNCTION = re.compile(r"Function with name \"?(.+?)\"? does not exist")
 _NO_FILE = re.compile(r"No files found that match the pattern \"(.+?)\"")
 _SUGGESTED = re.compile(r"Did you mean \"(.+?)\"")
+_INTERNAL = re.compile(r"duckdb_|pg_|sqlite_|pragma_|information_schema", re.IGNORECASE)
 _DATA_FILE = re.compile(r"[/\\]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|gz|zst)$", re.IGNORECASE)
 
 
@@ -140,14 +141,19 @@ def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
         name = match[1]
         if _DATA_FILE.search(name):
             return _unreadable(name, places)
-        return TaskError("TableNotFound", f"no table named `{name}`", place=_place(name, places))
+        message, way_out = f"no table named `{name}`", _suggested(text) or "a file is written in quotes: `from 'a.csv'`"
+        return TaskError("TableNotFound", message, place=_place(name, places), help=way_out)
     if match := _FUNCTION.search(text):
-        suggested = _SUGGESTED.search(text)
-        way_out = f"did you mean `{suggested[1]}`?" if suggested else None
         name = match[1]
         message = f"no function named `{name}`"
-        return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=way_out)
+        return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=_suggested(text))
     return None
+
+
+def _suggested(text: str) -> str | None:
+    """The nearest name that DuckDB knows, unless it is one of DuckDB's own."""
+    suggested = _SUGGESTED.search(text)
+    return f"did you mean `{suggested[1]}`?" if suggested and not _INTERNAL.match(suggested[1]) else None
 
 
 def _unreadable(name: str, places: Sequence[Place]) -> TaskError:

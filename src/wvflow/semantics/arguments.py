@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from wvflow.diagnostics import nearest
 from wvflow.lang.algebra import Expr, Literal
 from wvflow.lang.types import DURATION, INTERVAL, NULL, STRING, UNKNOWN, Type
 from wvflow.semantics import mistakes
@@ -55,8 +56,9 @@ def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -
     for one in args:
         if one.name is not None:
             _bind_named(callee, one.name.text, one, bound, session)
+    misspelt = set() if callee.open else _misspelt(callee, args)
     for formal in callee.formals:
-        if formal.required and formal.name not in bound:
+        if formal.required and formal.name not in bound and formal.name not in misspelt:
             session.report(mistakes.missing_argument(callee.name, formal.name, use, callee.signature))
     return bound
 
@@ -70,6 +72,12 @@ def _bind_named(callee: Callee, name: str, one: CallArg, bound: dict[str, CallAr
         session.report(mistakes.unknown_argument(callee.name, name, use, known, callee.signature))
     else:
         bound[name] = one
+
+
+def _misspelt(callee: Callee, args: Sequence[CallArg]) -> set[str | None]:
+    """The parameters that unknown names were probably meant for: one mistake is told once."""
+    known = [formal.name for formal in callee.formals]
+    return {nearest(one.name.text, known) for one in args if one.name is not None and one.name.text not in known}
 
 
 def check_type(callee: Callee, name: str, found: Type, use: Span, session: Session) -> None:

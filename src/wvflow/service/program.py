@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.diagnostics import Code, Diagnostic, has_errors
+from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.source import Source, Span
 
@@ -54,7 +54,8 @@ def read_source(path: Path, name: str, limit: int) -> tuple[Source, Diagnostic |
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
-        return _unusable(name, Code.FILE_MISSING, "there is no such file")
+        near = nearest(path.name, [one.name for one in path.parent.glob("*.wv")])
+        return _unusable(name, Code.FILE_MISSING, "there is no such file", near and f"did you mean `{near}`?")
     except OSError as error:
         return _unusable(name, Code.FILE_UNREADABLE, f"the file can't be read: {error.strerror}")
     if len(data) > limit:
@@ -95,17 +96,26 @@ def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
     modules, catalog, found = _read(project, [] if wanted is None else [wanted])
     whole = _compile(modules, catalog, found)
     if wanted is None or not whole.has_errors:
-        return whole
+        return _causes(whole)
     broken = _reach({one.span.source.name for one in whole.diagnostics if one.is_error}, modules)
     if source_name(project, wanted) in broken:
-        return whole
+        return _causes(whole)
     rest = _without(broken, modules, catalog, found)
-    return whole if rest.has_errors else rest
+    return _causes(whole) if rest.has_errors else rest
 
 
 def check_program(project: Project, named: Sequence[Path] = ()) -> Compiled:
     """Everything that is wrong with a project's files and those named."""
-    return _compile(*_read(project, named))
+    return _causes(_compile(*_read(project, named)))
+
+
+def _causes(compiled: Compiled) -> Compiled:
+    """Without what only follows: where a module can't be imported, nobody knows which activities there are."""
+    if all(one.code is not Code.ACTIVITY_IMPORT for one in compiled.diagnostics):
+        return compiled
+    unknown = (Code.UNKNOWN_ACTIVITY, Code.ACTIVITY_UNDEFINED)
+    left = tuple(one for one in compiled.diagnostics if one.code not in unknown)
+    return msgspec.structs.replace(compiled, diagnostics=left)
 
 
 def source_name(project: Project, path: Path) -> str:

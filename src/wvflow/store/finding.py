@@ -15,7 +15,10 @@ SHOWN: Final = 5
 def not_found(text: str, newest: Sequence[str]) -> RunNotFound:
     """No run has this id or begins so. ``newest``: ids of recent runs, newest first."""
     if not newest:
-        return RunNotFound("no run has been recorded yet", help="start one with `wvflow run FILE`")
+        return RunNotFound(
+            "no run has been recorded yet",
+            help="start one with `wvflow run FILE`; runs of a project elsewhere: `--project DIR`",
+        )
     near = get_close_matches(text, newest, n=SHOWN, cutoff=0.6)
     hint = f"did you mean {_listed(near)}?" if near else f"the newest are {_listed(newest[:SHOWN])}"
     return RunNotFound(f"no run `{text}`", help=hint)

@@ -13,6 +13,9 @@ _HABITS = {
     "using": "join on equal names with `on`: `join b on id`",
     "union": "write `concat { … }`, and `| dedup` for distinct rows",
     "having": "write `where` after `group by`",
+    "filter": "rows are chosen by `where`",
+    "#": "a comment begins with `--`",
+    "//": "`//` divides whole numbers; a comment begins with `--`",
     "end": "a `case` is not closed by `end`: leave it out",
     "outer": "leave `outer` out: `left join`, `full join`",
     "<-": "put a blank between `<` and `-`",
@@ -24,6 +27,12 @@ _HABITS = {
     "merge": "`merge` begins a body: `stage s = merge a, b`",
     **dict.fromkeys(("route", "fork", "wait", "while", "activate"), "it stands behind a pipe: `… | {} …`"),
     "->": "a flow is invoked behind a pipe (`… | -> F`); a lambda is an argument of a call (`f(x -> …)`)",
+}
+# What a word that stands where it can't is meant for, by the first word of what could and by what follows it.
+_MEANT = {
+    ("an", "("): "what is called stands behind a pipe: `| {}(…)`",
+    ("an", "="): "a stage begins with its word: `stage {} = …`",
+    ("a", "="): "a property has a colon: `{}: …`",
 }
 _LONGEST_SHOWN = 40
 _FOREIGN_CHARACTERS = {
@@ -158,15 +167,17 @@ def _short(text: str) -> str:
 
 
 def unexpected(
-    token: Token, span: Span, expected: str, known: Iterable[str] = (), *, called: bool = False
+    token: Token, span: Span, expected: str, known: Iterable[str] = (), *, following: str = ""
 ) -> Diagnostic:
-    """``known``: the words that could stand here; the nearest one is suggested. ``called``: ``(`` follows."""
+    """``known``: the words that could stand here; the nearest one is suggested. ``following``: the next token."""
     message = f"expected {expected}, found {describe(token, span.text)}"
     way_out = _way_out(token, known) if expected != "`=`" else "a header ends with `=`, then the body follows"
     if token.key == "from" and not expected.startswith(("an operator", "`=`")):
         way_out = None if expected != "`{`" else "put the query in braces: `{ from … }`"
-    if way_out is None and called and token.is_word and expected.startswith("an operator"):
-        way_out = f"what is called stands behind a pipe: `| {token.value}(…)`"
+    if token.key == "stage" and expected == "`{`":
+        way_out = "the stages of a flow stand in braces: `flow name = { … }`"
+    if way_out is None and token.is_word and expected.startswith(("an operator", "a property")):
+        way_out = _MEANT.get((expected.partition(" ")[0], following), "").replace("{}", str(token.value)) or None
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
 
 

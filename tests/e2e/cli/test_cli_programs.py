@@ -72,6 +72,7 @@ def test_an_activity_module_that_cannot_be_imported_is_a_diagnostic(project: Pat
     result = wvflow("check", status=1)
     assert "WV0701" in result.stderr
     assert "nothing_of_that_name" in result.stderr
+    assert result.stderr.endswith("\n1 error\n")  # that `with_tax` is unknown only follows
 
 
 def test_a_wrong_project_file_is_told_by_every_command(project: Path, wvflow: Call) -> None:

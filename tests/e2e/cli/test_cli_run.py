@@ -154,6 +154,18 @@ def test_an_activity_that_only_a_broken_module_has_is_no_reason_to_leave_files_o
     assert "left out" not in result.stderr
 
 
+def test_a_mistake_in_the_flow_is_mended_by_a_new_run(project: Path, wvflow: Call) -> None:
+    sales = project / "sales.wv"
+    good = sales.read_text()
+    sales.write_text(good.replace("group by region", "group by regon"))
+    failed = wvflow("run", "sales.wv", "--run-id", "r1", status=1)
+    assert "start anew  wvflow run sales.wv Sales" in failed.stderr
+    sales.write_text(good)
+    again = wvflow("runs", "resume", "r1", status=1)
+    assert "the file has changed since; the run keeps the flow that it began with" in again.stderr
+    wvflow("run", "sales.wv", "Sales")
+
+
 def test_a_failed_run_shows_the_error_and_how_to_go_on_and_resumes_once_mended(project: Path, wvflow: Call) -> None:
     (project / "broken").touch()
     failed = wvflow("run", "sales.wv", "--run-id", "r1", status=1)

@@ -241,7 +241,14 @@ def test_a_problem_points_at_the_line_of_the_python_file(project: Project) -> No
         3,
         "1 / 0  # here",
     )
-    assert "activities.py" in problem.notes[0].message
+    assert problem.notes == ()
+
+
+def test_a_problem_behind_calls_tells_the_way_there(project: Project) -> None:
+    _, (problem,) = read_signatures(project({"activities.py": "def f():\n    1 / 0\n\n\nf()\n"}))
+    (note,) = problem.notes
+    assert note.message.startswith('File "')
+    assert note.message.count("activities.py") == 2
 
 
 def test_a_problem_without_a_file_points_at_the_modules_name(project: Project) -> None:

@@ -181,6 +181,7 @@ print(sorted(heavy.intersection(sys.modules)))
         (["show", "x.wv", "--format", "svg"], "svg isn't available in this version"),
         (["runs", "output", "last", "--format", "parquet"], "add --out FILE"),
         (["runs", "output", "last", "--format", "table", "--out", "x"], "choose csv, json or parquet"),
+        (["runs", "output", "last", "--out", "x.xlsx"], "can't tell the format of x.xlsx by its name"),
         (["runs", "clean", "--older-than", "soon"], "'soon' is no duration"),
         (["runs", "list", "--limit", "0"], "0 is not in the range"),
         (["--project", "gone", "runs", "list"], "there is no folder gone"),

@@ -109,10 +109,22 @@ def test_a_line_that_is_no_longer_there_is_left_out(
     assert "  --> flights.wv:9:9\n  activities.py" in plain(error_text(stage("load", "failed", error=error), tmp_path))
 
 
+def test_a_line_that_was_mended_since_is_not_underlined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Callable[..., str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("flights.wv").write_text("stage a = from b where id > 1\n")
+    error = dict(FAILURE, place="flights.wv:1:24", message="no column named `idd` (did you mean `id`?)")
+    shown = plain(error_text(stage("load", "failed", error=error), tmp_path))
+    assert "  --> flights.wv:1:24\n  (the file has changed since; the run keeps" in shown
+    assert "^" not in shown
+
+
 def test_a_narrow_terminal_cuts_remarks_and_nothing_else() -> None:
     app, stream = App(), StringIO()
     app.__dict__["out"] = Console(file=stream, width=50, force_terminal=True, color_system=None)
     app.show(*stages_in_brief(SUMMARY))
     header, first, *_ = stream.getvalue().splitlines()
     assert header.split() == ["stage", "state", "attempts", "rows", "time"]
+    assert len(stream.getvalue().splitlines()) == 1 + len(SUMMARY.stages)
     assert first.split() == ["flights", "✓", "success", "1", "336,776", "1.2", "s"]

@@ -28,6 +28,13 @@ def test_an_unusable_file_is_a_diagnostic(tmp_path: Path, data: bytes | None, co
     assert message in found.message
 
 
+def test_of_a_missing_file_one_with_a_name_like_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sales.wv").touch()
+    _, found = read_source(tmp_path / "sale.wv", "sale.wv", limit=100)
+    assert found is not None
+    assert found.help == "did you mean `sales.wv`?"
+
+
 def test_a_folder_in_place_of_a_file_is_a_diagnostic(tmp_path: Path) -> None:
     _, found = read_source(tmp_path, "a.wv", limit=100)
     assert found is not None

@@ -43,7 +43,10 @@ def clean(app: App, older_than: int | None, keep: int | None, dry_run: bool) -> 
         elif runs.has_retention():
             cleaned = runs.retain(dry_run=dry_run)
         else:
-            raise UserError("say which runs: --older-than or --keep", help="--keep 0 deletes all that ended")
+            raise UserError(
+                "say which runs: --older-than or --keep",
+                help="--keep 0 deletes all that ended; for always, set `keep_runs` under [retention] in wvflow.toml",
+            )
     if app.json:
         app.print_json({"runs": [row.run_id for row in cleaned.runs], "bytes": cleaned.bytes, "dry_run": dry_run})
         return

@@ -31,7 +31,7 @@ def output(app: App, run: str, stage: str, style: str | None, out: Path | None, 
 
     JSON is one object a line. With --out the format follows the file's extension.
     """
-    chosen = style or (_BY_SUFFIX.get(out.suffix.lower(), "csv") if out else "json" if app.json else "table")
+    chosen = style or (_by_suffix(out) if out else "json" if app.json else "table")
     if chosen == "parquet" and out is None:
         raise click.UsageError("Parquet is written to a file: add --out FILE")
     if chosen == "table" and out is not None:
@@ -42,6 +42,12 @@ def output(app: App, run: str, stage: str, style: str | None, out: Path | None, 
             _print_table(app, rows, limit)
         else:
             _write(app, rows, chosen, out)
+
+
+def _by_suffix(out: Path) -> str:
+    if style := _BY_SUFFIX.get(out.suffix.lower()):
+        return style
+    raise click.UsageError(f"can't tell the format of {out} by its name: add --format csv, json or parquet")
 
 
 def _print_table(app: App, rows: pa.RecordBatchReader, limit: int | None) -> None:

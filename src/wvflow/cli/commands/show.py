@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import click
@@ -10,6 +12,8 @@ from wvflow.cli.app import App
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
+
+_BRANCHES = re.compile(r"[│├└─ ]*")
 
 
 @click.command(cls=Command)
@@ -34,4 +38,21 @@ def show(app: App, file: Path, flow: str | None, style: str) -> None:
         for plan in plans:
             app.print_json(as_json(plan))
     else:
-        click.echo("\n\n".join({"tree": tree, "mermaid": mermaid}[style](plan) for plan in plans))
+        text = "\n\n".join({"tree": tree, "mermaid": mermaid}[style](plan) for plan in plans)
+        width = app.out.width if style == "tree" and app.out.is_terminal else 0
+        click.echo("\n".join(fitted(line, width) for line in text.split("\n")) if width else text)
+
+
+def fitted(line: str, width: int) -> str:
+    """A line of a tree broken between words to lines of ``width``, its branches drawn on.
+
+    >>> print(fitted("│  └─ from a_table | where | select", 24))
+    │  └─ from a_table |
+    │       where | select
+    """
+    lead = _BRANCHES.match(line)[0]  # type: ignore[index]  # it matches nothing, too
+    below = lead.replace("├", "│").replace("└", " ").replace("─", " ") + "  "
+    words = textwrap.TextWrapper(
+        width, initial_indent=lead, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+    )
+    return words.fill(line[len(lead) :]) or line

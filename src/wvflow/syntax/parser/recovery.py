@@ -147,8 +147,8 @@ class Cursor(ABC):
 
     def _unexpected(self, expected: str, known: Collection[str] = ()) -> Broken:
         token = self._token
-        called = self._peek().key == "("
-        return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known, called=called))
+        following = self._peek().key
+        return self._broken(mistakes.unexpected(token, self._span_of(token), expected, known, following=following))
 
     def _reserved(self) -> Broken:
         """A reserved word stands where a name should. One that could begin an operator is meant as a name here."""
