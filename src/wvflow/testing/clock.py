@@ -12,7 +12,7 @@ import asyncio
 import selectors
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,8 +144,10 @@ class VirtualWorkers(Workers):
             try:
                 work()
             finally:
-                # Behind what the work has said: until that is heard, it isn't over.
-                loop.call_soon_threadsafe(lambda: self._over(known[0]))
+                # Behind what the work has said: until that is heard, it isn't over. Work that was given up on may end
+                # when the run has, and its loop is closed.
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(lambda: self._over(known[0]))
 
         self._clock.working += 1
         job = super().submit(counted, priority)
