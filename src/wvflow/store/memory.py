@@ -145,7 +145,7 @@ class MemoryStore:
             shelf.slots = [
                 slot
                 for slot in shelf.slots
-                if not (slot.token == token and slot.ticket.number in left) and self._lives(slot.token, now)
+                if (slot.ticket.number not in left if slot.token == token else self._lives(slot.token, now))
             ]
             seated = [slot.token for pool in pools for slot in _hand_out(shelf, pool, sizes.get(pool, 0))]
             held = tuple(slot.ticket.number for slot in shelf.slots if slot.token == token and slot.held)

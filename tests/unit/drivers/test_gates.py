@@ -10,6 +10,7 @@ import pytest
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.errors import StoreUnavailable
 from wvflow.plan.nodes import Millis, Policy, Rate
+from wvflow.ports.store import SILENCE_MS
 from wvflow.store.memory import MemoryStore
 
 NOON = 1_700_000_000_000
@@ -30,7 +31,8 @@ def test_an_attempt_waits_in_the_queue_for_a_slot_and_says_for_what(bench: Any, 
         await driver.open()
         driver.start(bench.abreast(first=POOLED, second=POOLED), {}, NOON, watch=bench.told.append)
         await gate.reached()
-        await until(lambda: "waits for a slot of the pool api" in bench.notes)
+        await until(lambda: bench.notes)
+        assert bench.notes == ["waits for a slot of the pool api"]
         assert activities.calls == ["first"]
         assert [row.phase for row in bench.store.stages("r")][1] == "queued"
         gate.opened.set()
@@ -88,6 +90,35 @@ def test_a_slot_that_another_process_frees_is_taken(
 
     bench.run(work)
     assert theirs.calls == ["theirs"]
+
+
+def test_who_was_taken_for_dead_lines_up_anew(
+    bench: Any, gate: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_loop, "BEAT_S", 0.01)
+    mine, theirs = script(mine=gate), script()
+
+    async def work() -> None:
+        here = bench.driver(mine, pools=ONE)
+        there = bench.driver(theirs, pools=ONE, store=MemoryStore(bench.shelf))
+        await here.open()
+        await there.open()
+        here.start(bench.abreast(mine=POOLED), {}, NOON)
+        await gate.reached()
+        there.start(bench.abreast("r2", theirs=POOLED), {}, NOON)
+        await until(lambda: len(bench.shelf.slots) == 2)
+        bench.shelf.slots = [slot for slot in bench.shelf.slots if slot.held]  # as the one who met the dead does
+        bench.clock.wall += 2 * SILENCE_MS
+        await until(lambda: len(bench.shelf.slots) == 2)
+        gate.opened.set()
+        await there.finished("r2")
+        await here.finished("r")
+        await here.close()
+        await there.close()
+
+    bench.run(work)
+    assert theirs.calls == ["theirs"]
+    assert bench.shelf.slots == []
 
 
 def test_a_process_that_ends_gives_its_slots_back(bench: Any, gate: Any, script: Any) -> None:

@@ -37,7 +37,7 @@ class Gates:
         self._clock = clock
         self._pools = pools
         self._numbers = count(1)
-        self._tickets: dict[Attempt, int] = {}
+        self._tickets: dict[Attempt, Ticket] = {}
         self._waiting: dict[int, tuple[Attempt, Go]] = {}
         self._wanted: list[Ticket] = []
         self._left: list[int] = []
@@ -61,15 +61,21 @@ class Gates:
 
     def leave(self, attempt: Attempt) -> None:
         """It needs its slot no more, or never will."""
-        if (number := self._tickets.pop(attempt, None)) is not None:
-            self._waiting.pop(number, None)
-            self._left.append(number)
+        if (ticket := self._tickets.pop(attempt, None)) is not None:
+            self._waiting.pop(ticket.number, None)
+            self._left.append(ticket.number)
             self._work.set()
 
     def look(self) -> None:
         """See whether a slot has become free."""
         if self._waiting:
             self._work.set()
+
+    def renew(self) -> None:
+        """Others took this process for dead and may have removed its tickets: those that are gone line up anew."""
+        on_their_way = set(self._wanted)
+        self._wanted += [ticket for ticket in self._tickets.values() if ticket not in on_their_way]
+        self._work.set()
 
     async def serve(self, token: int) -> None:
         """Take slots for ``token`` and give them back, for ever."""
@@ -88,12 +94,13 @@ class Gates:
             waits = pauses()
             for number in seats:
                 self._pass(number)
+            self._tell(wanted)
 
     def close(self, token: int) -> None:
         """Give everything back. Blocks on the store."""
         for pace in self._paces.values():
             pace.close()
-        left = [*self._left, *self._tickets.values()]
+        left = [*self._left, *(ticket.number for ticket in self._tickets.values())]
         if left:
             try:
                 self._seat(token, (), left)
@@ -108,12 +115,17 @@ class Gates:
 
     def _line_up(self, attempt: Attempt, go: Go, policy: Policy) -> None:
         self.leave(attempt)
-        number = next(self._numbers)
-        self._tickets[attempt] = number
-        self._waiting[number] = attempt, go
-        self._wanted.append(Ticket(number=number, pool=policy.pool, priority=policy.priority))
+        ticket = Ticket(number=next(self._numbers), pool=policy.pool, priority=policy.priority)
+        self._tickets[attempt] = ticket
+        self._waiting[ticket.number] = attempt, go
+        self._wanted.append(ticket)
         self._work.set()
-        attempt.run.tell(note=f"waits for a slot of the pool {policy.pool}", noted=attempt.stage.name)
+
+    def _tell(self, lined_up: Sequence[Ticket]) -> None:
+        """Those who lined up and got no slot at once wait."""
+        for ticket in lined_up:
+            if (found := self._waiting.get(ticket.number)) is not None:
+                found[0].run.tell(note=f"waits for a slot of the pool {ticket.pool}", noted=found[0].stage.name)
 
     def _pass(self, number: int) -> None:
         if (found := self._waiting.pop(number, None)) is not None:

@@ -385,6 +385,7 @@ class Driver:
             self._beat()
             with suppress(Unavailable):
                 if last - before > SILENCE_MS:
+                    self._gates.renew()
                     self._look_for_other_owners()
 
     def _beat(self) -> None:
