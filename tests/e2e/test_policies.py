@@ -242,3 +242,44 @@ def test_a_jittered_delay_is_drawn_once_and_recorded(run_flow: Any, tmp_path: Pa
     drawn = [draw for draw in draws if draw is not None]
     assert len(set(drawn)) > 1
     assert all(-1_000_000 <= draw <= 1_000_000 for draw in drawn)
+
+
+# --- who waits for whom -----------------------------------------------------------------------------------------------
+
+POOLS = "[pools]\napi = 1\n"
+WAITS = {
+    "for a slot": ("", "pool: api"),
+    "for its turn": ("with { max_parallel: 1 }", "tags: ['x']"),
+    "for its start": ("", "rate: '1/h'"),
+}
+
+
+def three(flow: str, properties: str, last: str = "") -> str:
+    rated = properties if "rate" in properties else ""
+    return f"""
+        activity fetch {f"with {{ {rated} }}" if rated else ""}
+        flow F {flow} = {{
+          stage a with {{ {"" if rated else properties + ","} priority: 1 }} = call fetch()
+          stage b with {{ {"" if rated else properties + ","} priority: -1 {last} }} = call fetch()
+          stage s with {{ {"" if rated else properties + ","} priority: 0 }} = call fetch()
+        }}
+        """
+
+
+@pytest.mark.parametrize(("flow", "properties"), WAITS.values(), ids=WAITS)
+def test_a_stage_waits_and_the_highest_priority_goes_first(sandbox: Make, flow: str, properties: str) -> None:
+    box = sandbox(three(flow, properties), project=POOLS)
+    fetch = box.fake("fetch", after("1h", ROWS))
+    assert box.run("F").state == "success"
+    assert starts(fetch) == [0, 3_600, 7_200]
+    assert [call.stage for call in fetch.calls] == ["a", "s", "b"]
+
+
+@pytest.mark.parametrize(("flow", "properties"), WAITS.values(), ids=WAITS)
+def test_a_wait_counts_to_the_start_timeout_and_not_to_the_timeout(sandbox: Make, flow: str, properties: str) -> None:
+    box = sandbox(three(flow, properties, ", start_timeout: 90m, timeout: 65m"), project=POOLS)
+    fetch = box.fake("fetch", after("1h", ROWS))
+    result = box.run("F")
+    assert [stage.state for stage in result.stages.values()] == ["success", "failed", "success"]
+    assert (result.stages["b"].error or {})["kind"] == "StartTimeout"
+    assert starts(fetch) == [0, 3_600]

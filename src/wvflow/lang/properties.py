@@ -257,6 +257,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 LATER_ON_FLOWS = frozenset({"jitter"})
 ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
+# What is one stage's own, and so no default for all of them.
+NO_DEFAULTS = frozenset({"when", "type"})
+
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
         "max_delay": "max_retry_delay",

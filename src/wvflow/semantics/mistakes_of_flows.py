@@ -63,11 +63,6 @@ def other_columns(name: str, wrong: Sequence[str], use: Span, definition: Span) 
     )
 
 
-def default_expression(name: str, use: Span) -> Diagnostic:
-    message = f"`{name}` is an expression and can't be a default"
-    return Diagnostic(Code.MISPLACED_PROPERTY, message, use, "write it at each stage that it is for")
-
-
 def condition_over_rows(use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISTYPED_PROPERTY,
@@ -100,9 +95,13 @@ def bad_default(origin: str, name: str, wanted: str, use: Span) -> Diagnostic:
 
 
 def bad_default_name(origin: str, name: str, use: Span, known: Iterable[str]) -> Diagnostic:
-    return Diagnostic(
-        Code.UNKNOWN_PROPERTY, f"{origin} sets `{name}`, which is no property", use, did_you_mean(name, known)
-    )
+    message = f"`{name}` in {origin} is no property"
+    return Diagnostic(Code.UNKNOWN_PROPERTY, message, use, did_you_mean(name, known))
+
+
+def doubled_default(origin: str, name: str, first: str, use: Span) -> Diagnostic:
+    message = f"`{name}` in {origin} is the same property as `{first}`"
+    return Diagnostic(Code.DUPLICATE_PROPERTY, message, use, "leave one out")
 
 
 def cache_without_effect(stage: str, reason: str, use: Span) -> Diagnostic:

@@ -70,7 +70,7 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         session.report(_refusal(item, known, place))
         return
     if known.kind is table.EXPRESSION:
-        _keep_expression(item, place, read, session)
+        _keep_expression(item, read, session)
         return
     value = _plain(item.value)
     if isinstance(value, str) and value in known.kind.later:
@@ -86,12 +86,10 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         _check_pool(found, item.value.span, session)
 
 
-def _keep_expression(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
+def _keep_expression(item: n.ConfigItem, read: Read, session: Session) -> None:
     name = item.key.text
     if isinstance(item.value, n.Config | n.ConfigList):
         session.report(mistakes.mistyped_property(name, table.EXPRESSION.wanted, item.value.span, None, ()))
-    elif place == "defaults":
-        session.report(mistakes.default_expression(name, item.key.span))
     else:
         read.expressions[name] = item.value
 
@@ -105,9 +103,13 @@ def _refusal(item: n.ConfigItem, known: Property | None, place: Place) -> Diagno
         elsewhere = _way_out(meant, value) if meant and not _allowed(meant, place) else ""
         return mistakes.unknown_property(written, _CALLED[place], use, near, elsewhere)
     if not _allowed(known, place):
-        owner = "a stage" if known.stage else "a flow"
-        return mistakes.misplaced_property(written, _CALLED[place], owner, use, _way_out(known, value))
+        return _misplaced(written, _CALLED[place], known, value, use)
     return mistakes.property_not_available(written, use)
+
+
+def _misplaced(written: str, where: str, known: Property, value: str, use: Span) -> Diagnostic:
+    owner = "a stage" if known.stage else "a flow"
+    return mistakes.misplaced_property(written, where, owner, use, _way_out(known, value))
 
 
 def _names(place: Place) -> list[str]:
@@ -117,7 +119,15 @@ def _names(place: Place) -> list[str]:
 
 
 def _allowed(known: Property, place: Place) -> bool:
-    return {"stage": known.stage, "activity": known.activity, "flow": known.flow, "defaults": known.stage}[place]
+    match place:
+        case "stage":
+            return known.stage
+        case "activity":
+            return known.activity
+        case "flow":
+            return known.flow
+        case "defaults":
+            return known.stage and known.name not in table.NO_DEFAULTS
 
 
 def _runs(known: Property, place: Place) -> bool:
@@ -161,16 +171,19 @@ def _plain(node: n.ConfigValue) -> object:
 
 def check_foreign(values: Mapping[str, object], origin: str, place: Place, use: Span, session: Session) -> None:
     """Report what a decorator or ``wvflow.toml`` sets and can't."""
+    names: dict[str, str] = {}
     for name, value in values.items():
         known = table.find(name)
         if name.startswith(_OWN):
             continue
-        if known is None or not _allowed(known, place):
-            session.report(mistakes.bad_default_name(origin, name, use, table.PROPERTIES))
+        if known is None:
+            session.report(mistakes.bad_default_name(origin, name, use, _names(place)))
+        elif (first := names.setdefault(known.name, name)) is not name:
+            session.report(mistakes.doubled_default(origin, name, first, use))
+        elif not _allowed(known, place):
+            session.report(_misplaced(name, origin, known, "…", use))
         elif not _runs(known, place) or value in known.kind.later:
             session.report(mistakes.property_not_available(f"{name} ({origin})", use))
-        elif known.kind is table.EXPRESSION:
-            session.report(mistakes.default_expression(f"{name} ({origin})", use))
         elif isinstance(found := table.read(name, value), Misread):
             session.report(mistakes.bad_default(origin, name, found.wanted, use))
         else:
