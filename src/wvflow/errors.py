@@ -1,7 +1,7 @@
 """Every exception that wvflow raises on purpose.
 
-Four families: the user can mend it (``UserError``), a run ended badly (``RunFailed``), something outside is away
-(``Unavailable``), and a defect of ours (``Bug``). A user's mistake is shown without a traceback.
+Three families: the user can mend it (``UserError``), something outside is away (``Unavailable``), and a defect of ours
+(``Bug``). A user's mistake is shown without a traceback. A run that ends badly is a result, no exception.
 """
 
 from __future__ import annotations
@@ -59,10 +59,6 @@ class EvaluationError(UserError):
 
 class StateTooNew(UserError):
     """The state folder was written by a later version of wvflow."""
-
-
-class RunFailed(WvflowError):
-    """A run did not end in success; ``str()`` tells the first error."""
 
 
 class Unavailable(WvflowError):

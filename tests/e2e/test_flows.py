@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from wvflow.drivers.embedded import committer
+from wvflow.errors import UserError
 from wvflow.ports.store import Committed, RunBatch
 from wvflow.service.api import RunResult, load
 from wvflow.service.project import load_project
@@ -405,3 +406,21 @@ def test_an_unknown_function_is_told_with_its_line(run_flow: Any, written: str) 
     error = result.stages["b"].error or {}
     column = 12 + written.index("upperx")
     assert (error["place"], "`upperx`" in str(error["message"])) == (f"program.wv:4:{column}", True)
+
+
+def test_run_says_what_to_use_inside_an_event_loop(make_program: Any) -> None:
+    loaded = make_program("flow F = { stage a = from [[1]] as t(n) }")
+
+    async def inside() -> None:
+        with pytest.raises(UserError, match="can't be used inside an event loop") as caught:
+            loaded.run("F")
+        assert caught.value.help == "`await (await program.start(…)).result()`"
+        assert (await (await loaded.start("F")).result()).state == "success"
+
+    asyncio.run(inside())
+
+
+def test_a_flow_that_is_not_there_is_told_with_those_that_are(make_program: Any) -> None:
+    with pytest.raises(UserError, match="there is no flow `Other`") as caught:
+        make_program("flow F = { stage a = from [[1]] as t(n) }").flow("Other")
+    assert caught.value.help == "its flows: F"

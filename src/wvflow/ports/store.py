@@ -331,7 +331,7 @@ class Store(Protocol):
         ...
 
     def bundle(self, digest: str) -> bytes:
-        """The bundle of that hash. Raises UserError when it isn't there."""
+        """The bundle of that hash. Raises PlanMissing when it isn't there."""
         ...
 
     def log(self, rows: Sequence[LogRow]) -> None:

@@ -60,7 +60,7 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
     if scope.rows is None or (scope.is_known and scope.column(name.text) is None):
         known = [col.name for col in scope.known]
         scope.session.report(mistakes.unknown_column(name.text, name.span, known))
-        return names.NOTHING
+        return Column(name.text)
     return names.column(name, scope)
 
 
@@ -102,7 +102,7 @@ def _qualified(qualifier: n.Name, name: n.Name, scope: Scope) -> Expr:
     if rows and rows.columns is not None and scope.over(rows).column(name.text) is None:
         known = [col.name for col in rows.columns]
         scope.session.report(mistakes.unknown_column(name.text, name.span, known))
-        return names.NOTHING
+        return Column(name.text)
     return names.column(name, scope, qualifier.text)
 
 

@@ -62,7 +62,7 @@ def _unknown(name: Name, scope: Scope) -> Expr:
     if scope.has_rows and not scope.is_known and not scope.for_argument:
         return column(name, scope)
     scope.session.report(_finding(name, scope))
-    return NOTHING
+    return Column(name.text) if scope.has_rows and not scope.for_argument else NOTHING
 
 
 def _finding(name: Name, scope: Scope) -> Diagnostic:

@@ -36,6 +36,8 @@ class ProgramError(UserError):
 def load(path: str | Path) -> Program:
     """The program that ``path``, a ``.wv`` file or a folder, belongs to. Mistakes in it are told by ``check``.
 
+    Raises: UserError, there is no such file or folder. ConfigError, ``wvflow.toml`` is wrong.
+
     >>> load("no/such/folder").check()[0].message
     Traceback (most recent call last):
     ...
@@ -46,8 +48,16 @@ def load(path: str | Path) -> Program:
     return Program(load_project(path), Path(path) if Path(path).is_file() else None)
 
 
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class Flow:
-    """One flow of a program, as it would run."""
+    """One flow of a program, as it would run; ``plan`` has its stages and parameters."""
 
     def __init__(self, plan: FlowPlan) -> None:
         self.plan = plan
@@ -57,7 +67,7 @@ class Flow:
 
 
 class Program:
-    """The flows of a project's ``.wv`` files."""
+    """The flows of a project's ``.wv`` files, as they were when one of the methods was first called."""
 
     def __init__(self, project: Project, wanted: Path | None = None, runs: Runs | None = None) -> None:
         self.project = project
@@ -93,14 +103,26 @@ class Program:
         versions = [FlowRef(plan.flow, plan.version) for plan in self.bundle.flows.values() if plan.flow == name]
         if versions:
             return max(versions)
-        near = nearest(name, {plan.flow for plan in self.bundle.flows.values()})
-        raise UserError(f"there is no flow `{name}`", help=f"did you mean `{near}`?" if near else None)
+        known = sorted({plan.flow for plan in self.bundle.flows.values()})
+        near = nearest(name, known)
+        way_out = f"did you mean `{near}`?" if near else f"its flows: {', '.join(known)}" if known else None
+        raise UserError(f"there is no flow `{name}`", help=way_out)
 
     def run(self, flow: str, params: Mapping[str, object] | None = None, *, run_id: str | None = None) -> RunResult:
         """Run a flow to its end and return what came out; a failed run is a result too, not an exception.
 
-        For use outside an event loop; inside one, ``await program.start(…)``.
+        Args:
+            params: by name, as Python values or as texts that the language reads (``"2024-01-31"`` for a date); those
+                left out take their defaults.
+            run_id: letters, digits, ``_``, ``-`` and ``.``, at most 64; default: a random one.
+
+        Raises: ProgramError (the program has errors), UserError (no such flow, a wrong parameter, a run id that is
+            taken, or an event loop runs already: there, ``await program.start(…)``).
         """
+        if _on_a_loop():
+            raise UserError(
+                "`run` can't be used inside an event loop", help="`await (await program.start(…)).result()`"
+            )
 
         async def drive() -> RunResult:
             handle = await self.start(flow, params, run_id=run_id)
@@ -116,8 +138,10 @@ class Program:
         run_id: str | None = None,
         watch: Watch | None = None,
     ) -> RunHandle:
-        """Start a flow and return as soon as its start is durable. It runs on this event loop.
+        """Start a flow and return as soon as its start is durable. It runs on this event loop: when that ends before
+        the run does, the run is left to ``wvflow runs resume``.
 
+        ``params`` and ``run_id`` as for ``run``; ``watch`` is told of the run's progress.
         Raises: ProgramError, UserError (no such flow, a wrong parameter, a run id that is taken).
         """
         ref = self._ref(flow)
@@ -128,7 +152,7 @@ class Program:
 
 
 class RunHandle:
-    """A run that goes on while you hold this."""
+    """A run that goes on on this event loop. ``run_id`` names it."""
 
     def __init__(self, runs: Runs, watch: Watch | None) -> None:
         self.run_id = ""
@@ -150,7 +174,7 @@ class RunHandle:
             self._task.result()
 
     async def result(self) -> RunResult:
-        """Wait for the end."""
+        """Wait for the end. May be awaited again and by several; one that is cancelled leaves the run going."""
         return RunResult(self._runs, await asyncio.shield(self._task))
 
     async def cancel(self) -> RunResult:
@@ -160,7 +184,11 @@ class RunHandle:
 
 
 class RunResult:
-    """What a run came to."""
+    """What a run came to.
+
+    ``state``: ``success``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``. ``error``: the first error in
+    one line, None without one. ``stages``: by name, each with ``state``, ``attempts``, ``rows`` (a count), ``error``.
+    """
 
     def __init__(self, runs: Runs, summary: RunSummary) -> None:
         self._runs = runs

@@ -176,6 +176,8 @@ def unexpected(
         way_out = None if expected != "`{`" else "put the query in braces: `{ from … }`"
     if token.key == "stage" and expected == "`{`":
         way_out = "the stages of a flow stand in braces: `flow name = { … }`"
+    if token.key == "," and expected.startswith("a member"):
+        way_out = "members stand one after the other, without commas"
     if way_out is None and token.is_word and expected.startswith(("an operator", "a property")):
         way_out = _MEANT.get((expected.partition(" ")[0], following), "").replace("{}", str(token.value)) or None
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)

@@ -33,7 +33,8 @@ class NothingLeft(WvflowError):
 
 
 class VirtualClock:
-    """Wall time and monotonic time of a sandbox. ``now`` and the monotonic time go on together, from ``start``."""
+    """Wall time and monotonic time of a sandbox, which go on together: ``now()`` in milliseconds since the epoch, from
+    ``start`` (UTC unless it says otherwise) on, ``monotonic()`` in seconds from 0 on."""
 
     def __init__(self, start: datetime) -> None:
         self.start = start if start.tzinfo else start.replace(tzinfo=UTC)

@@ -42,7 +42,9 @@ class Sandbox:
 
     State and warehouse are in a temporary folder; files that a flow reads and saves are where the flow says. Time
     begins at ``now`` (ISO 8601, UTC unless it says otherwise) and passes only while nothing else happens. Close it, or
-    use it as a context manager.
+    use it as a context manager. ``program`` is what ``wvflow.load`` gives, ``clock`` tells and counts the time.
+
+    Raises: UserError (no such file or folder), ValueError (``now`` is no time in ISO 8601).
     """
 
     def __init__(self, path: str | Path, *, now: str = START) -> None:
@@ -119,7 +121,10 @@ class Sandbox:
         return self._on_loop(drive)
 
     def resume(self, run: RunResult | str) -> RunResult:
-        """Carry on a run that ended badly, as ``wvflow runs resume`` does."""
+        """Carry on a run that ended badly, as ``wvflow runs resume`` does.
+
+        Raises: NotPossible (it succeeded or was terminated), RunNotFound, NothingLeft.
+        """
 
         async def drive() -> RunResult:
             return RunResult(self._runs, await self._runs.resume(_id(run)))
@@ -136,7 +141,10 @@ class Sandbox:
         return [_event(recorded.event, stages) for recorded in self._runs.events(_id(run))]
 
     def sql(self, statement: str) -> pa.Table:
-        """Run SQL on the warehouse: to make tables that a flow reads, and to look at those it saved."""
+        """Run SQL on the warehouse: to make tables that a flow reads, and to look at those it saved.
+
+        None for a statement that gives no rows. Raises what DuckDB raises.
+        """
         import duckdb
 
         with duckdb.connect(str(self.program.project.database)) as warehouse:
