@@ -252,7 +252,9 @@ class Store(Protocol):
 
         ``sizes``: how many slots each pool has. A slot goes to the ticket with the highest priority, of those to the
         one that came first, whichever process waits. A slot is free once its ticket was given up or its owner died;
-        giving up what isn't there is nothing. Doing nothing but this is how to look again. Raises Unavailable.
+        giving up what isn't there is nothing, nor is lining up again. An owner that others took for dead, as it was
+        silent for so long, has lost its tickets and must line up again. Doing nothing but this is how to look again.
+        Raises Unavailable.
         """
         ...
 

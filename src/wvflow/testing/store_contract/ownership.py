@@ -39,6 +39,19 @@ class OwnershipContract:
         there.close()
         assert here.seat(mine, NOW, {"api": 1}, (), ()) == Seats((1,))
 
+    def test_who_was_silent_for_too_long_has_lost_its_tickets_and_lines_up_anew(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = here.register(port=11, at=NOW), there.register(port=12, at=NOW)
+        wanted, late = [Ticket(number=1, pool="api")], EpochMs(NOW + SILENCE_MS + 1)
+        assert here.seat(mine, NOW, {"api": 1}, wanted, ()) == Seats((1,))
+        assert there.seat(theirs, NOW, {"api": 1}, wanted, ()) == Seats()
+        assert here.seat(mine, late, {"api": 1}, (), ()) == Seats((1,))
+        here.beat(mine, late)
+        there.beat(theirs, late)
+        here.seat(mine, late, {"api": 1}, (), (1,))
+        assert there.seat(theirs, late, {"api": 1}, (), ()) == Seats()
+        assert there.seat(theirs, late, {"api": 1}, wanted, ()) == Seats((1,))
+
     def test_a_pool_that_has_grown_or_shrunk_hands_out_as_many_as_it_has_now(self, open_store: OpenStore) -> None:
         store = open_store()
         token = store.register(port=0, at=NOW)
