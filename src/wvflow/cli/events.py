@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from wvflow.cli.format import count, instant, one_line, printable
+from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.kernel.events import (
     CancelRequested,
     Event,
@@ -94,7 +94,7 @@ def _timer(plan: FlowPlan, name: str) -> str:
 
 
 def _output(output: Output) -> str:
-    rows = f"{count(output.rows)} rows"
+    rows = "– rows" if output.rows is None else plural(output.rows, "row")
     return f"{rows} saved to {output.target}" if output.target else rows
 
 

@@ -140,7 +140,8 @@ class MemoryStore:
     ) -> Seats:
         with self._writing() as shelf:
             known = {slot.ticket.number for slot in shelf.slots if slot.token == token}
-            shelf.slots += [_Slot(token, one) for one in wanted if one.number not in known]
+            new = {one.number: one for one in wanted if one.number not in known}
+            shelf.slots += [_Slot(token, one) for one in new.values()]
             pools = {slot.ticket.pool for slot in shelf.slots if slot.token == token}
             shelf.slots = [
                 slot

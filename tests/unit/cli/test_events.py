@@ -20,6 +20,7 @@ FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
         (e.TaskStarted(*LOAD), "TaskStarted      load, attempt 1"),
         (e.TaskStarted(AT, StageId(1), 1, 3), "TaskStarted      both task 2, attempt 3"),
         (e.TaskSucceeded(*LOAD, e.Output(rows=1234)), "TaskSucceeded    load, attempt 1  1,234 rows"),
+        (e.TaskSucceeded(*LOAD, e.Output(rows=1)), "TaskSucceeded    load, attempt 1  1 row"),
         (e.TaskSucceeded(*LOAD, e.Output(target="t")), "TaskSucceeded    load, attempt 1  – rows saved to t"),
         (e.TaskFailed(*LOAD, FAILURE), "TaskFailed       load, attempt 1  ValueError: bad  (final)"),
         (e.TaskTimedOut(*LOAD, "heartbeat"), "TaskTimedOut     load, attempt 1  heartbeat"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from wvflow.drivers.embedded import loop as driver_loop
-from wvflow.errors import StoreUnavailable
+from wvflow.errors import NoSpace, StoreUnavailable
+from wvflow.kernel.events import TaskStarted
 from wvflow.plan.nodes import Millis, Policy, Rate
 from wvflow.ports.store import SILENCE_MS
 from wvflow.store.memory import MemoryStore
@@ -109,7 +110,6 @@ def test_who_was_taken_for_dead_lines_up_anew(
         await until(lambda: len(bench.shelf.slots) == 2)
         bench.shelf.slots = [slot for slot in bench.shelf.slots if slot.held]  # as the one who met the dead does
         bench.clock.wall += 2 * SILENCE_MS
-        await until(lambda: len(bench.shelf.slots) == 2)
         gate.opened.set()
         await there.finished("r2")
         await here.finished("r")
@@ -250,6 +250,32 @@ def test_where_a_loss_is_to_fail_the_start_is_recorded_once_a_worker_has_it_and_
     bench.run(work)
     assert bench.store.stages("r")[1].state == "success"
     assert seen.count("TaskStarted") == 2
+
+
+def test_a_start_that_counts_and_can_not_be_recorded_begins_no_work(
+    bench: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_loop, "CLOSE_S", 0)
+    begun: list[str] = []
+
+    class Full(MemoryStore):
+        async def commit(self, parts: Any) -> Any:
+            if any(isinstance(event, TaskStarted) for part in parts for event in part.events):
+                raise NoSpace("full")
+            return await super().commit(parts)
+
+    async def work() -> None:
+        driver = bench.driver(
+            script(a=lambda call, stop: begun.append(call.activity)), store=Full(bench.shelf), workers=1
+        )
+        await driver.open()
+        driver.start(bench.abreast(a=Policy(on_lost="fail")), {}, NOON)
+        await until(driver._holds.reasons)
+        await driver.close()
+        await until(lambda: driver._workers._threads == 0 or driver._workers._idle)
+
+    bench.run(work)
+    assert (begun, bench.events()) == ([], ["RunStarted"])
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Attempt:
         """On the worker's thread: where the start must be durable, wait until it is."""
         if self._may_go_on is not None:
             self._may_go_on.wait()
-            if self.closed:
+            if self.closed or self.stop.requested:
                 raise not_begun()
 
     def beat(self, details: object) -> None:

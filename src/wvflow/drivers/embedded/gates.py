@@ -73,8 +73,7 @@ class Gates:
 
     def renew(self) -> None:
         """Others took this process for dead and may have removed its tickets: those that are gone line up anew."""
-        on_their_way = set(self._wanted)
-        self._wanted += [ticket for ticket in self._tickets.values() if ticket not in on_their_way]
+        self._wanted += self._tickets.values()
         self._work.set()
 
     async def serve(self, token: int) -> None:

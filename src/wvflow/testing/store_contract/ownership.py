@@ -50,7 +50,7 @@ class OwnershipContract:
         there.beat(theirs, late)
         here.seat(mine, late, {"api": 1}, (), (1,))
         assert there.seat(theirs, late, {"api": 1}, (), ()) == Seats()
-        assert there.seat(theirs, late, {"api": 1}, wanted, ()) == Seats((1,))
+        assert there.seat(theirs, late, {"api": 2}, [*wanted, *wanted], ()) == Seats((1,))
 
     def test_a_pool_that_has_grown_or_shrunk_hands_out_as_many_as_it_has_now(self, open_store: OpenStore) -> None:
         store = open_store()
