@@ -19,6 +19,7 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import ConfigError
 from wvflow.lang.durations import parse_duration
 
+DEFAULT_PROFILE = "default"
 MIB = 1 << 20
 _TYPES = {"str": "text", "int": "a whole number", "bool": "true or false", "array": "a list", "object": "a table"}
 _ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
@@ -97,8 +98,12 @@ def find_config(start: Path) -> Path | None:
     return None
 
 
-def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> ProjectFile:
+def read_config(path: Path, environment: Mapping[str, str] = os.environ, profile: str = DEFAULT_PROFILE) -> ProjectFile:
     """Read and check a project file.
+
+    Args:
+        profile: the one that is wanted. The others keep their ``${env:NAME}`` as they are written: who runs on one
+            profile needs no variables of another.
 
     Raises:
         ConfigError: it can't be read, or a key or value is wrong; the message names key and file.
@@ -106,7 +111,7 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Proj
     table = _read(path)
     if path.name == "pyproject.toml":
         table = table["tool"]["wvflow"]
-    found = convert(_substitute(table, "", path, environment), ProjectFile, path)
+    found = convert(_substitute(table, "", path, environment, profile), ProjectFile, path)
     _check_values(found, path)
     return found
 
@@ -144,13 +149,17 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 
 
-def _substitute(value: Any, key: str, path: Path, environment: Mapping[str, str]) -> Any:
-    """``value`` with every ``${env:NAME}`` in its texts replaced."""
+def _substitute(value: Any, key: str, path: Path, environment: Mapping[str, str], profile: str) -> Any:
+    """``value`` with every ``${env:NAME}`` in its texts replaced, other profiles than that one aside."""
     match value:
         case dict():
-            return {k: _substitute(v, f"{key}.{k}".lstrip("."), path, environment) for k, v in value.items()}
+            wanted = {profile} if key == "profile" else value.keys()
+            return {
+                k: _substitute(v, f"{key}.{k}".lstrip("."), path, environment, profile) if k in wanted else v
+                for k, v in value.items()
+            }
         case list():
-            return [_substitute(v, key, path, environment) for v in value]
+            return [_substitute(v, key, path, environment, profile) for v in value]
         case str():
             return _ENVIRONMENT.sub(lambda found: _variable(found[1], key, path, environment), value)
         case _:
@@ -201,5 +210,5 @@ def _check_values(found: ProjectFile, path: Path) -> None:
         if limit < 1:
             raise ConfigError(f"{path}: `limits.{key}`: expected a number above 0, got {limit}")
     for name, profile in found.profile.items():
-        if profile.driver not in ("embedded", "temporal"):
+        if profile.driver not in ("embedded", "temporal") and not _ENVIRONMENT.search(profile.driver):
             raise ConfigError(f"{path}: `profile.{name}.driver`: expected embedded or temporal, got {profile.driver!r}")

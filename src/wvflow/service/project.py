@@ -13,6 +13,7 @@ import msgspec
 from wvflow.diagnostics import nearest
 from wvflow.errors import ConfigError
 from wvflow.service.config import (
+    DEFAULT_PROFILE,
     NOT_YET,
     NOT_YET_IN_LIMITS,
     NOT_YET_IN_PROFILE,
@@ -24,7 +25,6 @@ from wvflow.service.config import (
     read_config,
 )
 
-DEFAULT_PROFILE = "default"
 _SKIPPED = frozenset({"__pycache__", "node_modules", "venv"})
 
 
@@ -73,8 +73,8 @@ def load_project(path: Path | str = ".", *, profile: str | None = None) -> Proje
     path = Path(path).absolute()
     folder = path if path.is_dir() else path.parent
     config = find_config(folder)
-    settings = read_config(config) if config else ProjectFile()
     name = profile or os.environ.get("WVFLOW_PROFILE") or DEFAULT_PROFILE
+    settings = read_config(config, profile=name) if config else ProjectFile()
     return _project(config.parent if config else folder, config, settings, name)
 
 

@@ -64,6 +64,14 @@ def test_variables_are_put_into_any_text_and_may_stand_for_numbers(toml) -> None
     assert (found.state, found.limits.stages, found.defaults) == ("x/y", 7, {"tags": ["x"]})
 
 
+def test_a_profile_needs_no_variables_of_another(toml) -> None:
+    path = toml("[profile.default]\ndatabase = 'a'\n[profile.live]\ndatabase = '${env:LIVE}'\ndriver = '${env:D}'")
+    assert read_config(path, {}).profile["default"].database == "a"
+    assert read_config(path, {"LIVE": "b", "D": "embedded"}, "live").profile["live"].database == "b"
+    with pytest.raises(ConfigError, match=r"`profile\.live\.database` needs the environment variable LIVE"):
+        read_config(path, {}, "live")
+
+
 def test_every_key_of_the_reference_is_accepted(toml) -> None:
     text = """
     state = ".wvflow"
