@@ -38,6 +38,17 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def test_the_flow_of_the_policies_has_no_mistakes_and_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+    (tmp_path / "nightly.wv").write_text(re.findall(r"^```wv\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0])
+    program = wvflow.load(tmp_path / "nightly.wv")
+    assert program.check() == ()
+    result = program.run("Nightly")
+    assert {name: stage.state for name, stage in result.stages.items()} == {
+        "rates": "success", "history": "skipped", "changes": "success", "report": "success",
+    }  # fmt: skip
+
+
 # --- the quickstart -------------------------------------------------------------------------------------------------
 
 

@@ -61,7 +61,8 @@ class Catalog(msgspec.Struct, frozen=True):
     ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties;
     ``pools``: names of its pools.
     ``tables``: names of the warehouse's tables, None when nobody asked. ``data_files``: paths written in the program
-    that exist, None when nobody looked. ``most_stages``: how many a flow may have.
+    that exist, None when nobody looked; ``near_files``: for others one of a name like it.
+    ``most_stages``: how many a flow may have.
     """
 
     activities: dict[str, ActivitySignature] = {}
@@ -70,4 +71,5 @@ class Catalog(msgspec.Struct, frozen=True):
     pools: tuple[str, ...] = ()
     tables: tuple[str, ...] | None = None
     data_files: frozenset[str] | None = None
+    near_files: dict[str, str] = {}
     most_stages: int = MOST_STAGES

@@ -146,10 +146,9 @@ def hidden_by_column(name: str, use: Span, val: Span) -> Diagnostic:
     )
 
 
-def data_file_missing(path: str, use: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.DATA_FILE_MISSING, f"no file matches '{path}'", use, "paths are relative to the program's root folder"
-    )
+def data_file_missing(path: str, use: Span, near: str | None) -> Diagnostic:
+    way_out = f"did you mean '{near}'?" if near else "paths are relative to the program's root folder"
+    return Diagnostic(Code.DATA_FILE_MISSING, f"no file matches '{path}'", use, way_out)
 
 
 def not_a_relation(name: str, what: str, use: Span, help: str | None = None) -> Diagnostic:

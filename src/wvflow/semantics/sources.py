@@ -275,7 +275,7 @@ def _check_file(path: str, span: Span, scope: Scope) -> None:
     if path.endswith(_PROGRAMS):
         session.report(mistakes.not_available(f"from '{path}'", span, "make a model of the query and read that"))
     elif _is_missing(path, session):
-        session.report(mistakes.data_file_missing(path, span))
+        session.report(mistakes.data_file_missing(path, span, session.catalog.near_files.get(path)))
 
 
 def _is_missing(path: str, session: Session) -> bool:

@@ -154,25 +154,37 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
     from wvflow.lang.catalog import Catalog
 
     signatures, problems = read_signatures(project.root, project.activities, project.state / "cache")
+    there, missing = _data_files(project.root, modules)
     catalog = Catalog(
         activities=signatures,
         modules=project.activities,
         defaults=project.defaults,
         pools=tuple(project.pools),
-        data_files=frozenset(_existing(project.root, modules)),
+        data_files=there,
+        near_files={path: near for path in missing if (near := _near_file(project.root, path))},
         most_stages=project.limits.stages,
     )
     return catalog, problems
 
 
-def _existing(root: Path, modules: Sequence[Module]) -> Iterator[str]:
-    """The data files that the program reads and that are there now."""
+def _data_files(root: Path, modules: Sequence[Module]) -> tuple[frozenset[str], frozenset[str]]:
+    """The data files that the program reads: those that are there now, and those that aren't."""
     from wvflow.syntax.nodes import FileRef
     from wvflow.syntax.walk import walk
 
-    for path in {node.path for module in modules for node in walk(module) if isinstance(node, FileRef)}:
-        if exists(root, path):
-            yield path
+    read = frozenset(node.path for module in modules for node in walk(module) if isinstance(node, FileRef))
+    there = frozenset(path for path in read if exists(root, path))
+    return there, read - there
+
+
+def _near_file(root: Path, path: str) -> str | None:
+    """A file in the folder of a missing one that has a name like it, as the program would write it."""
+    folder = Path(path).parent
+    try:
+        near = nearest(Path(path).name, [one.name for one in (root / folder).iterdir()])
+    except OSError:
+        return None
+    return (folder / near).as_posix() if near else None
 
 
 def exists(root: Path, path: str) -> bool:

@@ -55,6 +55,14 @@ def test_a_mistake_is_shown_with_its_line(project: Path, wvflow: Call) -> None:
     }  # fmt: skip
 
 
+def test_of_a_missing_data_file_one_with_a_name_like_it_is_told(project: Path, wvflow: Call) -> None:
+    sales = project / "sales.wv"
+    sales.write_text(sales.read_text().replace("'orders.csv'", "'ordrs.csv'"))
+    assert "help: did you mean 'orders.csv'?" in wvflow("check").stderr
+    sales.write_text(sales.read_text().replace("'ordrs.csv'", "'no/such/folder.csv'"))
+    assert "help: paths are relative to the program's root folder" in wvflow("check").stderr
+
+
 def test_an_unknown_property_is_forgiven_when_lenient(project: Path, wvflow: Call) -> None:
     sales = project / "sales.wv"
     sales.write_text(sales.read_text().replace("retries: 1", "retriez: 1"))

@@ -11,8 +11,7 @@ import pytest
 
 from wvflow.activities.modules import ModuleSpace
 from wvflow.activities.registry import Registry
-from wvflow.service.program import compile_program
-from wvflow.service.project import load_project
+from wvflow.service.api import load
 
 GUIDE = Path(__file__).parents[3] / "docs" / "activities.md"
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
@@ -68,9 +67,11 @@ def test_the_tests_in_the_examples_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", FLOWS)
-def test_an_example_flow_compiles(text: str, tmp_path: Path) -> None:
+def test_an_example_flow_has_no_mistakes_and_runs(text: str, tmp_path: Path) -> None:
     (tmp_path / "activities.py").write_text("\n".join(PYTHON), encoding="utf-8")
     (tmp_path / "flow.wv").write_text(text, encoding="utf-8")
-    compiled = compile_program(load_project(tmp_path))
-    assert compiled.diagnostics == ()
-    assert compiled.bundle is not None
+    program = load(tmp_path / "flow.wv")
+    assert program.check() == ()
+    for plan in program.bundle.flows.values():
+        result = program.run(plan.flow)
+        assert result.state == "success", result.error
