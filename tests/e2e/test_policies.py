@@ -283,3 +283,20 @@ def test_a_wait_counts_to_the_start_timeout_and_not_to_the_timeout(sandbox: Make
     assert [stage.state for stage in result.stages.values()] == ["success", "failed", "success"]
     assert (result.stages["b"].error or {})["kind"] == "StartTimeout"
     assert starts(fetch) == [0, 3_600]
+
+
+def test_what_waits_after_it_was_not_found_to_be_done_is_cancelled_at_once(sandbox: Make) -> None:
+    box = sandbox(
+        """
+        flow F = {
+          stage a with { pool: api, priority: 1 } = call fetch()
+          stage s with { pool: api, cache: inputs } = call fetch()
+        }
+        """,
+        project=POOLS,
+    )
+    fetch = box.fake("fetch", after("2h", ROWS))
+    result = box.run("F", cancel_after="90m")
+    said = [(event["stage"], event["event"]) for event in box.events(result) if "stage" in event]
+    assert said == [("a", "TaskStarted"), ("s", "TaskFailed"), ("a", "TaskSucceeded")]
+    assert ([call.stage for call in fetch.calls], box.clock.elapsed.total_seconds()) == (["a"], 90 * 60)

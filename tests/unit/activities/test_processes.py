@@ -134,6 +134,18 @@ def test_no_more_processes_are_started_than_work_at_once_and_never_more_than_the
     activities.close()
 
 
+def test_a_process_whose_call_is_not_begun_after_all_is_free_for_the_next(tmp_path: Path, perform: Any) -> None:
+    def refuse() -> None:
+        raise TaskError("Cancelled", "cancelled before it began")
+
+    activities = isolated(tmp_path)
+    with pytest.raises(TaskError, match="before it began"):
+        perform(activities, "pid", begun=refuse)
+    assert perform(activities, "pid")
+    assert activities.pool.processes == 1
+    activities.close()
+
+
 def test_a_process_leads_a_session_of_its_own_with_nothing_to_read(activities: Isolated, perform: Any) -> None:
     row, process = perform(activities, "group"), perform(activities, "pid")
     assert row == {"group": process, "session": process, "stdin": "", "ppid": os.getpid()}
