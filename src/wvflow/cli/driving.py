@@ -12,6 +12,7 @@ import click
 
 from wvflow.cli.app import FAILED, INTERRUPTED, OK, App, prints_apart
 from wvflow.cli.progress import Display, watching
+from wvflow.drivers.progress import Progress
 from wvflow.plan.nodes import FlowPlan
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary
@@ -19,13 +20,13 @@ from wvflow.service.summary import RunSummary
 Drive = Callable[[Display], Awaitable[RunSummary]]
 
 
-def drive(app: App, project: Project, plan: FlowPlan, work: Drive, *, run_id: str = "") -> NoReturn:
-    """Do the work under a display, present what came out, and end with its exit status. ``run_id``: of a run that is
-    recorded already."""
-    with prints_apart(), watching(app, plan) as display:
+def drive(app: App, project: Project, plan: FlowPlan, work: Drive, known: Progress | None = None) -> NoReturn:
+    """Do the work under a display, present what came out, and end with its exit status. ``known``: a run that is
+    recorded already, as it is."""
+    with prints_apart(), watching(app, plan, known) as display:
         summary = _to_end(lambda: work(display))
     if summary is None:
-        _interrupted(app, project, display.run_id or run_id)
+        _interrupted(app, project, display.run_id or (known.run.run_id if known else ""))
     present(app, project, summary)
     raise SystemExit(OK if summary.succeeded else FAILED)
 

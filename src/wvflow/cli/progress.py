@@ -34,12 +34,15 @@ class Display(Protocol):
     def __call__(self, progress: Progress) -> None: ...
 
 
-def watching(app: App, plan: FlowPlan) -> AbstractContextManager[Display]:
-    """The display that fits where stderr goes."""
+def watching(app: App, plan: FlowPlan, known: Progress | None = None) -> AbstractContextManager[Display]:
+    """The display that fits where stderr goes. ``known``: what is recorded already of a run that is carried on."""
     if app.quiet:
         return _plain(Silent())
     if app.err.is_terminal and not app.err.is_dumb_terminal:
-        return _live(app, Board(plan))
+        board = Board(plan)
+        if known is not None:
+            board(known)
+        return _live(app, board)
     return _plain(Lines(plan))
 
 

@@ -272,6 +272,10 @@ class Runs:
             declared, output = plan.declared, plan.output
         return summarize(self._seen(self._store.find(row.run_id)), stages, declared, output)
 
+    def progress(self, row: RunRow) -> Progress:
+        """How far a recorded run has come, as who watches one is told."""
+        return Progress(run=row, stages=tuple(self._store.stages(row.run_id)))
+
     def plan(self, row: RunRow) -> FlowPlan:
         """The plan that the run is pinned to."""
         return self._bundle(row).plan(row.flow)

@@ -1,11 +1,14 @@
 """The live table and its plain form, fed by hand."""
 
 from collections.abc import Callable
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from wvflow.cli import progress
-from wvflow.cli.progress import Board, Lines
+from wvflow.cli.app import App
+from wvflow.cli.progress import Board, Lines, watching
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import FlowPlan, FlowRef, QueryTask, StageId, StagePlan
@@ -65,6 +68,14 @@ def test_the_board_shows_each_stage_with_attempts_rows_time_and_its_last_error(p
         "save    · pending\n"
         "report  · pending"
     )
+
+
+def test_a_run_that_is_carried_on_begins_with_what_is_done(plain: Callable[..., str]) -> None:
+    app, seen = App(), plan("load", "save")
+    app.__dict__["err"] = Console(file=StringIO(), force_terminal=True, height=20)
+    with watching(app, seen, STORY[3]) as board:
+        assert isinstance(board, Board)
+        assert plain(board.render()).startswith("Sales  r1  1/2 stages")
 
 
 def test_a_note_stands_with_its_stage_until_that_changes(plain: Callable[..., str]) -> None:

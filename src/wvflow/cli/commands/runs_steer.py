@@ -52,4 +52,5 @@ def resume(app: App, run: str) -> None:
 
     with closing(app.runs()) as runs:
         row = runs.find(run)
-        drive(app, runs.project, runs.plan(row), lambda watch: runs.resume(row.run_id, watch=watch), run_id=row.run_id)
+        known = runs.progress(row)
+        drive(app, runs.project, runs.plan(row), lambda watch: runs.resume(row.run_id, watch=watch), known)
