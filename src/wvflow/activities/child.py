@@ -1,8 +1,10 @@
 """A process of activities: imports the project's modules once, then takes one call after another from its owner.
 
 Its standard input and output are the line to the owner; what the user's code prints is sent along it, so that it comes
-out where it would have without a process. The user's code runs on the main thread. A second thread listens, so that a
-stop is heard while the code runs; at the line's end the owner is gone, and so is this process with all that it started.
+out where it would have without a process. The user's code runs on the main thread, which reads the line itself: to hand
+an order over to it would cost as much as the whole way from the owner. A second thread listens at a pipe of its own, so
+that a stop is heard while the code runs; at the pipe's end the owner is gone, and so is this process with all that it
+started.
 """
 
 from __future__ import annotations
@@ -15,11 +17,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from wvflow.activities.registry import Registry
-from wvflow.activities.wire import Kind, Line, pieces, unpacked
+from wvflow.activities.wire import NUMBER, Kind, Line, inherited, pieces, unpacked
 from wvflow.errors import TaskError, Unavailable
 from wvflow.ports.activities import ActivityCall
 from wvflow.ports.stop import StopToken
@@ -30,55 +31,48 @@ if TYPE_CHECKING:
 Frame = tuple[Kind, bytearray]
 
 
-class _Order:
-    """One call as it came: its number, its fields, the way to stop it."""
+class _Stops:
+    """Hears the number of a call that is to stop, and carries it out at once; it may come before its call."""
 
-    def __init__(self, data: bytearray) -> None:
-        self.number, self.fields, self.has_rows = pickle.loads(data)
-        self.stop = StopToken()
-
-
-class _Listener:
-    """Sorts what comes along the line: orders, answers about rows, and stops, which it carries out at once."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._current: _Order | None = None
-        self.orders: SimpleQueue[_Order] = SimpleQueue()
-        self.answers: SimpleQueue[Frame] = SimpleQueue()
+    def __init__(self, source: io.FileIO) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._heard = 0
+        self._number, self._stop = 0, StopToken()
 
     def listen(self) -> None:
-        try:
-            while True:
-                self._hear(*self._line.receive())
-        except EOFError:
-            end()
+        while len(data := self._source.read(NUMBER.size) or b"") == NUMBER.size:
+            with self._lock:
+                (self._heard,) = NUMBER.unpack(data)
+                stop = self._stop if self._heard == self._number else None
+            if stop is not None:
+                stop.request()
+        end()
 
-    def _hear(self, kind: Kind, data: bytearray) -> None:
-        if kind is Kind.CALL:
-            self._current = _Order(data)
-            self.orders.put(self._current)
-        elif kind is Kind.STOP:
-            if self._current is not None and self._current.number == pickle.loads(data):
-                self._current.stop.request()
-        else:
-            self.answers.put((kind, data))
+    def of(self, number: int) -> StopToken:
+        """What the call of that number, which begins now, is stopped by."""
+        stop = StopToken()
+        with self._lock:
+            self._number, self._stop = number, stop
+            if self._heard == number:
+                stop.request()
+        return stop
 
 
 class _Call:
     """A call under way, seen from the user's code: its rows, and what it may tell. Nothing is heard of it once it is
     over, whatever threads it left behind."""
 
-    def __init__(self, line: Line, order: _Order, answers: SimpleQueue[Frame]) -> None:
+    def __init__(self, line: Line, stops: _Stops, data: bytearray) -> None:
+        number, fields, has_rows = pickle.loads(data)
         self._line = line
-        self._answers = answers
         self._asking = threading.Lock()
         self._telling = threading.Lock()
         self._over = False
-        self.stop = order.stop
+        self.stop = stops.of(number)
         self.call = ActivityCall(
-            **order.fields,
-            rows=self._rows if order.has_rows else None,
+            **fields,
+            rows=self._rows if has_rows else None,
             log=lambda level, message: self._tell(Kind.LOG, (level, message)),
             heartbeat=lambda details: self._tell(Kind.BEAT, details),
         )
@@ -106,7 +100,7 @@ class _Call:
     def _end(self, kind: Kind, data: Any = b"") -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        with self._telling:
+        with self._asking, self._telling:
             self._over = True
             self._line.send(kind, data)
 
@@ -135,8 +129,10 @@ class _Call:
 
     def _more(self) -> Frame:
         with self._asking:
+            if self._over:
+                raise Unavailable("the call that these rows are for is over")
             self._line.send(Kind.MORE)
-            kind, data = self._answers.get()
+            kind, data = self._line.receive()
         if kind is Kind.AWAY:
             raise Unavailable("what the rows come from is away")
         return kind, data
@@ -215,15 +211,20 @@ def _warm_up() -> None:
 
 def main() -> None:
     _outlive_nobody()
-    line = _take_over()
+    stops = _Stops(io.FileIO(inherited(int(sys.argv.pop())), "r"))
+    threading.Thread(target=stops.listen, name="wvflow-stops", daemon=True).start()
+    try:
+        _serve(_take_over(), stops)
+    except EOFError:
+        end()
+
+
+def _serve(line: Line, stops: _Stops) -> None:
     kind, data = line.receive()
     assert kind is Kind.SETUP
     root, modules = pickle.loads(data)
     registry = Registry.discover(Path(root), modules)
     _warm_up()
-    listener = _Listener(line)
-    threading.Thread(target=listener.listen, name="wvflow-line", daemon=True).start()
     line.send(Kind.READY, pickle.dumps({name: registry.fingerprint(name) for name in registry.activities}))
     while True:
-        order = listener.orders.get()
-        _Call(line, order, listener.answers).perform(registry)
+        _Call(line, stops, line.receive()[1]).perform(registry)

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wvflow.activities.wire import Kind, Line, pieces, unpacked
+from wvflow.activities.wire import NUMBER, Kind, Line, inheritance, pieces, unpacked
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.ports.activities import ActivityCall
 from wvflow.ports.stop import Stop
@@ -43,19 +43,18 @@ class Process:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: Line | None = None
+        self._stops: int | None = None
         self._refused: OSError | None = None
         self._started, self._ended = threading.Event(), threading.Event()
         self._killed = False
         self._number = 0
-        self._sending = False
-        self._waiting: bytes | None = None
         threading.Thread(target=self._tend, name="wvflow-process", daemon=True).start()
 
     # --- its life, on the thread that tends it ---
 
     def _tend(self) -> None:
         try:
-            self._process, self._line = _begun()
+            self._process, self._line, self._stops = _begun()
         except OSError as error:
             self._refused = error
             self._ended.set()
@@ -69,6 +68,8 @@ class Process:
         with self._lock:
             _kill(self._process)
             self._process.wait()
+            os.close(self._stops)
+            self._stops = None
         self._ended.set()
 
     @property
@@ -179,27 +180,14 @@ class Process:
                 return kind, data
 
     def _send(self, kind: Kind, data: Any = b"") -> None:
-        """Send a frame, and the stop that had to wait for it."""
         assert self._line is not None
-        with self._lock:
-            self._sending = True
-        try:
-            self._line.send(kind, data)
-        finally:
-            with self._lock:
-                waited, self._sending, self._waiting = self._waiting, False, None
-        if waited is not None:
-            self._line.send(Kind.STOP, waited)
+        self._line.send(kind, data)
 
     def _tell_to_stop(self, number: int) -> None:
-        """From any thread, and never waiting: the process reads all that it is sent, so what isn't on its way fits."""
-        order = pickle.dumps(number)
-        with self._lock:
-            if self._sending:
-                self._waiting = order
-            elif self._line is not None:
-                with suppress(OSError):
-                    self._line.send(Kind.STOP, order)
+        """From any thread, and never waiting: nothing but such numbers is in the pipe."""
+        with self._lock, suppress(OSError):
+            if self._stops is not None:
+                os.write(self._stops, NUMBER.pack(number))
 
 
 class _Caller:
@@ -250,17 +238,26 @@ def _unpickled(data: bytearray) -> TaskError:
 # --- the operating system -------------------------------------------------------------------------------------------
 
 
-def _begun() -> tuple[subprocess.Popen[bytes], Line]:
+def _begun() -> tuple[subprocess.Popen[bytes], Line, int]:
     """In a session of its own: Control-C in a terminal is not for it, and its group can be killed as a whole."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _BEGIN, json.dumps(sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
-    return process, Line(process.stdout, process.stdin)  # type: ignore[arg-type]  # both are raw files
+    theirs, stops = os.pipe()
+    try:
+        name, how = inheritance(theirs)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _BEGIN, name, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            **how,
+        )
+    except OSError:
+        os.close(stops)
+        raise
+    finally:
+        os.close(theirs)
+    return process, Line(process.stdout, process.stdin), stops  # type: ignore[arg-type]  # both are raw files
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

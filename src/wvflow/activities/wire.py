@@ -1,4 +1,5 @@
-"""What a process of activities and its owner say to each other: frames over two pipes, and rows in pieces.
+"""What a process of activities and its owner say to each other: frames over two pipes, and rows in pieces. Along a
+third one goes the number of a call that is to stop, as it must be heard while the call's own line is busy.
 
 A frame is its kind, its length and that many bytes. Small things are pickled (both ends are this very program), rows
 are pieces: each a whole Arrow IPC stream of about ``PIECE`` bytes, so that a stream of any length passes in bounded
@@ -7,7 +8,9 @@ memory and each batch brings its own dictionaries.
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from enum import IntEnum, auto
@@ -19,18 +22,18 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 _HEADER = struct.Struct("<BQ")
+NUMBER = struct.Struct("<Q")
 _WORTH_A_COPY = _BUFFER = 1 << 16
 
 
 class Kind(IntEnum):
-    """From the owner: SETUP, CALL, STOP. From the process: READY, MORE (input rows are wanted), LOG, BEAT, OUT and ERR
+    """From the owner: SETUP, CALL. From the process: READY, MORE (input rows are wanted), LOG, BEAT, OUT and ERR
     (what was printed), and how a call ended: NOTHING, FAILED, AWAY. Both ways: ROWS, and LAST for the last of them.
     AWAY, to the process: where the rows come from is; from it: that this is why the call ended."""
 
     SETUP = auto()
     READY = auto()
     CALL = auto()
-    STOP = auto()
     MORE = auto()
     ROWS = auto()
     LAST = auto()
@@ -87,6 +90,29 @@ class Line:
                 end.close()
             except OSError:
                 pass
+
+
+def inheritance(descriptor: int) -> tuple[str, dict[str, Any]]:
+    """How a process is started so that it has one more descriptor, and what that is called there."""
+    if sys.platform == "win32":
+        import msvcrt
+        import subprocess
+
+        handle = msvcrt.get_osfhandle(descriptor)
+        os.set_handle_inheritable(handle, True)
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+        return str(handle), {"startupinfo": startup, "close_fds": False}
+    return str(descriptor), {"pass_fds": (descriptor,)}
+
+
+def inherited(name: int) -> int:
+    """The descriptor that a process was started with; those that it starts don't have it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return msvcrt.open_osfhandle(name, os.O_RDONLY)
+    os.set_inheritable(name, False)
+    return name
 
 
 def packed(schema: pa.Schema, batches: list[pa.RecordBatch]) -> pa.Buffer:
