@@ -60,7 +60,7 @@ bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which t
 	@for script in $(filter-out benchmarks/kit.py,$(wildcard benchmarks/*.py)); do \
 	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
 
-strain: $(VENV)/.tests  ## the tests of crashes with more of everything: 4 minutes, 400 MB of memory, 3 GB of disk
+strain: $(VENV)/.tests  ## the tests of crashes with more of everything: 4 minutes on two cores
 	STRAIN=1 $(BIN)/pytest tests/crash -n $(WORKERS) --dist worksteal
 
 clean:  ## forget the environment and caches

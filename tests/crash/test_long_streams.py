@@ -1,6 +1,6 @@
-"""Rows that an activity gives as a stream, more than fit into memory: they go through it, not into it.
+"""More than fits into memory: rows that an activity gives as a stream go through it, not into it; and many stages.
 
-Fifty million of them, more than two gigabytes, when ``STRAIN`` is set.
+Fifty million rows, more than two gigabytes, when ``STRAIN`` is set.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 ROWS = 50_000_000 if "STRAIN" in os.environ else 5_000_000
 ENGINE = {"wvflow.data.duckdb.DuckDBEngine.__init__.__kwdefaults__": {"threads": 2, "memory_limit": "100MB"}}
 LIMIT_KB = 400_000  # with the libraries and the interpreter
+STAGES = 5_000 if "STRAIN" in os.environ else 200
+MANY_STAGES_KB = 250_000
 FLOW = """
 flow Stream (size: int, stop_at: int = -1) = {
   stage many = call numbers(size: size, stop_at: stop_at)
@@ -68,3 +70,12 @@ def test_control_c_in_the_middle_of_a_stream_leaves_a_run_that_can_be_resumed(ne
     with project.runs() as runs:
         (total,) = runs.output("last").read_all().to_pylist()
     assert total["many"] == 500_000
+
+
+def test_a_run_of_many_stages_takes_little_memory(new_project: Any) -> None:
+    stages = [f"  stage s{number} = from s{number - 1} | select n" for number in range(1, STAGES)]
+    project = new_project("\n".join(["flow Long = {", "  stage s0 = from [[1]] as t(n)", *stages, "}"]), "")
+    process = project.start("run", "chain.wv", "--quiet")
+    _, status, used = os.wait4(process.pid, 0)
+    assert (status, project.last().state) == (0, "success")
+    assert used.ru_maxrss < MANY_STAGES_KB
