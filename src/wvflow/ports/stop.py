@@ -13,7 +13,9 @@ class Stop(Protocol):
     """Tells running work to stop; thread-safe."""
 
     @property
-    def requested(self) -> bool: ...
+    def requested(self) -> bool:
+        """Whether the work should stop. Once true, it stays so."""
+        ...
 
     def on_request(self, call: Callable[[], None]) -> Undo:
         """Have ``call`` made (from any thread) when a stop is requested, at once if it already was. The result undoes

@@ -43,9 +43,11 @@ class VirtualClock:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> EpochMs:
+        """The virtual instant, in milliseconds since the epoch."""
         return EpochMs(round(self.start.timestamp() * 1000 + self.seconds * 1000))
 
     def monotonic(self) -> float:
+        """Seconds since the start."""
         return self.seconds
 
     @property
