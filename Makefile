@@ -57,7 +57,7 @@ $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.project
 	@touch $@
 
 bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which targets they meet
-	@for script in $(filter-out benchmarks/kit.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out %/kit.py %/tpch.py,$(wildcard benchmarks/*.py)); do \
 	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
 
 strain: $(VENV)/.tests  ## the tests of crashes with more of everything: 4 minutes on two cores

@@ -21,6 +21,8 @@ from wvflow.service.project import Project
 from wvflow.source import Source
 
 KEPT = 64
+_HERE = Path(wvflow.__file__).parent
+COMPILER = tuple(_HERE / package for package in ("lang", "plan", "syntax", "semantics", "planner"))
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -74,9 +76,18 @@ def _key(project: Project, sources: dict[str, Source]) -> str | None:
 def _parts(activities: str, settings: object, sources: Iterable[Source]) -> Iterator[bytes]:
     yield f"{wvflow.__version__} {sys.version} {activities}".encode()
     yield msgspec.json.encode(settings, order="deterministic", enc_hook=str)
+    yield from _compiler()
     for source in sources:
         yield source.name.encode("utf-8", "surrogateescape")
         yield sha256(source.text.encode()).digest()
+
+
+def _compiler() -> Iterator[bytes]:
+    """Which compiler this is: two of one version differ where somebody works on it."""
+    for folder in COMPILER:
+        for file in sorted(folder.rglob("*.py")):
+            known = file.stat()
+            yield f"{file.name} {known.st_size} {known.st_mtime_ns}".encode()
 
 
 def _load(file: Path) -> _Kept | None:

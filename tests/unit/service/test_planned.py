@@ -109,6 +109,18 @@ def test_a_cache_that_cannot_be_read_or_written_costs_nothing_but_time(folder: P
     assert compiler.asked == 3
 
 
+def test_another_compiler_of_the_same_version_compiles_anew(
+    folder: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    package = tmp_path_factory.mktemp("planner")
+    monkeypatch.setattr(planned, "COMPILER", (package,))
+    plan(folder)
+    plan(folder)
+    (package / "build.py").write_text("")
+    plan(folder)
+    assert compiler.asked == 2
+
+
 def test_only_the_newest_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planned, "KEPT", 2)
     plans = folder / ".wvflow" / "cache" / "plans"
