@@ -9,14 +9,22 @@ from wvflow.diagnostics import Diagnostic
 from wvflow.semantics import mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
+    ExecuteStatement,
+    ExplainStatement,
     FlowDef,
+    FunctionDef,
+    ImportStatement,
     ModelDef,
     Module,
     Name,
+    PackageStatement,
     QueryStatement,
     SaveOp,
+    ShowQueryStatement,
+    Statement,
     TypeDef,
     Unavailable,
+    UseStatement,
     ValDef,
 )
 from wvflow.syntax.walk import walk
@@ -40,7 +48,7 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
     """All definitions, and what is defined twice or can't be run yet. The first of two counts, files by name."""
     in_order = sorted(modules, key=lambda module: module.source.name)
     statements = [statement for module in in_order for statement in module.statements]
-    found = [mistakes.not_available(one.what, one.span) for one in statements if isinstance(one, Unavailable)]
+    found = [mistakes.not_available(what, one.span) for one in statements if (what := _unavailable(one))]
     relations = _named([one for one in statements if isinstance(one, ModelDef | ValDef)], found)
     definitions = Definitions(
         flows=_flows([one for one in statements if isinstance(one, FlowDef)], found),
@@ -52,6 +60,28 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
         saved=frozenset(_saved(modules)),
     )
     return definitions, found
+
+
+def _unavailable(statement: Statement) -> str:
+    """The name of a statement that does not run yet, else an empty text."""
+    match statement:
+        case Unavailable(what=what):
+            return what
+        case TypeDef() if statement.methods or statement.contexts or statement.params or statement.parents:
+            return "type"
+        case FunctionDef():
+            return "def"
+        case (
+            PackageStatement()
+            | ImportStatement()
+            | ExplainStatement()
+            | ExecuteStatement()
+            | UseStatement()
+            | ShowQueryStatement()
+        ):
+            return statement.span.text.split(maxsplit=1)[0]
+        case _:
+            return ""
 
 
 def _named(several: Sequence[D], found: list[Diagnostic]) -> dict[str, D]:

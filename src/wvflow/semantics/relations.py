@@ -35,7 +35,7 @@ from wvflow.syntax import nodes as n
 class Body(NamedTuple):
     """A query without the wrappings around its input: braces, and CTEs, which are in the scope now."""
 
-    input: n.From | n.SelectQuery | n.Merge | n.CallInput | None
+    input: n.From | n.SelectQuery | n.ShowInput | n.DescribeInput | n.Merge | n.CallInput | None
     operators: tuple[n.Operator, ...]
     scope: Scope
 
@@ -72,12 +72,16 @@ def _with_ctes(ctes: tuple[n.Cte, ...], scope: Scope) -> Scope:
     return scope
 
 
-def beginning(node: n.From | n.SelectQuery | n.Merge | None, scope: Scope) -> Relation:
+def beginning(node: n.From | n.SelectQuery | n.ShowInput | n.DescribeInput | n.Merge | None, scope: Scope) -> Relation:
     match node:
         case n.From():
             return _from(node, scope)
         case n.SelectQuery(select=select):
             return _select(select, Relation(Single(), Shape(())), scope.over(None))
+        case n.ShowInput() | n.DescribeInput():
+            word = node.span.text.split(maxsplit=1)[0]
+            scope.session.report(mistakes.not_available(word, node.span))
+            return sources.NOWHERE
         case n.Merge():
             return _merge(node, scope)
         case None:
@@ -123,10 +127,21 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _join(operator, found, scope)
         case n.ConcatOp():
             return _concat(operator, found, scope)
+        case n.RenameOp() | n.ShiftOp() | n.DescribeOp() | n.SetOp() | n.PivotOp() | n.UnpivotOp() | n.SampleOp():
+            return _unavailable(operator, found, scope)
+        case n.TestOp() | n.DebugOp() | n.AppendOp() | n.DeleteOp():
+            return _unavailable(operator, found, scope)
         case n.SaveOp() | n.ApplyOp() | n.CallOp() | n.UnavailableOp() | n.GroupOp() | n.ForkOp() | n.RouteOp():
             return _refused(operator, found, scope)
         case _:
             assert_never(operator)
+
+
+def _unavailable(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
+    """An operator that does not run yet."""
+    word = operator.span.text.split(maxsplit=1)[0]
+    scope.session.report(mistakes.not_available(word, operator.span))
+    return Relation(found.rel, Shape())
 
 
 def _refused(

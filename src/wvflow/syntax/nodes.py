@@ -356,6 +356,19 @@ class Braced(SyntaxNode, frozen=True):
     query: Query
 
 
+class ShowInput(SyntaxNode, frozen=True):
+    """``show what [in place]``."""
+
+    what: Name
+    place: tuple[Name, ...] = ()
+
+
+class DescribeInput(SyntaxNode, frozen=True):
+    """``describe relation`` as a statement."""
+
+    source: Aliased
+
+
 class Merge(SyntaxNode, frozen=True):
     """``merge a, b [on …]``; ``on`` is an expression or bare names."""
 
@@ -448,8 +461,96 @@ class SaveOp(SyntaxNode, frozen=True):
     options: tuple[SaveOption, ...] = ()
 
 
+class AppendOp(SyntaxNode, frozen=True):
+    """``append to target [(columns)]``."""
+
+    target: tuple[Name, ...] | StringLiteral
+    columns: tuple[Name, ...] = ()
+
+
+class DeleteOp(SyntaxNode, frozen=True):
+    """``delete``: the rows of the one table before it."""
+
+
+class Renaming(SyntaxNode, frozen=True):
+    """``name as new``."""
+
+    name: Name
+    new: Name
+
+
+class RenameOp(SyntaxNode, frozen=True):
+    items: tuple[Renaming, ...]
+
+
+class ShiftOp(SyntaxNode, frozen=True):
+    names: tuple[Name, ...]
+    to: Literal["left", "right"] = "left"
+
+
+class DescribeOp(SyntaxNode, frozen=True):
+    pass
+
+
+class SetOp(SyntaxNode, frozen=True):
+    """``intersect`` or ``except``; the right side is one relation."""
+
+    kind: Literal["intersect", "except"]
+    right: Aliased
+    all: bool = False
+
+
+class PivotKey(SyntaxNode, frozen=True):
+    """``name [in (values)]``; ``values`` None: those there are."""
+
+    name: Name
+    values: tuple[Expr, ...] | None = None
+
+
+class PivotOp(SyntaxNode, frozen=True):
+    """``pivot on keys``; the ``group by`` and ``agg`` right behind it belong to it."""
+
+    keys: tuple[PivotKey, ...]
+
+
+class UnpivotOp(SyntaxNode, frozen=True):
+    """``unpivot value for label in (columns)``; without ``value`` the column is called that."""
+
+    label: Name
+    columns: tuple[Name, ...]
+    value: Name | None = None
+
+
+class SampleOp(SyntaxNode, frozen=True):
+    """``sample 10``, ``sample 5%``, ``sample method(…)``."""
+
+    size: NumberLiteral
+    percent: bool = False
+    method: Name | None = None
+
+
+TestVerb: TypeAlias = Literal["be", "contain"]
+
+
+class TestOp(SyntaxNode, frozen=True):
+    """``test left should [not] be|contain right``; without ``should`` ``left`` is the whole condition."""
+
+    __test__ = False  # for pytest: no test of ours
+
+    left: Expr
+    verb: TestVerb | None = None
+    negated: bool = False
+    right: Expr | None = None
+
+
+class DebugOp(SyntaxNode, frozen=True):
+    """``debug { … }``: operators over the rows so far, beside the pipeline."""
+
+    operators: tuple[Operator, ...]
+
+
 class ApplyOp(SyntaxNode, frozen=True):
-    """``| f(args)``: a table function or an activity."""
+    """``| f(args)``: a partial query, a table function or an activity."""
 
     call: CallExpr
 
@@ -491,7 +592,8 @@ class UnavailableOp(SyntaxNode, frozen=True):
     last: bool = False
 
 
-Input: TypeAlias = From | SelectQuery | With | Braced | Merge | CallInput
+Update: TypeAlias = SaveOp | AppendOp | DeleteOp
+Input: TypeAlias = From | SelectQuery | With | Braced | ShowInput | DescribeInput | Merge | CallInput
 Operator: TypeAlias = (
     WhereOp
     | SelectOp
@@ -506,7 +608,18 @@ Operator: TypeAlias = (
     | DedupOp
     | JoinOp
     | ConcatOp
+    | RenameOp
+    | ShiftOp
+    | DescribeOp
+    | SetOp
+    | PivotOp
+    | UnpivotOp
+    | SampleOp
+    | TestOp
+    | DebugOp
     | SaveOp
+    | AppendOp
+    | DeleteOp
     | ApplyOp
     | CallOp
     | ForkOp
@@ -540,9 +653,12 @@ ConfigValue: TypeAlias = Expr | ConfigList | Config
 
 
 class Param(SyntaxNode, frozen=True):
+    """``name: type [*] [= default]``; a ``variadic`` one takes all remaining arguments."""
+
     name: Name
     type: TypeName | None = None
     default: Expr | None = None
+    variadic: bool = False
 
 
 class StageDef(SyntaxNode, frozen=True):
@@ -594,11 +710,101 @@ class ValDef(SyntaxNode, frozen=True):
     columns: tuple[ColumnDef, ...] | None = None
 
 
-class TypeDef(SyntaxNode, frozen=True):
-    """``type x = { column: type … }``: a row type."""
+class Native(SyntaxNode, frozen=True):
+    """``native``: a function of the compiler's or the engine's."""
+
+
+class PartialQuery(SyntaxNode, frozen=True):
+    """Operators without a source."""
+
+    operators: tuple[Operator, ...]
+
+
+DefBody: TypeAlias = Expr | Native | PartialQuery
+
+
+class FunctionDef(SyntaxNode, frozen=True):
+    """``def name [params] [in contexts] [: type] [= body]``. ``params`` None: without parentheses. A context is a
+    dialect's name, or a catalog's and a schema's."""
 
     name: Name
-    columns: tuple[ColumnDef, ...]
+    params: tuple[Param, ...] | None = None
+    contexts: tuple[tuple[Name, ...], ...] = ()
+    result: TypeName | None = None
+    body: DefBody | None = None
+
+
+class TypeMember(SyntaxNode, frozen=True):
+    """``name: type [= expr]``: a column of a type."""
+
+    name: Name
+    type: TypeName
+    default: Expr | None = None
+
+
+class TypeParam(SyntaxNode, frozen=True):
+    """``name [of name]``."""
+
+    name: Name
+    bound: Name | None = None
+
+
+class TypeDef(SyntaxNode, frozen=True):
+    """``type x [params] [in contexts] [extends parent] [= { member … }]``: a row type, methods, or both."""
+
+    name: Name
+    members: tuple[TypeMember | FunctionDef, ...] = ()
+    params: tuple[TypeParam, ...] = ()
+    contexts: tuple[tuple[Name, ...], ...] = ()
+    parents: tuple[Name, ...] = ()
+
+    @property
+    def columns(self) -> tuple[TypeMember, ...]:
+        return tuple(one for one in self.members if isinstance(one, TypeMember))
+
+    @property
+    def methods(self) -> tuple[FunctionDef, ...]:
+        return tuple(one for one in self.members if isinstance(one, FunctionDef))
+
+
+class PackageStatement(SyntaxNode, frozen=True):
+    """``package a.b``."""
+
+    path: tuple[Name, ...]
+
+
+class ImportStatement(SyntaxNode, frozen=True):
+    """``import a.b [.*] [as alias] [from origin]``."""
+
+    path: tuple[Name, ...]
+    wildcard: bool = False
+    alias: Name | None = None
+    origin: StringLiteral | None = None
+
+
+class ExplainStatement(SyntaxNode, frozen=True):
+    """``explain query`` or ``explain sql"…"``."""
+
+    subject: Query | Interpolation
+
+
+class ExecuteStatement(SyntaxNode, frozen=True):
+    """``execute sql"…"``."""
+
+    statement: Expr
+
+
+class UseStatement(SyntaxNode, frozen=True):
+    """``use [schema | connector] path``; ``kind`` is the word, if there is one."""
+
+    path: tuple[Name, ...]
+    kind: Literal["schema", "connector", ""] = ""
+
+
+class ShowQueryStatement(SyntaxNode, frozen=True):
+    """``show query m``: the text of a model."""
+
+    model: Name
 
 
 class QueryStatement(SyntaxNode, frozen=True):
@@ -611,8 +817,9 @@ class Unavailable(SyntaxNode, frozen=True):
     what: str
 
 
-Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef
-Statement: TypeAlias = Definition | QueryStatement | Unavailable
+Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef | FunctionDef
+Command: TypeAlias = ExplainStatement | ExecuteStatement | UseStatement | ShowQueryStatement
+Statement: TypeAlias = Definition | PackageStatement | ImportStatement | QueryStatement | Command | Unavailable
 
 
 class Module(msgspec.Struct, frozen=True):

@@ -69,15 +69,12 @@ RESERVED = frozenset(_RESERVED_WORDS.split())
 OPENERS = {"(": ")", "[": "]", "{": "}", "${": "$}"}
 CLOSERS = frozenset(OPENERS.values())
 
-# Words that begin an operator of a query: those that this version runs, and those that it only reads.
+# Words that begin an operator of a query.
 JOIN_WORDS = ("join", "inner", "left", "right", "full", "cross", "asof")
-LATER_OPERATORS = (
-    *("rename", "shift", "describe", "intersect", "except", "pivot", "unpivot", "sample", "test", "debug", "append"),
-    "delete",
-)
 OPERATORS = frozenset(
     (
         *("where", "select", "add", "prepend", "agg", "exclude", "group", "order", "limit", "offset", "count", "dedup"),
-        *("concat", "save", *JOIN_WORDS, *LATER_OPERATORS),
+        *("concat", "rename", "shift", "describe", "intersect", "except", "pivot", "unpivot", "sample", *JOIN_WORDS),
+        *("test", "debug", "save", "append", "delete"),
     )
 )

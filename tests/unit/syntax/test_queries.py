@@ -81,6 +81,22 @@ OPERATORS = [
         "| fork { stage a = count stage b = | dedup }",
         "(ForkOp [(StageDef a (Query None [(CountOp)])) (StageDef b (Query None [(DedupOp)]))])",
     ),
+    ("rename a as b, c as order", "(RenameOp [(Renaming a b) (Renaming c order)])"),
+    ("shift to right x, y", "(ShiftOp [x y] to='right')"),
+    ("shift x", "(ShiftOp [x] to='left')"),
+    ("describe", "(DescribeOp)"),
+    ("intersect all from b", "(SetOp 'intersect' (Aliased (TableRef [b])) all)"),
+    ("except { from b }", "(SetOp 'except' (Aliased (QueryRef (Query (From [(Aliased (TableRef [b]))]) []) braced)))"),
+    ("pivot on w in ('a', 'b'), v", "(PivotOp [(PivotKey w values=['a' 'b']) (PivotKey v)])"),
+    ("unpivot v for n in (a, b)", "(UnpivotOp n [a b] value=v)"),
+    ("sample 10%", "(SampleOp 10 percent)"),
+    ("sample bernoulli(2.5%)", "(SampleOp 2.5 percent method=bernoulli)"),
+    ("test _.size should not be 4", "(TestOp _.size verb='be' negated right=4)"),
+    ("test a = 1", "(TestOp (= a 1))"),
+    ("debug { where x | save to y }", "(DebugOp [(WhereOp x) (SaveOp [y])])"),
+    ("append to z(a, select)", "(AppendOp [z] columns=[a select])"),
+    ("append to 'x.csv'", "(AppendOp 'x.csv')"),
+    ("delete", "(DeleteOp)"),
 ]
 
 ENDS_OF_LISTS = [
@@ -105,22 +121,6 @@ ENDS_OF_LISTS = [
 ]
 
 LATER = [
-    ("rename a as b, c as order", "rename"),
-    ("shift to right x, y", "shift"),
-    ("shift x", "shift"),
-    ("describe", "describe"),
-    ("intersect all from b", "intersect"),
-    ("except { from b }", "except"),
-    ("pivot on w in ('a', 'b'), v", "pivot"),
-    ("unpivot v for n in (a, b)", "unpivot"),
-    ("sample 10%", "sample"),
-    ("sample bernoulli(2.5%)", "sample"),
-    ("test _.size should not be 4", "test"),
-    ("test a = 1", "test"),
-    ("debug { where x | save to y }", "debug"),
-    ("append to z(a, select)", "append"),
-    ("append to 'x.csv'", "append"),
-    ("delete", "delete"),
     ("| -> F@version(1)(x: 1)", "->"),
     ("| wait('7 days')", "wait"),
     ("| wait until x > 1", "wait"),
@@ -181,27 +181,36 @@ DEFINITIONS = [
         "model m(x: int = 1, y: date,): r = { from t }",
         f"(ModelDef m {Q} params=[(Param x type=int default=1) (Param y type=date)] result=r)",
     ),
+    ("package a.b", "(PackageStatement [a b])"),
+    ("import x.y.*", "(ImportStatement [x y] wildcard)"),
+    ("import z as q from 'u'", "(ImportStatement [z] alias=q origin='u')"),
+    ("use schema s", "(UseStatement [s] kind='schema')"),
+    (
+        "show tables in x | where name = 'x'",
+        "(QueryStatement (Query (ShowInput tables place=[x]) [(WhereOp (= name 'x'))]))",
+    ),
+    ("describe t | count", "(QueryStatement (Query (DescribeInput (Aliased (TableRef [t]))) [(CountOp)]))"),
+    ("explain from t where x", "(ExplainStatement (Query (From [(Aliased (TableRef [t]))]) [(WhereOp x)]))"),
+    ('explain sql"select 1"', "(ExplainStatement (Interpolation 'sql' ['select 1']))"),
+    ('execute sql"drop table x"', "(ExecuteStatement (Interpolation 'sql' ['drop table x']))"),
+    ("def f(x: int): int = x + 1", "(FunctionDef f params=[(Param x type=int)] result=int body=(+ x 1))"),
+    (
+        "def top(n: int) = order by x limit 3",
+        "(FunctionDef top params=[(Param n type=int)] body=(PartialQuery [(OrderOp [(SortItem x)]) (LimitOp 3)]))",
+    ),
+    (
+        "type t in duckdb extends u = { a: int def m: int = 1 }",
+        "(TypeDef t members=[(TypeMember a int) (FunctionDef m result=int body=1)] contexts=[[duckdb]] parents=[u])",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "tree"), DEFINITIONS, ids=[text for text, _ in DEFINITIONS])
-def test_a_definition_has_its_parts(statements: Callable[[str], list[str]], text: str, tree: str) -> None:
+def test_a_definition_or_command_has_its_parts(statements: Callable[[str], list[str]], text: str, tree: str) -> None:
     assert statements(text) == [tree]
 
 
 LATER_STATEMENTS = [
-    ("package a.b", "package"),
-    ("import x.y.*", "import"),
-    ("import z as q from 'u'", "import"),
-    ("use schema s", "use"),
-    ("show tables in x | where name = 'x'", "show"),
-    ("describe t | count", "describe"),
-    ("explain from t where x", "explain"),
-    ('explain sql"select 1"', "explain"),
-    ('execute sql"drop table x"', "execute"),
-    ("def f(x: int): int = x + 1", "def"),
-    ("def top(n: int) = order by x limit 3", "def"),
-    ("type t in duckdb extends u = { a: int def m: int = 1 }", "type"),
     ("run flow F(x: 1) | count", "run flow"),
     ("call F(1) where x", "call"),
 ]

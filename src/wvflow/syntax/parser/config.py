@@ -108,7 +108,8 @@ class ConfigParser(QueryParser):
         """``NAME [":" type ["*"]] ["=" expr]``; a default is a duration where the type is."""
         name = self._any_name("a parameter")
         declared = self._type() if self._accept(":") else None
-        if self._at("*"):
+        takes_rest = self._at("*")
+        if takes_rest:
             star = self._span_of(self._advance())
             if not variadic:
                 self._report(mistakes.not_available("*", star))
@@ -116,4 +117,4 @@ class ConfigParser(QueryParser):
         if self._accept("="):
             is_duration = declared is not None and declared.name == "duration"
             default = self._with_durations(self._expr) if is_duration else self._expr()
-        return Param(name=name, type=declared, default=default, span=self._since(name.span.start))
+        return Param(name=name, type=declared, default=default, variadic=takes_rest, span=self._since(name.span.start))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wvflow.diagnostics import Code, Diagnostic
 from wvflow.source import Source
 from wvflow.syntax import mistakes
 from wvflow.syntax.lexer import tokenize
-from wvflow.syntax.nodes import ArrayExpr, ColumnDef, ModelDef, Module, QueryStatement, Statement, ValDef
+from wvflow.syntax.nodes import Module, QueryStatement, Statement
+from wvflow.syntax.parser.commands import CommandParser
 from wvflow.syntax.parser.flow import DEFINITION_WORDS, STATEMENT_WORDS
-from wvflow.syntax.parser.later_statements import LATER_STATEMENTS, LaterStatements
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
 from wvflow.syntax.tokens import OPERATORS
 from wvflow.syntax.walk import first_below
@@ -34,8 +36,8 @@ def parse(source: Source) -> tuple[Module, tuple[Diagnostic, ...]]:
     return Module(source=source, statements=statements), tuple(in_order[:MOST_DIAGNOSTICS])
 
 
-class ProgramParser(LaterStatements):
-    """Statements, and the definitions that are not flows."""
+class ProgramParser(CommandParser):
+    """Statements, by their first word."""
 
     def program(self) -> tuple[Statement, ...]:
         """``{ statement | ";" }``"""
@@ -59,25 +61,32 @@ class ProgramParser(LaterStatements):
         return statement
 
     def _any_statement(self) -> Statement:
-        """``flow_def | activity_def | model | val | query``, or one that does not run in this version"""
-        key = self._token.key
-        match key:
-            case "flow":
-                return self._flow()
-            case "activity":
-                return self._activity()
-            case "model":
-                return self._model()
-            case "val":
-                return self._val()
-            case "type":
-                return self._type_def()
-            case "from" | "select" | "with" | "{":
-                query = self._query()
-                return QueryStatement(query=query, span=query.span)
-            case _ if key in LATER_STATEMENTS:
-                return self._later_statement()
+        """``definition | package | import | command | query``, or a flow's statement that does not run yet"""
+        if self._at("from", "select", "with", "{"):
+            query = self._query()
+            return QueryStatement(query=query, span=query.span)
+        if (reader := self._readers().get(self._token.key)) is not None:
+            return reader()
         raise self._stray_item()
+
+    def _readers(self) -> dict[str, Callable[[], Statement]]:
+        return {
+            "package": self._package,
+            "import": self._import,
+            "flow": self._flow,
+            "activity": self._activity,
+            "model": self._model,
+            "val": self._val,
+            "type": self._type_def,
+            "def": self._def,
+            "show": self._show,
+            "describe": self._described,
+            "explain": self._explained,
+            "execute": self._execute,
+            "use": self._use,
+            "run": self._run_flow,
+            "call": self._call_flow,
+        }
 
     def _stray_item(self) -> Broken:
         """A stage or handler outside of a flow: reported, and read to its end."""
@@ -89,31 +98,3 @@ class ProgramParser(LaterStatements):
         finally:
             self._in_flow = False
         return Broken()
-
-    # --- definitions ------------------------------------------------------------------------------------------------
-
-    def _model(self) -> ModelDef:
-        """``"model" name [params] [":" name] "=" "{" query "}"``"""
-        start = self._expect("model").start
-        name = self._name()
-        params = self._params() if self._at("(") else ()
-        result = self._any_name("a type") if self._accept(":") else None
-        self._expect("=")
-        query = self._braced_query()
-        return ModelDef(name=name, query=query, params=params, result=result, span=self._since(start))
-
-    def _val(self) -> ValDef:
-        """``"val" name [":" type] "=" expr | "val" name "(" list(column) ")" "=" rows``"""
-        start = self._expect("val").start
-        name = self._name()
-        columns: tuple[ColumnDef, ...] | None = self._columns() if self._at("(") else None
-        declared = self._type() if columns is None and self._accept(":") else None
-        self._expect("=")
-        value = self._expr() if columns is None else self._table_constant()
-        return ValDef(name=name, value=value, type=declared, columns=columns, span=self._since(start))
-
-    def _table_constant(self) -> ArrayExpr:
-        """``"[" [list(row)] "]"``"""
-        start = self._token.start
-        rows = self._row_list()
-        return ArrayExpr(items=rows, span=self._since(start))

@@ -28,9 +28,9 @@ from wvflow.syntax.nodes import (
     StringLiteral,
     WhereOp,
 )
-from wvflow.syntax.parser.later import FLOW_OPERATORS, LaterOperators
+from wvflow.syntax.parser.flow_operators import FLOW_OPERATORS, FlowOperatorParser
 from wvflow.syntax.parser.recovery import MAX_DEPTH, Broken
-from wvflow.syntax.tokens import LATER_OPERATORS, OPERATORS, RESERVED, T
+from wvflow.syntax.tokens import OPERATORS, RESERVED, T
 
 _JOIN_KINDS: dict[str, Literal["inner", "left", "right", "full", "cross"]] = {
     "inner": "inner",
@@ -41,7 +41,7 @@ _JOIN_KINDS: dict[str, Literal["inner", "left", "right", "full", "cross"]] = {
 }
 
 
-class QueryParser(LaterOperators):
+class QueryParser(FlowOperatorParser):
     """Queries and their operators."""
 
     def _query(self, *, unbraced: bool = False) -> Query:
@@ -146,8 +146,8 @@ class QueryParser(LaterOperators):
                 return self._concat()
             case "save":
                 return self._save()
-            case key if key in LATER_OPERATORS:
-                return self._later_operator()
+        if (reader := self._word_operators().get(key)) is not None:
+            return reader()
         return self._join()
 
     def _join(self) -> JoinOp:

@@ -1,4 +1,4 @@
-"""Operators that the language has and this version does not run: read to their exact end, most as ``UnavailableOp``.
+"""Operators of flows: those that run, and those that are read to their exact end as ``UnavailableOp``.
 
 Reading them properly keeps what follows in step, so that one such operator gives one message.
 """
@@ -6,32 +6,18 @@ Reading them properly keeps what follows in step, so that one such operator give
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 
 from wvflow.syntax import mistakes
-from wvflow.syntax.nodes import (
-    CallExpr,
-    CallOp,
-    ForkOp,
-    NumberLiteral,
-    Operator,
-    RouteCase,
-    RouteOp,
-    StageDef,
-    UnavailableOp,
-)
+from wvflow.syntax.nodes import CallExpr, CallOp, ForkOp, NumberLiteral, RouteCase, RouteOp, StageDef, UnavailableOp
+from wvflow.syntax.parser.operators import OperatorParser
 from wvflow.syntax.parser.scalar import QUERY_STARTS
-from wvflow.syntax.parser.source import SourceParser
 from wvflow.syntax.tokens import OPERATORS, T
 
 FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
 
 
-class LaterOperators(SourceParser):
-    """Operators of queries and of flows that are to come."""
-
-    @abstractmethod
-    def _operators(self, *, unbraced: bool = False) -> tuple[Operator, ...]: ...
+class FlowOperatorParser(OperatorParser):
+    """``call``, ``route``, ``fork``, ``->``, ``wait``, ``while``, ``activate``, ``end``."""
 
     @abstractmethod
     def _stage(self) -> StageDef: ...
@@ -40,113 +26,6 @@ class LaterOperators(SourceParser):
     def _versioned_call(self) -> CallExpr: ...
 
     _in_fork = False  # there a body may begin with an operator: its rows are those of the forking stage
-
-    # --- of queries -------------------------------------------------------------------------------------------------
-
-    def _later_operator(self) -> UnavailableOp:
-        """One of ``LATER_OPERATORS``, by its first word."""
-        word = self._advance()
-        readers: dict[str, Callable[[], object]] = {
-            "rename": lambda: self._comma_list(self._renaming),
-            "shift": self._shift,
-            "describe": lambda: None,
-            "intersect": self._set_operand,
-            "except": self._set_operand,
-            "pivot": self._pivot,
-            "unpivot": self._unpivot,
-            "sample": self._sample,
-            "test": self._test,
-            "debug": self._debug,
-            "append": self._append,
-            "delete": lambda: None,
-        }
-        readers[word.key]()
-        return UnavailableOp(what=word.key, span=self._since(word.start))
-
-    def _renaming(self) -> None:
-        """``name "as" name``"""
-        self._name()
-        self._expect("as")
-        self._any_name()
-
-    def _shift(self) -> None:
-        """``["to" ("left" | "right")] list(name)``"""
-        if self._accept("to") and not self._accept("left"):
-            self._expect("right")
-        self._comma_list(self._name)
-
-    def _set_operand(self) -> None:
-        """``["all"] ["from"] relation``"""
-        self._accept("all")
-        self._accept("from")
-        self._relation()
-
-    def _pivot(self) -> None:
-        """``"on" list(name ["in" "(" list(literal) ")"])``; a ``group by`` behind it is read as one."""
-        self._expect("on")
-        self._comma_list(self._pivot_key)
-
-    def _pivot_key(self) -> None:
-        self._name()
-        if self._accept("in"):
-            self._expect("(")
-            self._list_until(")", self._expr)
-
-    def _unpivot(self) -> None:
-        """``[name] "for" name "in" "(" list(name) ")"``"""
-        if not self._at("for"):
-            self._name()
-        self._expect("for")
-        self._name()
-        self._expect("in")
-        self._expect("(")
-        self._list_until(")", self._any_name)
-
-    def _sample(self) -> None:
-        """``size | method "(" size ")"``, with size ``INT | (INT | DECIMAL) "%"``"""
-        if self._at_name():
-            self._advance()
-            self._expect("(")
-            self._sample_size()
-            self._expect(")")
-        else:
-            self._sample_size()
-
-    def _sample_size(self) -> None:
-        if self._token.kind not in (T.INT, T.DECIMAL):
-            raise self._unexpected("a number of rows or a percentage")
-        self._advance()
-        self._accept("%")
-
-    def _test(self) -> None:
-        """``expr ["should" ["not"] ("be" | "contain") expr]``"""
-        self._expr()
-        if self._accept("should"):
-            self._accept("not")
-            if not self._accept("contain"):
-                self._expect("be")
-            self._expr()
-
-    def _debug(self) -> None:
-        """``"{" { ["|"] operator } "}"``"""
-        self._deeper(2)
-        self._expect("{")
-        self._operators()
-        if not self._accept("}"):
-            raise self._unexpected("an operator or `}`", OPERATORS)
-        self._depth -= 2
-
-    def _append(self) -> None:
-        """``"to" ( qname ["(" list(name) ")"] | STRING )``"""
-        self._expect("to")
-        if self._token.kind is T.STRING:
-            self._advance()
-            return
-        self._qualified_name()
-        if self._accept("("):
-            self._list_until(")", self._any_name)
-
-    # --- of flows ---------------------------------------------------------------------------------------------------
 
     def _flow_operator(self) -> CallOp | ForkOp | RouteOp | UnavailableOp | None:
         """One of ``FLOW_OPERATORS`` behind a pipe; None when something else stands here."""
