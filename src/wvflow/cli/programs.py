@@ -81,12 +81,3 @@ def _only(flows: list[FlowRef], file: Path) -> FlowRef:
     if len(names) > 1:
         raise UserError(f"{file} defines {len(names)} flows", help=f"name one of them: {', '.join(names)}")
     return max(flows)
-
-
-def refuse_statements(program: Compiled, project: Project, file: Path) -> None:
-    """Raises: UserError, the file has statements, which `run` without a flow would have to run."""
-    if not file.is_dir() and source_name(project, file) in program.queries:
-        raise UserError(
-            f"{file} has statements besides its definitions, and running them isn't available in this version",
-            help=f"name a flow: wvflow run {file} FLOW",
-        )

@@ -94,11 +94,17 @@ def to_file(
     options: Sequence[tuple[str, str]],
 ) -> tuple[int, str]:
     """Replace a file by the rows of ``select``. Gives their number, and the identity of the file."""
-    settings = {**_format(path), **{name.lower(): value for name, value in options}}
-    written = ", ".join(f"{name.upper()} {value}" for name, value in settings.items())
+    written = settings(path, options)
     with published(path) as temporary:
         rows = int(session.execute(f"COPY ({select}) TO {literal(temporary)} ({written})", values)[0][0])
         return rows, identity.of_file(temporary)
+
+
+def settings(path: Path, options: Sequence[tuple[str, str]]) -> str:
+    """The options of ``COPY``: those of the file's format, and what the program says instead. Raises TaskError for an
+    unknown format."""
+    whole = {**_format(path), **{name.lower(): value for name, value in options}}
+    return ", ".join(f"{name.upper()} {value}" for name, value in whole.items())
 
 
 def _format(path: Path) -> Mapping[str, str]:

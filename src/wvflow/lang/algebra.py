@@ -205,6 +205,39 @@ class Extract(Node, frozen=True, tag="extract"):
     type: Type = LONG
 
 
+class Window(Node, frozen=True, tag="window"):
+    """``function over (…)``: a value over rows around this one. ``frame``: first and last row relative to this one,
+    None for as far as there are rows; no frame at all is the engine's default."""
+
+    function: Expr
+    partition: tuple[Expr, ...] = ()
+    order: tuple[SortKey, ...] = ()
+    frame: tuple[int | None, int | None] | None = None
+    type: Type = UNKNOWN
+
+
+class LambdaValue(Node, frozen=True, tag="lambda"):
+    """``(a, b) -> body``; in the body a parameter is a ``LocalName``."""
+
+    params: tuple[str, ...]
+    body: Expr
+    type: Type = UNKNOWN
+
+
+class LocalName(Node, frozen=True, tag="local"):
+    """A parameter of the lambda around."""
+
+    name: str
+    type: Type = UNKNOWN
+
+
+class RawSql(Node, frozen=True, tag="raw"):
+    """SQL in the dialect it is made for, text and values in turn."""
+
+    parts: tuple[str | Expr, ...]
+    type: Type = UNKNOWN
+
+
 Expr: TypeAlias = (
     Literal
     | Column
@@ -229,6 +262,10 @@ Expr: TypeAlias = (
     | Index
     | Field
     | Extract
+    | Window
+    | LambdaValue
+    | LocalName
+    | RawSql
 )
 
 
@@ -295,6 +332,20 @@ class TableFunction(Node, frozen=True, tag="table_function"):
     columns: tuple[str, ...] = ()
 
 
+class NamedTable(Node, frozen=True, tag="named_table"):
+    """``s`part_${n}` ``: a table whose name, maybe in parts, is computed from constants."""
+
+    name: Expr
+    alias: str = ""
+
+
+class SqlText(Node, frozen=True, tag="sql"):
+    """``sql"…"``: a query in the dialect it is made for, text and values in turn."""
+
+    parts: tuple[str | Expr, ...]
+    alias: str = ""
+
+
 class Alias(Node, frozen=True, tag="alias"):
     """``{…} as t(c1, c2)``: a new qualifier and, where given, new names by position."""
 
@@ -329,6 +380,62 @@ class Exclude(Node, frozen=True, tag="exclude"):
     names: tuple[str, ...]
 
 
+class Rename(Node, frozen=True, tag="rename"):
+    """Other names in place, each ``(old, new)``; only where the columns of ``input`` are not known, else a Select."""
+
+    input: Rel
+    names: tuple[tuple[str, str], ...]
+
+
+class Shift(Node, frozen=True, tag="shift"):
+    """These columns first, or ``last``; only where the columns of ``input`` are not known, else a Select."""
+
+    input: Rel
+    names: tuple[str, ...]
+    last: bool = False
+
+
+class Describe(Node, frozen=True, tag="describe"):
+    """One row per column of ``input``, which only the engine knows: ``column_name`` and ``column_type``."""
+
+    input: Rel
+
+
+class PivotKey(msgspec.Struct, frozen=True):
+    """A column whose values become columns; ``values`` None: all those there are."""
+
+    name: str
+    values: tuple[Expr, ...] | None = None
+
+
+class Pivot(Node, frozen=True, tag="pivot"):
+    """``keys`` None: the rows are grouped by all columns that are neither pivoted nor read by ``items``; no items: the
+    rows are counted."""
+
+    input: Rel
+    on: tuple[PivotKey, ...]
+    keys: tuple[Item, ...] | None
+    items: tuple[Item, ...]
+
+
+class Unpivot(Node, frozen=True, tag="unpivot"):
+    """A row per listed column, with its name in ``label`` and its cell in ``value``; null cells make none."""
+
+    input: Rel
+    value: str
+    label: str
+    columns: tuple[str, ...]
+
+
+class Sample(Node, frozen=True, tag="sample"):
+    """``size`` as written: rows, or with ``percent`` a share of 100."""
+
+    input: Rel
+    method: OneOf["reservoir", "system", "bernoulli"]
+    size: str
+    percent: bool = False
+
+
 class Aggregate(Node, frozen=True, tag="aggregate"):
     """``group by keys | where having | agg items``: keys then items. With ``keys_shown`` false only the items
     (``group by … select``). Without keys the whole input makes one row."""
@@ -341,13 +448,26 @@ class Aggregate(Node, frozen=True, tag="aggregate"):
 
 
 class Join(Node, frozen=True, tag="join"):
-    """All left then all right columns; with ``using`` those appear once, first. A ``cross`` join has neither."""
+    """All left then all right columns; with ``using`` those appear once, first. A ``cross`` join has neither.
+
+    ``asof``: of the right rows that fit the one inequality of ``on``, only the nearest.
+    """
 
     left: Rel
     right: Rel
     kind: OneOf["inner", "left", "right", "full", "cross"]
     on: Expr | None = None
     using: tuple[str, ...] = ()
+    asof: bool = False
+
+
+class SetOperation(Node, frozen=True, tag="set"):
+    """The rows that both inputs have, or the left one only; ``all`` counts duplicates."""
+
+    left: Rel
+    right: Rel
+    kind: OneOf["intersect", "except"]
+    all: bool = False
 
 
 class Concat(Node, frozen=True, tag="concat"):
@@ -394,13 +514,22 @@ Rel: TypeAlias = (
     | Piped
     | Single
     | TableFunction
+    | NamedTable
+    | SqlText
     | Alias
     | Filter
     | Select
     | Extend
     | Exclude
+    | Rename
+    | Shift
+    | Describe
+    | Pivot
+    | Unpivot
+    | Sample
     | Aggregate
     | Join
+    | SetOperation
     | Concat
     | FanIn
     | Sort

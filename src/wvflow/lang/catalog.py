@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
+from wvflow.lang.algebra import Rel
 from wvflow.lang.types import UNKNOWN, Type
 
-EMPTY: Mapping[str, object] = MappingProxyType({})
-
+Columns: TypeAlias = tuple[tuple[str, Type], ...]
+EMPTY_TEXTS: Mapping[str, str] = MappingProxyType({})
+EMPTY_COLUMNS: Mapping[Rel, Columns | None] = MappingProxyType({})
 
 SCALAR_COLUMN = "value"
 """The column that holds the result of an activity that gives one value."""
@@ -60,9 +63,13 @@ class Catalog(msgspec.Struct, frozen=True):
 
     ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties;
     ``pools``: names of its pools.
-    ``tables``: names of the warehouse's tables, None when nobody asked. ``data_files``: paths written in the program
-    that exist, None when nobody looked; ``near_files``: for others one of a name like it.
+    ``tables``: names of the engine's tables, None when nobody asked. ``columns``: of the tables, files and SQL texts
+    that were asked for, in order, None for one that isn't there; a key is the source without an alias.
+    ``data_files``: paths written in the program that exist, None when nobody looked; ``near_files``: for others one of
+    a name like it. ``sql_files``: texts of the program's ``.sql`` files by base name.
     ``most_stages``: how many a flow may have.
+    ``current``: the catalog and schema in which bare names are looked up. ``engine``: whose dialect's definitions
+    count. ``live``: the engine was asked just now, so that what isn't there is missing.
     """
 
     activities: dict[str, ActivitySignature] = {}
@@ -70,6 +77,12 @@ class Catalog(msgspec.Struct, frozen=True):
     defaults: dict[str, object] = {}
     pools: tuple[str, ...] = ()
     tables: tuple[str, ...] | None = None
+    columns: Mapping[Rel, Columns | None] = EMPTY_COLUMNS
     data_files: frozenset[str] | None = None
     near_files: dict[str, str] = {}
+    sql_files: Mapping[str, str] = EMPTY_TEXTS
     most_stages: int = MOST_STAGES
+    current: tuple[str, str] = ("memory", "main")
+    connectors: tuple[str, ...] = ("duckdb",)
+    engine: str = "duckdb"
+    live: bool = False

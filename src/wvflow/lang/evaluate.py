@@ -29,15 +29,19 @@ from wvflow.lang.algebra import (
     Index,
     InQuery,
     IsNull,
+    LambdaValue,
     Like,
     Literal,
+    LocalName,
     MapValue,
+    RawSql,
     ScalarQuery,
     Star,
     StructValue,
     Tuple,
     Unary,
     Value,
+    Window,
 )
 from wvflow.lang.casts import cast
 from wvflow.lang.operators import arithmetic, compare, like, negative
@@ -49,7 +53,7 @@ SECRET = "secret"
 UNITS = frozenset({"year", "month", "day", "quarter", "week", "dow", "isodow", "doy", "hour", "minute", "second"})
 """Those that ``Extract`` can take without an engine."""
 
-_NEEDS_ROWS = (Column, Star, InQuery, Exists, ScalarQuery)
+_NEEDS_ROWS = (Column, Star, InQuery, Exists, ScalarQuery, Window, LambdaValue, LocalName, RawSql)
 
 
 def is_static(expr: Expr) -> bool:
@@ -120,7 +124,7 @@ class _Evaluator:
                 return _member(self.value(operand), name)
             case Extract(unit=unit, operand=operand):
                 return _extracted(unit, self.value(operand))
-            case Column() | Star() | InQuery() | Exists() | ScalarQuery():
+            case _:
                 raise CompilerBug(f"an expression over rows where none are: {expr}")
 
     def _predicate(self, expr: Binary | Between | In | Like) -> object:

@@ -8,12 +8,11 @@ from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped, Rel
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import STRING
 from wvflow.plan.nodes import FileTarget, Save, TableTarget
-from wvflow.semantics import expressions, mistakes, relations, sources
+from wvflow.semantics import expressions, mistakes, sources
 from wvflow.semantics.activities import call_activity
-from wvflow.semantics.checked import CheckedQuery, RowsStep, SaveStep, Step
+from wvflow.semantics.checked import RowsStep, SaveStep, Step
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
-from wvflow.semantics.session import Session
 from wvflow.syntax import nodes as n
 
 _LATER_OPTIONS = frozenset({"mode", "key", "partition"})
@@ -93,15 +92,19 @@ def _called(
 
 def read_save(node: n.SaveOp, scope: Scope) -> Save:
     """``save to`` with its options, which need no rows; a bare word is text."""
-    target = node.target
     options = tuple([NamedArgument(one.name.text, _option(one, scope)) for one in node.options])
+    return Save(read_target(node.target, scope), options)
+
+
+def read_target(target: tuple[n.Name, ...] | n.StringLiteral, scope: Scope) -> FileTarget | TableTarget:
+    """Where an update goes to."""
     if isinstance(target, n.StringLiteral):
-        return Save(FileTarget(target.value), options)
+        return FileTarget(target.value)
     span = target[0].span.to(target[-1].span)
     if len(target) > sources.MOST_PARTS:
         scope.session.report(mistakes.long_table_name(span))
     scope.session.use(".".join(part.text for part in target), span)
-    return Save(TableTarget(tuple(part.text for part in target)), options)
+    return TableTarget(tuple(part.text for part in target))
 
 
 def _option(node: n.SaveOption, scope: Scope) -> Expr:
@@ -114,19 +117,3 @@ def _option(node: n.SaveOption, scope: Scope) -> Expr:
     if not is_static(found):
         scope.session.report(mistakes.option_over_rows(name, value.span))
     return found
-
-
-def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
-    """A statement that is a query, with the save that may end it. Activities run in flows only."""
-    with session.recording() as record:
-        body = unwrapped(node.query, Scope(session))
-        first, *rest = _runs(body.operators)
-        source = None if isinstance(body.input, n.CallInput) else body.input
-        found = operate(relations.beginning(source, body.scope), first.operators, body.scope)
-        save = read_save(first.effect, body.scope) if isinstance(first.effect, n.SaveOp) else None
-        effects = [first.effect, *[run.effect for run in rest]]
-        for call in (effect.call for effect in effects if isinstance(effect, n.ApplyOp | n.CallOp)):
-            session.report(mistakes.activity_outside_flow(call.function.text, call.function.span))
-        if save is not None and any(run.operators or run.effect for run in rest):
-            session.report(mistakes.behind_save(node.span))
-    return CheckedQuery(span=node.span, relation=found.rel, save=save, uses=tuple(record.uses))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal as OneOf
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Expr, Rel
+from wvflow.lang.algebra import Expr, Rel, Table
 from wvflow.lang.rowtypes import Column as RowColumn
-from wvflow.plan.nodes import Argument, FlowParam, FlowRef, Save
+from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget
 from wvflow.source import Span
 
 Settings: TypeAlias = Mapping[str, object]
@@ -76,13 +77,101 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
 
 
+Inspector: TypeAlias = OneOf["size", "columns", "rows", "json", "output"]
+
+
+class CheckedTest(NamedTuple):
+    """One assertion about rows (query reference, section 12.3). A side is what ``_.inspector`` gives, or a constant.
+
+    ``verb``: ``be``, ``contain``, or a comparison ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``. ``supported`` is false
+    for what can't be evaluated: it neither passes nor fails.
+    """
+
+    span: Span
+    left: Inspector | Constant
+    verb: str
+    right: Inspector | Constant
+    negated: bool = False
+    supported: bool = True
+
+
+class Constant(NamedTuple):
+    value: Expr
+
+
+class CheckedTests(NamedTuple):
+    """Tests that stand right behind each other, and the rows that they are about."""
+
+    relation: Rel
+    tests: tuple[CheckedTest, ...]
+
+
+class AppendTo(NamedTuple):
+    """``append to``: adds rows to a table or file, which it makes where there is none."""
+
+    target: TableTarget | FileTarget
+    columns: tuple[str, ...] = ()
+
+
+class DeleteFrom(NamedTuple):
+    """``delete``: removes the rows of a table that all conditions are true for."""
+
+    table: Table
+    condition: Expr | None = None
+
+
+Update: TypeAlias = Save | AppendTo | DeleteFrom
+
+
 class CheckedQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement that is a query, maybe saved."""
+    """A statement that is a query, maybe with an update at its end. ``observed``: its tests, and what it debugs, in
+    their order. ``columns``: the names of its result where they are known. ``named``: the name that ``select as`` gives
+    it; then it makes no result."""
 
     span: Span
     relation: Rel
-    save: Save | None
-    uses: tuple[Use, ...]
+    update: Update | None = None
+    uses: tuple[Use, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    columns: tuple[str, ...] | None = None
+    named: str = ""
+
+
+Observed: TypeAlias = CheckedTests | CheckedQuery
+
+
+class CheckedExecute(NamedTuple):
+    """``execute``: a statement of the engine, made of text and values."""
+
+    span: Span
+    sql: Expr
+
+
+class CheckedUse(NamedTuple):
+    """``use``: the catalog and schema for bare names from here on, and the connector."""
+
+    span: Span
+    connector: str
+    catalog: str
+    schema: str
+
+
+class CheckedExplain(NamedTuple):
+    """``explain``: of a query, or of a statement of the engine (``sql``), which is only read."""
+
+    span: Span
+    relation: Rel | None
+    sql: Expr | None = None
+
+
+class ShownText(NamedTuple):
+    """``show query m``: the text of a model, None for one that isn't there."""
+
+    span: Span
+    text: str | None
+
+
+CheckedStatement: TypeAlias = CheckedQuery | CheckedExecute | CheckedUse | CheckedExplain | ShownText
 
 
 class CheckedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +186,17 @@ class CheckedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole program. ``activities``: the settings of those that it declares."""
+    """A whole program. ``statements``: by source name, what is neither definition nor flow, in order.
+    ``activities``: the settings of those that it declares. ``wanted``: the sources outside of the program whose columns
+    would have been of use."""
 
     flows: tuple[CheckedFlow, ...]
-    queries: tuple[CheckedQuery, ...]
+    statements: Mapping[str, tuple[CheckedStatement, ...]]
     models: Mapping[str, CheckedModel]
     activities: Mapping[str, Settings]
+    wanted: tuple[Rel, ...] = ()
+
+    @property
+    def queries(self) -> tuple[CheckedQuery, ...]:
+        """All statements that are queries."""
+        return tuple(one for several in self.statements.values() for one in several if isinstance(one, CheckedQuery))

@@ -1,16 +1,16 @@
-"""The names that a program defines at its top level, from all its files."""
+"""The names that a program defines at its top level, and which of them each file sees (query reference, 2.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.semantics import mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
-    ExecuteStatement,
-    ExplainStatement,
+    AppendOp,
     FlowDef,
     FunctionDef,
     ImportStatement,
@@ -18,70 +18,162 @@ from wvflow.syntax.nodes import (
     Module,
     Name,
     PackageStatement,
-    QueryStatement,
     SaveOp,
-    ShowQueryStatement,
     Statement,
     TypeDef,
     Unavailable,
-    UseStatement,
     ValDef,
 )
 from wvflow.syntax.walk import walk
 
-D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef | TypeDef)
+D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef)
+_Defs = TypeVar("_Defs")
 
 
-class Definitions(NamedTuple):
-    """By name, a flow by name and version. ``saved``: tables and files that the program itself writes."""
+class View(NamedTuple):
+    """What one file sees, by name; a flow by name and version. Its own definitions come before those of other files.
+
+    ``functions`` and ``types``: all of a name, as dialects may have their own and types merge. ``saved``: tables and
+    files that the program itself writes.
+    """
 
     flows: dict[tuple[str, int], FlowDef]
     activities: dict[str, ActivityDef]
     models: dict[str, ModelDef]
     vals: dict[str, ValDef]
-    types: dict[str, TypeDef]
-    queries: tuple[QueryStatement, ...]
+    functions: dict[str, tuple[FunctionDef, ...]]
+    types: dict[str, tuple[TypeDef, ...]]
     saved: frozenset[str]
+
+
+class _File(NamedTuple):
+    """``relations``: models and vals, which share their names. ``sees``: the packages that it imports."""
+
+    name: str
+    package: str
+    sees: frozenset[str]
+    relations: dict[str, ModelDef | ValDef]
+    functions: dict[str, tuple[FunctionDef, ...]]
+    types: dict[str, tuple[TypeDef, ...]]
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All definitions of a program, files in the order of their names."""
+
+    files: Mapping[str, _File]
+    flows: dict[tuple[str, int], FlowDef]
+    activities: dict[str, ActivityDef]
+    saved: frozenset[str]
+    _views: dict[str, View] = field(default_factory=dict)
+    _shared: dict[frozenset[str], View] = field(default_factory=dict)
+
+    def statements(self, source: str) -> tuple[Statement, ...]:
+        return self.files[source].statements if source in self.files else ()
+
+    def package(self, source: str) -> str:
+        return self.files[source].package if source in self.files else ""
+
+    def view(self, source: str) -> View:
+        """What the file of that name sees."""
+        if source not in self._views:
+            self._views[source] = self._seen_from(self.files.get(source))
+        return self._views[source]
+
+    def _seen_from(self, file: _File | None) -> View:
+        sees = frozenset() if file is None else _with_parents({file.package, *file.sees})
+        if sees not in self._shared:
+            visible = [one for one in self.files.values() if not one.package or one.package in sees]
+            self._shared[sees] = self._of(visible)
+        shared = self._shared[sees]
+        if file is None or _is_own(shared, file):
+            return shared
+        visible = [one for one in self.files.values() if one is not file and (not one.package or one.package in sees)]
+        return self._of([file, *visible])
+
+    def _of(self, files: Sequence[_File]) -> View:
+        relations: dict[str, ModelDef | ValDef] = {}
+        for file in files:
+            for name, one in file.relations.items():
+                relations.setdefault(name, one)
+        return View(
+            flows=self.flows,
+            activities=self.activities,
+            models={name: one for name, one in relations.items() if isinstance(one, ModelDef)},
+            vals={name: one for name, one in relations.items() if isinstance(one, ValDef)},
+            functions=_gathered([file.functions for file in files]),
+            types=_gathered([file.types for file in files]),
+            saved=self.saved,
+        )
+
+
+def _is_own(shared: View, file: _File) -> bool:
+    """Whether all names of a file mean its own definitions in a view of several files."""
+    relations = all(
+        shared.models.get(name) is one or shared.vals.get(name) is one for name, one in file.relations.items()
+    )
+    functions = all(shared.functions[name] == several for name, several in file.functions.items())
+    return relations and functions and all(shared.types[name] == several for name, several in file.types.items())
+
+
+def _with_parents(packages: set[str]) -> frozenset[str]:
+    """``a.b.c`` makes ``a.b`` and ``a`` visible, too."""
+    found: set[str] = set()
+    for package in packages - {""}:
+        parts = package.split(".")
+        found |= {".".join(parts[: count + 1]) for count in range(len(parts))}
+    return frozenset(found)
+
+
+def _gathered(several: Sequence[dict[str, tuple[_Defs, ...]]]) -> dict[str, tuple[_Defs, ...]]:
+    found: dict[str, tuple[_Defs, ...]] = {}
+    for one in several:
+        for name, defs in one.items():
+            found[name] = (*found.get(name, ()), *defs)
+    return found
 
 
 def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
     """All definitions, and what is defined twice or can't be run yet. The first of two counts, files by name."""
     in_order = sorted(modules, key=lambda module: module.source.name)
     statements = [statement for module in in_order for statement in module.statements]
-    found = [mistakes.not_available(what, one.span) for one in statements if (what := _unavailable(one))]
-    relations = _named([one for one in statements if isinstance(one, ModelDef | ValDef)], found)
+    found = [mistakes.not_available(one.what, one.span) for one in statements if isinstance(one, Unavailable)]
+    files = {module.source.name: _file(module, found) for module in in_order}
+    _check_between([file for file in files.values() if not file.package], found)
     definitions = Definitions(
+        files=files,
         flows=_flows([one for one in statements if isinstance(one, FlowDef)], found),
         activities=_named([one for one in statements if isinstance(one, ActivityDef)], found),
-        models={name: one for name, one in relations.items() if isinstance(one, ModelDef)},
-        vals={name: one for name, one in relations.items() if isinstance(one, ValDef)},
-        types=_named([one for one in statements if isinstance(one, TypeDef)], found),
-        queries=tuple(one for one in statements if isinstance(one, QueryStatement)),
         saved=frozenset(_saved(modules)),
     )
     return definitions, found
 
 
-def _unavailable(statement: Statement) -> str:
-    """The name of a statement that does not run yet, else an empty text."""
-    match statement:
-        case Unavailable(what=what):
-            return what
-        case TypeDef() if statement.methods or statement.contexts or statement.params or statement.parents:
-            return "type"
-        case FunctionDef():
-            return "def"
-        case (
-            PackageStatement()
-            | ImportStatement()
-            | ExplainStatement()
-            | ExecuteStatement()
-            | UseStatement()
-            | ShowQueryStatement()
-        ):
-            return statement.span.text.split(maxsplit=1)[0]
-        case _:
-            return ""
+def _file(module: Module, found: list[Diagnostic]) -> _File:
+    statements = module.statements
+    package = next((_dotted(one.path) for one in statements if isinstance(one, PackageStatement)), "")
+    return _File(
+        name=module.source.name,
+        package=package,
+        sees=frozenset(_dotted(one.path) for one in statements if isinstance(one, ImportStatement)),
+        relations=_named([one for one in statements if isinstance(one, ModelDef | ValDef)], found),
+        functions=_grouped([one for one in statements if isinstance(one, FunctionDef)]),
+        types=_grouped([one for one in statements if isinstance(one, TypeDef)]),
+        statements=statements,
+    )
+
+
+def _dotted(path: Sequence[Name]) -> str:
+    return ".".join(name.text for name in path)
+
+
+def _grouped(several: Sequence[_Defs]) -> dict[str, tuple[_Defs, ...]]:
+    grouped: dict[str, tuple[_Defs, ...]] = {}
+    for one in several:
+        name = one.name.text  # type: ignore[attr-defined]  # functions and types have one
+        grouped[name] = (*grouped.get(name, ()), one)
+    return grouped
 
 
 def _named(several: Sequence[D], found: list[Diagnostic]) -> dict[str, D]:
@@ -92,6 +184,16 @@ def _named(several: Sequence[D], found: list[Diagnostic]) -> dict[str, D]:
         if first is not one:
             found.append(_duplicate(one.name, first.name))
     return named
+
+
+def _check_between(files: Sequence[_File], found: list[Diagnostic]) -> None:
+    """Warn of names that two files define that see each other."""
+    named: dict[str, ModelDef | ValDef] = {}
+    for file in files:
+        for name, one in file.relations.items():
+            first = named.setdefault(name, one)
+            if first is not one:
+                found.append(_duplicate(one.name, first.name))
 
 
 def _flows(several: Sequence[FlowDef], found: list[Diagnostic]) -> dict[tuple[str, int], FlowDef]:
@@ -113,5 +215,5 @@ def _duplicate(name: Name, first: Name) -> Diagnostic:
 def _saved(modules: Sequence[Module]) -> Iterable[str]:
     for module in modules:
         for node in walk(module):
-            if isinstance(node, SaveOp):
+            if isinstance(node, SaveOp | AppendOp):
                 yield node.target[-1].text if isinstance(node.target, tuple) else node.target.value

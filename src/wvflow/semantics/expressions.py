@@ -6,13 +6,16 @@ the tree costs at most three calls: the parser's limit of nesting counts on it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import assert_never
 
 from wvflow.lang import algebra as a
 from wvflow.lang.algebra import Binary, Branch, Call, Case, Cast, Expr, In, InQuery, IsNull, Literal, NamedArgument
+from wvflow.lang.evaluate import evaluate, is_static
+from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.stdlib import AGGREGATES, RESULT_OF_FIRST, RESULTS
 from wvflow.lang.types import BOOLEAN, DECIMAL, DOUBLE, DURATION, LONG, NULL, STRING, Type, array_of
-from wvflow.semantics import infer, methods, mistakes, names
+from wvflow.semantics import functions, infer, methods, mistakes, names, windows
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.types import resolve_type
@@ -65,7 +68,13 @@ def elaborate(node: n.Expr, scope: Scope) -> Expr:
             return a.Exists(scope.session.query(query, scope.inside()).rel)
         case n.Interpolation():
             return _interpolation(node, scope)
-        case n.Underscore() | n.StarRef() | n.This() | n.Over() | n.Lambda():
+        case n.Over():
+            return windows.window(node, scope)
+        case n.Lambda():
+            return _lambda(node, scope)
+        case n.This():
+            return _this(node, scope)
+        case n.Underscore() | n.StarRef():
             return _refused(node, scope)
         case _:
             assert_never(node)
@@ -80,20 +89,25 @@ def condition(node: n.Expr, scope: Scope) -> Expr:
     return found
 
 
-def _refused(node: n.Underscore | n.StarRef | n.This | n.Over | n.Lambda, scope: Scope) -> Expr:
-    match node:
-        case n.Underscore():
-            found = mistakes.bare_underscore(node.span)
-        case n.StarRef():
-            found = mistakes.star_not_allowed(node.span)
-        case n.This():
-            found = mistakes.not_available("this", node.span)
-        case n.Over():
-            found = mistakes.not_available("over", node.span, "windows come with a later version")
-        case n.Lambda():
-            found = mistakes.not_available("->", node.span, "lambdas come with a later version")
-    scope.session.report(found)
+def _refused(node: n.Underscore | n.StarRef, scope: Scope) -> Expr:
+    bare = isinstance(node, n.Underscore)
+    scope.session.report(mistakes.bare_underscore(node.span) if bare else mistakes.star_not_allowed(node.span))
     return names.NOTHING
+
+
+def _this(node: n.This, scope: Scope) -> Expr:
+    """The receiver of the method around."""
+    if scope.this is None:
+        scope.session.report(mistakes.this_misplaced(node.span))
+        return names.NOTHING
+    return scope.this
+
+
+def _lambda(node: n.Lambda, scope: Scope) -> Expr:
+    params = tuple(name.text for name in node.params)
+    inside = {**scope.locals, **{name: a.LocalName(name) for name in params}}
+    body = elaborate(node.body, replace(scope, locals=inside))
+    return a.LambdaValue(params, body, type_of(body))
 
 
 # --- literals -------------------------------------------------------------------------------------------------------
@@ -113,10 +127,52 @@ def _decimal_type(text: str) -> Type:
 
 
 def _interpolation(node: n.Interpolation, scope: Scope) -> Expr:
-    """``s"a${x}b"``: nested ``concat`` from the left, holes cast to text unless they are text."""
-    if node.prefix != "s":
-        scope.session.report(mistakes.not_available(f'{node.prefix}"…"', node.span))
+    """``s"a${x}b"``: nested ``concat`` from the left, holes cast to text unless they are text; ``sql"…"`` stays SQL."""
+    match node.prefix:
+        case "s":
+            return text_of(node, scope)
+        case "sql":
+            return a.RawSql(parts(node, scope))
+        case "s`":
+            return _computed_name(node, scope)
+    scope.session.report(mistakes.not_implemented(f'{node.prefix}"…"', node.span))
+    return names.NOTHING
+
+
+def parts(node: n.Interpolation, scope: Scope) -> tuple[str | Expr, ...]:
+    """Text and values in turn; a parameter that takes all remaining arguments is a list of them."""
+    found: list[str | Expr] = []
+    for part in node.parts:
+        several = _several(part, scope)
+        if isinstance(part, str):
+            found.append(part)
+        elif several is None:
+            found.append(elaborate(part, scope))
+        else:
+            for index, one in enumerate(several):
+                found += [", ", one] if index else [one]
+    return tuple(found)
+
+
+def _several(node: str | n.Expr, scope: Scope) -> tuple[Expr, ...] | None:
+    """The arguments that a variadic parameter stands for."""
+    if not isinstance(node, n.NameRef) or node.name.quoted:
+        return None
+    found = scope.locals.get(node.name.text)
+    return found if isinstance(found, tuple) else None
+
+
+def _computed_name(node: n.Interpolation, scope: Scope) -> Expr:
+    """A column whose name is made of constants."""
+    found = text_of(node, scope.over(None))
+    if not is_static(found) or any(isinstance(one, a.Value) for one in nodes_of(found)):
+        scope.session.report(mistakes.name_not_constant(node.span))
         return names.NOTHING
+    name = n.Name(text=str(evaluate(found, {})), quoted=True, span=node.span)
+    return names.resolve(name, scope)
+
+
+def text_of(node: n.Interpolation, scope: Scope) -> Expr:
     pieces = [_piece(part, scope) for part in node.parts if part != ""]
     if not pieces:
         return Literal("", STRING)
@@ -240,7 +296,9 @@ def _composite(node: n.TupleExpr | n.ArrayExpr | n.StructExpr | n.MapExpr | n.In
             return a.StructValue(tuple(values), Type("struct"))
         case n.MapExpr(entries=entries):
             pairs = [a.Entry(elaborate(one.key, scope), elaborate(one.value, scope)) for one in entries]
-            return a.MapValue(tuple(pairs), Type("map"))
+            keys = infer.common([type_of(one.key) for one in pairs])
+            values_ = infer.common([type_of(one.value) for one in pairs])
+            return a.MapValue(tuple(pairs), Type("map", (keys, values_)) if pairs else Type("map"))
         case n.IndexExpr(operand=operand, index=index):
             whole = elaborate(operand, scope)
             return a.Index(whole, elaborate(index, scope), infer.member(type_of(whole)))
@@ -257,6 +315,11 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
     name = node.function.text
     if name == SECRET and not node.function.quoted:
         return _secret(node, scope)
+    defined = None if node.function.quoted else functions.chosen(name, scope.session)
+    if defined is not None and not isinstance(defined.body, n.Native | None):
+        return functions.call(defined, node.args, node.function, scope)
+    if name == functions.NATIVE and not node.args:
+        return names.native(scope)
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING
@@ -285,7 +348,7 @@ def _secret(node: n.CallExpr, scope: Scope) -> Expr:
 def function(name: str, before: tuple[Expr, ...], args: tuple[n.CallArg, ...], scope: Scope) -> Call:
     """A call of an engine's function with these arguments behind those in ``before``."""
     args = tuple([_compared(one) for one in args]) if name in AGGREGATES else args
-    given = [(one, _argument(one.value, scope)) for one in args]
+    given = [(one, value) for one in args for value in _arguments(one, scope)]
     positional = (*before, *[value for one, value in given if one.name is None])
     named = tuple([NamedArgument(one.name.text, value) for one, value in given if one.name is not None])
     distinct = any(one.distinct for one in args)
@@ -298,6 +361,12 @@ def _compared(arg: n.CallArg) -> n.CallArg:
         return arg
     left = n.NameRef(name=arg.name, span=arg.name.span)
     return n.CallArg(value=n.BinaryExpr(op="=", left=left, right=arg.value, span=arg.span), span=arg.span)
+
+
+def _arguments(arg: n.CallArg, scope: Scope) -> tuple[Expr, ...]:
+    """The value of an argument; all of them for a parameter that takes the remaining ones."""
+    several = _several(arg.value, scope)
+    return (_argument(arg.value, scope),) if several is None else several
 
 
 def _argument(node: n.Expr, scope: Scope) -> Expr:

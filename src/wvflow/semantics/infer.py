@@ -77,8 +77,8 @@ def call(function: str, args: Sequence[Expr]) -> Type:
 
 
 def member(type: Type) -> Type:
-    """The type of an array's members."""
-    inner = type.args[0] if type.name == "array" and type.args else UNKNOWN
+    """The type of an array's members, or of a map's values."""
+    inner = type.args[-1] if type.name in ("array", "map") and type.args else UNKNOWN
     return inner if isinstance(inner, Type) else UNKNOWN
 
 

@@ -18,7 +18,10 @@ def read_item(node: n.SelectItem, scope: Scope) -> Item:
     """One item; a star keeps the names of its columns."""
     if isinstance(node.value, n.StarRef) and node.name is None:
         return _star(node.value, scope)
-    return named_item(node, expressions.elaborate(node.value, scope))
+    value = expressions.elaborate(node.value, scope)
+    if node.name is None and isinstance(node.value, n.NameRef) and scope.has_rows and not scope.is_known:
+        return Item(node.value.name.text, value)  # what looks like a constant may turn out to be a column
+    return named_item(node, value)
 
 
 def named_item(node: n.SelectItem, value: Expr) -> Item:

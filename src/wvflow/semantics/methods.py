@@ -9,8 +9,8 @@ from typing import NamedTuple
 from wvflow.lang import algebra as a
 from wvflow.lang.algebra import Call, Cast, Column, Expr, Field, Literal, Star
 from wvflow.lang.stdlib import CASTS, EXTRACTED_UNITS, METHODS, OVER_GROUP, RESULT_OF_FIRST, RESULTS, Method
-from wvflow.lang.types import LONG
-from wvflow.semantics import expressions, infer, mistakes, names
+from wvflow.lang.types import LONG, Type
+from wvflow.semantics import expressions, functions, infer, mistakes, names
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.scopes import Scope
 from wvflow.source import Span
@@ -41,7 +41,7 @@ def member(operand: n.Expr, name: n.Name, args: Args | None, span: Span, scope: 
     if args is None and isinstance(operand, n.NameRef) and _qualifies(operand.name, name, scope):
         return _qualified(operand.name, name, scope)
     receiver = expressions.elaborate(operand, scope)
-    if args is None and type_of(receiver).name == "struct":
+    if args is None and type_of(receiver).name == "struct" and name.text not in CASTS:
         return Field(receiver, name.text)
     return _method(Use(receiver, name, args or (), span, scope), bare=args is None)
 
@@ -55,6 +55,8 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
         return _of_row(name, args, scope)
     if not args and name.text == "count" and scope.column("count") is None:
         return COUNT_ROWS
+    if (defined := _of_row_type(name, scope)) is not None:
+        return functions.call(defined, args or (), name, scope)
     if args is not None:
         return _over_group(name, args, scope)
     if scope.rows is None or (scope.is_known and scope.column(name.text) is None):
@@ -62,6 +64,13 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
         scope.session.report(mistakes.unknown_column(name.text, name.span, known))
         return Column(name.text)
     return names.column(name, scope)
+
+
+def _of_row_type(name: n.Name, scope: Scope) -> n.FunctionDef | None:
+    """The method of the input's declared row type that a name means, where it is no column."""
+    if scope.rows is None or not scope.rows.row_type or scope.column(name.text) is not None:
+        return None
+    return functions.method(name.text, Type(scope.rows.row_type), scope.session)
 
 
 def _of_row(name: n.Name, args: Args | None, scope: Scope) -> Expr:
@@ -110,13 +119,17 @@ def _qualified(qualifier: n.Name, name: n.Name, scope: Scope) -> Expr:
 
 
 def _method(use: Use, *, bare: bool) -> Expr:
-    name = use.name.text
+    name, session = use.name.text, use.scope.session
+    if session.definitions.types and (defined := functions.method(name, type_of(use.receiver), session)) is not None:
+        return functions.call(defined, use.args, use.name, use.scope, use.receiver)
     if (target := CASTS.get(name)) and _counted(use, 0, 0):
         return Cast(use.receiver, target)
     if (special := _SPECIAL.get(name)) is not None:
         return special(use)
     if (known := METHODS.get(name)) is not None:
         return _standard(known, use)
+    if (defined := functions.method_of_any(name, type_of(use.receiver), session)) is not None:
+        return functions.call(defined, use.args, use.name, use.scope, use.receiver)
     if bare and _may_have_fields(use.receiver) and name not in RESULTS and name not in RESULT_OF_FIRST:
         return Field(use.receiver, name)
     use.scope.session.use(name, use.name.span)
@@ -195,8 +208,11 @@ def _exists(use: Use) -> Expr:
 
 
 def _exclude(use: Use) -> Expr:
-    use.scope.session.report(mistakes.not_available(".exclude(…)", use.name.span))
-    return names.NOTHING
+    """The members of an array that aren't in another one."""
+    if not _counted(use, 1, 1):
+        return names.NOTHING
+    other = expressions.elaborate(use.values[0], use.scope)
+    return Call("array_except", (use.receiver, other), type=type_of(use.receiver))
 
 
 _SPECIAL: Mapping[str, Callable[[Use], Expr]] = MappingProxyType(

@@ -440,3 +440,159 @@ def behind_save(use: Span) -> Diagnostic:
         use,
         "write what follows as a query of its own, or put it into a stage",
     )
+
+
+def only_at_end(what: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, f"`{what}` stands at the end of a statement", use, "make a model of the query")
+
+
+# --- functions and partial queries ----------------------------------------------------------------------------------
+
+
+def recursive_function(path: Sequence[str], use: Span) -> Diagnostic:
+    return Diagnostic(Code.RECURSIVE_FUNCTION, f"a function calls itself: {' -> '.join(path)}", use)
+
+
+def recursive_partial_query(path: Sequence[str], use: Span) -> Diagnostic:
+    return Diagnostic(Code.RECURSIVE_PARTIAL_QUERY, f"a partial query applies itself: {' -> '.join(path)}", use)
+
+
+def inlined_too_deep(limit: int, use: Span) -> Diagnostic:
+    return Diagnostic(Code.INLINED_TOO_DEEP, f"functions are nested more than {limit} levels deep", use)
+
+
+def unknown_partial_query(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    help_ = did_you_mean(name, known, f"define it: `def {name} = where …`")
+    return Diagnostic(Code.UNKNOWN_PARTIAL_QUERY, f"no partial query or activity named `{name}` is known", use, help_)
+
+
+def partial_query_as_value(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.PARTIAL_QUERY_BODY,
+        f"`{name}` is no value but a part of a query",
+        use,
+        f"apply it behind a pipe: `| {name}`",
+    )
+
+
+def extra_function_argument(name: str, wanted: int, given: int, use: Span) -> Diagnostic:
+    takes = "no arguments" if wanted == 0 else f"{wanted} argument{'s' if wanted > 1 else ''}"
+    return Diagnostic(Code.FUNCTION_ARGUMENTS, f"`{name}` takes {takes}, and {given} are given", use)
+
+
+def unknown_function_argument(name: str, argument: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.FUNCTION_ARGUMENTS, f"`{name}` has no free parameter `{argument}`", use, did_you_mean(argument, known)
+    )
+
+
+def missing_function_argument(name: str, argument: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.FUNCTION_ARGUMENTS, f"`{name}` needs a value for `{argument}`", use)
+
+
+# --- statements -----------------------------------------------------------------------------------------------------
+
+
+def not_implemented(what: str, use: Span, help: str | None = None) -> Diagnostic:
+    return Diagnostic(Code.NOT_IMPLEMENTED, f"`{what}` is not implemented", use, help)
+
+
+def unknown_show(what: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    listed_ = listed(sorted([*known, "query"]))
+    return Diagnostic(
+        Code.UNKNOWN_SHOW, f"Unknown argument for show: `{what}`", use, did_you_mean(what, known, f"there is {listed_}")
+    )
+
+
+def table_wanted(use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNKNOWN_SHOW, "`show columns` needs a table", use, "write `show columns in my_table`")
+
+
+def unknown_shown_model(name: str, use: Span, known: Iterable[str]) -> Diagnostic:
+    return Diagnostic(Code.UNKNOWN_SHOWN_MODEL, f"no model is named `{name}`", use, did_you_mean(name, known))
+
+
+def sql_wanted(word: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"`{word}` takes SQL", use, f'write `{word} sql"…"`')
+
+
+def unknown_connector(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        f"no connector of this profile is named `{name}`",
+        use,
+        did_you_mean(name, known, f"there is {listed(known)}"),
+    )
+
+
+def long_schema_name(use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, "a schema's name has at most two parts", use, "write `use catalog.schema`")
+
+
+def bad_delete(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        "`delete` stands behind one table, with nothing but `where` between",
+        use,
+        "write `from t where … delete`",
+    )
+
+
+def unsupported_test(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNSUPPORTED_TEST,
+        "this test can't be evaluated: it neither passes nor fails",
+        use,
+        "compare `_.size`, `_.columns`, `_.rows`, `_.json` or `_.output` with a constant",
+    )
+
+
+def missing_table(name: str, use: Span, near: str | None) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_TABLE, f"there is no table `{name}`", use, f"did you mean `{near}`?" if near else None
+    )
+
+
+def missing_file(path: str, use: Span, near: str | None) -> Diagnostic:
+    help_ = f"did you mean '{near}'?" if near else "paths are relative to the folder of the program"
+    return Diagnostic(Code.MISSING_FILE, f"there is no file '{path}'", use, help_)
+
+
+def unknown_method(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        f"there is no sampling method `{name}`",
+        use,
+        did_you_mean(name, known, f"there is {listed(known)}"),
+    )
+
+
+def broken_count(text: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, f"{text} is no number of rows", use, f"write `{text}%` for a share")
+
+
+# --- types ----------------------------------------------------------------------------------------------------------
+
+
+def one_parent(use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNEXPECTED_TOKEN, "a type extends one other type", use, "leave the others out")
+
+
+def long_context(use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNEXPECTED_TOKEN, "a context is a dialect or `catalog.schema`", use)
+
+
+def one_query_wanted(path: str, count: int, use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNEXPECTED_TOKEN, f"'{path}' has {count} statements, and is to be one query", use)
+
+
+def name_not_constant(use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_ARGUMENT, "a computed name is made of constants, vals and a model's parameters", use)
+
+
+def this_misplaced(use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, "`this` is the receiver of a method, and there is none here", use)
+
+
+def function_wanted(use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, "a window is over a function", use, "write `sum(x) over (…)`")

@@ -6,22 +6,22 @@ in their place. So neither the depth of models nor the number of uses costs stac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Expr, Rel, Table, Value
-from wvflow.plan.graph import cycle, topological
 from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits
 from wvflow.semantics.infer import type_of
+from wvflow.semantics.rowtypes import declared_rows
 from wvflow.semantics.scopes import Relation, Scope, Shape
 from wvflow.semantics.session import Record, Session
 from wvflow.semantics.types import resolve_type
-from wvflow.syntax.nodes import CallArg, Cte, ModelDef, Name, Param, TableRef
+from wvflow.syntax.nodes import CallArg, Cte, ModelDef, Name, Param, SyntaxNode, TableRef
 from wvflow.syntax.walk import walk
 
 MAX_DEPTH = 100
@@ -29,44 +29,108 @@ _COMPOUND = (msgspec.Struct, tuple)
 
 
 class Template(NamedTuple):
-    """A model that was read: its rows with parameters as ``Value``, what it names, and what is wrong with it."""
+    """A model that was read: its rows with parameters as ``Value``, what it names, and what is wrong with it.
+
+    ``depth``: how many models lie on the longest way down, itself included.
+    """
 
     params: tuple[FlowParam, ...]
     relation: Relation
     record: Record
     findings: tuple[Diagnostic, ...]
+    depth: int = 1
 
     def callee(self, name: str) -> Callee:
         formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in self.params)
         return Callee(name, formals)
 
 
-def read_models(session: Session) -> None:
-    """Read all models of the program into the session."""
-    names = list(session.definitions.models)
-    edges = _references(session.definitions.models)
-    _break_cycles(names, edges, session)
-    depths: dict[str, int] = {}
-    for index in topological(edges) or ():
-        name = names[index]
-        depths[name] = 1 + max((depths[names[used]] for used in edges[index]), default=0)
-        if name not in session.models:
-            session.models[name] = _read(session.definitions.models[name], depths[name], session)
+def read_models(session: Session, models: Iterable[ModelDef]) -> None:
+    """Read these models, and those that they use before them, into the session."""
+    for model in models:
+        if session.template(model) is None:
+            _read_with_used(model, session)
 
 
-def expand(name: Name, args: tuple[CallArg, ...], use: TableRef, scope: Scope) -> Relation:
+def read_models_of(nodes: Iterable[SyntaxNode], session: Session) -> None:
+    """Read the models that these parts of the program use."""
+    for node in nodes:
+        with session.within(node.span):
+            read_models(session, _used(node, session))
+
+
+def _read_with_used(model: ModelDef, session: Session) -> None:
+    """Depth first without recursion. A model that is met again on the way down is on a cycle."""
+    path: list[tuple[ModelDef, list[ModelDef]]] = [(model, _used_by(model, session))]
+    while path:
+        current, waiting = path[-1]
+        if not waiting:
+            path.pop()
+            if session.template(current) is None:
+                session.models[id(current)] = _read(current, session)
+            continue
+        below = waiting.pop(0)
+        on_path = [one for one, _ in path]
+        if any(below is one for one in on_path):
+            start = next(index for index, one in enumerate(on_path) if one is below)
+            _report_cycle([*on_path[start:], below], session)
+        elif session.template(below) is None:
+            path.append((below, _used_by(below, session)))
+
+
+def _used_by(model: ModelDef, session: Session) -> list[ModelDef]:
+    with session.within(model.span):
+        return _used(model, session)
+
+
+def _used(node: SyntaxNode, session: Session) -> list[ModelDef]:
+    """The models that a part of the program names, also by the functions that it calls; what a CTE has taken means
+    that."""
+    below = list(walk(node))
+    if session.definitions.functions:
+        below = _with_functions(below, session)
+    taken = {one.name.text for one in below if isinstance(one, Cte)}
+    named = dict.fromkeys(one.parts[0].text for one in below if isinstance(one, TableRef) and len(one.parts) == 1)
+    models = session.definitions.models
+    return [models[name] for name in named if name in models and name not in taken]
+
+
+def _with_functions(below: list[SyntaxNode], session: Session) -> list[SyntaxNode]:
+    """The nodes, and those of all functions that they name, and so on."""
+    functions = session.definitions.functions
+    seen: set[str] = set()
+    position = 0
+    while position < len(below):
+        node = below[position]
+        position += 1
+        if isinstance(node, Name) and node.text in functions and node.text not in seen:
+            seen.add(node.text)
+            below += [one for definition in functions[node.text] for one in walk(definition)]
+    return below
+
+
+def _report_cycle(path: Sequence[ModelDef], session: Session) -> None:
+    """Told at the first of its models, which is no longer read."""
+    first = path[0]
+    finding = mistakes.recursive("model", [one.name.text for one in path], first.name.span)
+    session.models[id(first)] = Template((), _stand_in(first), Record(), (finding,))
+
+
+def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Scope) -> Relation:
     """The rows of a model with these arguments, which are read in the caller's scope."""
     session = scope.session
-    model = session.models[name.text]
-    session.report(*model.findings)
-    session.record.add(model.record)
-    callee = model.callee(name.text)
-    values = {one.name: one.default for one in model.params if one.default is not None}
+    read_models(session, [model])
+    template = session.models[id(model)]
+    session.report(*template.findings)
+    session.record.add(template.record)
+    callee = template.callee(model.name.text)
+    values = {one.name: one.default for one in template.params if one.default is not None}
     for parameter, arg in bind(callee, args, use.span, session).items():
         values[parameter] = expressions.elaborate(arg.value, scope)
         check_type(callee, parameter, type_of(values[parameter]), arg.value.span, session)
-    rel = substitute(model.relation.rel, values) if values else model.relation.rel
-    return Relation(rel, Shape(model.relation.shape.columns))
+    rel = substitute(template.relation.rel, values) if values else template.relation.rel
+    shape = template.relation.shape
+    return Relation(rel, Shape(shape.columns, row_type=shape.row_type))
 
 
 def read_params(params: tuple[Param, ...], session: Session) -> tuple[FlowParam, ...]:
@@ -122,40 +186,20 @@ def _rebuilt(node: Any, made: Mapping[int, Any], values: Mapping[str, Expr]) -> 
     return tuple(after) if isinstance(node, tuple) else type(node)(*after)
 
 
-def _read(model: ModelDef, depth: int, session: Session) -> Template:
-    with session.apart() as findings, session.recording() as record:
-        if model.result is not None:
-            session.report(mistakes.not_available(f": {model.result.text}", model.result.span))
+def _read(model: ModelDef, session: Session) -> Template:
+    with session.within(model.span), session.apart() as findings, session.recording() as record:
+        used = [session.models[id(one)] for one in _used(model, session) if id(one) in session.models]
+        depth = 1 + max((one.depth for one in used), default=0)
         params = read_params(model.params, session)
         if depth > MAX_DEPTH:
             session.report(mistakes.expansion_too_deep(MAX_DEPTH, model.name.span))
             relation = _stand_in(model)
         else:
             relation = relations.query(model.query, Scope(session, values=values_of(params)))
-    return Template(params, relation, record, tuple(findings))
+            relation = declared_rows(model.result, relation, session)
+    return Template(params, relation, record, tuple(findings), depth)
 
 
 def _stand_in(model: ModelDef) -> Relation:
     """For a model that can't be expanded; its finding keeps the program from running."""
     return Relation(Table((model.name.text,), model.name.text), Shape())
-
-
-def _references(models: Mapping[str, ModelDef]) -> list[list[int]]:
-    """Which models each one names, by number; names that a CTE has taken mean that."""
-    numbers = {name: number for number, name in enumerate(models)}
-    found = []
-    for model in models.values():
-        below = list(walk(model))
-        taken = {node.name.text for node in below if isinstance(node, Cte)}
-        named = (node.parts[0].text for node in below if isinstance(node, TableRef) and len(node.parts) == 1)
-        found.append(sorted({numbers[name] for name in named if name in numbers and name not in taken}))
-    return found
-
-
-def _break_cycles(names: list[str], edges: list[list[int]], session: Session) -> None:
-    """Report each cycle, and take its first model out of the graph."""
-    while (path := cycle(edges)) is not None:
-        model = session.definitions.models[names[path[0]]]
-        finding = mistakes.recursive("model", [names[index] for index in path], model.name.span)
-        session.models[model.name.text] = Template((), _stand_in(model), Record(), (finding,))
-        edges[path[0]] = []

@@ -5,21 +5,27 @@ Parameter, known column, grouping key, implicit value, ``val``, function without
 
 from __future__ import annotations
 
-from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Call, Column, Expr, Literal, Value
-from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
-from wvflow.lang.types import UNKNOWN
-from wvflow.semantics import mistakes
-from wvflow.semantics.scopes import IMPLICIT, Scope
-from wvflow.semantics.vals import scalar_val
-from wvflow.syntax.nodes import Name
+from collections.abc import Iterable
 
+from wvflow.diagnostics import Diagnostic
+from wvflow.lang.algebra import Call, Column, Expr, Literal, Tuple, Value
+from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
+from wvflow.lang.types import STRING, UNKNOWN
+from wvflow.semantics import functions, mistakes
+from wvflow.semantics.scopes import IMPLICIT, Col, Scope
+from wvflow.semantics.vals import scalar_val
+from wvflow.syntax.nodes import Name, Native
+
+KEPT = "of_"
+"""In the name of a native value: it is a constant's, and stays."""
 NOTHING = Literal(None, UNKNOWN)
 """Stands for an expression that could not be understood; the finding is made."""
 
 
 def resolve(name: Name, scope: Scope) -> Expr:
     """The expression that a name stands for; what is found nowhere is reported."""
+    if not name.quoted and (own := scope.locals.get(name.text)) is not None:
+        return Tuple(own) if isinstance(own, tuple) else own
     known = None if scope.for_argument else scope.column(name.text)
     if not name.quoted and (parameter := scope.values.get(name.text)) is not None:
         if known is not None:
@@ -35,10 +41,38 @@ def resolve(name: Name, scope: Scope) -> Expr:
 def column(name: Name, scope: Scope, table: str = "") -> Column:
     """A column as the text names it, and the place noted."""
     scope.session.use(name.text, name.span)
+    table = table or _left_most(name.text, scope)
     rows = scope.qualified(table) if table else None
     found = scope.over(rows).column(name.text) if rows else scope.column(name.text)
     _warn_of_val(name, scope, is_column=found is not None and not table)
     return Column(name.text, table, found.type if found else UNKNOWN)
+
+
+def _left_most(name: str, scope: Scope) -> str:
+    """The source that an unqualified name of several columns means; ``""`` where there is but one, or none to tell."""
+    wanted = name.lower()
+    for one in scope.around():
+        if one.rows is None or not one.rows.columns:
+            continue
+        count = sum(col.name.lower() == wanted for col in one.rows.columns)
+        if count > 1:
+            sides = one.rows.qualifiers.items()
+            return next((side for side, columns in sides if columns and _among(columns, wanted)), "")
+        if count:
+            return ""
+    return ""
+
+
+def _among(columns: Iterable[Col], wanted: str) -> bool:
+    return any(col.name.lower() == wanted for col in columns)
+
+
+def native(scope: Scope) -> Value:
+    """A new ULID: a value that is made when the task runs, its own at each place where it is asked for."""
+    session = scope.session
+    session.natives += 1
+    of = f"{KEPT}{session.expanding[0].name.text}_" if session.expanding else ""
+    return Value(f"{functions.NATIVE}_{of}{session.natives}", STRING)
 
 
 def _global(name: Name, scope: Scope) -> Expr | None:
@@ -47,6 +81,11 @@ def _global(name: Name, scope: Scope) -> Expr | None:
         return Value(name.text, type_)
     if name.text in scope.session.definitions.vals:
         return scalar_val(name, scope)
+    defined = functions.chosen(name.text, scope.session)
+    if defined is not None and not isinstance(defined.body, Native | None):
+        return functions.call(defined, (), name, scope)
+    if name.text == functions.NATIVE:
+        return native(scope)
     if name.text in BARE_FUNCTIONS:
         return Call(name.text, type=RESULTS.get(name.text, UNKNOWN))
     return None

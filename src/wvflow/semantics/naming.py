@@ -24,15 +24,20 @@ from wvflow.lang.algebra import (
     Index,
     InQuery,
     IsNull,
+    LambdaValue,
     Like,
     Literal,
+    LocalName,
     MapValue,
+    RawSql,
     ScalarQuery,
+    SortKey,
     Star,
     StructValue,
     Tuple,
     Unary,
     Value,
+    Window,
 )
 from wvflow.lang.types import Type
 
@@ -88,8 +93,43 @@ def display(expr: Expr) -> str:
             return f"{display(operand)}.{name}"
         case Extract(unit=unit, operand=operand):
             return f"extract({unit} FROM {display(operand)})"
+        case Window():
+            return _window(expr)
+        case LambdaValue(params=params, body=body):
+            return f"(lambda {', '.join(params)}: {display(body)})"
+        case LocalName(name=name):
+            return name
+        case RawSql(parts=parts):
+            return "".join([one if isinstance(one, str) else display(one) for one in parts])
         case _:
             assert_never(expr)
+
+
+def _window(window: Window) -> str:
+    partition = [f"PARTITION BY {_joined(window.partition)}"] if window.partition else []
+    order = [f"ORDER BY {', '.join([_sort_key(one) for one in window.order])}"] if window.order else []
+    frame = (
+        [] if window.frame is None else [f"ROWS BETWEEN {bound(window.frame[0], 0)} AND {bound(window.frame[1], 1)}"]
+    )
+    return f"{display(window.function)} OVER ({' '.join([*partition, *order, *frame])})"
+
+
+def _sort_key(key: SortKey) -> str:
+    nulls = f" NULLS {key.nulls.upper()}" if key.nulls else ""
+    return f"{display(key.value)}{' DESC' if key.descending else ''}{nulls}"
+
+
+def bound(rows: int | None, end: int) -> str:
+    """One end of a frame; ``end`` is 0 for the first row, 1 for the last.
+
+    >>> bound(-2, 0), bound(0, 1), bound(None, 1)
+    ('2 PRECEDING', 'CURRENT ROW', 'UNBOUNDED FOLLOWING')
+    """
+    if rows is None:
+        return f"UNBOUNDED {'FOLLOWING' if end else 'PRECEDING'}"
+    if rows == 0:
+        return "CURRENT ROW"
+    return f"{abs(rows)} {'PRECEDING' if rows < 0 else 'FOLLOWING'}"
 
 
 def sql_name(type: Type) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from wvflow.diagnostics import Diagnostic
+from wvflow.lang.algebra import Rel
 from wvflow.lang.catalog import Catalog
 from wvflow.semantics import mistakes, relations
 from wvflow.semantics.activities import check_declaration
-from wvflow.semantics.bodies import check_query
-from wvflow.semantics.checked import Checked, CheckedModel
-from wvflow.semantics.definitions import collect
+from wvflow.semantics.checked import Checked, CheckedFlow, CheckedModel
+from wvflow.semantics.definitions import Definitions, collect
 from wvflow.semantics.flows import check_flow
-from wvflow.semantics.models import read_models
+from wvflow.semantics.models import read_models, read_models_of
 from wvflow.semantics.properties import check_foreign
-from wvflow.semantics.rowtypes import row_type
+from wvflow.semantics.rowtypes import check_type
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.sources import rows_of
+from wvflow.semantics.statements import check_statements
 from wvflow.semantics.vals import scalar_val
-from wvflow.syntax.nodes import ArrayExpr, Module
+from wvflow.syntax.nodes import ArrayExpr, FlowDef, ModelDef, Module, Statement, TypeDef, ValDef
 
 
 def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[Diagnostic, ...]]:
@@ -35,50 +36,87 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     definitions, found = collect(modules)
     session = Session(definitions, catalog, relations.query)
     session.report(*found)
-    read_models(session)
-    _check_vals(session)
-    for one in definitions.types.values():
-        row_type(one, session)
+    defined = [statement for file in definitions.files.values() for statement in file.statements]
+    models = [one for one in defined if isinstance(one, ModelDef)]
+    read_models(session, models)
+    _check_constants(defined, session)
     activities = {name: check_declaration(one, session) for name, one in definitions.activities.items()}
-    flows = tuple(check_flow(flow, session) for flow in definitions.flows.values())
+    flows = tuple(_check_flow(flow, session) for flow in definitions.flows.values())
     if flows:
         check_foreign(catalog.defaults, "the project's defaults", "defaults", flows[0].span, session)
-    queries = tuple(check_query(one, session) for one in definitions.queries)
-    session.report(*_of_unused_models(session))
-    checked = Checked(flows=flows, queries=queries, models=_models(session), activities=activities)
+    statements = {source: tuple(check_statements(source, session)) for source in definitions.files}
+    session.report(*_of_unused_models(session, models))
+    checked = Checked(
+        flows=flows,
+        statements=statements,
+        models=_models(session, models),
+        activities=activities,
+        wanted=tuple(session.wanted),
+    )
     return checked, tuple(sorted(session.findings, key=_place))
 
 
-def _check_vals(session: Session) -> None:
-    for name, val in session.definitions.vals.items():
-        if val.columns is None:
-            scalar_val(val.name, Scope(session))
-        elif isinstance(val.value, ArrayExpr):
-            rows_of(val.value, name, val.columns, Scope(session))
+def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tuple[Diagnostic, ...], tuple[Rel, ...]]:
+    """What is wrong with one file of a program, and with what it uses of the others; and the sources outside of it
+    whose columns would have been of use. What the file only defines and nothing uses gives warnings."""
+    session = Session(program, catalog, relations.query)
+    defined = program.statements(source)
+    models = [one for one in defined if isinstance(one, ModelDef)]
+    read_models(session, models)
+    _check_constants(defined, session)
+    for one in defined:
+        if isinstance(one, FlowDef):
+            _check_flow(one, session)
+    for _ in check_statements(source, session):
+        pass
+    session.report(*_of_unused_models(session, models))
+    return tuple(sorted(session.findings, key=_place)), tuple(session.wanted)
 
 
-def _of_unused_models(session: Session) -> Iterator[Diagnostic]:
+def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
+    read_models_of([flow], session)
+    with session.within(flow.span):
+        return check_flow(flow, session)
+
+
+def _check_constants(defined: Sequence[Statement], session: Session) -> None:
+    """Constants and row types, used or not."""
+    for one in defined:
+        with session.within(one.span):
+            match one:
+                case ValDef(columns=None, name=name):
+                    if session.definitions.vals.get(name.text) is one:
+                        scalar_val(name, Scope(session))
+                case ValDef(value=ArrayExpr() as rows, name=name, columns=columns):
+                    rows_of(rows, name.text, columns or (), Scope(session))
+                case TypeDef():
+                    check_type(one, session)
+
+
+def _of_unused_models(session: Session, models: Sequence[ModelDef]) -> Iterator[Diagnostic]:
     """What is wrong with models beyond what their uses told; once, where several read the broken one."""
     told: set[Diagnostic] = set(session.findings)
-    for name, template in session.models.items():
-        for found in template.findings:
+    for model in models:
+        for found in session.models[id(model)].findings:
             if found not in told:
                 told.add(found)
-                yield mistakes.unusable_model(name, found) if found.is_error else found
+                yield mistakes.unusable_model(model.name.text, found) if found.is_error else found
 
 
-def _models(session: Session) -> Mapping[str, CheckedModel]:
-    return {
-        name: CheckedModel(
-            name=name,
-            span=session.definitions.models[name].name.span,
+def _models(session: Session, models: Sequence[ModelDef]) -> Mapping[str, CheckedModel]:
+    checked: dict[str, CheckedModel] = {}
+    for model in models:
+        template = session.models[id(model)]
+        one = CheckedModel(
+            name=model.name.text,
+            span=model.name.span,
             params=template.params,
             relation=template.relation.rel,
             uses=tuple(template.record.uses),
             findings=template.findings,
         )
-        for name, template in session.models.items()
-    }
+        checked.setdefault(one.name, one)
+    return checked
 
 
 def _place(found: Diagnostic) -> tuple[str, int, str]:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from wvflow.lang.algebra import (
-    Column,
     Concat,
     Count,
     Distinct,
-    Exclude,
     Extend,
     FanIn,
     Filter,
-    Item,
     Join,
     Limit,
+    SetOperation,
     Single,
     Sort,
-    SortKey,
     StageRows,
 )
 from wvflow.lang.algebra import Select as SelectRel
 from wvflow.lang.types import LONG
-from wvflow.semantics import expressions, grouping, mistakes, sources
+from wvflow.semantics import expressions, grouping, mistakes, observing, partial, reshaping, shows, sources
 from wvflow.semantics.items import check_new, columns_of, read_items
 from wvflow.semantics.naming import COUNT_NAME
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape, column, merged
+from wvflow.semantics.windows import sort_key
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
@@ -58,7 +56,7 @@ def unwrapped(node: n.Query, scope: Scope) -> Body:
             scope = _with_ctes(source.ctes, scope)
         inner = source.query
         source, operators = inner.input, (*inner.operators, *operators)
-    return Body(source, operators, scope)
+    return Body(source, partial.inlined(operators, scope.session), scope)
 
 
 def _with_ctes(ctes: tuple[n.Cte, ...], scope: Scope) -> Scope:
@@ -78,10 +76,10 @@ def beginning(node: n.From | n.SelectQuery | n.ShowInput | n.DescribeInput | n.M
             return _from(node, scope)
         case n.SelectQuery(select=select):
             return _select(select, Relation(Single(), Shape(())), scope.over(None))
-        case n.ShowInput() | n.DescribeInput():
-            word = node.span.text.split(maxsplit=1)[0]
-            scope.session.report(mistakes.not_available(word, node.span))
-            return sources.NOWHERE
+        case n.ShowInput():
+            return shows.show(node, scope)
+        case n.DescribeInput(source=source):
+            return reshaping.describe(sources.source(source, scope.over(None)))
         case n.Merge():
             return _merge(node, scope)
         case None:
@@ -93,6 +91,8 @@ def operate(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) ->
     while operators:
         if (group := grouping.split(operators)) is not None:
             found, operators = grouping.grouped(group, found, scope)
+        elif (pivoting := reshaping.split_pivot(operators)) is not None:
+            found, operators = reshaping.pivot(pivoting, found, scope), pivoting.rest
         else:
             found, operators = _apply(operators[0], found, scope), operators[1:]
     return found
@@ -110,11 +110,25 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.AggOp():
             return grouping.aggregated(operator, found, scope)
         case n.ExcludeOp():
-            return _exclude(operator, found, scope.over(shape))
+            return reshaping.exclude(operator, found, scope.over(shape))
+        case n.RenameOp():
+            return reshaping.rename(operator, found, scope.over(shape))
+        case n.ShiftOp():
+            return reshaping.shift(operator, found, scope.over(shape))
+        case n.DescribeOp():
+            return reshaping.describe(found)
+        case n.UnpivotOp():
+            return reshaping.unpivot(operator, found, scope.over(shape))
+        case n.SampleOp():
+            return reshaping.sample(operator, found, scope)
+        case n.SetOp():
+            return _set_operation(operator, found, scope)
+        case n.TestOp() | n.DebugOp():
+            return observing.observe(operator, found, scope)
         case n.OrderOp(keys=keys):
             _check_positions(keys, shape, scope)
             over = scope.over(shape.for_sorting)
-            return Relation(Sort(rel, tuple([_sort_key(one, over) for one in keys])), shape)
+            return Relation(Sort(rel, tuple([sort_key(one, over) for one in keys])), shape)
         case n.LimitOp(count=count):
             return Relation(_limited(rel, count), shape)
         case n.OffsetOp(count=count):
@@ -127,43 +141,38 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _join(operator, found, scope)
         case n.ConcatOp():
             return _concat(operator, found, scope)
-        case n.RenameOp() | n.ShiftOp() | n.DescribeOp() | n.SetOp() | n.PivotOp() | n.UnpivotOp() | n.SampleOp():
-            return _unavailable(operator, found, scope)
-        case n.TestOp() | n.DebugOp() | n.AppendOp() | n.DeleteOp():
-            return _unavailable(operator, found, scope)
-        case n.SaveOp() | n.ApplyOp() | n.CallOp() | n.UnavailableOp() | n.GroupOp() | n.ForkOp() | n.RouteOp():
-            return _refused(operator, found, scope)
         case _:
-            assert_never(operator)
+            return _refused(operator, found, scope)
 
 
-def _unavailable(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
-    """An operator that does not run yet."""
-    word = operator.span.text.split(maxsplit=1)[0]
-    scope.session.report(mistakes.not_available(word, operator.span))
-    return Relation(found.rel, Shape())
-
-
-def _refused(
-    operator: n.SaveOp | n.ApplyOp | n.CallOp | n.UnavailableOp | n.GroupOp | n.ForkOp | n.RouteOp,
-    found: Relation,
-    scope: Scope,
-) -> Relation:
+def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
     match operator:
         case n.ForkOp(span=span):
             scope.session.report(mistakes.not_available("fork", span.first("fork")))
         case n.RouteOp(span=span):
             scope.session.report(mistakes.not_available("route", span.first("route")))
             _check_route(operator, found.shape, scope)
-        case n.SaveOp(span=span):
-            scope.session.report(mistakes.only_in_stage("`save to`", span))
+        case n.SaveOp(span=span) | n.AppendOp(span=span):
+            scope.session.report(mistakes.only_in_stage(f"`{span.text.split(maxsplit=1)[0]} to`", span))
+        case n.DeleteOp(span=span):
+            scope.session.report(mistakes.only_in_stage("`delete`", span))
         case n.ApplyOp(call=call):
-            scope.session.report(mistakes.only_in_stage(f"`| {call.function.text}(…)`", call.function.span))
+            return _unknown_partial(call, found, scope)
         case n.CallOp(call=call):
             scope.session.report(mistakes.only_in_stage(f"`| call {call.function.text}(…)`", call.function.span))
         case n.UnavailableOp(what=what, span=span):
             scope.session.report(mistakes.not_available(what, span))
             return Relation(found.rel, Shape())
+    return found
+
+
+def _unknown_partial(call: n.CallExpr, found: Relation, scope: Scope) -> Relation:
+    """``| name`` that is no partial query: an activity inside of a query, or nothing at all."""
+    session, name = scope.session, call.function
+    if name.text in session.definitions.activities or name.text in session.catalog.activities:
+        session.report(mistakes.only_in_stage(f"`| {name.text}(…)`", name.span))
+    else:
+        session.report(mistakes.unknown_partial_query(name.text, name.span, session.definitions.functions))
     return found
 
 
@@ -183,8 +192,7 @@ def _check_route(route: n.RouteOp, shape: Shape, scope: Scope) -> None:
 
 def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
     if operator.alias is not None:
-        what = f"select as {operator.alias.text}"
-        scope.session.report(mistakes.not_available(what, operator.span, "make a model or a stage of the query"))
+        scope.session.report(mistakes.only_at_end(f"select as {operator.alias.text}", operator.span))
         return found
     items = read_items(operator.items, scope)
     rel = SelectRel(found.rel, items, operator.distinct)
@@ -201,24 +209,6 @@ def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
     return Relation(Extend(found.rel, items, operator.first), Shape(columns, found.shape.qualifiers))
 
 
-def _exclude(operator: n.ExcludeOp, found: Relation, scope: Scope) -> Relation:
-    """All other columns, as a list of them where they are known and have names of their own."""
-    known = found.shape.columns
-    for name in operator.names:
-        scope.session.use(name.text, name.span)
-        if known is not None and column(known, name.text) is None:
-            scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in known]))
-    excluded = {name.text.lower() for name in operator.names}
-    left = None if known is None else tuple(col for col in known if col.name.lower() not in excluded)
-    if known and not left:
-        scope.session.report(mistakes.nothing_left(operator.span))
-    if left is None or len({col.name.lower() for col in left}) < len(left):
-        rel = Exclude(found.rel, tuple(name.text for name in operator.names))
-        return Relation(rel, found.shape.now(left))
-    items = tuple(Item(col.name, Column(col.name, type=col.type)) for col in left)
-    return Relation(SelectRel(found.rel, items), found.shape.now(left))
-
-
 def _check_positions(keys: tuple[n.SortItem, ...], shape: Shape, scope: Scope) -> None:
     """A number alone is that of a column, counted from 1."""
     if shape.columns is None:
@@ -226,10 +216,6 @@ def _check_positions(keys: tuple[n.SortItem, ...], shape: Shape, scope: Scope) -
     for number in (one.value for one in keys if isinstance(one.value, n.NumberLiteral) and one.value.kind == "int"):
         if not 1 <= int(number.text) <= len(shape.columns):
             scope.session.report(mistakes.no_such_position(number.text, len(shape.columns), number.span))
-
-
-def _sort_key(node: n.SortItem, scope: Scope) -> SortKey:
-    return SortKey(expressions.elaborate(node.value, scope), node.descending, node.nulls)
 
 
 def _limited(rel: object, count: int) -> Limit:
@@ -300,11 +286,9 @@ def _fan_in(several: list[n.Name], word: str, span: Span, scope: Scope) -> Relat
 
 
 def _join(operator: n.JoinOp, found: Relation, scope: Scope) -> Relation:
-    if operator.asof:
-        scope.session.report(mistakes.not_available("asof join", operator.span))
     right = sources.source(operator.right, scope.over(found.shape))
     _check_names(found, right, operator.right.span, scope)
-    return _joined(found, right, operator.kind, operator.on, scope)
+    return _joined(found, right, operator.kind, operator.on, scope, asof=operator.asof)
 
 
 def _check_names(left: Relation, right: Relation, use: Span, scope: Scope) -> None:
@@ -316,17 +300,24 @@ def _check_names(left: Relation, right: Relation, use: Span, scope: Scope) -> No
 
 
 def _joined(
-    left: Relation, right: Relation, kind: str, on: n.Expr | tuple[n.Name, ...] | None, scope: Scope
+    left: Relation,
+    right: Relation,
+    kind: str,
+    on: n.Expr | tuple[n.Name, ...] | None,
+    scope: Scope,
+    *,
+    asof: bool = False,
 ) -> Relation:
     qualifiers = {**left.shape.qualifiers, **right.shape.qualifiers}
     both = Shape(merged(left.shape.columns, right.shape.columns), qualifiers)
     if isinstance(on, tuple):
         using = tuple([_shared(name, left.shape, right.shape, scope) for name in on])
         columns = _columns_using(left.shape.columns, right.shape.columns, using)
-        rel = Join(left.rel, right.rel, kind, None, using)  # type: ignore[arg-type]  # the parser's kinds
+        rel = Join(left.rel, right.rel, kind, None, using, asof)  # type: ignore[arg-type]  # the parser's kinds
         return Relation(rel, Shape(columns, qualifiers))
     condition = None if on is None else expressions.condition(on, scope.over(both))
-    return Relation(Join(left.rel, right.rel, kind, condition), both)  # type: ignore[arg-type]  # the parser's kinds
+    rel = Join(left.rel, right.rel, kind, condition, asof=asof)  # type: ignore[arg-type]  # the parser's kinds
+    return Relation(rel, both)
 
 
 def _shared(name: n.Name, left: Shape, right: Shape, scope: Scope) -> str:
@@ -354,3 +345,12 @@ def _concat(operator: n.ConcatOp, found: Relation, scope: Scope) -> Relation:
     if left is not None and right is not None and len(left) != len(right):
         scope.session.report(mistakes.different_columns("concat", (len(left), len(right)), operator.span))
     return Relation(Concat(found.rel, other.rel), Shape(left))
+
+
+def _set_operation(operator: n.SetOp, found: Relation, scope: Scope) -> Relation:
+    """The rows that both have, or only the left; columns by position."""
+    other = sources.source(operator.right, scope.over(None))
+    left, right = found.shape.columns, other.shape.columns
+    if left is not None and right is not None and len(left) != len(right):
+        scope.session.report(mistakes.different_columns(operator.kind, (len(left), len(right)), operator.span))
+    return Relation(SetOperation(found.rel, other.rel, operator.kind, operator.all), Shape(left))

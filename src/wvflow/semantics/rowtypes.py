@@ -6,10 +6,10 @@ from wvflow.lang.rowtypes import fits, misfits
 from wvflow.semantics import mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.properties import Read
-from wvflow.semantics.scopes import Col, Columns, column
+from wvflow.semantics.scopes import Col, Columns, Relation, column
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
-from wvflow.syntax.nodes import TypeDef
+from wvflow.syntax.nodes import Name, TypeDef
 
 
 def row_type(node: TypeDef, session: Session) -> tuple[Col, ...]:
@@ -23,13 +23,44 @@ def row_type(node: TypeDef, session: Session) -> tuple[Col, ...]:
     return tuple(columns)
 
 
+def check_type(node: TypeDef, session: Session) -> None:
+    """Report what is wrong with a type's columns, parents and contexts. Methods are read where they are used."""
+    row_type(node, session)
+    if len(node.parents) > 1:
+        session.report(mistakes.one_parent(node.parents[1].span))
+    for context in node.contexts:
+        if len(context) > 2:  # a catalog and a schema
+            session.report(mistakes.long_context(context[0].span.to(context[-1].span)))
+
+
+def type_named(name: str, session: Session) -> TypeDef | None:
+    """The first type of a name that has columns, else the first of that name."""
+    defined = session.definitions.types.get(name, ())
+    return next((one for one in defined if one.columns), defined[0] if defined else None)
+
+
+def declared_rows(name: Name | None, found: Relation, session: Session) -> Relation:
+    """Rows that are declared to be of a type: they have its methods, and its columns where nothing else is known."""
+    if name is None:
+        return found
+    if (node := type_named(name.text, session)) is None:
+        session.report(flow_mistakes.unknown_row_type(name.text, name.span, session.definitions.types))
+        return found
+    shape = found.shape
+    columns = shape.columns
+    if columns is None and node.columns:
+        with session.apart():  # told at the definition
+            columns = row_type(node, session)
+    return Relation(found.rel, shape._replace(columns=columns, row_type=name.text))
+
+
 def declared_columns(read: Read, found: Columns, session: Session) -> tuple[Col, ...] | None:
     """The columns that a stage's ``type`` declares, None without one or where it is wrong. What is known of the columns
     is held against it."""
     name = read.values.get("type")
     if name is None:
         return None
-    use, node = read.spans["type"], session.definitions.types.get(str(name))
+    use, node = read.spans["type"], type_named(str(name), session)
     if node is None:
         session.report(flow_mistakes.unknown_row_type(str(name), use, session.definitions.types))
         return None

@@ -40,16 +40,18 @@ Columns: TypeAlias = tuple[Col, ...] | None
 class Shape(NamedTuple):
     """What is known of rows. ``qualifiers``: the names that may stand before a column's, with their columns.
 
-    ``below``: columns that are no longer there but that ``order by`` may still name.
+    ``below``: columns that are no longer there but that ``order by`` may still name. ``row_type``: the declared type
+    that has the rows' methods, ``""`` for none.
     """
 
     columns: Columns = None
     qualifiers: Mapping[str, Columns] = MappingProxyType({})
     below: Columns = ()
+    row_type: str = ""
 
     def named(self, alias: str) -> Shape:
         """As seen under an alias."""
-        return Shape(self.columns, {alias: self.columns} if alias else {})
+        return Shape(self.columns, {alias: self.columns} if alias else {}, row_type=self.row_type)
 
     def now(self, columns: Columns) -> Shape:
         """Other columns over the same sources."""
@@ -86,7 +88,8 @@ class Scope:
     """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
 
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself. ``keys``: the grouping keys
-    by name. ``for_argument``: in an argument of an activity.
+    by name. ``for_argument``: in an argument of an activity. ``locals``: the parameters of the lambda or function
+    around, several expressions for one that takes all remaining arguments; ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -98,6 +101,8 @@ class Scope:
     keys: Mapping[str, Expr] = field(default_factory=dict)
     outer: Scope | None = None
     for_argument: bool = False
+    locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
+    this: Expr | None = None
 
     def over(self, rows: Shape | None) -> Scope:
         """The same place with these rows at hand."""

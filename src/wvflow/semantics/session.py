@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Expr
+from wvflow.lang.algebra import Expr, Rel
 from wvflow.lang.catalog import Catalog
-from wvflow.semantics.checked import Use
-from wvflow.semantics.definitions import Definitions
+from wvflow.lang.types import Type
+from wvflow.semantics.checked import Observed, Use
+from wvflow.semantics.definitions import Definitions, View
 from wvflow.source import Span
-from wvflow.syntax.nodes import Query
+from wvflow.syntax.nodes import ModelDef, Query, ValDef
 
 if TYPE_CHECKING:
     from wvflow.semantics.models import Template
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """What one stage, model or query names: columns and tables with their places, and stages that it reads."""
+    """What one stage, model or query names: columns and tables with their places, and stages that it reads; and the
+    tests and debugging that stand in it, in their order."""
 
     def __init__(self) -> None:
         self.uses: list[Use] = []
         self.reads: dict[str, Span] = {}
+        self.observed: list[Observed] = []
 
     def add(self, other: Record) -> None:
         self.uses += other.uses
@@ -35,18 +38,26 @@ class Record:
 class Session:
     """``query`` elaborates a sub-query; it is handed in, as relations and expressions are mutually recursive.
 
-    ``models`` and ``vals`` keep what was read before, ``expanding`` the vals whose values are being read.
+    ``models`` and ``vals`` keep what was read before, by the identity of their definition; ``expanding`` names the vals
+    whose values are being read, ``inlining`` the functions and partial queries that are being put in place.
+    ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
+    ``natives``: how many calls of the compiler's own function there were.
     """
 
-    def __init__(self, definitions: Definitions, catalog: Catalog, query: Callable[[Query, Scope], Relation]) -> None:
-        self.definitions = definitions
+    def __init__(self, program: Definitions, catalog: Catalog, query: Callable[[Query, Scope], Relation]) -> None:
+        self.program = program
+        self.definitions: View = program.view("")
         self.catalog = catalog
         self.query = query
         self.findings: dict[Diagnostic, None] = {}
         self.record = Record()
-        self.models: dict[str, Template] = {}
-        self.vals: dict[str, Expr] = {}
-        self.expanding: list[str] = []
+        self.models: dict[int, Template] = {}
+        self.vals: dict[int, Expr] = {}
+        self.expanding: list[ValDef] = []
+        self.inlining: list[str] = []
+        self.selected: dict[str, Relation] = {}
+        self.wanted: dict[Rel, None] = {}
+        self.natives = 0
 
     def report(self, *found: Diagnostic) -> None:
         """Keep findings; one that was made already (in a model expanded twice) counts once."""
@@ -57,6 +68,16 @@ class Session:
 
     def reads(self, stage: str, span: Span) -> None:
         self.record.reads.setdefault(stage, span)
+
+    def columns(self, source: Rel) -> tuple[tuple[str, Type], ...] | None:
+        """The columns of a source outside of the program; where nobody has asked for them it is noted as wanted."""
+        known = self.catalog.columns.get(source)
+        if known is None and source not in self.catalog.columns:
+            self.wanted[source] = None
+        return known
+
+    def template(self, model: ModelDef) -> Template | None:
+        return self.models.get(id(model))
 
     @contextmanager
     def recording(self) -> Iterator[Record]:
@@ -75,3 +96,12 @@ class Session:
             yield self.findings
         finally:
             self.findings = before
+
+    @contextmanager
+    def within(self, place: Span) -> Iterator[None]:
+        """Within, names mean what the file of that place sees."""
+        before, self.definitions = self.definitions, self.program.view(place.source.name)
+        try:
+            yield
+        finally:
+            self.definitions = before

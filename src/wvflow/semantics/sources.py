@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang.algebra import (
@@ -11,17 +13,26 @@ from wvflow.lang.algebra import (
     Expr,
     File,
     Item,
+    LocalName,
+    NamedTable,
     Piped,
     Rows,
     Select,
     Single,
+    SqlText,
     StageRows,
     Table,
     TableFunction,
+    Value,
 )
-from wvflow.lang.types import UNKNOWN, Type
+from wvflow.lang.algebra import Column as AColumn
+from wvflow.lang.catalog import Columns as CatalogColumns
+from wvflow.lang.evaluate import evaluate, is_static
+from wvflow.lang.relations import nodes as nodes_of
+from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
 from wvflow.semantics.infer import type_of
+from wvflow.semantics.rowtypes import row_type
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
@@ -41,15 +52,13 @@ def source(node: n.Aliased, scope: Scope) -> Relation:
         case n.TableRef() as table:
             return _named(table, node, alias, scope)
         case n.FileRef(path=path, span=span):
-            _check_file(path, span, scope)
-            return _aliased(Relation(File(path, "" if node.columns else alias), Shape().named(alias)), node, scope)
+            return _file(path, span, alias, node, scope)
         case n.InlineRows() as rows:
             return inline(rows, alias, node.columns, scope)
         case n.QueryRef(query=query):
             return _nested(query, node, scope)
         case n.SqlRef(text=text):
-            scope.session.report(mistakes.not_available(f'{text.prefix}"…"', node.span))
-            return NOWHERE
+            return _raw(text, alias, node, scope)
 
 
 def is_stage(node: n.Aliased, scope: Scope) -> bool:
@@ -89,9 +98,13 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
     first = table.parts[0]
     if len(table.parts) > 1:
         return _aliased(_table(table, "" if node.columns else alias, scope), node, scope)
-    if first.text in scope.session.models and not _hides_model(first.text, scope):
-        found = models.expand(first, table.args or (), table, scope)
-        return _exposed(found, alias or first.text, node, scope)
+    if not _hides_model(first.text, scope):
+        if (model := scope.session.definitions.models.get(first.text)) is not None:
+            return _exposed(models.expand(model, table.args or (), table, scope), alias or first.text, node, scope)
+        if table.args is None and (selected := scope.session.selected.get(first.text)) is not None:
+            return _exposed(Relation(selected.rel, Shape(selected.shape.columns)), alias or first.text, node, scope)
+    if table.args is not None and first.text in STANDARD_MODELS and not table.args:
+        return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
     if first.text == "_" and not first.quoted:
@@ -130,28 +143,72 @@ def _constant(name: n.Name, table: n.TableRef, node: n.Aliased, scope: Scope) ->
 
 
 def _table(table: n.TableRef, alias: str, scope: Scope) -> Relation:
-    """A table of the engine, of which nothing is known but maybe its name."""
+    """A table of the engine, with the columns of the type that is bound to it, else those that the engine told."""
+    session = scope.session
     parts = tuple(part.text for part in table.parts)
     if table.args is not None:
         return _function_relation(".".join(parts), table.args, alias or parts[-1], (), scope)
+    if len(parts) > 1 and parts[0] in session.catalog.connectors:
+        parts = parts[1:]
     if len(parts) > MOST_PARTS:
-        scope.session.report(mistakes.long_table_name(table.span))
+        session.report(mistakes.long_table_name(table.span))
     for part in table.parts:
-        scope.session.use(part.text, part.span)
-    scope.session.use(".".join(parts), table.span)
-    _check_table(table, scope)
-    rel = Table(parts, alias or parts[-1])
-    return Relation(rel, Shape().named(rel.alias))
+        session.use(part.text, part.span)
+    session.use(".".join(parts), table.span)
+    alias = alias or parts[-1]
+    if (bound := _bound(parts, session)) is not None:
+        return _typed_table(bound, parts, alias, session)
+    found = session.columns(Table(parts, ""))
+    _check_table(table, parts, scope)
+    return Relation(Table(parts, alias), Shape(_cols(found)).named(alias))
 
 
-def _check_table(table: n.TableRef, scope: Scope) -> None:
-    """Warn of a table that isn't known; without a list of tables only where a stage's name is near."""
+def _bound(parts: tuple[str, ...], session: Session) -> n.TypeDef | None:
+    """The type that describes a table (query reference, section 3.3)."""
+    given = tuple(part.lower() for part in parts)
+    for node in session.definitions.types.get(parts[-1], ()):
+        if not node.columns:
+            continue
+        tied = next((one for one in node.contexts if len(one) == 2), None)
+        if tied is None:
+            if len(parts) == 1 and not node.contexts:
+                return node
+            continue
+        catalog, schema = (name.text.lower() for name in tied)
+        current = tuple(name.lower() for name in session.catalog.current)
+        if (catalog, schema, given[-1])[-len(given) :] == given and (len(given) > 1 or current == (catalog, schema)):
+            return node
+    return None
+
+
+def _typed_table(node: n.TypeDef, parts: tuple[str, ...], alias: str, session: Session) -> Relation:
+    with session.apart():  # told at the definition
+        columns = row_type(node, session)
+    tied = next((one for one in node.contexts if len(one) == 2), None)
+    full = (*[name.text for name in tied], parts[-1]) if tied else parts
+    return Relation(Table(full, alias), Shape(columns, row_type=node.name.text).named(alias))
+
+
+def _cols(columns: CatalogColumns | None) -> Columns:
+    return None if columns is None else tuple(Col(name, type_) for name, type_ in columns)
+
+
+def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> None:
+    """Report a table that isn't there; warn of one that isn't known, without a list of tables only where a stage's name
+    is near."""
     session, name = scope.session, table.parts[-1].text
     tables = session.catalog.tables
+    if session.catalog.columns.get(Table(parts, ""), ()) is None and session.catalog.live:
+        near = nearest(name, [*session.definitions.models, *session.definitions.vals, *(tables or ())])
+        session.report(mistakes.missing_table(".".join(parts), table.span, near))
+        return
     if len(table.parts) > 1 or name in session.definitions.saved or name in (tables or ()):
         return
+    if session.catalog.columns.get(Table(parts, "")) is not None:
+        return
     others = [one for one in scope.stages if one != scope.stage]
-    near = nearest(name, [*others, *scope.ctes, *session.models, *session.definitions.vals, *(tables or ())])
+    models_, vals = session.definitions.models, session.definitions.vals
+    near = nearest(name, [*others, *scope.ctes, *models_, *vals, *(tables or ())])
     if near is not None or tables is not None:
         session.report(mistakes.unknown_table(name, table.span, near))
 
@@ -175,9 +232,16 @@ def _function_relation(
     called = expressions.function(name, (), args, scope)
     columns = column_defs(named, scope)
     rel = TableFunction(name, called.args, called.named, alias, tuple(col.name for col in columns))
-    if len(columns) == 1 and name == "unnest" and called.args:
-        columns = (Col(columns[0].name, infer.member(type_of(called.args[0]))),)
-    return Relation(rel, Shape(columns or None).named(alias))
+    if name == "unnest" and called.args:
+        if len(columns) == 1:
+            columns = (Col(columns[0].name, infer.member(type_of(called.args[0]))),)
+        return Relation(rel, Shape(columns or None).named(alias))
+    known = None
+    if not any(isinstance(node, AColumn | Value | LocalName) for node in nodes_of((called.args, called.named))):
+        known = _cols(scope.session.columns(TableFunction(name, called.args, called.named)))
+    if known is not None and columns:
+        known = (*columns, *known[len(columns) :])
+    return Relation(rel, Shape(known or columns or None).named(alias))
 
 
 # --- aliases --------------------------------------------------------------------------------------------------------
@@ -194,7 +258,8 @@ def _exposed(found: Relation, alias: str, node: n.Aliased, scope: Scope) -> Rela
     """A relation under a name, its first columns renamed where the alias lists them."""
     named = column_defs(node.columns, scope)
     columns = _renamed(found.shape.columns, named, node.span, scope)
-    return Relation(Alias(found.rel, alias, tuple(col.name for col in named)), Shape(columns).named(alias))
+    shape = Shape(columns, row_type=found.shape.row_type).named(alias)
+    return Relation(Alias(found.rel, alias, tuple(col.name for col in named)), shape)
 
 
 def _renamed(columns: Columns, named: tuple[Col, ...], use: Span, scope: Scope) -> Columns:
@@ -269,13 +334,45 @@ def _cell_type(col: Col, index: int, rows: tuple[tuple[Expr, ...], ...]) -> Type
     return UNKNOWN if type_.name == "null" else type_
 
 
-def _check_file(path: str, span: Span, scope: Scope) -> None:
+def _file(path: str, span: Span, alias: str, node: n.Aliased, scope: Scope) -> Relation:
+    """Rows of a data file, or the one query of a program's file."""
     session = scope.session
     session.use(path, span)
     if path.endswith(_PROGRAMS):
-        session.report(mistakes.not_available(f"from '{path}'", span, "make a model of the query and read that"))
+        return _exposed(_query_file(path, span, scope), alias, node, scope)
+    found = session.columns(File(path))
+    if session.catalog.live and found is None and File(path) in session.catalog.columns:
+        session.report(mistakes.missing_file(path, span, session.catalog.near_files.get(path)))
     elif _is_missing(path, session):
         session.report(mistakes.data_file_missing(path, span, session.catalog.near_files.get(path)))
+    return _aliased(Relation(File(path, "" if node.columns else alias), Shape(_cols(found)).named(alias)), node, scope)
+
+
+def _query_file(path: str, span: Span, scope: Scope) -> Relation:
+    """The single query of a file of the workspace, found by its base name in any folder."""
+    session, base = scope.session, path.rpartition("/")[2]
+    if path.endswith(".sql"):
+        if (text := session.catalog.sql_files.get(base)) is not None:
+            rel = SqlText((text,))
+            return Relation(rel, Shape(_cols(session.columns(rel))))
+    elif (name := next((one for one in session.program.files if one.rpartition("/")[2] == base), None)) is not None:
+        statements = session.program.statements(name)
+        match statements:
+            case (n.QueryStatement(query=query),):
+                if name in session.inlining:
+                    session.report(mistakes.recursive("model", [*session.inlining, name], span))
+                    return NOWHERE
+                session.inlining.append(name)
+                models.read_models_of(statements, session)
+                with session.within(query.span):
+                    found = session.query(query, Scope(session))
+                session.inlining.pop()
+                return Relation(found.rel, Shape(found.shape.columns))
+        session.report(mistakes.one_query_wanted(path, len(statements), span))
+        return NOWHERE
+    known = [one.rpartition("/")[2] for one in (*session.program.files, *session.catalog.sql_files)]
+    session.report(mistakes.missing_file(path, span, nearest(base, known)))
+    return NOWHERE
 
 
 def _is_missing(path: str, session: Session) -> bool:
@@ -284,3 +381,63 @@ def _is_missing(path: str, session: Session) -> bool:
     if there is None or "://" in path or path in there:
         return False
     return not any(fnmatchcase(saved, path) for saved in session.definitions.saved)
+
+
+# --- SQL ------------------------------------------------------------------------------------------------------------
+
+
+def _raw(text: n.Interpolation, alias: str, node: n.Aliased, scope: Scope) -> Relation:
+    """``sql"…"`` is a query of the engine, ``s`…` `` a table whose name is computed."""
+    own = "" if node.columns else alias
+    match text.prefix:
+        case "sql":
+            parts = expressions.parts(text, scope.over(None))
+            bare = SqlText(parts)
+            known = None if any(isinstance(one, Value) for one in nodes_of(parts)) else scope.session.columns(bare)
+            return _aliased(Relation(SqlText(parts, own), Shape(_cols(known)).named(alias)), node, scope)
+        case "s`":
+            return _computed(expressions.text_of(text, scope.over(None)), own, alias, node, scope)
+        case "json":
+            scope.session.report(mistakes.not_implemented('json"…"', text.span, "write rows in brackets"))
+    return NOWHERE
+
+
+def _computed(name: Expr, own: str, alias: str, node: n.Aliased, scope: Scope) -> Relation:
+    """A table by its computed name. One that depends on a model's arguments is known once those are."""
+    if not is_static(name):
+        scope.session.report(mistakes.name_not_constant(node.primary.span))
+        return NOWHERE
+    if any(isinstance(one, Value) for one in nodes_of(name)):
+        return _aliased(Relation(NamedTable(name, own), Shape().named(alias)), node, scope)
+    parts = tuple(str(evaluate(name, {})).split("."))
+    found = scope.session.columns(Table(parts, ""))
+    if found is None and scope.session.catalog.live and Table(parts, "") in scope.session.catalog.columns:
+        near = nearest(parts[-1], scope.session.catalog.tables or ())
+        scope.session.report(mistakes.missing_table(".".join(parts), node.primary.span, near))
+    return _aliased(
+        Relation(Table(parts, own or parts[-1]), Shape(_cols(found)).named(alias or parts[-1])), node, scope
+    )
+
+
+# --- models of the standard library ---------------------------------------------------------------------------------
+
+
+_STANDARD: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "wv_tables": (
+            "tables",
+            {"catalog": "table_catalog", "schema": "table_schema", "name": "table_name", "table_type": "table_type"},
+        ),
+        "wv_schemas": ("schemata", {"catalog": "catalog_name", "name": "schema_name"}),
+    }
+)
+STANDARD_MODELS = frozenset(_STANDARD)
+
+
+def standard_model(name: str) -> Relation:
+    """``wv_tables()`` and ``wv_schemas()`` (query reference, section 9.3)."""
+    view, names = _STANDARD[name]
+    items = tuple(Item(one, AColumn(column, type=STRING)) for one, column in names.items())
+    return Relation(
+        Select(Table(("information_schema", view), view), items), Shape(tuple(Col(one, STRING) for one in names))
+    )

@@ -36,17 +36,30 @@ class _Kept(msgspec.Struct, frozen=True):
 
 def planned_program(project: Project, wanted: Path | None = None) -> Compiled:
     """As ``compile_program``, if need be. One that was kept has no ``checked``: it is for running."""
+    if (kept := kept_program(project, wanted)) is not None:
+        return kept
+    sources = _sources(project, wanted)
+    key = None if sources is None else _key(project, sources)
+    made = compile_program(project, wanted)
+    if key is not None and made.bundle is not None and not (made.diagnostics or made.left_out):
+        _save(_folder(project), key, _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.bundle))
+    return made
+
+
+def kept_program(project: Project, wanted: Path | None = None) -> Compiled | None:
+    """The program as it was compiled before, None where it wasn't or something has changed."""
     sources = _sources(project, wanted)
     key = None if sources is None else _key(project, sources)
     if sources is None or key is None:
-        return compile_program(project, wanted)
-    folder = project.state / "cache" / "plans"
-    if (kept := _load(folder / key)) is not None and all(exists(project.root, path) for path in kept.data):
-        return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
-    made = compile_program(project, wanted)
-    if made.bundle is not None and not (made.diagnostics or made.left_out):
-        _save(folder, key, _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.bundle))
-    return made
+        return None
+    kept = _load(_folder(project) / key)
+    if kept is None or not all(exists(project.root, path) for path in kept.data):
+        return None
+    return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
+
+
+def _folder(project: Project) -> Path:
+    return project.state / "cache" / "plans"
 
 
 def _sources(project: Project, wanted: Path | None) -> dict[str, Source] | None:

@@ -93,7 +93,7 @@ def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
     With ``wanted``, files that can't be compiled are left out if that file can do without them, so that a broken
     neighbour doesn't keep a good flow from running; else all that is wrong is reported.
     """
-    modules, catalog, found = _read(project, [] if wanted is None else [wanted])
+    modules, catalog, found = read_program(project, [] if wanted is None else [wanted])
     whole = _compile(modules, catalog, found)
     if wanted is None or not whole.has_errors:
         return _causes(whole)
@@ -106,7 +106,7 @@ def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
 
 def check_program(project: Project, named: Sequence[Path] = ()) -> Compiled:
     """Everything that is wrong with a project's files and those named."""
-    return _causes(_compile(*_read(project, named)))
+    return _causes(_compile(*read_program(project, named)))
 
 
 def _causes(compiled: Compiled) -> Compiled:
@@ -124,7 +124,7 @@ def source_name(project: Project, path: Path) -> str:
     return (path.relative_to(project.root) if path.is_relative_to(project.root) else path).as_posix()
 
 
-def _read(project: Project, named: Sequence[Path]) -> tuple[list[Module], Catalog, list[Diagnostic]]:
+def read_program(project: Project, named: Sequence[Path]) -> tuple[list[Module], Catalog, list[Diagnostic]]:
     """The trees of the project's files and those named, what they need to know of the world, and what is wrong."""
     modules, found = _parse(project, {source_name(project, path): path for path in (*project.files, *named)})
     catalog, more = _catalog(project, modules)
@@ -162,6 +162,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         pools=tuple(project.pools),
         data_files=there,
         near_files={path: near for path in missing if (near := _near_file(project.root, path))},
+        sql_files=_sql_files(project.root, missing | there),
         most_stages=project.limits.stages,
     )
     return catalog, problems
@@ -175,6 +176,15 @@ def _data_files(root: Path, modules: Sequence[Module]) -> tuple[frozenset[str], 
     read = frozenset(node.path for module in modules for node in walk(module) if isinstance(node, FileRef))
     there = frozenset(path for path in read if exists(root, path))
     return there, read - there
+
+
+def _sql_files(root: Path, read: frozenset[str]) -> dict[str, str]:
+    """The texts of the ``.sql`` files that the program reads, found by their base names in any folder."""
+    wanted = {Path(path).name for path in read if path.endswith(".sql")}
+    if not wanted:
+        return {}
+    found = {path.name: path for path in sorted(root.rglob("*.sql"), reverse=True) if path.name in wanted}
+    return {name: path.read_text(errors="replace").strip().rstrip(";") for name, path in found.items()}
 
 
 def _near_file(root: Path, path: str) -> str | None:
@@ -215,6 +225,12 @@ def flow_names(project: Project, file: Path) -> list[str]:
     return list(dict.fromkeys(ref.flow for module in modules for ref in _flows(module)))
 
 
+def has_statements(project: Project, file: Path) -> bool:
+    """Whether a file does something besides defining, whatever else is wrong with it."""
+    modules, _ = _parse(project, {source_name(project, file): file})
+    return any(_has_queries(module) for module in modules)
+
+
 def _flows(module: Module) -> Iterator[FlowRef]:
     from wvflow.syntax.nodes import FlowDef
 
@@ -224,9 +240,9 @@ def _flows(module: Module) -> Iterator[FlowRef]:
 
 
 def _has_queries(module: Module) -> bool:
-    from wvflow.syntax.nodes import QueryStatement
+    from wvflow.semantics.statements import executable
 
-    return any(isinstance(statement, QueryStatement) for statement in module.statements)
+    return any(executable(statement) for statement in module.statements)
 
 
 def _reach(broken: set[str], modules: Sequence[Module]) -> set[str]:
@@ -240,10 +256,10 @@ def _reach(broken: set[str], modules: Sequence[Module]) -> set[str]:
 
 
 def _defined(module: Module) -> Iterator[str]:
-    from wvflow.syntax.nodes import ActivityDef, FlowDef, ModelDef, TypeDef, ValDef
+    from wvflow.syntax.nodes import ActivityDef, FlowDef, FunctionDef, ModelDef, TypeDef, ValDef
 
     for statement in module.statements:
-        if isinstance(statement, FlowDef | ActivityDef | ModelDef | ValDef | TypeDef):
+        if isinstance(statement, FlowDef | ActivityDef | ModelDef | ValDef | TypeDef | FunctionDef):
             yield statement.name.text
 
 

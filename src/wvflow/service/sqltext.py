@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import ActivityTask, FlowPlan, FlowRef, QueryTask, StagePlan
+from wvflow.plan.nodes import ActivityTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
 
@@ -79,7 +79,8 @@ def _queries(program: Compiled, sources: set[str], dialect: str) -> Iterator[Sql
     for query in program.checked.queries if program.checked else ():
         if query.span.source.name in sources:
             place = f"{query.span.source.name}:{query.span.position.line}"
-            yield SqlText(kind="query", name=place, sql=_lowered(QueryTask(query.relation, save=query.save), dialect))
+            save = query.update if isinstance(query.update, Save) else None
+            yield SqlText(kind="query", name=place, sql=_lowered(QueryTask(query.relation, save=save), dialect))
 
 
 def _nothing(program: Compiled, plans: Sequence[FlowPlan], name: str | None) -> UserError:

@@ -59,15 +59,18 @@ KEEP_ORDER = frozenset({"where", "select", "add", "exclude", "limit", "offset"})
 @dataclass(frozen=True)
 class Output:
     """One item: a value with its name, or (``value`` None) a star over the source ``table`` or over all of them,
-    without the columns ``left_out``. What a star hides is known only when the block is rendered."""
+    without the columns ``left_out`` and with some ``renamed``. What a star hides is known only when the block is
+    rendered."""
 
     name: str
     value: exp.Expr | None
     table: str = ""
     left_out: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def leaves_out(self, name: str) -> bool:
-        return any(one.lower() == name.lower() for one in self.left_out)
+        gone = (*self.left_out, *[old for old, _ in self.renamed])
+        return any(one.lower() == name.lower() for one in gone)
 
 
 EVERYTHING = Output("", None)
@@ -223,6 +226,8 @@ class Block:
             return True
         if any(item.name.lower() == name.lower() for item in self.items):
             return True
+        if any(new.lower() == name.lower() for item in self.items for _, new in item.renamed):
+            return False
         return any(item.value is None and not item.leaves_out(name) for item in self.items)
 
     def _hide(self, value: exp.Expr, name: str) -> str | None:
@@ -257,7 +262,10 @@ class Block:
         if left_out and not traits.star_except:
             return self._spelled_out(star)
         names = [self.context.name(name) for name in left_out]
-        every: exp.Expr = exp.Star(except_=names) if names else exp.Star()
+        if star.renamed:
+            self.context.refuse("rename of unknown columns")
+        renamed = [exp.alias_(self._plain(old), self.context.name(new)) for old, new in star.renamed]
+        every: exp.Expr = exp.Star(except_=names or None, rename=renamed or None)
         if star.table:
             every = exp.Column(this=every, table=self.context.name(star.table))
         return [*map(self._plain, leading), every]
@@ -355,6 +363,32 @@ class Union:
         for part in rendered[1:]:
             union = exp.Union(this=union, expression=part, distinct=False, by_name=self.by_name)
         return union
+
+
+@dataclass
+class Combined:
+    """The rows that two queries have in common, or those of the first only."""
+
+    left: Query
+    right: Query
+    kind: str
+    all: bool
+    hidden: tuple[str, ...] = ()
+
+    def names(self) -> list[str] | None:
+        return self.left.names()
+
+    def expose(self, name: str, table: str) -> str | None:
+        return None
+
+    def render(self) -> exp.Query:
+        form = exp.Intersect if self.kind == "intersect" else exp.Except
+        return form(this=_nested(self.left.render()), expression=_nested(self.right.render()), distinct=not self.all)
+
+
+def _nested(query: exp.Query) -> exp.Query:
+    """A query as it can stand beside another set operation, whatever binds tighter."""
+    return exp.Subquery(this=query) if isinstance(query, exp.SetOperation) else _operand(query)
 
 
 def _unqualified(value: exp.Expr) -> list[exp.Column]:

@@ -77,6 +77,8 @@ class Context:
     def function(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
         """A call by its name in DuckDB. There it is passed as written; elsewhere sqlglot renames what it knows."""
         self.refuse(name)
+        if self.is_duckdb and name == "array_except":
+            return _members_not_in(*arguments)
         if self.is_duckdb or name == "concat":
             return exp.Anonymous(this=name, expressions=arguments)
         if other := RENAMED.get(self.dialect, {}).get(name):
@@ -105,3 +107,11 @@ class Context:
             )
         except UnsupportedError as error:
             raise DialectCannot("query", self.dialect, help=str(error).splitlines()[0]) from None
+
+
+def _members_not_in(array: exp.Expr, other: exp.Expr) -> exp.Expr:
+    """DuckDB has no function for it."""
+    member = exp.to_identifier("_m")
+    inside = exp.Anonymous(this="list_contains", expressions=[other, exp.Column(this=member)])
+    keep = exp.Lambda(this=exp.Not(this=inside), expressions=[member.copy()], colon=True)
+    return exp.Anonymous(this="list_filter", expressions=[array, keep])

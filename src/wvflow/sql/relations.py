@@ -8,17 +8,20 @@ from sqlglot import exp
 
 from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
+from wvflow.lang.evaluate import evaluate
 from wvflow.lang.types import UNKNOWN, Type
 from wvflow.sql import ColumnsDiffer, input_name
-from wvflow.sql.block import EVERYTHING, Block, Output, Query, SortBy, Source, Union
+from wvflow.sql.block import EVERYTHING, Block, Combined, Output, Query, SortBy, Source, Union
 from wvflow.sql.context import Context
-from wvflow.sql.scalars import Scalars
+from wvflow.sql.reshaped import Reshaped
+from wvflow.sql.scalars import Scalars, raw
 from wvflow.sql.types import sql_type
 
 COUNT_NAME = "count_star()"
 _SIDES = {"left": ("LEFT", ""), "right": ("RIGHT", ""), "full": ("FULL", "OUTER")}
-_Chained = a.Alias | a.Filter | a.Select | a.Extend | a.Exclude | a.Aggregate | a.Sort | a.Limit | a.Count | a.Distinct
-_Source = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.TableFunction
+_Reshaped = a.Exclude | a.Rename | a.Shift | a.Describe | a.Pivot | a.Unpivot | a.Sample
+_Chained = a.Alias | a.Filter | a.Select | a.Extend | _Reshaped | a.Aggregate | a.Sort | a.Limit | a.Count | a.Distinct
+_Source = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.TableFunction | a.NamedTable | a.SqlText
 
 
 class Relations:
@@ -45,12 +48,15 @@ class Relations:
                 return self._join(relation)
             case a.Concat():
                 return self._concat(relation)
+            case a.SetOperation(left=left, right=right, kind=kind, all=every):
+                self.context.refuse(f"{kind} all" if every else kind)
+                return self._over(Combined(self.lower(left), self.lower(right), kind, every))
             case a.FanIn():
                 return self._fan_in(relation)
             case a.Single():
                 return Block(self.context, [])
-            case a.Table() | a.File() | a.Rows() | a.StageRows() | a.Piped() | a.TableFunction():
-                return Block(self.context, [self._source(relation)])
+        if isinstance(relation, _Source):
+            return Block(self.context, [self._source(relation)])
         raise CompilerBug(f"no source: {type(relation).__name__}")
 
     def _apply(self, operator: _Chained, block: Block) -> Block:
@@ -63,10 +69,10 @@ class Relations:
                 return self._select(operator, block)
             case a.Extend():
                 return self._add(operator, block)
-            case a.Exclude(names=names):
-                block = block.for_operator("exclude")
-                block.items = [Output("", None, left_out=names)]
-                return block
+            case a.Exclude() | a.Rename() | a.Shift():
+                return self._columns(operator, block)
+            case a.Describe() | a.Pivot() | a.Unpivot() | a.Sample():
+                return self._over(Reshaped(self, operator, block))
             case a.Aggregate():
                 return self._aggregate(operator, block)
             case a.Sort():
@@ -84,6 +90,20 @@ class Relations:
             case _:
                 assert_never(operator)
 
+    def _columns(self, operator: a.Exclude | a.Rename | a.Shift, block: Block) -> Block:
+        """Operators over columns that the compiler didn't know."""
+        block = block.for_operator("exclude")
+        match operator:
+            case a.Exclude(names=names):
+                block.items = [Output("", None, left_out=names)]
+            case a.Rename(names=names):
+                block.items = [Output("", None, renamed=names)]
+            case a.Shift(names=names, last=last):
+                moved = [Output(name, block.column(name, "")) for name in names]
+                rest = Output("", None, left_out=names)
+                block.items = [rest, *moved] if last else [*moved, rest]
+        return block
+
     # --- sources ---
 
     def _source(self, relation: _Source) -> Source:
@@ -99,6 +119,12 @@ class Relations:
                 return Source(self.context.table((input_name("_"),)), None, "_")
             case a.Rows():
                 return self._rows(relation)
+            case a.NamedTable(name=name, alias=alias):
+                parts = tuple(str(evaluate(name, {})).split("."))
+                return Source(self.context.table(parts), None, alias or parts[-1])
+            case a.SqlText(parts=pieces, alias=alias):
+                text = raw(pieces, self._scalars(Block(self.context, [])))
+                return Source(exp.Subquery(this=text), None, alias or self.context.fresh())
             case a.TableFunction(function=function, alias=alias, columns=columns):
                 call = self._scalars(Block(self.context, [])).lower(a.Call(function, relation.args, relation.named))
                 return Source(exp.Table(this=call), None, alias or self.context.fresh(), columns)
@@ -205,6 +231,8 @@ class Relations:
             right = right.wrapped()
         source = right.sources[0]
         self.context.refuse(f"{join.kind} join")
+        if join.asof:
+            self.context.refuse("asof join")
         source.join = self._clause(join)
         block = Block(self.context, [*left.sources, source])
         block.leading = tuple(dict.fromkeys((*join.using, *left.leading)))
@@ -214,6 +242,9 @@ class Relations:
 
     def _clause(self, join: a.Join) -> exp.Join:
         side, kind = _SIDES.get(join.kind, ("", ""))
+        if join.asof:
+            using = [self.context.name(name) for name in join.using] or None
+            return exp.Join(method="ASOF", side=side, kind=kind, using=using)
         if join.using:
             using = [self.context.name(name) for name in join.using]
             return exp.Join(side=side, kind=kind, using=using)

@@ -94,6 +94,16 @@ class Scalars:
                 return self._composite(e)
             case a.Index() | a.Field() | a.Extract():
                 return self._part(e)
+            case a.Window():
+                return self._window(e)
+            case a.LambdaValue(params=params, body=body):
+                self.context.refuse("->")
+                named = [self.context.name(one) for one in params]
+                return exp.Lambda(this=self.lower(body), expressions=named, colon=self.context.is_duckdb)
+            case a.LocalName(name=name):
+                return exp.Column(this=self.context.name(name))
+            case a.RawSql(parts=parts):
+                return exp.Paren(this=raw(parts, self))
             case _:
                 assert_never(e)
 
@@ -101,6 +111,18 @@ class Scalars:
         parameter = self.context.parameter(e.name)
         target = None if e.type == STRING else sql_type(e.type)
         return exp.Cast(this=parameter, to=target) if target else parameter
+
+    def _window(self, e: a.Window) -> exp.Expr:
+        order = [self._ordered(one) for one in e.order]
+        return exp.Window(
+            this=self.lower(e.function),
+            partition_by=[self.lower(one) for one in e.partition],
+            order=exp.Order(expressions=order) if order else None,
+            spec=None if e.frame is None else _frame(*e.frame),
+        )
+
+    def _ordered(self, key: a.SortKey) -> exp.Ordered:
+        return exp.Ordered(this=self.lower(key.value), desc=key.descending, nulls_first=key.nulls == "first")
 
     def _call(self, e: a.Call) -> exp.Expr:
         if e.function in _WITHOUT_PARENTHESES and not e.args:
@@ -224,6 +246,28 @@ class Scalars:
             case a.Field(name=name):
                 whole = exp.Paren(this=operand) if isinstance(operand, exp.Column) else _at_least(_ATOM, operand)
                 return exp.Dot(this=whole, expression=self.context.name(name))
+
+
+def raw(parts: tuple[str | a.Expr, ...], scalars: Scalars) -> exp.Var:
+    """Text in the dialect it is made for, with the values in its holes."""
+    texts = [
+        one if isinstance(one, str) else scalars.context.text(_at_least(_ATOM, scalars.lower(one))) for one in parts
+    ]
+    return exp.Var(this="".join(texts))
+
+
+def _frame(first: int | None, last: int | None) -> exp.WindowSpec:
+    start, start_side = _bound(first, "PRECEDING")
+    end, end_side = _bound(last, "FOLLOWING")
+    return exp.WindowSpec(kind="ROWS", start=start, start_side=start_side, end=end, end_side=end_side)
+
+
+def _bound(rows: int | None, beyond: str) -> tuple[str | exp.Expr, str]:
+    if rows is None:
+        return "UNBOUNDED", beyond
+    if rows == 0:
+        return "CURRENT ROW", ""
+    return exp.Literal.number(abs(rows)), "PRECEDING" if rows < 0 else "FOLLOWING"
 
 
 def _at_least(level: int, node: exp.Expr) -> exp.Expr:

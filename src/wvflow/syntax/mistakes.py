@@ -64,7 +64,7 @@ def bad_character(text: str, span: Span) -> Diagnostic:
 
 def foreign_operator(text: str, instead: str, span: Span) -> Diagnostic:
     return Diagnostic(
-        Code.BAD_CHARACTER, f"`{text}` is not an operator of the language", span, f"write `{instead}` instead"
+        Code.UNEXPECTED_TOKEN, f"`{text}` is not an operator of the language", span, f"write `{instead}` instead"
     )
 
 

@@ -115,9 +115,10 @@ def test_of_several_flows_one_must_be_named(project: Path, wvflow: Call) -> None
     assert json.loads(wvflow("run", "two.wv", "B", "--json").stdout)["flow"] == "B"
 
 
-def test_statements_are_not_run_yet_and_say_so(project: Path, wvflow: Call) -> None:
-    (project / "mixed.wv").write_text("flow A = { stage a = from [[1]] as t(x) }\nfrom 'orders.csv' | count\n")
-    assert "has statements besides its definitions" in wvflow("run", "mixed.wv", status=2).stderr
+def test_without_a_flow_the_statements_of_a_file_run(project: Path, wvflow: Call) -> None:
+    (project / "mixed.wv").write_text("flow A = { stage a = from [[1]] as t(x) }\nfrom [[1], [2]] as t(x) | count\n")
+    result = wvflow("run", "mixed.wv", "--json")
+    assert json.loads(result.stdout) == {"columns": ["count_star()"], "rows": [[2]]}
     assert json.loads(wvflow("run", "mixed.wv", "A", "--json").stdout)["state"] == "success"
 
 

@@ -177,7 +177,7 @@ print(sorted(heavy.intersection(sys.modules)))
         (["run", "x.wv", "--at", "noon"], "'noon' is no time in ISO 8601"),
         (["run", "x.wv", "--detach"], "--detach isn't available in this version"),
         (["run", "x.wv", "--key", "k"], "--key isn't available in this version"),
-        (["run", "-e", "from x"], "-e isn't available in this version"),
+        (["run", "x.wv", "-e", "from x"], "give either a file or a text"),
         (["show", "x.wv", "--format", "svg"], "svg isn't available in this version"),
         (["runs", "output", "last", "--format", "parquet"], "add --out FILE"),
         (["runs", "output", "last", "--format", "table", "--out", "x"], "choose csv, json or parquet"),

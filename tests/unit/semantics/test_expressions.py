@@ -73,7 +73,7 @@ def value_of(checked, expr, source=KNOWN):
         ("[1, 2].get(1)", "list_value(1, 2)[1]", "long"),
         ("{k: 1}", "{'k': 1}", "struct"),
         ("{k: 1}.k", "{'k': 1}.k", "any"),
-        ("map {'a': 1}", "MAP {'a': 1}", "map"),
+        ("map {'a': 1}", "MAP {'a': 1}", "map[string,long]"),
         ("(i, s)", "row(i, s)", "any"),
         # casts and methods
         ("i::decimal[10,2]", "CAST(i AS DECIMAL(10,2))", "decimal[10,2]"),

@@ -74,8 +74,8 @@ MALFORMED = [
     ("a § b", ["1:3 WV0102"], [(T.WORD, "a"), (T.WORD, "b")]),
     ("a\x00b", ["1:2 WV0102"], [(T.WORD, "a"), (T.WORD, "b")]),
     ("größe", ["1:1 WV0102"], [(T.QUOTED, "größe")]),
-    ("a <> b", ["1:3 WV0102"], [(T.WORD, "a"), (T.SYMBOL, "!="), (T.WORD, "b")]),
-    ("a && b", ["1:3 WV0102"], [(T.WORD, "a"), (T.WORD, "and"), (T.WORD, "b")]),
+    ("a <> b", ["1:3 WV0101"], [(T.WORD, "a"), (T.SYMBOL, "!="), (T.WORD, "b")]),
+    ("a && b", ["1:3 WV0101"], [(T.WORD, "a"), (T.WORD, "and"), (T.WORD, "b")]),
     ('x"a"', ["1:1 WV0109"], [(T.INTERPOLATION_OPEN, "s"), (T.TEXT, "a"), (T.INTERPOLATION_CLOSE, "")]),
     (
         's"abc\nfrom',

@@ -18,6 +18,10 @@ from wvflow.errors import UserError
 if TYPE_CHECKING:
     from wvflow.kernel.events import EpochMs
     from wvflow.plan.nodes import FlowPlan
+    from wvflow.service.project import Project
+
+TEXT = "-e"
+"""The name of the text as a source."""
 
 
 class Instant(click.ParamType[Any]):
@@ -53,7 +57,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> 
 @click.option("-p", "--param", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
-@click.option("-e", "text", metavar="QUERY", help="Run a query text. Not yet available.")
+@click.option("-e", "text", metavar="QUERY", help="Run the statements of a text.")
 @click.option("--detach", is_flag=True, help="Let `wvflow serve` drive the run. Not yet available.")
 @click.option("--key", metavar="KEY", help="Start at most one run for KEY. Not yet available.")
 @click.pass_obj
@@ -70,22 +74,28 @@ def run(
 ) -> None:
     """Run FLOW of FILE and wait for its end. FLOW is a name, or a call with arguments: "F(segment = 'a')".
 
+    Without FLOW: run the statements of FILE in order and print what comes of each, or its only flow where it has none.
+
     Exit status: 0 success, 1 the run failed or the program has errors, 2 wrong usage, 130 interrupted: the run can be
     resumed.
     """
-    _refuse_later({"-e": text, "--detach": detach, "--key": key})
+    _refuse_later({"--detach": detach, "--key": key})
+    if text is not None:
+        _run_text(app, text, file)
+        return
     if file is None:
-        raise click.UsageError("name the .wv file to run")
+        raise click.UsageError("name the .wv file to run, or give a text with -e")
     from wvflow.cli.driving import drive
-    from wvflow.cli.programs import choose, compiled, refuse_statements
+    from wvflow.cli.programs import choose, compiled
     from wvflow.service.invocation import split
     from wvflow.service.parameters import bind
     from wvflow.service.planned import planned_program
 
     name, call = split(flow) if flow else (None, None)
+    if name is None and not file.is_dir() and _has_statements(app, file):
+        _run_file(app, app.project(file), file)
+        return
     project, program, bundle = compiled(app, file, planned_program)
-    if name is None:
-        refuse_statements(program, project, file)
     ref = choose(program, project, file, name)
     plan = bundle.plan(ref)
     values = bind(plan, _values(plan, call, params))
@@ -96,6 +106,36 @@ def run(
             plan,
             lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=at, watch=watch),
         )
+
+
+def _has_statements(app: App, file: Path) -> bool:
+    """Whether the file has statements besides its definitions. Known without a compiler where its plan was kept."""
+    from wvflow.service.planned import kept_program
+    from wvflow.service.program import has_statements, source_name
+
+    project = app.project(file)
+    kept = kept_program(project, file)
+    return has_statements(project, file) if kept is None else source_name(project, file) in kept.queries
+
+
+def _run_file(app: App, project: Project, file: Path) -> None:
+    from wvflow.cli.statements import run_statements
+    from wvflow.service.workspace import Workspace
+
+    workspace = Workspace(project, [file])
+    run_statements(app, workspace, workspace.name(file))
+
+
+def _run_text(app: App, text: str, folder: Path | None) -> None:
+    """The statements of a text, in the project of the working directory."""
+    from wvflow.cli.statements import run_statements
+    from wvflow.service.workspace import Workspace
+    from wvflow.source import Source
+
+    if folder is not None:
+        raise click.UsageError("give either a file or a text with -e")
+    workspace = Workspace(app.project(), text=Source(TEXT, text))
+    run_statements(app, workspace, TEXT)
 
 
 def _refuse_later(given: dict[str, object]) -> None:

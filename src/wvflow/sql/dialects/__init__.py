@@ -26,6 +26,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NO_ROW_VALUES = frozenset({"struct"})
+_NO_ASOF = frozenset({"asof join"})
 
 DIALECTS = {
     "duckdb": Traits(

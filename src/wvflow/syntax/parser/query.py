@@ -26,6 +26,7 @@ from wvflow.syntax.nodes import (
     SaveOp,
     SaveOption,
     StringLiteral,
+    Update,
     WhereOp,
 )
 from wvflow.syntax.parser.flow_operators import FLOW_OPERATORS, FlowOperatorParser
@@ -64,9 +65,16 @@ class QueryParser(FlowOperatorParser):
             except Broken:
                 self._depth = depth
                 self._skip(before, self._at_operator_or_item, closer="*")
+            if operators and isinstance(operators[-1], Update) and not self._goes_on_behind_update():
+                break
             if len(operators) > MAX_DEPTH:
                 raise self._broken(mistakes.too_many_operators(MAX_DEPTH, operators[-1].span))
         return tuple(operators)
+
+    def _goes_on_behind_update(self) -> bool:
+        """In a stage the rows of a save pass on; elsewhere an update ends the query, and what can begin a statement
+        does. Other operators are read to be refused."""
+        return self._in_flow or self._at("|") or self._token.key in OPERATORS - {"select", "describe"}
 
     def _at_operator(self, unbraced: bool = False) -> bool:
         """Whether the query goes on with the token at hand; ``word ":"`` is a key of what is around the query."""

@@ -1,0 +1,118 @@
+"""Running statements: each result is printed as it comes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from wvflow.cli.app import FAILED, INTERRUPTED, App
+from wvflow.cli.format import plural
+from wvflow.lang.cells import to_json
+from wvflow.lang.tables import box
+
+if TYPE_CHECKING:
+    from wvflow.cli.diagnostics import Naming
+    from wvflow.service.project import Project
+    from wvflow.service.statements import Outcome, StatementFailed, Statements
+    from wvflow.service.workspace import Workspace
+
+
+def run_statements(app: App, workspace: Workspace, source: str) -> None:
+    """Run the statements of a source and print what comes of each; a failure ends the command."""
+    from wvflow.cli.programs import naming
+    from wvflow.service.statements import StatementFailed, StatementRefused, Statements
+
+    project = workspace.project
+    session = Statements(workspace)
+    session.row_limit = None if app.json else session.row_limit
+    session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
+    try:
+        _check(app, session, source, naming(project.root))
+        for outcome in session.run(source):
+            show(app, outcome)
+    except StatementRefused as error:
+        from wvflow.cli.diagnostics import report
+
+        report(app, error.diagnostics, naming(project.root))
+        raise SystemExit(FAILED) from None
+    except StatementFailed as error:
+        fail_statement(app, error, project)
+    except KeyboardInterrupt:
+        session.engine.interrupt()
+        app.say("interrupted")
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        session.close()
+
+
+def _check(app: App, session: Statements, source: str, name: Naming) -> None:
+    """Tell what is wrong with the source; errors end the command before anything runs."""
+    from wvflow.cli.diagnostics import as_json as diagnostic
+    from wvflow.cli.diagnostics import report
+    from wvflow.diagnostics import has_errors
+
+    found = session.check(source)
+    failed = has_errors(found)
+    if app.json and failed:
+        click.echo(json.dumps([diagnostic(one, name) for one in found], ensure_ascii=False))
+    elif found and (failed or not app.quiet):
+        report(app, found, name)
+    if failed:
+        raise SystemExit(FAILED)
+
+
+def show(app: App, outcome: Outcome) -> None:
+    """Print what came of a statement."""
+    from wvflow.service.statements import Rows, Text, Updated
+
+    match outcome:
+        case Rows(result=result, debugged=True):
+            app.say(box(result))
+        case Rows(result=result):
+            if app.json:
+                app.print_json(
+                    {
+                        "columns": [column.name for column in result.columns],
+                        "rows": [[to_json(value) for value in row] for row in result.rows],
+                    }
+                )
+            else:
+                click.echo(box(result, screen=_screen(app)))
+        case Updated(what=what, target=target, rows=rows):
+            app.say(f"{what} {plural(rows, 'row')}: {target}")
+        case Text(text=text):
+            if app.json:
+                app.print_json({"text": text})
+            else:
+                click.echo(text)
+
+
+def _screen(app: App) -> int | None:
+    """Columns of the terminal, if somebody looks at one."""
+    return app.out.width if app.out.is_terminal else None
+
+
+def fail_statement(app: App, error: StatementFailed, project: Project) -> NoReturn:
+    """Tell what the engine refused, where, and what it was given."""
+    from wvflow.cli.failures import render_failure
+
+    if app.json:
+        click.echo(json.dumps(as_json(error)), err=True)
+    else:
+        app.show(render_failure(error, project), stderr=True)
+    raise SystemExit(FAILED)
+
+
+def as_json(error: StatementFailed) -> dict[str, Any]:
+    position = error.span.position
+    return {
+        "code": "",
+        "class": error.kind,
+        "message": error.error.message,
+        "file": error.span.source.name,
+        "line": position.line,
+        "column": position.column,
+        "help": error.error.help,
+    }

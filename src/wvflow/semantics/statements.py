@@ -1,0 +1,203 @@
+"""Statements of a file, one after the other: queries with their updates, and commands (query reference, 2.1, 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from wvflow.lang.algebra import Alias, Binary, Expr, File, Filter, Rel, Table
+from wvflow.lang.types import BOOLEAN
+from wvflow.semantics import expressions, mistakes, relations
+from wvflow.semantics.bodies import read_save, read_target
+from wvflow.semantics.checked import (
+    AppendTo,
+    CheckedExecute,
+    CheckedExplain,
+    CheckedQuery,
+    CheckedStatement,
+    CheckedUse,
+    DeleteFrom,
+    ShownText,
+    Update,
+)
+from wvflow.semantics.models import read_models_of
+from wvflow.semantics.scopes import Relation, Scope
+from wvflow.semantics.session import Session
+from wvflow.syntax import nodes as n
+
+Executable: TypeAlias = (
+    n.QueryStatement | n.ExecuteStatement | n.UseStatement | n.ExplainStatement | n.ShowQueryStatement
+)
+
+
+def executable(statement: n.Statement) -> bool:
+    """Whether running a file does something with the statement."""
+    return isinstance(statement, Executable)
+
+
+def check_statements(source: str, session: Session) -> Iterator[CheckedStatement]:
+    """All executable statements of a file, in order. What one changes (`use`, `select as`) counts for those behind."""
+    catalog, session.selected = session.catalog, {}
+    for statement in session.program.statements(source):
+        if isinstance(statement, Executable):
+            yield check_statement(statement, session)
+    session.catalog, session.selected = catalog, {}
+
+
+def check_statement(statement: Executable, session: Session) -> CheckedStatement:
+    """One statement. What is wrong with it goes to the session."""
+    read_models_of([statement], session)
+    with session.within(statement.span):
+        match statement:
+            case n.QueryStatement():
+                return check_query(statement, session)
+            case n.ExecuteStatement():
+                return _execute(statement, session)
+            case n.UseStatement():
+                return _use(statement, session)
+            case n.ExplainStatement():
+                return _explain(statement, session)
+            case n.ShowQueryStatement():
+                return _shown(statement, session)
+
+
+# --- queries --------------------------------------------------------------------------------------------------------
+
+
+def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
+    """A statement that is a query, with the update or `select as` that may end it. Activities run in flows only."""
+    with session.recording() as record:
+        body = relations.unwrapped(node.query, Scope(session))
+        source = None if isinstance(body.input, n.CallInput) else body.input
+        if isinstance(body.input, n.CallInput):
+            session.report(mistakes.activity_outside_flow(body.input.call.function.text, body.input.span))
+        operators, last = ended(body.operators, session)
+        operators, named = _named(operators)
+        found = relations.operate(relations.beginning(source, body.scope), operators, body.scope)
+        update = last.read(found, body.scope) if last else None
+    if named:
+        session.selected[named] = found
+    columns = found.shape.columns
+    return CheckedQuery(
+        span=node.span,
+        relation=found.rel,
+        update=update,
+        uses=tuple(record.uses),
+        observed=tuple(record.observed),
+        columns=None if columns is None else tuple(col.name for col in columns),
+        named=named,
+    )
+
+
+def _named(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], str]:
+    """The operators before the `select as` at the end, and its name. Tests may stand behind it."""
+    for index, operator in enumerate(operators):
+        behind = operators[index + 1 :]
+        if isinstance(operator, n.SelectOp) and operator.alias and all(isinstance(one, n.TestOp) for one in behind):
+            return (*operators[:index], *behind), operator.alias.text
+    return operators, ""
+
+
+class Ending(NamedTuple):
+    """The update that ends a query."""
+
+    operator: n.Update
+    filters: tuple[n.Operator, ...]
+
+    def read(self, found: Relation, scope: Scope) -> Update | None:
+        match self.operator:
+            case n.SaveOp() as save:
+                return read_save(save, scope)
+            case n.AppendOp(target=target, columns=columns):
+                return AppendTo(read_target(target, scope), tuple(name.text for name in columns))
+            case n.DeleteOp():
+                return _delete(self, found.rel, scope)
+
+
+def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.Operator, ...], Ending | None]:
+    """The operators before the first update, and that; nothing but another statement may stand behind it."""
+    for index, operator in enumerate(operators):
+        if isinstance(operator, n.ApplyOp | n.CallOp) and _is_activity(operator, session):
+            session.report(mistakes.activity_outside_flow(operator.call.function.text, operator.call.function.span))
+            return tuple(one for one in operators[:index]), None
+        if isinstance(operator, n.Update):
+            behind = [one for one in operators[index + 1 :] if not isinstance(one, n.TestOp)]
+            if behind:
+                session.report(mistakes.behind_save(behind[0].span))
+            return operators[:index], Ending(operator, operators[:index])
+    return operators, None
+
+
+def _is_activity(operator: n.ApplyOp | n.CallOp, session: Session) -> bool:
+    name = operator.call.function.text
+    known = name in session.definitions.activities or name in session.catalog.activities
+    return known or isinstance(operator, n.CallOp)
+
+
+def _delete(ending: Ending, rel: Rel, scope: Scope) -> DeleteFrom | None:
+    """The table to delete from, with all conditions; the input must be one table behind nothing but `where`."""
+    use = ending.operator.span
+    condition: Expr | None = None
+    plain = all(isinstance(one, n.WhereOp | n.TestOp) for one in ending.filters)
+    while plain and isinstance(rel, Filter | Alias):
+        if isinstance(rel, Filter):
+            both = rel.condition
+            condition = both if condition is None else Binary("and", both, condition, BOOLEAN)
+        rel = rel.input
+    if not plain or not isinstance(rel, Table):
+        of_file = plain and isinstance(rel, File)
+        found = mistakes.not_implemented("delete from a file", use) if of_file else mistakes.bad_delete(use)
+        scope.session.report(found)
+        return None
+    return DeleteFrom(rel, condition)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def _execute(node: n.ExecuteStatement, session: Session) -> CheckedExecute:
+    statement = node.statement
+    if not isinstance(statement, n.Interpolation) or statement.prefix != "sql":
+        session.report(mistakes.sql_wanted("execute", statement.span))
+    return CheckedExecute(node.span, expressions.elaborate(statement, Scope(session)))
+
+
+def _use(node: n.UseStatement, session: Session) -> CheckedUse:
+    """Connector names come before schema names."""
+    parts = [name.text for name in node.path]
+    catalog, schema = session.catalog.current
+    connector = ""
+    if node.kind != "schema" and parts[0] in session.catalog.connectors:
+        connector, *parts = parts
+    elif node.kind == "connector":
+        session.report(mistakes.unknown_connector(parts[0], node.path[0].span, session.catalog.connectors))
+        parts = []
+    if len(parts) > 2:
+        session.report(mistakes.long_schema_name(node.span))
+    match parts:
+        case [schema_name]:
+            schema = schema_name
+        case [catalog_name, schema_name, *_]:
+            catalog, schema = catalog_name, schema_name
+    session.catalog = msgspec.structs.replace(session.catalog, current=(catalog, schema))
+    return CheckedUse(node.span, connector, catalog, schema)
+
+
+def _explain(node: n.ExplainStatement, session: Session) -> CheckedExplain:
+    if isinstance(node.subject, n.Interpolation):
+        if node.subject.prefix != "sql":
+            session.report(mistakes.sql_wanted("explain", node.subject.span))
+        return CheckedExplain(node.span, None, expressions.elaborate(node.subject, Scope(session)))
+    return CheckedExplain(node.span, relations.query(node.subject, Scope(session)).rel)
+
+
+def _shown(node: n.ShowQueryStatement, session: Session) -> ShownText:
+    model = session.definitions.models.get(node.model.text)
+    if model is None:
+        found = mistakes.unknown_shown_model(node.model.text, node.model.span, session.definitions.models)
+        session.report(found)
+        return ShownText(node.span, None)
+    lines = [line.strip() for line in model.query.span.text.strip("{}").strip().splitlines()]
+    return ShownText(node.span, "\n".join(lines))

@@ -1,0 +1,312 @@
+"""Statements of a program, run one after the other in a session (query reference, section 12)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from wvflow.data.interactive import Interactive
+from wvflow.diagnostics import Diagnostic, has_errors
+from wvflow.errors import TaskError
+from wvflow.lang.algebra import Rel, Value
+from wvflow.lang.catalog import Columns
+from wvflow.lang.relations import nodes
+from wvflow.lang.tables import ROW_LIMIT, Result
+from wvflow.plan.nodes import Place, Save
+from wvflow.semantics import relations
+from wvflow.semantics.checked import (
+    AppendTo,
+    CheckedExecute,
+    CheckedExplain,
+    CheckedQuery,
+    CheckedStatement,
+    CheckedTest,
+    CheckedTests,
+    CheckedUse,
+    DeleteFrom,
+    ShownText,
+    Update,
+    Use,
+)
+from wvflow.semantics.functions import NATIVE
+from wvflow.semantics.names import KEPT
+from wvflow.semantics.scopes import Relation
+from wvflow.semantics.session import Session
+from wvflow.semantics.statements import Executable, check_statement
+from wvflow.service.assertions import Verdict, judge
+from wvflow.service.wiring import SystemClock
+from wvflow.service.workspace import Workspace
+from wvflow.source import Span
+
+T = TypeVar("T")
+_KEPT = f"{NATIVE}_{KEPT}"
+_ASKS = 8
+"""How often a statement is checked again for what was asked: each time may name sources that it couldn't before."""
+
+
+class Rows(NamedTuple):
+    """A query's result. ``debugged``: of a `debug { … }`, for the log."""
+
+    span: Span
+    result: Result
+    debugged: bool = False
+
+
+class Updated(NamedTuple):
+    """Rows that were saved, appended or deleted."""
+
+    span: Span
+    what: str
+    target: str
+    rows: int
+
+
+class Text(NamedTuple):
+    """What `explain` and `show query` print."""
+
+    span: Span
+    text: str
+
+
+class Tested(NamedTuple):
+    test: CheckedTest
+    verdict: Verdict
+
+
+Outcome: TypeAlias = Rows | Updated | Text | Tested
+
+
+class StatementRefused(Exception):
+    """A statement is found to be wrong right before it runs."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        super().__init__("the statement is wrong")
+        self.diagnostics = tuple(diagnostics)
+
+
+class StatementFailed(Exception):
+    """The engine refused or failed a statement. ``sql``: what it was given."""
+
+    def __init__(self, span: Span, error: TaskError, sql: str) -> None:
+        super().__init__(error.message)
+        self.span = span
+        self.error = error
+        self.sql = sql
+
+    @property
+    def kind(self) -> str:
+        """The class of the mistake (query reference, section 14)."""
+        return _CLASSES.get(self.error.kind, "QUERY_EXECUTION_FAILURE" if self.error.retryable else "SYNTAX_ERROR")
+
+
+_CLASSES = {
+    "ColumnNotFound": "COLUMN_NOT_FOUND",
+    "TableNotFound": "TABLE_NOT_FOUND",
+    "FileNotFound": "FILE_NOT_FOUND",
+    "OutOfMemory": "RESOURCE_EXHAUSTED",
+    "Interrupted": "OPERATION_TIMED_OUT",
+    "SaveFailed": "QUERY_EXECUTION_FAILURE",
+}
+
+
+class Statements:
+    """A session over a program. ``testing``: tests are evaluated, and tables that are saved stay in memory.
+
+    Each statement is checked once more right before it runs, with the columns of what it reads as they are then.
+    Close it.
+    """
+
+    def __init__(self, workspace: Workspace, *, testing: bool = False) -> None:
+        self._workspace = workspace
+        project = workspace.project
+        self._catalog = msgspec.structs.replace(workspace.catalog, columns={}, data_files=None, live=True)
+        self._testing = testing
+        self._selected: dict[str, Relation] = {}
+        self._values = _implicit_values()
+        self.row_limit: int | None = ROW_LIMIT
+        self.engine = Interactive(
+            root=project.root, database=project.database, spill=project.state / "spill", keeps=not testing
+        )
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def run(self, source: str) -> Iterator[Outcome]:
+        """Run the statements of a file in order, and give what comes of each.
+
+        Raises:
+            StatementRefused, StatementFailed: those behind are not run.
+        """
+        for statement in self._workspace.program.statements(source):
+            if isinstance(statement, Executable):
+                yield from self.run_one(statement)
+
+    def run_one(self, statement: Executable) -> Iterator[Outcome]:
+        """Run one statement. Raises as ``run``."""
+        checked = self._checked(statement)
+        match checked:
+            case CheckedQuery():
+                yield from self._query(checked)
+            case CheckedExecute():
+                text = self.engine.text(checked.sql)
+                self._guarded(checked.span, lambda: self.engine.execute(text), text)
+                self._forget()
+            case CheckedUse(catalog=catalog, schema=schema):
+                self._catalog = msgspec.structs.replace(self._catalog, current=(catalog, schema))
+            case CheckedExplain():
+                yield Text(checked.span, self._explained(checked))
+            case ShownText(text=text):
+                if text is not None:
+                    yield Text(checked.span, text)
+
+    def check(self, source: str) -> tuple[Diagnostic, ...]:
+        """What is wrong with a file as far as the engine can tell before anything runs. What a statement makes for
+        those behind it isn't there yet, so nothing is said of what is missing."""
+        catalog = msgspec.structs.replace(self._catalog, live=False)
+        found, wanted = self._workspace.check(source, catalog)
+        for _ in range(_ASKS):
+            there = {one: columns for one in wanted if (columns := self.engine.columns(one)[1]) is not None}
+            if not there:
+                break
+            catalog = msgspec.structs.replace(catalog, columns={**catalog.columns, **there})
+            found, wanted = self._workspace.check(source, catalog)
+        return found
+
+    # --- checking -----------------------------------------------------------------------------------------------------
+
+    def _checked(self, statement: Executable) -> CheckedStatement:
+        """The statement as it is meant now. What it reads is asked for until nothing is left to ask."""
+        for _ in range(_ASKS):
+            session = Session(self._workspace.program, self._catalog, relations.query)
+            session.selected = dict(self._selected)
+            checked = check_statement(statement, session)
+            if not self._ask(session.wanted):
+                break
+        found = tuple(session.findings)
+        if has_errors(found):
+            raise StatementRefused([one for one in found if one.is_error])
+        self._selected = session.selected
+        return checked
+
+    def _ask(self, wanted: dict[Rel, None]) -> bool:
+        """Ask for the columns of these sources; whether any was found out."""
+        known = dict(self._catalog.columns)
+        for source in wanted:
+            answered, columns = self.engine.columns(source)
+            if answered:
+                known[source] = columns
+        learnt = len(known) > len(self._catalog.columns)
+        if learnt:
+            self._know(known, None if None not in known.values() else self.engine.tables())
+        return learnt
+
+    def _know(self, columns: dict[Rel, Columns | None], tables: tuple[str, ...] | None) -> None:
+        self._catalog = msgspec.structs.replace(self._catalog, columns=columns, tables=tables or self._catalog.tables)
+
+    def _forget(self) -> None:
+        """What is known of the engine's tables and files may be wrong from here on."""
+        self._catalog = msgspec.structs.replace(self._catalog, columns={}, tables=None)
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def _query(self, query: CheckedQuery, *, debugged: bool = False) -> Iterator[Outcome]:
+        values = self._bound(query)
+        places = _places(query.uses)
+        seen: tuple[Rel, Result] | None = None
+        for one in query.observed:
+            if isinstance(one, CheckedQuery):
+                yield from self._query(one, debugged=True)
+            elif self._testing:
+                result = self._rows(one.relation, values, places, one.tests[0].span)
+                seen = one.relation, result
+                yield from _judged(one, result)
+        if query.update is not None:
+            yield self._updated(query, query.update, values, places)
+            self._forget()
+            return
+        if seen is not None and seen[0] is query.relation:
+            yield Rows(query.span, seen[1], debugged)
+        else:
+            yield Rows(query.span, self._rows(query.relation, values, places, query.span), debugged)
+
+    def _rows(self, relation: Rel, values: dict[str, object], places: Sequence[Place], span: Span) -> Result:
+        return self._guarded(
+            span, lambda: self.engine.query(relation, values, places, self.row_limit), self.engine.sql(relation)
+        )
+
+    def _updated(
+        self, query: CheckedQuery, update: Update, values: dict[str, object], places: Sequence[Place]
+    ) -> Updated:
+        engine, rel, span = self.engine, query.relation, query.span
+        match update:
+            case Save(target=target):
+                rows = self._guarded(span, lambda: engine.save(rel, update, values, places), engine.sql(rel))
+                return Updated(span, "saved", str(target), rows)
+            case AppendTo(target=target, columns=columns):
+                append = lambda: engine.append(rel, target, columns, values, places)  # noqa: E731
+                return Updated(span, "appended", str(target), self._guarded(span, append, engine.sql(rel)))
+            case DeleteFrom(table=table, condition=condition):
+                text = engine.condition(table, condition)
+                rows = self._guarded(span, lambda: engine.delete(table, text, places), text)
+                return Updated(span, "deleted", ".".join(table.parts), rows)
+
+    def _explained(self, explained: CheckedExplain) -> str:
+        if explained.relation is not None:
+            relation = explained.relation
+            values = self._values | _natives(relation)
+            return self._guarded(explained.span, lambda: self.engine.explain(relation, values, ()), "")
+        return "" if explained.sql is None else self.engine.text(explained.sql)
+
+    def _guarded(self, span: Span, work: Callable[[], T], sql: str) -> T:
+        try:
+            return work()
+        except TaskError as error:
+            raise StatementFailed(span, error, sql) from None
+
+    def _bound(self, query: CheckedQuery) -> dict[str, object]:
+        """The values of a statement: those of constants stay, the others are its own."""
+        made = _natives((query.relation, query.observed, query.update))
+        kept = {name: self._values.setdefault(name, value) for name, value in made.items() if name.startswith(_KEPT)}
+        return self._values | made | kept
+
+
+def _judged(tests: CheckedTests, result: Result) -> Iterator[Tested]:
+    for test in tests.tests:
+        yield Tested(test, judge(test, result))
+
+
+def _implicit_values() -> dict[str, object]:
+    now = datetime.fromtimestamp(SystemClock().now() / 1_000, UTC).replace(tzinfo=None)
+    return {
+        "run_id": "session",
+        "run_time": now,
+        "run_date": now.date().isoformat(),
+        "window_start": None,
+        "window_end": None,
+    }
+
+
+def _natives(tree: object) -> dict[str, object]:
+    """A new ULID for each place that asks for one."""
+    named = {node.name for node in nodes(tree) if isinstance(node, Value) and node.name.startswith(f"{NATIVE}_")}
+    return {name: new_ulid() for name in sorted(named)}
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_ulid() -> str:
+    """26 characters: 48 bits of time in milliseconds, 80 random bits. Source: the ULID specification."""
+    bits = SystemClock().now() << 80 | int.from_bytes(os.urandom(10), "big")
+    return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(125, -5, -5))
+
+
+def _places(uses: Sequence[Use]) -> tuple[Place, ...]:
+    return tuple(
+        Place(one.name, one.span.source.name, *one.span.position, one.span.source.line(one.span.position.line))
+        for one in uses
+    )

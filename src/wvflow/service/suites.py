@@ -1,0 +1,86 @@
+"""Tests of a program: each file's statements in a session of its own (`wvflow test`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from wvflow.diagnostics import Diagnostic
+from wvflow.service.statements import StatementFailed, StatementRefused, Statements, Tested
+from wvflow.service.workspace import Workspace
+from wvflow.source import Span
+
+TEST_FAILED = "TEST_FAILED"
+
+
+class Error(NamedTuple):
+    """Why a file failed. ``code`` is empty for what only happens when it runs."""
+
+    code: str
+    kind: str
+    message: str
+    span: Span
+    help: str | None = None
+    sql: str = ""
+
+
+class FileReport(NamedTuple):
+    """One file. ``tests`` counts those that gave a verdict."""
+
+    file: str
+    tests: int
+    failed: tuple[Error, ...]
+    error: Error | None = None
+    unsupported: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and not self.failed
+
+    @property
+    def first(self) -> Error | None:
+        return self.error or (self.failed[0] if self.failed else None)
+
+
+def run_suite(workspace: Workspace, files: Sequence[Path]) -> Iterator[FileReport]:
+    """Run the files one after the other. One that can't be compiled fails by itself."""
+    for path in files:
+        yield run_file(workspace, workspace.name(path))
+
+
+def run_file(workspace: Workspace, name: str) -> FileReport:
+    """Run the statements of one file in a fresh session and judge its tests."""
+    session = Statements(workspace, testing=True)
+    try:
+        wrong = next((one for one in session.check(name) if one.is_error), None)
+        return _run(session, name) if wrong is None else FileReport(name, 0, (), _of(wrong))
+    finally:
+        session.close()
+
+
+def _run(session: Statements, name: str) -> FileReport:
+    tests, failed, unsupported = 0, [], 0
+    try:
+        for outcome in session.run(name):
+            if not isinstance(outcome, Tested):
+                continue
+            verdict = outcome.verdict
+            tests += verdict.passed is not None
+            unsupported += verdict.passed is None
+            if verdict.passed is False:
+                failed.append(Error("", TEST_FAILED, verdict.message, outcome.test.span))
+    except StatementRefused as error:
+        return FileReport(name, tests, tuple(failed), _of(error.diagnostics[0]), unsupported)
+    except StatementFailed as error:
+        return FileReport(name, tests, tuple(failed), of_failure(error), unsupported)
+    return FileReport(name, tests, tuple(failed), None, unsupported)
+
+
+def _of(found: Diagnostic) -> Error:
+    return Error(found.code.number, found.code.kind, found.message, found.span, found.help)
+
+
+def of_failure(error: StatementFailed) -> Error:
+    """What the engine said, at the place of the program that it is about."""
+    return Error("", error.kind, error.error.message, error.span, error.error.help, error.sql)
