@@ -19,6 +19,7 @@ _COMMANDS = "wvflow.cli.commands"
         "check": (f"{_COMMANDS}.check:check", "Report mistakes in programs; run nothing."),
         "show": (f"{_COMMANDS}.show:show", "Show a flow's plan: stages, edges, policies."),
         "compile": (f"{_COMMANDS}.compile:compile_", "Show the SQL of stages and models."),
+        "fmt": (f"{_COMMANDS}.fmt:fmt", "Put programs into their canonical form."),
         "run": (f"{_COMMANDS}.run:run", "Run a flow, or the statements of a file."),
         "test": (f"{_COMMANDS}.test:test", "Run files and judge their tests."),
         "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),

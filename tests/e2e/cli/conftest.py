@@ -53,8 +53,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def wvflow(project: Path) -> Call:
-    def call(*args: str, status: int = 0) -> Result:
-        result = CliRunner().invoke(cli, args)
+    def call(*args: str, status: int = 0, input: str | None = None) -> Result:
+        result = CliRunner().invoke(cli, args, input=input)
         assert result.exit_code == status, result.output
         assert "Traceback" not in result.output
         return result
