@@ -92,6 +92,8 @@ class Layout:
                 self._block(node, [one.span.start for one in items])
             case n.WhereOp(condition=condition) | n.JoinOp(on=condition) if isinstance(condition, SyntaxNode):
                 self._condition(condition)
+            case n.Paren(inner=n.BinaryExpr(op="and" | "or") as inner):
+                self._condition(inner, nest=0)
             case n.CaseExpr(branches=branches):
                 self._case(node, branches)
             case n.IndexExpr(operand=operand):
@@ -169,16 +171,16 @@ class Layout:
                 self.breaks[index + 1] = Break(group, 0)
         group.forced = self._line_ends_before(items)
 
-    def _condition(self, condition: SyntaxNode) -> None:
+    def _condition(self, condition: SyntaxNode, nest: int = 2) -> None:
         """``and`` and ``or`` that are not in parentheses begin lines."""
         first, last = self.at(condition.span.start), self._end(condition)
         words = [index for index in self._outside(first, last) if self._pieces[index].key in ("and", "or")]
         words = [index for index in words if not self._of_between(first, index)]
         if not words:
             return
-        group = self._group(first, last, 2)
+        group = self._group(first, last, nest)
         for index in words:
-            self.breaks[index] = Break(group, 2)
+            self.breaks[index] = Break(group, nest)
         group.forced = any(self._line_ends_before(index) for index in words)
 
     def _of_between(self, first: int, index: int) -> bool:
