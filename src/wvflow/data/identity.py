@@ -32,6 +32,13 @@ def of_files(pattern: str) -> str | None:
     return sha256(msgspec.json.encode(found)).hexdigest() if found else None
 
 
+def modified(pattern: str) -> str | None:
+    """When the files that a path or glob names were last written, without reading them; None when there are none."""
+    names = [pattern] if os.path.exists(pattern) else sorted(glob(pattern, recursive=True))
+    found = [(name, _written(Path(name).stat())) for name in names]
+    return sha256(msgspec.json.encode(found)).hexdigest() if found else None
+
+
 def _written(found: os.stat_result) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 

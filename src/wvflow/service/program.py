@@ -5,24 +5,28 @@ Reading and compiling never raise for what stands in a file: every mistake is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+from msgspec import structs
 
 from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
 from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.service.schemas import Schemas
 from wvflow.source import Source, Span
 
 if TYPE_CHECKING:
-    from wvflow.lang.catalog import Catalog
+    from wvflow.lang.algebra import Rel
+    from wvflow.lang.catalog import Catalog, Columns
     from wvflow.semantics.checked import Checked
     from wvflow.service.project import Project
     from wvflow.syntax.nodes import Module
 
 _BOM = "\ufeff"
+Ask: TypeAlias = "Callable[[Iterable[Rel]], dict[Rel, Columns]]"
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,25 +92,26 @@ def _unusable(name: str, code: Code, message: str, help: str | None = None) -> t
 
 
 def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
-    """Parse, check and plan all files of a project.
+    """Parse, check and plan all files of a project; the engine tells the columns of what they read.
 
     With ``wanted``, files that can't be compiled are left out if that file can do without them, so that a broken
     neighbour doesn't keep a good flow from running; else all that is wrong is reported.
     """
     modules, catalog, found = read_program(project, [] if wanted is None else [wanted])
-    whole = _compile(modules, catalog, found)
+    ask = Schemas(project).ask
+    whole = _compile(modules, catalog, found, ask)
     if wanted is None or not whole.has_errors:
         return _causes(whole)
     broken = _reach({one.span.source.name for one in whole.diagnostics if one.is_error}, modules)
     if source_name(project, wanted) in broken:
         return _causes(whole)
-    rest = _without(broken, modules, catalog, found)
+    rest = _without(broken, modules, catalog, found, ask)
     return _causes(whole) if rest.has_errors else rest
 
 
-def check_program(project: Project, named: Sequence[Path] = ()) -> Compiled:
-    """Everything that is wrong with a project's files and those named."""
-    return _causes(_compile(*read_program(project, named)))
+def check_program(project: Project, named: Sequence[Path] = (), *, offline: bool = False) -> Compiled:
+    """Everything that is wrong with a project's files and those named. ``offline``: the engine is asked for nothing."""
+    return _causes(_compile(*read_program(project, named), None if offline else Schemas(project).ask))
 
 
 def _causes(compiled: Compiled) -> Compiled:
@@ -202,11 +207,18 @@ def exists(root: Path, path: str) -> bool:
     return "://" in path or bool(glob(path, root_dir=root, recursive=True))
 
 
-def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:
+def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], ask: Ask | None) -> Compiled:
+    """Check and plan. With the columns of what the program reads more is found to be wrong; plans are made without them
+    where they can be, so that they don't change with the data."""
     from wvflow.planner import build
     from wvflow.semantics import check
 
     checked, mistakes = check(modules, catalog)
+    known = ask(checked.wanted) if ask and checked.wanted else {}
+    if known:
+        informed, mistakes_then = check(modules, structs.replace(catalog, columns=known))
+        checked = informed if has_errors(mistakes) else checked
+        mistakes = mistakes_then
     diagnostics = (*found, *mistakes)
     return Compiled(
         diagnostics=diagnostics,
@@ -270,8 +282,10 @@ def _named(module: Module) -> set[str]:
     return {node.text for node in walk(module) if isinstance(node, Name)}
 
 
-def _without(broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic]) -> Compiled:
+def _without(
+    broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], ask: Ask
+) -> Compiled:
     """The program without some of its files."""
     left = [module for module in modules if module.source.name not in broken]
-    rest = _compile(left, catalog, [one for one in found if one.span.source.name not in broken])
+    rest = _compile(left, catalog, [one for one in found if one.span.source.name not in broken], ask)
     return msgspec.structs.replace(rest, left_out=tuple(sorted(broken)))

@@ -37,23 +37,24 @@ class Forgiven(Diagnostic):
 @click.command(cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--lenient", is_flag=True, help="Unknown properties are warnings.")
-@click.option("--offline", is_flag=True, help="Ask no system outside this machine. This version asks none.")
+@click.option("--offline", is_flag=True, help="Ask no engine for the columns of files and tables.")
 @click.pass_obj
 def check(app: App, paths: tuple[Path, ...], lenient: bool, offline: bool) -> None:
     """Report mistakes in the programs that PATH (files or folders; default: this project) belong to.
 
-    Activity modules are imported for their signatures; nothing is run.
+    Activity modules are imported for their signatures, and the engine is asked once for the columns of the files and
+    tables that are read; nothing is run.
 
     Exit status: 0 no errors (warnings allowed), 1 errors found, 2 wrong usage.
     """
     with prints_apart():
-        checked = list(_check_all(app, paths))
+        checked = list(_check_all(app, paths, offline=offline))
     results = [(naming(root), _forgive(found) if lenient else list(found)) for root, found in checked]
     _present(app, results)
     raise SystemExit(FAILED if any(has_errors(found) for _, found in results) else OK)
 
 
-def _check_all(app: App, paths: tuple[Path, ...]) -> Iterator[tuple[Path, tuple[Diagnostic, ...]]]:
+def _check_all(app: App, paths: tuple[Path, ...], *, offline: bool) -> Iterator[tuple[Path, tuple[Diagnostic, ...]]]:
     """Each program that the paths belong to, once: its root and its diagnostics."""
     from wvflow.service.program import check_program
 
@@ -61,7 +62,7 @@ def _check_all(app: App, paths: tuple[Path, ...]) -> Iterator[tuple[Path, tuple[
         files = [path for path in named if not path.is_dir()]
         if not project.files and not files:
             raise UserError(f"there are no .wv files in {project.root}", help="`wvflow init` makes a small project")
-        yield project.root, check_program(project, files).diagnostics
+        yield project.root, check_program(project, files, offline=offline).diagnostics
 
 
 def _projects(app: App, paths: Iterable[Path]) -> Iterable[tuple[Project, list[Path]]]:

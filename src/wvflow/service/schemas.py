@@ -1,0 +1,94 @@
+"""The columns of data files and of the warehouse's tables, asked of the engine once and kept by what tells of a change.
+
+Nobody waits for it: a warehouse that another process has open, and a file that can't be read, stay unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from wvflow.data.files import published
+from wvflow.data.identity import modified, state_of
+from wvflow.errors import WvflowError
+from wvflow.lang.algebra import File, Rel, Table
+from wvflow.lang.catalog import Columns
+from wvflow.lang.types import Type
+from wvflow.ports.stop import StopToken
+from wvflow.service.project import Project
+
+_decode = msgspec.json.Decoder(tuple[tuple[str, Type], ...]).decode
+
+
+class Schemas:
+    """Those of one project."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._folder = project.state / "cache" / "schemas"
+
+    def ask(self, wanted: Iterable[Rel]) -> dict[Rel, Columns]:
+        """The columns of those sources that are files or tables and that are there."""
+        found: dict[Rel, Columns] = {}
+        unknown: list[tuple[Rel, Path]] = []
+        for source in wanted:
+            if (identity := self._identity(source)) is None:
+                continue
+            kept = self._folder / f"{sha256(msgspec.json.encode((source, identity))).hexdigest()}.json"
+            if (columns := _load(kept)) is not None:
+                found[source] = columns
+            else:
+                unknown.append((source, kept))
+        if unknown:
+            found |= self._asked(unknown)
+        return found
+
+    def _identity(self, source: Rel) -> str | None:
+        try:
+            match source:
+                case File(path=path) if "://" not in path:
+                    return modified(str(self._project.root / path))
+                case Table():
+                    return state_of(self._project.database)
+        except OSError:
+            return None
+        return None
+
+    def _asked(self, unknown: list[tuple[Rel, Path]]) -> dict[Rel, Columns]:
+        from wvflow.data.interactive import Interactive
+
+        project = self._project
+        engine = Interactive(root=project.root, database=project.database, spill=project.state / "spill", keeps=True)
+        impatient = StopToken()
+        engine.stop = impatient
+        engine.waiting = lambda holder: impatient.request()
+        found: dict[Rel, Columns] = {}
+        try:
+            for source, kept in unknown:
+                columns = engine.columns(source)[1]
+                if columns is not None:
+                    found[source] = columns
+                    _save(kept, columns)
+        except WvflowError:
+            pass  # somebody else has the warehouse
+        finally:
+            engine.close()
+        return found
+
+
+def _load(kept: Path) -> Columns | None:
+    try:
+        return _decode(kept.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _save(kept: Path, columns: Columns) -> None:
+    try:
+        with published(kept, durable=False) as temporary:
+            temporary.write_bytes(msgspec.json.encode(columns))
+    except OSError:
+        return  # a cache that can't be written costs time, nothing else
