@@ -22,6 +22,7 @@ _COMMANDS = "wvflow.cli.commands"
         "fmt": (f"{_COMMANDS}.fmt:fmt", "Put programs into their canonical form."),
         "run": (f"{_COMMANDS}.run:run", "Run a flow, or the statements of a file."),
         "test": (f"{_COMMANDS}.test:test", "Run files and judge their tests."),
+        "repl": (f"{_COMMANDS}.repl:repl", "Type queries and see their rows."),
         "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Report versions, configuration and the state of this machine."),
     },

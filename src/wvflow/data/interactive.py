@@ -104,6 +104,11 @@ class Interactive:
         rows = self._cursor.execute("SELECT table_name FROM information_schema.tables ORDER BY ALL").fetchall()
         return tuple(row[0] for row in rows)
 
+    def functions(self) -> tuple[str, ...]:
+        """The names of the engine's functions that are words."""
+        rows = self._cursor.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
+        return tuple(row[0] for row in rows if row[0].isidentifier() and not row[0].startswith("_"))
+
     # --- running ---
 
     def query(self, relation: Rel, values: Values, places: Sequence[Place], most: int | None) -> Result:

@@ -135,6 +135,10 @@ class Statements:
     def close(self) -> None:
         self.engine.close()
 
+    def known_columns(self) -> list[Columns]:
+        """The columns of all that was asked for."""
+        return [columns for columns in self._catalog.columns.values() if columns is not None]
+
     def run(self, source: str) -> Iterator[Outcome]:
         """Run the statements of a file in order, and give what comes of each.
 

@@ -14,7 +14,9 @@ from wvflow.service.program import read_program, source_name
 from wvflow.service.project import Project
 from wvflow.source import Source
 from wvflow.syntax import parse
-from wvflow.syntax.nodes import Module
+from wvflow.syntax.nodes import FunctionDef, ModelDef, Module, Statement, TypeDef, ValDef
+
+_Named = (FunctionDef, ModelDef, TypeDef, ValDef)
 
 
 class Workspace:
@@ -39,6 +41,21 @@ class Workspace:
         self._found = [one for one in self._found if one.span.source.name != text.name] + list(found)
         self._define()
 
+    def replace_definitions(self, text: Source) -> None:
+        """Add a text whose definitions take the place of earlier ones of the same names."""
+        module, _ = parse(text)
+        names = {(type(one), one.name.text) for one in module.statements if isinstance(one, _Named)}
+        self._modules = tuple(
+            Module(one.source, tuple(own for own in one.statements if not _is_among(own, names)))
+            for one in self._modules
+        )
+        self.add(text)
+
+    def remove(self, name: str) -> None:
+        """Forget a text."""
+        self._modules = tuple(one for one in self._modules if one.source.name != name)
+        self._define()
+
     def _define(self) -> None:
         self.program: Definitions = collect(self._modules)[0]
 
@@ -51,3 +68,7 @@ class Workspace:
         read = [one for one in self._found if one.span.source.name == source]
         found, wanted = check_file(self.program, source, catalog)
         return (*read, *found), wanted
+
+
+def _is_among(statement: Statement, names: set[tuple[type, str]]) -> bool:
+    return isinstance(statement, _Named) and (type(statement), statement.name.text) in names
