@@ -14,7 +14,7 @@ from wvflow.lang.algebra import Piped, Rel, StageRows
 from wvflow.plan.nodes import QueryTask
 
 # Part of every key of cached SQL. Raise it with each change of the text that is made for any plan.
-LOWERING = 1
+LOWERING = 2
 
 Columns = Mapping[str, Sequence[str]]
 Locate = Callable[[str], str]

@@ -262,8 +262,8 @@ class Block:
         if left_out and not traits.star_except:
             return self._spelled_out(star)
         names = [self.context.name(name) for name in left_out]
-        if star.renamed:
-            self.context.refuse("rename of unknown columns")
+        if star.renamed and not traits.star_rename:
+            raise DialectCannot("rename", self.context.dialect, help="name the columns with `select`")
         renamed = [exp.alias_(self._plain(old), self.context.name(new)) for old, new in star.renamed]
         every: exp.Expr = exp.Star(except_=names or None, rename=renamed or None)
         if star.table:

@@ -106,7 +106,8 @@ class Context:
                 unsupported_level=ErrorLevel.RAISE,
             )
         except UnsupportedError as error:
-            raise DialectCannot("query", self.dialect, help=str(error).splitlines()[0]) from None
+            operator = "over" if node.find(exp.Window) else "query"
+            raise DialectCannot(operator, self.dialect, help=str(error).splitlines()[0]) from None
 
 
 def _members_not_in(array: exp.Expr, other: exp.Expr) -> exp.Expr:

@@ -124,9 +124,14 @@ class Relations:
                 return Source(self.context.table(parts), None, alias or parts[-1])
             case a.SqlText(parts=pieces, alias=alias):
                 text = raw(pieces, self._scalars(Block(self.context, [])))
-                return Source(exp.Subquery(this=text), None, alias or self.context.fresh())
+                source = exp.Table(this=exp.Var(this=f"({text.name})"))
+                return Source(source, None, alias or self.context.fresh())
             case a.TableFunction(function=function, alias=alias, columns=columns):
-                call = self._scalars(Block(self.context, [])).lower(a.Call(function, relation.args, relation.named))
+                scalars = self._scalars(Block(self.context, []))
+                if function == "unnest" and not self.context.is_duckdb:
+                    unnest = exp.Unnest(expressions=[scalars.lower(one) for one in relation.args])
+                    return Source(unnest, None, alias or self.context.fresh(), columns)
+                call = scalars.lower(a.Call(function, relation.args, relation.named))
                 return Source(exp.Table(this=call), None, alias or self.context.fresh(), columns)
             case _:
                 raise CompilerBug(f"no source: {type(relation).__name__}")

@@ -8,14 +8,15 @@ import msgspec
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
     """One dialect.
 
-    ``star_except``: has ``* EXCLUDE`` or ``* EXCEPT``. ``using_first``: ``*`` over a join with ``USING`` lists the
-    keys first, as the language does. ``union_by_name``: has ``UNION ALL BY NAME``. ``replace_table``: has
-    ``CREATE OR REPLACE TABLE … AS``. ``copy_to``: has ``COPY (…) TO``. ``table_options``: takes options of a table in
-    ``WITH (…)``. ``text_intervals``: casts text such as ``45 minutes`` to an interval. ``refused``: functions and
-    operators that have no form.
+    ``star_except``: has ``* EXCLUDE`` or ``* EXCEPT``. ``star_rename``: has ``* RENAME``. ``using_first``: ``*`` over a
+    join with ``USING`` lists the keys first, as the language does. ``union_by_name``: has ``UNION ALL BY NAME``.
+    ``replace_table``: has ``CREATE OR REPLACE TABLE … AS``. ``copy_to``: has ``COPY (…) TO``. ``table_options``: takes
+    options of a table in ``WITH (…)``. ``text_intervals``: casts text such as ``45 minutes`` to an interval.
+    ``refused``: functions and operators that have no form.
     """
 
     star_except: bool = False
+    star_rename: bool = False
     using_first: bool = True
     union_by_name: bool = False
     replace_table: bool = False
@@ -27,10 +28,13 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 _NO_ROW_VALUES = frozenset({"struct"})
 _NO_ASOF = frozenset({"asof join"})
+"""DuckDB alone: what sqlglot prints for the others is none of their SQL."""
+_NO_LAMBDAS = frozenset({"->", "array_except"})
 
 DIALECTS = {
     "duckdb": Traits(
         star_except=True,
+        star_rename=True,
         using_first=False,
         union_by_name=True,
         replace_table=True,
@@ -39,18 +43,27 @@ DIALECTS = {
     ),
     "postgres": Traits(
         text_intervals=True,
-        refused=_NO_ROW_VALUES | {"map", "max_by", "min_by", "approx_count_distinct", "approx_quantile"},
+        refused=_NO_ROW_VALUES
+        | _NO_ASOF
+        | _NO_LAMBDAS
+        | {"map", "max_by", "min_by", "approx_count_distinct", "approx_quantile", "sample %"},
     ),
-    "mysql": Traits(refused=_NO_ROW_VALUES | {"map", "array", "max_by", "min_by", "full join"}),
-    "sqlite": Traits(refused=_NO_ROW_VALUES | {"map", "array", "max_by", "min_by"}),
-    "trino": Traits(replace_table=True, table_options=True),
-    "hive": Traits(table_options=True),
-    "spark": Traits(),
-    "databricks": Traits(star_except=True, replace_table=True),
-    "snowflake": Traits(star_except=True, union_by_name=True, replace_table=True),
-    "bigquery": Traits(star_except=True, replace_table=True, refused=frozenset({"as t(c)"})),
-    "clickhouse": Traits(star_except=True, replace_table=True),
-    "redshift": Traits(refused=_NO_ROW_VALUES | {"map"}),
+    "mysql": Traits(
+        refused=_NO_ROW_VALUES | _NO_ASOF | _NO_LAMBDAS | {"map", "array", "max_by", "min_by", "full join"}
+    ),
+    "sqlite": Traits(refused=_NO_ROW_VALUES | _NO_ASOF | _NO_LAMBDAS | {"map", "array", "max_by", "min_by"}),
+    "trino": Traits(replace_table=True, table_options=True, refused=_NO_ASOF),
+    "hive": Traits(table_options=True, refused=_NO_ASOF),
+    "spark": Traits(refused=_NO_ASOF | {"sample %"}),
+    "databricks": Traits(star_except=True, replace_table=True, refused=_NO_ASOF),
+    "snowflake": Traits(star_except=True, star_rename=True, union_by_name=True, replace_table=True, refused=_NO_ASOF),
+    "bigquery": Traits(
+        star_except=True,
+        replace_table=True,
+        refused=_NO_ASOF | _NO_LAMBDAS | {"as t(c)", "intersect all", "except all", "map", "sample %"},
+    ),
+    "clickhouse": Traits(star_except=True, replace_table=True, refused=_NO_ASOF),
+    "redshift": Traits(refused=_NO_ROW_VALUES | _NO_ASOF | _NO_LAMBDAS | {"map"}),
 }
 
 # Functions by their name in DuckDB that another dialect calls differently and sqlglot doesn't rename.
