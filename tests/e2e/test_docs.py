@@ -49,6 +49,20 @@ def test_the_flow_of_the_policies_has_no_mistakes_and_runs(tmp_path: Path) -> No
     }  # fmt: skip
 
 
+_QUERIES = re.findall(
+    r"^```wv\n(.*?)^```$", (ROOT / "docs/language/queries.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("number", range(len(_QUERIES)))
+def test_the_examples_of_the_queries_pass_their_tests(tmp_path: Path, number: int) -> None:
+    (tmp_path / "example.wv").write_text(_QUERIES[number])
+    result = CliRunner().invoke(cli, ["test", str(tmp_path), "--json"])
+    report = json.loads(result.stdout)
+    assert (report["error"], report["failed"]) == (None, 0)
+    assert report["tests"] > 0
+
+
 # --- the quickstart -------------------------------------------------------------------------------------------------
 
 
