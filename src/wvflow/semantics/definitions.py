@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from posixpath import normpath
 from typing import NamedTuple, TypeVar
 
 from wvflow.diagnostics import Diagnostic
@@ -11,9 +13,11 @@ from wvflow.semantics import mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
     AppendOp,
+    ExecuteStatement,
     FlowDef,
     FunctionDef,
     ImportStatement,
+    Interpolation,
     ModelDef,
     Module,
     Name,
@@ -33,8 +37,7 @@ _Defs = TypeVar("_Defs")
 class View(NamedTuple):
     """What one file sees, by name; a flow by name and version. Its own definitions come before those of other files.
 
-    ``functions`` and ``types``: all of a name, as dialects may have their own and types merge. ``saved``: tables and
-    files that the program itself writes.
+    ``functions`` and ``types``: all of a name, as dialects may have their own and types merge.
     """
 
     flows: dict[tuple[str, int], FlowDef]
@@ -43,7 +46,6 @@ class View(NamedTuple):
     vals: dict[str, ValDef]
     functions: dict[str, tuple[FunctionDef, ...]]
     types: dict[str, tuple[TypeDef, ...]]
-    saved: frozenset[str]
 
 
 class _File(NamedTuple):
@@ -60,7 +62,7 @@ class _File(NamedTuple):
 
 @dataclass(frozen=True)
 class Definitions:
-    """All definitions of a program, files in the order of their names."""
+    """All definitions of a program, files in the order of their names. ``saved``: tables and files that it writes."""
 
     files: Mapping[str, _File]
     flows: dict[tuple[str, int], FlowDef]
@@ -104,7 +106,6 @@ class Definitions:
             vals={name: one for name, one in relations.items() if isinstance(one, ValDef)},
             functions=_gathered([file.functions for file in files]),
             types=_gathered([file.types for file in files]),
-            saved=self.saved,
         )
 
 
@@ -213,7 +214,20 @@ def _duplicate(name: Name, first: Name) -> Diagnostic:
 
 
 def _saved(modules: Sequence[Module]) -> Iterable[str]:
+    """What the program writes: the last parts of tables' names in lower case, as the engine compares them, and paths.
+    Of `execute` every word and every quoted text, as any of them may be made by it."""
     for module in modules:
         for node in walk(module):
-            if isinstance(node, SaveOp | AppendOp):
-                yield node.target[-1].text if isinstance(node.target, tuple) else node.target.value
+            match node:
+                case SaveOp(target=target) | AppendOp(target=target):
+                    yield target[-1].text.lower() if isinstance(target, tuple) else normpath(target.value)
+                case ExecuteStatement(statement=Interpolation(parts=parts)):
+                    for text in parts:
+                        yield from _words(text) if isinstance(text, str) else ()
+                case _:
+                    pass
+
+
+def _words(text: str) -> Iterable[str]:
+    yield from (word.lower() for word in re.findall(r"\w+", text))
+    yield from (normpath(path) for path in re.findall(r"'([^']+)'", text))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from fnmatch import fnmatchcase
+from posixpath import normpath
+from typing import TYPE_CHECKING, TypeAlias
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Expr, Rel
-from wvflow.lang.catalog import Catalog
-from wvflow.lang.types import Type
+from wvflow.lang.algebra import Expr, File, Rel, Table
+from wvflow.lang.catalog import Catalog, Columns
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View
 from wvflow.source import Span
 from wvflow.syntax.nodes import ModelDef, Query, ValDef
+
+Known: TypeAlias = "Columns | None"
 
 if TYPE_CHECKING:
     from wvflow.semantics.models import Template
@@ -41,6 +44,7 @@ class Session:
     ``models`` and ``vals`` keep what was read before, by the identity of their definition; ``expanding`` names the vals
     whose values are being read, ``inlining`` the functions and partial queries that are being put in place.
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
+    ``saved``: the columns of tables and files that statements have written so far.
     ``natives``: how many calls of the compiler's own function there were.
     """
 
@@ -56,6 +60,7 @@ class Session:
         self.expanding: list[ValDef] = []
         self.inlining: list[str] = []
         self.selected: dict[str, Relation] = {}
+        self.saved: dict[Rel, Known] = {}
         self.wanted: dict[Rel, None] = {}
         self.natives = 0
 
@@ -69,12 +74,29 @@ class Session:
     def reads(self, stage: str, span: Span) -> None:
         self.record.reads.setdefault(stage, span)
 
-    def columns(self, source: Rel) -> tuple[tuple[str, Type], ...] | None:
-        """The columns of a source outside of the program; where nobody has asked for them it is noted as wanted."""
+    def columns(self, source: Rel) -> Known:
+        """The columns of a source outside of the program; where nobody has asked for them it is noted as wanted.
+
+        Of what the program itself writes they are those that it wrote last: what the engine has of it now may be of
+        an earlier run. Where each statement is checked right before it runs, the engine knows.
+        """
+        if not self.catalog.live and self.is_saved(source):
+            return self.saved.get(source)
         known = self.catalog.columns.get(source)
         if known is None and source not in self.catalog.columns:
             self.wanted[source] = None
         return known
+
+    def is_saved(self, source: Rel) -> bool:
+        """Whether the program writes that table, or a file of those."""
+        match source:
+            case Table(parts=parts):
+                return parts[-1].lower() in self.program.saved
+            case File(path=path):
+                wanted = normpath(path)
+                return wanted in self.program.saved or any(fnmatchcase(one, wanted) for one in self.program.saved)
+            case _:
+                return False
 
     def template(self, model: ModelDef) -> Template | None:
         return self.models.get(id(model))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from wvflow.diagnostics import Diagnostic, nearest
@@ -202,7 +201,7 @@ def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> Non
         near = nearest(name, [*session.definitions.models, *session.definitions.vals, *(tables or ())])
         session.report(mistakes.missing_table(".".join(parts), table.span, near))
         return
-    if len(table.parts) > 1 or name in session.definitions.saved or name in (tables or ()):
+    if len(table.parts) > 1 or session.is_saved(Table(parts, "")) or name in (tables or ()):
         return
     if session.catalog.columns.get(Table(parts, "")) is not None:
         return
@@ -380,7 +379,7 @@ def _is_missing(path: str, session: Session) -> bool:
     there = session.catalog.data_files
     if there is None or "://" in path or path in there:
         return False
-    return not any(fnmatchcase(saved, path) for saved in session.definitions.saved)
+    return not session.is_saved(File(path))
 
 
 # --- SQL ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from wvflow.lang.algebra import Alias, Binary, Expr, File, Filter, Rel, Table
-from wvflow.lang.types import BOOLEAN
+from wvflow.lang.types import BOOLEAN, UNKNOWN
+from wvflow.plan.nodes import FileTarget, Save, TableTarget
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.bodies import read_save, read_target
 from wvflow.semantics.checked import (
@@ -39,11 +40,11 @@ def executable(statement: n.Statement) -> bool:
 
 def check_statements(source: str, session: Session) -> Iterator[CheckedStatement]:
     """All executable statements of a file, in order. What one changes (`use`, `select as`) counts for those behind."""
-    catalog, session.selected = session.catalog, {}
+    catalog, session.selected, session.saved = session.catalog, {}, {}
     for statement in session.program.statements(source):
         if isinstance(statement, Executable):
             yield check_statement(statement, session)
-    session.catalog, session.selected = catalog, {}
+    session.catalog, session.selected, session.saved = catalog, {}, {}
 
 
 def check_statement(statement: Executable, session: Session) -> CheckedStatement:
@@ -79,6 +80,8 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         update = last.read(found, body.scope) if last else None
     if named:
         session.selected[named] = found
+    if isinstance(update, Save):
+        _note_saved(update, found, session)
     columns = found.shape.columns
     return CheckedQuery(
         span=node.span,
@@ -89,6 +92,20 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         columns=None if columns is None else tuple(col.name for col in columns),
         named=named,
     )
+
+
+def _note_saved(save: Save, found: Relation, session: Session) -> None:
+    """A statement behind this one finds these columns. A file that says nothing of types is read with others, and one
+    that is written with options may be without names."""
+    columns = found.shape.columns
+    match save.target:
+        case TableTarget(parts=parts):
+            session.saved[Table(parts, "")] = (
+                None if columns is None else tuple((col.name, col.type) for col in columns)
+            )
+        case FileTarget(path=path):
+            known = None if columns is None or save.options else tuple((col.name, UNKNOWN) for col in columns)
+            session.saved[File(path)] = known
 
 
 def _named(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], str]:

@@ -6,6 +6,7 @@ Nobody waits for it: a warehouse that another process has open, and a file that 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -68,12 +69,11 @@ class Schemas:
         found: dict[Rel, Columns] = {}
         try:
             for source, kept in unknown:
-                columns = engine.columns(source)[1]
-                if columns is not None:
-                    found[source] = columns
-                    _save(kept, columns)
-        except WvflowError:
-            pass  # somebody else has the warehouse
+                with suppress(WvflowError):  # somebody else has the warehouse, or the file can't be read
+                    columns = engine.columns(source)[1]
+                    if columns is not None:
+                        found[source] = columns
+                        _save(kept, columns)
         finally:
             engine.close()
         return found

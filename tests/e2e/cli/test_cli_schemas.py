@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import PIPE, CompletedProcess, Popen
 
 import pytest
 
@@ -60,3 +62,64 @@ def test_a_table_is_asked_for_only_where_nobody_else_has_the_warehouse(people: P
 def test_files_that_are_gone_or_no_data_stay_unknown(people: Path) -> None:
     (people / "broken.parquet").write_text("no parquet")
     assert Schemas(load_project(people)).ask([File("gone.csv"), File("broken.parquet")]) == {}
+
+
+def told(project: Path, wvflow: Call, text: str, status: int) -> set[str]:
+    """The errors of checking one file."""
+    (project / "q.wv").write_text(text)
+    return {
+        one["message"]
+        for one in json.loads(wvflow("check", "q.wv", "--json", status=status).stdout)
+        if one["severity"] == "error"
+    }
+
+
+OLD = "select 1 as old"
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("from 'people.csv' save to t; from t select name;", set()),
+        ("from 'people.csv' save to t; from t select old;", {"no column named `old`"}),
+        ("from 'people.csv' save to t; from T select name;", set()),
+        ("from 'people.csv' append to t; from t select name;", set()),
+        ("from t select old, nme; from 'people.csv' save to t;", set()),
+        ('execute sql"create or replace table t as select 1 as new"; from t select new;', set()),
+        ("from 'people.csv' select id as key save to 'old.csv'; from 'old.csv' select key;", set()),
+        ("from 'people.csv' select id as key save to 'old.csv'; from './old.csv' select key;", set()),
+        ("from 'people.csv' select id as key save to 'old.csv'; from 'o*.csv' select key;", set()),
+        ("from 'people.csv' select id as key save to 'old.csv'; from 'old.csv' select old;", {"no column named `old`"}),
+        ("from 'people.csv' save to 'old.csv' with header: false; from 'old.csv' select column0;", set()),
+        ("flow F = { stage a = from 'people.csv' save to t  stage b depends on a = from t select name }", set()),
+        ("from t select new;", {"no column named `new`"}),
+    ],
+)
+def test_what_the_program_writes_has_the_columns_that_it_wrote(
+    people: Path, wvflow: Call, text: str, mistakes: set[str]
+) -> None:
+    wvflow("run", "-e", f"{OLD} save to t")
+    (people / "old.csv").write_text("old\n1\n")
+    assert told(people, wvflow, text, 1 if mistakes else 0) == mistakes
+
+
+def test_a_statement_that_replaces_what_it_reads_later_runs_again(people: Path, wvflow: Call) -> None:
+    (people / "q.wv").write_text("from 'people.csv' select id as key save to t;\nfrom t select key;\n")
+    wvflow("run", "-e", f"{OLD} save to t")
+    wvflow("run", "q.wv")
+    wvflow("run", "q.wv")
+
+
+def test_a_warehouse_that_another_has_open_leaves_its_tables_unknown_and_nothing_else(
+    people: Path, wvflow: Call
+) -> None:
+    wvflow("run", "-e", f"{OLD} save to t")
+    project = load_project(people)
+    database = str(project.database)
+    script = f"import duckdb, sys; held = duckdb.connect({database!r}); print('open', flush=True); sys.stdin.read()"
+    with Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        asked = Schemas(project).ask([Table(("t",), ""), File("people.csv")])
+        other.communicate()
+    assert list(asked) == [File("people.csv")]
