@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from wvflow.lang.algebra import StageRows
+from wvflow.lang.algebra import Exists, Expr, InQuery, ScalarQuery, StageRows
 
 
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
@@ -14,6 +14,23 @@ def nodes(tree: object) -> Iterator[msgspec.Struct]:
     waiting = [tree]
     while waiting:
         match waiting.pop():
+            case msgspec.Struct() as node:
+                yield node
+                waiting += [getattr(node, field) for field in reversed(node.__struct_fields__)]
+            case tuple() as several:
+                waiting += reversed(several)
+
+
+def own_nodes(expr: Expr) -> Iterator[msgspec.Struct]:
+    """Every node of an expression but those of the queries inside it, which are about other rows; parents first."""
+    waiting: list[object] = [expr]
+    while waiting:
+        match waiting.pop():
+            case ScalarQuery() | Exists() as node:
+                yield node
+            case InQuery(operand=operand) as node:
+                yield node
+                waiting.append(operand)
             case msgspec.Struct() as node:
                 yield node
                 waiting += [getattr(node, field) for field in reversed(node.__struct_fields__)]

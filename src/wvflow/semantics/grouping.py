@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel
-from wvflow.lang.relations import nodes as nodes_of
+from wvflow.lang.relations import own_nodes
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, mistakes
@@ -100,7 +100,7 @@ def _stands_in(name: str, item: n.SelectItem, scope: Scope) -> bool:
         return False
     with scope.session.apart(), scope.session.recording():
         value = expressions.elaborate(item.value, scope)
-    return not any(isinstance(node, Call) and node.function in AGGREGATES for node in nodes_of(value))
+    return not any(isinstance(node, Call) and node.function in AGGREGATES for node in own_nodes(value))
 
 
 def _named(keys: tuple[Item, ...], scope: Scope) -> dict[str, Expr]:

@@ -596,3 +596,21 @@ def this_misplaced(use: Span) -> Diagnostic:
 
 def function_wanted(use: Span) -> Diagnostic:
     return Diagnostic(Code.MISPLACED, "a window is over a function", use, "write `sum(x) over (…)`")
+
+
+def window_in_where(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        "`where` decides over each row before windows are made",
+        use,
+        "make it a column first: `add n = … over (…)`, then `where n …`",
+    )
+
+
+def aggregate_in_where(function: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        f"`where` decides over each row, and `{function}` is over many",
+        use,
+        "put `where` right behind `group by`, or make it a column first: `agg`, or `add n = … over ()`",
+    )

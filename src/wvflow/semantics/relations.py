@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from wvflow.lang.algebra import (
+    Call,
     Concat,
     Count,
     Distinct,
@@ -18,8 +19,11 @@ from wvflow.lang.algebra import (
     Single,
     Sort,
     StageRows,
+    Window,
 )
 from wvflow.lang.algebra import Select as SelectRel
+from wvflow.lang.relations import own_nodes
+from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, grouping, mistakes, observing, partial, reshaping, shows, sources
 from wvflow.semantics.items import check_new, columns_of, read_items
@@ -102,7 +106,7 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
     rel, shape = found
     match operator:
         case n.WhereOp(condition=condition):
-            return Relation(Filter(rel, expressions.condition(condition, scope.over(shape))), shape)
+            return _where(condition, found, scope.over(shape))
         case n.SelectOp():
             return _select(operator, found, scope.over(shape))
         case n.AddOp():
@@ -188,6 +192,19 @@ def _check_route(route: n.RouteOp, shape: Shape, scope: Scope) -> None:
 
 
 # --- one input ------------------------------------------------------------------------------------------------------
+
+
+def _where(node: n.Expr, found: Relation, scope: Scope) -> Relation:
+    """The rows that meet a condition, which is about one row at a time."""
+    condition = expressions.condition(node, scope)
+    for one in own_nodes(condition):
+        if isinstance(one, Window):
+            scope.session.report(mistakes.window_in_where(node.span))
+            break
+        if isinstance(one, Call) and one.function in AGGREGATES:
+            scope.session.report(mistakes.aggregate_in_where(one.function, node.span))
+            break
+    return Relation(Filter(found.rel, condition), found.shape)
 
 
 def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:

@@ -135,7 +135,7 @@ def bad_prefix(prefix: str, span: Span) -> Diagnostic:
 
 def unclosed_hole(span: Span) -> Diagnostic:
     return Diagnostic(
-        Code.BAD_INTERPOLATION,
+        Code.UNTERMINATED_STRING,
         "the expression in `${` is never closed",
         span,
         "close it with `}`, or write `\\${` for the characters themselves",

@@ -85,7 +85,7 @@ MALFORMED = [
     ('sql"""abc', ["1:1 WV0104"], [(T.INTERPOLATION_OPEN, "sql"), (T.TEXT, "abc"), (T.INTERPOLATION_CLOSE, "")]),
     (
         's"${a',
-        ["1:1 WV0109"],
+        ["1:1 WV0103"],
         [
             (T.INTERPOLATION_OPEN, "s"),
             (T.HOLE_OPEN, ""),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from wvflow.syntax import nodes as n
 from wvflow.syntax.formatter.pieces import Piece
 from wvflow.syntax.nodes import Module, SyntaxNode
-from wvflow.syntax.walk import walk
+from wvflow.syntax.walk import children
 
 _LISTS = (n.SelectOp, n.AddOp, n.AggOp, n.GroupOp, n.OrderOp, n.ExcludeOp, n.RenameOp, n.ShiftOp)
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
@@ -42,6 +42,16 @@ class Break:
         self.nest = nest
 
 
+def _printed(root: SyntaxNode) -> Iterator[SyntaxNode]:
+    """All nodes but those in the holes of strings: a string is one piece, and stays as it is."""
+    rest = [root]
+    while rest:
+        node = rest.pop()
+        yield node
+        if not isinstance(node, n.Interpolation):
+            rest += reversed(children(node))
+
+
 class Layout:
     """The groups of a program, by the piece that each begins with, and the breaks by the piece behind them."""
 
@@ -58,7 +68,7 @@ class Layout:
         self._whole.forced = True
         self._items(self._whole, [one.span.start for one in module.statements[1:]], nest=0)
         for statement in module.statements:
-            for node in walk(statement):
+            for node in _printed(statement):
                 self._node(node)
         self._brackets()
         self._separators()
