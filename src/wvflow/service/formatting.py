@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from wvflow.data.files import beside
 from wvflow.diagnostics import Diagnostic, has_errors
-from wvflow.service.program import read_source
+from wvflow.service.program import decode_source, read_source
 from wvflow.service.project import Project
 from wvflow.source import Source
 from wvflow.syntax.formatter import format_text
@@ -44,20 +44,19 @@ class Formatted(NamedTuple):
 def format_files(project: Project, paths: Sequence[Path], name: Callable[[Path], str]) -> Iterator[Formatted]:
     """Format these files; nothing is written."""
     for path in paths:
-        source, problem = read_source(path, name(path), project.limits.source_file)
-        if problem is not None:
-            yield Formatted(path, source.name, "", "", (problem,))
-            continue
-        yield format_source(path, source)
+        yield _format(path, *read_source(path, name(path), project.limits.source_file))
 
 
-def format_source(path: Path, source: Source) -> Formatted:
+def format_bytes(path: Path, name: str, data: bytes) -> Formatted:
+    """Format what was read from somewhere else."""
+    return _format(path, *decode_source(name, data))
+
+
+def _format(path: Path, source: Source, problem: Diagnostic | None) -> Formatted:
+    if problem is not None:
+        return Formatted(path, source.name, "", "", (problem,))
     after, found = format_text(source)
-    kept = source.text.replace("\r\n", "\n") if "\r\n" in source.text else source.text
-    before = source.text
-    if kept != before and after != before:
-        after = after.replace("\r\n", "\n").replace("\n", "\r\n")  # line ends stay what they are
-    return Formatted(path, source.name, before, after, tuple(one for one in found if one.is_error))
+    return Formatted(path, source.name, source.text, after, tuple(one for one in found if one.is_error))
 
 
 def write(formatted: Formatted) -> None:

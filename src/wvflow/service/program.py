@@ -64,10 +64,11 @@ def read_source(path: Path, name: str, limit: int) -> tuple[Source, Diagnostic |
         return _unusable(name, Code.FILE_UNREADABLE, f"the file can't be read: {error.strerror}")
     if len(data) > limit:
         return _too_large(name, path.stat().st_size, limit)
-    return _decode(name, data)
+    return decode_source(name, data)
 
 
-def _decode(name: str, data: bytes) -> tuple[Source, Diagnostic | None]:
+def decode_source(name: str, data: bytes) -> tuple[Source, Diagnostic | None]:
+    """The text of what was read, or what is wrong with it."""
     if (zero := data.find(0)) >= 0:
         return _unusable(name, Code.FILE_BINARY, f"the file is binary: byte {zero} is zero", "a program is UTF-8 text")
     try:

@@ -31,13 +31,13 @@ def fmt(app: App, paths: tuple[Path, ...], check: bool, diff: bool) -> None:
     PATHS: files and folders, `-` for standard input; default: the working directory. A file with errors is left as it
     is. Exit status: 0 done, 1 errors found or (with --check) files would change, 2 wrong usage.
     """
-    if paths == (_STDIN,):
-        _format_stdin(app)
+    results = [_standard_input()] if paths == (_STDIN,) else list(_formatted(app, paths or (Path(),)))
+    if paths == (_STDIN,) and not (check or diff or app.json or results[0].has_errors):
+        click.echo(results[0].after.encode(), nl=False)
         return
-    results = list(_formatted(app, paths or (Path(),)))
     changed = [one for one in results if one.changes and not one.has_errors]
     broken = [one for one in results if one.has_errors]
-    if not check and not diff:
+    if not check and not diff and paths != (_STDIN,):
         from wvflow.service.formatting import write
 
         for one in changed:
@@ -61,15 +61,10 @@ def _formatted(app: App, paths: tuple[Path, ...]) -> Iterator[Formatted]:
         yield from format_files(project, new, shown)
 
 
-def _format_stdin(app: App) -> None:
-    from wvflow.service.formatting import format_source
-    from wvflow.source import Source
+def _standard_input() -> Formatted:
+    from wvflow.service.formatting import format_bytes
 
-    result = format_source(_STDIN, Source("<stdin>", sys.stdin.read()))
-    if result.has_errors:
-        _report(app, [result])
-        raise SystemExit(FAILED)
-    click.echo(result.after, nl=False)
+    return format_bytes(_STDIN, "<stdin>", sys.stdin.buffer.read())
 
 
 def _tell(

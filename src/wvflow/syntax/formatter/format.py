@@ -15,7 +15,7 @@ def format_text(source: Source) -> tuple[str, tuple[Diagnostic, ...]]:
     """The formatted text, and what is wrong with the source: with errors among that it is the text as it was.
 
     Formatting what is formatted changes nothing; the tree, but for its places, stays the same, and so does each
-    comment.
+    comment. Lines end as the first one does, but for those inside strings and comments.
     """
     module, found = parse(source)
     if has_errors(found):

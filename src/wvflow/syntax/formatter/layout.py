@@ -107,7 +107,11 @@ class Layout:
             case n.CaseExpr(branches=branches):
                 self._case(node, branches)
             case n.IndexExpr(operand=operand):
-                self.tight.add(self._pieces[self.at(operand.span.end)].start)
+                self._tight(self.at(operand.span.end))
+            case n.Param(variadic=True, type=n.TypeName() as declared):
+                self._tight(self._end(declared))
+            case n.TypeName(args=(int(), *_)):
+                self._tight(*range(self.at(node.span.start) + 1, self._end(node)))
             case n.TypedLiteral():
                 self._tight_colon(node)
             case n.StructExpr() | n.MapExpr():
@@ -214,7 +218,7 @@ class Layout:
     def _tight_colon(self, node: SyntaxNode) -> None:
         """``'2026-01-01':date``."""
         index = self.at(node.span.start) + 1
-        self.tight |= {self._pieces[index].start, self._pieces[index + 1].start}
+        self._tight(index, index + 1)
 
     def _snug_braces(self, node: SyntaxNode) -> None:
         index = self.at(node.span.start)
@@ -225,7 +229,11 @@ class Layout:
     def _percent(self, size: SyntaxNode) -> None:
         index = self.at(size.span.end)
         if self._pieces[index].key == "%":
-            self.tight.add(self._pieces[index].start)
+            self._tight(index)
+
+    def _tight(self, *indices: int) -> None:
+        """Nothing stands before these pieces."""
+        self.tight.update(self._pieces[index].start for index in indices)
 
     # --- from the brackets --------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ class Printer:
         spacing = Spacing(tight=layout.tight, snug=layout.snug)
         self._blanks = ["", *[spacing.blank(*three) for three in _threes(pieces)]]
         self._offsets = self._flat_offsets()
+        self._line_end = _line_end(text, pieces)
         self._out: list[str] = []
         self._column = 0
         self._line_indent = 0
@@ -35,8 +36,8 @@ class Printer:
             for group in self._layout.groups.get(index, ()):
                 self._open(group, index)
             self._write(piece.text)
-        text = "".join(self._out).strip("\n")
-        return f"{text}\n" if text else ""
+        text = "".join(self._out).strip("\r\n")
+        return f"{text}{self._line_end}" if text else ""
 
     # --- groups -------------------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class Printer:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _new_line(self, indent: int, *, blank: bool = False) -> None:
-        self._out.append("\n\n" if blank else "\n")
+        self._out.append(self._line_end * (2 if blank else 1))
         self._out.append(" " * indent)
         self._column = self._line_indent = indent
 
@@ -138,3 +139,14 @@ class Printer:
 
 def _threes(pieces: Sequence[Piece]) -> list[tuple[Piece, Piece, Piece]]:
     return [(pieces[max(index - 2, 0)], pieces[index - 1], pieces[index]) for index in range(1, len(pieces))]
+
+
+def _line_end(text: str, pieces: Sequence[Piece]) -> str:
+    """How the first line ends that doesn't do so inside a string or comment."""
+    place = 0
+    for piece in pieces:
+        for start, end in (*piece.comments, (piece.start, piece.end)):
+            if (found := text.find("\n", place, start)) >= 0:
+                return "\r\n" if text[found - 1 : found] == "\r" else "\n"
+            place = end
+    return "\n"
