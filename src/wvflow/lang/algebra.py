@@ -273,7 +273,8 @@ Expr: TypeAlias = (
 
 
 class Item(msgspec.Struct, frozen=True):
-    """A column that a relation makes. ``name`` is always set but for a ``Star``, whose items keep their names."""
+    """A column that a relation makes. ``name`` is empty only for a ``Star``, whose items keep their names, and in a
+    grouping for an aggregate of one, which is computed of every column."""
 
     name: str
     value: Expr

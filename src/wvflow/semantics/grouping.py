@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel
+from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel, Star
 from wvflow.lang.relations import own_nodes
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import LONG
@@ -57,7 +57,7 @@ def grouped(group: Group, found: Relation, scope: Scope) -> tuple[Relation, tupl
             groups = Aggregate(found.rel, keys, (), having)
             return Relation(Count(groups), Shape((Col(COUNT_NAME, LONG),))), group.rest[1:]
         case _:
-            return _default(group, keys, having, found, scope), group.rest
+            return _default(keys, having, found, scope), group.rest
 
 
 def aggregated(operator: n.AggOp, found: Relation, scope: Scope) -> Relation:
@@ -67,15 +67,18 @@ def aggregated(operator: n.AggOp, found: Relation, scope: Scope) -> Relation:
     return Relation(Aggregate(found.rel, (), items), found.shape.now(columns_of(items, over)))
 
 
-def _default(group: Group, keys: tuple[Item, ...], having: tuple[Expr, ...], found: Relation, scope: Scope) -> Relation:
-    """The keys, and any one value of each column of the input."""
-    if found.shape.columns is None:
-        scope.session.report(mistakes.group_without_result(group.keys.span))
-        return found
-    values = [Call("arbitrary", (Column(col.name, type=col.type),), type=col.type) for col in found.shape.columns]
+def _default(keys: tuple[Item, ...], having: tuple[Expr, ...], found: Relation, scope: Scope) -> Relation:
+    """The keys, and any one value of each column of the input. The engine lists those that the text can't: unknown
+    ones, and several of a name."""
+    known = found.shape.columns
+    every = Item("", Call("arbitrary", (Star(),)))
+    if known is None:
+        return Relation(Aggregate(found.rel, keys, (every,), having), found.shape.now(None))
+    values = [Call("arbitrary", (Column(col.name, type=col.type),), type=col.type) for col in known]
     items = tuple(Item(default_name(value), value) for value in values)
     columns = columns_of((*keys, *items), scope.over(found.shape))
-    return Relation(Aggregate(found.rel, keys, items, having), found.shape.now(columns))
+    apart = len({col.name.lower() for col in known}) == len(known)
+    return Relation(Aggregate(found.rel, keys, items if apart else (every,), having), found.shape.now(columns))
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

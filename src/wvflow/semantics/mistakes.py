@@ -324,15 +324,6 @@ def _columns(count: int) -> str:
 # --- groups and relations -------------------------------------------------------------------------------------------
 
 
-def group_without_result(use: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.BAD_GROUPING,
-        "what becomes of the other columns is not said, and they are not known here",
-        use,
-        "add `agg …` or `select …` behind `group by`",
-    )
-
-
 def no_such_key(name: str, keys: int, use: Span) -> Diagnostic:
     there = "1 grouping key" if keys == 1 else f"{keys} grouping keys"
     return Diagnostic(Code.BAD_GROUPING, f"there is no key `{name}`: this groups by {there}", use)
@@ -556,6 +547,15 @@ def missing_table(name: str, use: Span, near: str | None) -> Diagnostic:
 def missing_file(path: str, use: Span, near: str | None) -> Diagnostic:
     help_ = f"did you mean '{near}'?" if near else "paths are relative to the folder of the program"
     return Diagnostic(Code.MISSING_FILE, f"there is no file '{path}'", use, help_)
+
+
+def asof_without_condition(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        "an asof join without a condition has no nearest row",
+        use,
+        "write `on` with equalities and one inequality: `on t.k = q.k and t.at >= q.at`",
+    )
 
 
 def unknown_method(name: str, use: Span, known: Sequence[str]) -> Diagnostic:

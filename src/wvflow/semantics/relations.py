@@ -305,6 +305,8 @@ def _fan_in(several: list[n.Name], word: str, span: Span, scope: Scope) -> Relat
 def _join(operator: n.JoinOp, found: Relation, scope: Scope) -> Relation:
     right = sources.source(operator.right, scope.over(found.shape))
     _check_names(found, right, operator.right.span, scope)
+    if operator.asof and operator.on is None:
+        scope.session.report(mistakes.asof_without_condition(operator.span.first("asof")))
     return _joined(found, right, operator.kind, operator.on, scope, asof=operator.asof)
 
 

@@ -59,14 +59,15 @@ KEEP_ORDER = frozenset({"where", "select", "add", "exclude", "limit", "offset"})
 @dataclass(frozen=True)
 class Output:
     """One item: a value with its name, or (``value`` None) a star over the source ``table`` or over all of them,
-    without the columns ``left_out`` and with some ``renamed``. What a star hides is known only when the block is
-    rendered."""
+    without the columns ``left_out`` and with some ``renamed``; ``each`` is an aggregate of every one of its columns.
+    What a star hides is known only when the block is rendered."""
 
     name: str
     value: exp.Expr | None
     table: str = ""
     left_out: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
+    each: str = ""
 
     def leaves_out(self, name: str) -> bool:
         gone = (*self.left_out, *[old for old, _ in self.renamed])
@@ -228,7 +229,7 @@ class Block:
             return True
         if any(new.lower() == name.lower() for item in self.items for _, new in item.renamed):
             return False
-        return any(item.value is None and not item.leaves_out(name) for item in self.items)
+        return any(item.value is None and not item.each and not item.leaves_out(name) for item in self.items)
 
     def _hide(self, value: exp.Expr, name: str) -> str | None:
         if self.distinct:
@@ -268,7 +269,16 @@ class Block:
         every: exp.Expr = exp.Star(except_=names or None, rename=renamed or None)
         if star.table:
             every = exp.Column(this=every, table=self.context.name(star.table))
+        if star.each:
+            return [self._of_each(star.each, every)]
         return [*map(self._plain, leading), every]
+
+    def _of_each(self, aggregate: str, every: exp.Expr) -> exp.Expr:
+        """``f(c)`` for every column ``c``, under that name."""
+        if not self.context.is_duckdb:
+            raise DialectCannot("group by", self.context.dialect, help="add `agg …` or `select …` behind it")
+        call = exp.Anonymous(this=aggregate, expressions=[exp.Columns(this=every)])
+        return exp.alias_(call, exp.to_identifier(f"{aggregate}(\\0)", quoted=True))
 
     def _spelled_out(self, star: Output) -> list[exp.Expr]:
         names = None if star.table else self._source_names()

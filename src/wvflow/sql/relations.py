@@ -191,12 +191,16 @@ class Relations:
 
     def _outputs(self, items: tuple[a.Item, ...], block: Block) -> list[Output]:
         scalars = self._scalars(block)
-        return [
-            Output("", None, table=item.value.table)
-            if isinstance(item.value, a.Star)
-            else Output(item.name, scalars.lower(item.value))
-            for item in items
-        ]
+        outputs = []
+        for item in items:
+            match item:
+                case a.Item(value=a.Star(table=table)):
+                    outputs.append(Output("", None, table=table))
+                case a.Item(name="", value=a.Call(function=aggregate, args=(a.Star(),))):
+                    outputs.append(Output("", None, each=aggregate))
+                case a.Item(name=name, value=value):
+                    outputs.append(Output(name, scalars.lower(value)))
+        return outputs
 
     def _aggregate(self, operator: a.Aggregate, block: Block) -> Block:
         block = block.for_operator("group by")

@@ -105,10 +105,13 @@ class Reshaped:
         return self._relations.lower(grouped).render()
 
     def _duckdb_pivot(self, pivot: a.Pivot) -> str:
-        scalars = Scalars(self._context, self._block)
+        named = {key.name: self._context.text(self._context.name(key.name)) for key in pivot.keys or ()}
+        computed = tuple(key for key in pivot.keys or () if not _is_its_column(key))
+        block = self._relations.lower(a.Extend(pivot.input, computed)) if computed else self._block
+        scalars = Scalars(self._context, block)
 
         def text(value: a.Expr) -> str:
-            return self._context.text(scalars.lower(value))
+            return self._context.text(scalars.lower(value).transform(lambda node: self._unqualified(node, block)))
 
         on = []
         for key in pivot.on:
@@ -120,15 +123,16 @@ class Reshaped:
             text(item.value) + (f" AS {self._context.text(self._context.name(item.name))}" if several else "")
             for item in pivot.items
         ] or ["count(*)"]
-        keys = pivot.keys
-        source, grouped = self._input(), ""
-        if keys is not None:
-            named = [self._context.text(self._context.name(key.name)) for key in keys]
-            computed = [key for key in keys if not (isinstance(key.value, a.Column) and key.value.name == key.name)]
-            if computed:
-                source = self._context.text(self._relations.lower(a.Extend(pivot.input, tuple(computed))).render())
-            grouped = f" GROUP BY {', '.join(named)}" if named else ""
+        grouped = f" GROUP BY {', '.join(named.values())}" if named else ""
+        source = self._context.text(block.render())
         return f"PIVOT ({source}) ON {', '.join(on)} USING {', '.join(using)}{grouped}"
+
+    def _unqualified(self, node: exp.Expr, block: Block) -> exp.Expr:
+        """PIVOT takes no qualified columns. Of several sources the one that is meant comes under a name of its own."""
+        if not isinstance(node, exp.Column) or not node.table:
+            return node
+        exposed = block.expose(node.name, node.table) if len(block.sources) > 1 else None
+        return exp.Column(this=self._context.name(exposed or node.name))
 
     # --- unpivot ---
 
@@ -174,6 +178,10 @@ class Reshaped:
 
     def _tabled(self, source: str) -> exp.Query:
         return exp.Select(expressions=[exp.Star()], from_=exp.From(this=exp.Var(this=source)))
+
+
+def _is_its_column(key: a.Item) -> bool:
+    return isinstance(key.value, a.Column) and key.value.name == key.name
 
 
 def _where_equal(item: a.Item, key: str, value: a.Expr, several: bool) -> a.Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cmp_to_key
@@ -148,6 +149,71 @@ class Pipeline:
             rows = tuple(row[:at] + row[at + 1 :] for row in self.known.rows)
             self.known = replace(self.known, relation=relation, columns=columns, rows=rows)
 
+    def single(self) -> list[int]:
+        """Columns whose name no other one has."""
+        names = self.known.names()
+        return [index for index, name in enumerate(names) if names.count(name) == 1]
+
+    def rename(self) -> None:
+        if indexes := self.single():
+            at, name = self.random.choice(indexes), self.new_name()
+            columns = [*self.known.columns]
+            columns[at] = ("", name)
+            relation = a.Rename(self.known.relation, ((self.known.names()[at], name),))
+            self.known = replace(self.known, relation=relation, columns=tuple(columns))
+
+    def shift(self) -> None:
+        if indexes := self.single():
+            moved = self.random.sample(indexes, self.random.randint(1, len(indexes)))
+            rest = [index for index in range(len(self.known.columns)) if index not in moved]
+            last = self.maybe()
+            order = (*rest, *moved) if last else (*moved, *rest)
+            names = tuple(self.known.names()[index] for index in moved)
+            self.known = replace(
+                self.known,
+                relation=a.Shift(self.known.relation, names, last),
+                columns=tuple(self.known.columns[index] for index in order),
+                rows=tuple(tuple(row[index] for index in order) for row in self.known.rows),
+            )
+
+    def unpivot(self) -> None:
+        names = self.known.names()
+        if len(self.single()) < len(names):
+            return
+        listed = self.random.sample(range(len(names)), self.random.randint(1, len(names)))
+        others = [index for index in range(len(names)) if index not in listed]
+        made = a.Unpivot(self.known.relation, self.new_name(), "label", tuple(names[index] for index in listed))
+        rows = tuple(
+            (*[row[index] for index in others], row[index])
+            for row in self.known.rows
+            for index in listed
+            if row[index] is not None
+        )
+        columns = tuple(("", name) for name in (*[names[index] for index in others], made.value))
+        self.known = Known(a.Exclude(made, ("label",)), columns, rows)
+
+    def any_of_each(self) -> None:
+        """A group of its own for each row: the default columns of a grouping are then the row."""
+        if len(self.single()) < len(self.known.columns) or len(self.known.columns) > 3:
+            return
+        keys = tuple(a.Item(f"k{index}", self.known.column(index, False)) for index in range(len(self.known.columns)))
+        every = a.Item("", a.Call("arbitrary", (a.Star(),)))
+        names = [key.name for key in keys] + [f"arbitrary({name})" for name in self.known.names()]
+        rows = tuple((*row, *row) for row in dict.fromkeys(self.known.rows))
+        columns = tuple(("", name) for name in names)
+        self.known = Known(a.Aggregate(self.known.relation, keys, (every,)), columns, rows)
+
+    def set_operation(self) -> None:
+        width, kind, every = len(self.known.columns), self.random.choice(["intersect", "except"]), self.maybe()
+        other = self.random.sample(self.known.rows, min(2, len(self.known.rows))) + drawn_rows(self.random, width, 1, 2)
+        right, both = Counter(other), Counter(self.known.rows)
+        left = both if every else Counter(set(both))
+        kept = left & right if kind == "intersect" else (left - right if every else left - Counter(set(right)))
+        relation = a.SetOperation(
+            self.known.relation, source("w", tuple(f"w{i}" for i in range(width)), other).relation, kind, every
+        )
+        self.known = Known(relation, tuple(("", name) for name in self.known.names()), tuple(kept.elements()))
+
     def sort(self) -> None:
         indexes = self.known.usable()
         if len(indexes) < len(self.known.columns):
@@ -211,13 +277,17 @@ class Pipeline:
             right = replace(right, relation=a.Filter(right.relation, condition), rows=rows)
         if not column.table and column.name in ("a", "d"):
             return
-        kind = self.random.choice(["inner", "left"])
+        kind = self.random.choice(["inner", "left", "right", "full"])
         rows = []
         for row in self.known.rows:
             matches = [other for other in right.rows if compare("=", row[index], other[0])]
             rows += [(*row, *other) for other in matches]
-            if kind == "left" and not matches:
+            if kind in ("left", "full") and not matches:
                 rows.append((*row, None, None))
+        if kind in ("right", "full"):
+            met = [row[index] for row in self.known.rows]
+            alone = [other for other in right.rows if other[0] is None or other[0] not in met]
+            rows += [(*[None] * len(self.known.columns), *other) for other in alone]
         on = a.Binary("=", column, a.Column("a", "u"))
         relation = a.Join(self.known.relation, right.relation, kind, on)
         self.known = Known(relation, (*self.known.columns, *right.columns), tuple(rows))
@@ -238,6 +308,11 @@ OPERATORS = {
         Pipeline.add,
         Pipeline.select,
         Pipeline.exclude,
+        Pipeline.rename,
+        Pipeline.shift,
+        Pipeline.unpivot,
+        Pipeline.any_of_each,
+        Pipeline.set_operation,
         Pipeline.sort,
         Pipeline.limit,
         Pipeline.dedup,
@@ -267,8 +342,8 @@ def check(run: Run, names: Sequence[str], random: Random) -> None:
 
 @pytest.mark.parametrize("first", OPERATORS)
 def test_each_operator_means_the_same_wherever_it_stands(run: Run, first: str) -> None:
-    for seed, names in enumerate(product(["sort"], [first], OPERATORS, OPERATORS)):
-        check(run, names, Random(seed))
+    for seed, (second, _) in enumerate(product(OPERATORS, range(4))):
+        check(run, ["sort", first, second, Random(seed).choice([*OPERATORS])], Random(seed))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
