@@ -86,6 +86,13 @@ def recall(database: Path) -> Tables | None:
         return None
 
 
+def of_table(database: Path, parts: Sequence[str]) -> str:
+    """The version of a warehouse's table, as well as it can be told without opening the file. Raises OSError: there is
+    no warehouse."""
+    known = recall(database)
+    return state_of(database) if known is None else known.version(parts)
+
+
 def keep(database: Path, tables: Tables) -> None:
     """Note what is known of the tables of a file that was just let go, for ``recall``. Best effort: what isn't noted
     is found out again."""

@@ -16,8 +16,9 @@ import msgspec
 
 import wvflow
 from wvflow.plan.nodes import Bundle, FlowRef
-from wvflow.service.program import Compiled, compile_program, exists, read_source, source_name
+from wvflow.service.program import Asked, Compiled, compile_program, exists, read_source, source_name
 from wvflow.service.project import Project
+from wvflow.service.schemas import Schemas
 from wvflow.source import Source
 
 KEPT = 64
@@ -26,11 +27,12 @@ COMPILER = tuple(_HERE / package for package in ("lang", "plan", "syntax", "sema
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """``data``: the files that the program reads; all were there."""
+    """``data``: the files that the program reads; all were there. ``asked``: as in ``Compiled``."""
 
     flows: dict[str, tuple[FlowRef, ...]]
     queries: frozenset[str]
     data: tuple[str, ...]
+    asked: Asked
     bundle: Bundle
 
 
@@ -42,7 +44,8 @@ def planned_program(project: Project, wanted: Path | None = None) -> Compiled:
     key = None if sources is None else _key(project, sources)
     made = compile_program(project, wanted)
     if key is not None and made.bundle is not None and not (made.diagnostics or made.left_out):
-        _save(_folder(project), key, _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.bundle))
+        entry = _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.asked, made.bundle)
+        _save(_folder(project), key, entry)
     return made
 
 
@@ -54,6 +57,9 @@ def kept_program(project: Project, wanted: Path | None = None) -> Compiled | Non
         return None
     kept = _load(_folder(project) / key)
     if kept is None or not all(exists(project.root, path) for path in kept.data):
+        return None
+    schemas = Schemas(project)
+    if any(schemas.identity(source) != identity for source, identity in kept.asked):
         return None
     return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
 

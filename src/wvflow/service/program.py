@@ -5,7 +5,7 @@ Reading and compiling never raise for what stands in a file: every mistake is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,27 +14,28 @@ import msgspec
 from msgspec import structs
 
 from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
+from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.service.schemas import Schemas
 from wvflow.source import Source, Span
 
 if TYPE_CHECKING:
-    from wvflow.lang.algebra import Rel
     from wvflow.lang.catalog import Catalog, Columns
     from wvflow.semantics.checked import Checked
     from wvflow.service.project import Project
     from wvflow.syntax.nodes import Module
 
 _BOM = "\ufeff"
-Ask: TypeAlias = "Callable[[Iterable[Rel]], dict[Rel, Columns]]"
+Asked: TypeAlias = tuple[tuple[Rel, str | None], ...]
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     """What compiling a program came to. ``bundle`` and ``checked`` are None where there are errors.
 
     ``flows``: by source name, the flows that the file defines, in its order; ``queries``: the sources with statements
-    that aren't definitions. ``data``: the data files that it reads and that are there. ``left_out``: sources with
-    errors that the wanted file could do without.
+    that aren't definitions. ``data``: the data files that it reads and that are there; ``asked``: the sources whose
+    columns it was compiled with, if they could be had, and the identity that each had before. ``left_out``: sources
+    with errors that the wanted file could do without.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -44,6 +45,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     bundle: Bundle | None = None
     checked: Checked | None = None
     data: frozenset[str] = frozenset()
+    asked: Asked = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -99,20 +101,20 @@ def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
     neighbour doesn't keep a good flow from running; else all that is wrong is reported.
     """
     modules, catalog, found = read_program(project, [] if wanted is None else [wanted])
-    ask = Schemas(project).ask
-    whole = _compile(modules, catalog, found, ask)
+    schemas = Schemas(project)
+    whole = _compile(modules, catalog, found, schemas)
     if wanted is None or not whole.has_errors:
         return _causes(whole)
     broken = _reach({one.span.source.name for one in whole.diagnostics if one.is_error}, modules)
     if source_name(project, wanted) in broken:
         return _causes(whole)
-    rest = _without(broken, modules, catalog, found, ask)
+    rest = _without(broken, modules, catalog, found, schemas)
     return _causes(whole) if rest.has_errors else rest
 
 
 def check_program(project: Project, named: Sequence[Path] = (), *, offline: bool = False) -> Compiled:
     """Everything that is wrong with a project's files and those named. ``offline``: the engine is asked for nothing."""
-    return _causes(_compile(*read_program(project, named), None if offline else Schemas(project).ask))
+    return _causes(_compile(*read_program(project, named), None if offline else Schemas(project)))
 
 
 def _causes(compiled: Compiled) -> Compiled:
@@ -208,18 +210,23 @@ def exists(root: Path, path: str) -> bool:
     return "://" in path or bool(glob(path, root_dir=root, recursive=True))
 
 
-def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], ask: Ask | None) -> Compiled:
-    """Check and plan. With the columns of what the program reads more is found to be wrong; plans are made without them
-    where they can be, so that they don't change with the data."""
+def _compile(
+    modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], schemas: Schemas | None
+) -> Compiled:
+    """Check and plan, with the columns of what the program reads: they tell more of what is wrong, and what an operator
+    means by the types of its operands."""
     from wvflow.planner import build
     from wvflow.semantics import check
 
     checked, mistakes = check(modules, catalog)
-    known = ask(checked.wanted) if ask and checked.wanted else {}
-    if known:
-        informed, mistakes_then = check(modules, structs.replace(catalog, columns=known))
-        checked = informed if has_errors(mistakes) else checked
-        mistakes = mistakes_then
+    known: dict[Rel, Columns | None] = {}
+    asked: dict[Rel, str | None] = {}
+    while schemas is not None and (new := [one for one in checked.wanted if one not in asked]):
+        asked |= {one: schemas.identity(one) for one in new}
+        if not (found_out := schemas.ask(new)):
+            break
+        known |= found_out
+        checked, mistakes = check(modules, structs.replace(catalog, columns=known))
     diagnostics = (*found, *mistakes)
     return Compiled(
         diagnostics=diagnostics,
@@ -228,6 +235,7 @@ def _compile(modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagno
         queries=frozenset(module.source.name for module in modules if _has_queries(module)),
         checked=checked,
         data=catalog.data_files or frozenset(),
+        asked=tuple(asked.items()),
         bundle=None if has_errors(diagnostics) else build(checked, catalog),
     )
 
@@ -284,9 +292,9 @@ def _named(module: Module) -> set[str]:
 
 
 def _without(
-    broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], ask: Ask
+    broken: set[str], modules: Sequence[Module], catalog: Catalog, found: Sequence[Diagnostic], schemas: Schemas
 ) -> Compiled:
     """The program without some of its files."""
     left = [module for module in modules if module.source.name not in broken]
-    rest = _compile(left, catalog, [one for one in found if one.span.source.name not in broken], ask)
+    rest = _compile(left, catalog, [one for one in found if one.span.source.name not in broken], schemas)
     return msgspec.structs.replace(rest, left_out=tuple(sorted(broken)))

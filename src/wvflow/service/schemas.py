@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from wvflow.data.files import published
-from wvflow.data.identity import modified, state_of
+from wvflow.data.identity import modified, of_table
 from wvflow.errors import WvflowError
 from wvflow.lang.algebra import File, Rel, Table
 from wvflow.lang.catalog import Columns
@@ -36,7 +36,7 @@ class Schemas:
         found: dict[Rel, Columns] = {}
         unknown: list[tuple[Rel, Path]] = []
         for source in wanted:
-            if (identity := self._identity(source)) is None:
+            if (identity := self.identity(source)) is None:
                 continue
             kept = self._folder / f"{sha256(msgspec.json.encode((source, identity))).hexdigest()}.json"
             if (columns := _load(kept)) is not None:
@@ -47,13 +47,14 @@ class Schemas:
             found |= self._asked(unknown)
         return found
 
-    def _identity(self, source: Rel) -> str | None:
+    def identity(self, source: Rel) -> str | None:
+        """What changes whenever the columns of a file or table do; None for one that isn't there, and for others."""
         try:
             match source:
                 case File(path=path) if "://" not in path:
                     return modified(str(self._project.root / path))
-                case Table():
-                    return state_of(self._project.database)
+                case Table(parts=parts):
+                    return of_table(self._project.database, parts)
         except OSError:
             return None
         return None

@@ -123,3 +123,23 @@ def test_a_warehouse_that_another_has_open_leaves_its_tables_unknown_and_nothing
         asked = Schemas(project).ask([Table(("t",), ""), File("people.csv")])
         other.communicate()
     assert list(asked) == [File("people.csv")]
+
+
+@pytest.mark.parametrize("source", ["'words.csv'", "kept"])
+def test_what_an_operator_means_in_a_flow_follows_the_types_of_what_is_read(
+    people: Path, wvflow: Call, source: str
+) -> None:
+    (people / "words.csv").write_text("a,b\nx,y\n")
+    wvflow("run", "-e", "from 'words.csv' save to kept")
+    (people / "q.wv").write_text(f"flow Q = {{ stage s = from {source} select a + b as ab }}\n")
+    for _ in range(2):
+        wvflow("run", "q.wv", "Q", "--quiet")
+        assert "xy" in wvflow("runs", "output", "last", "--format", "csv").stdout
+
+
+def test_a_flow_is_compiled_again_for_another_table(people: Path, wvflow: Call) -> None:
+    (people / "q.wv").write_text("flow Q = { stage s = from kept select a + a as twice }\n")
+    for value, twice in (("1", "2"), ("'x'", "xx")):
+        wvflow("run", "-e", f"select {value} as a save to kept")
+        wvflow("run", "q.wv", "Q", "--quiet")
+        assert twice in wvflow("runs", "output", "last", "--format", "csv").stdout

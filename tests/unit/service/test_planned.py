@@ -82,6 +82,17 @@ def test_a_data_file_that_is_gone_is_told(folder: Path, compiler: Compiler) -> N
     assert [one.code.number for one in plan(folder).diagnostics] == ["WV0211"]
 
 
+def test_other_columns_of_a_data_file_are_another_program(folder: Path, compiler: Compiler) -> None:
+    (folder / "flow.wv").write_text("flow F = { stage a = from 'rows.csv' select x + x as y }\n")
+    numbers = plan(folder)
+    (folder / "rows.csv").write_text("x\nword\n")
+    words = plan(folder)
+    assert words.bundle != numbers.bundle
+    (folder / "rows.csv").write_text("z\n1\n")
+    assert {one.message for one in plan(folder).diagnostics} == {"no column named `x`"}
+    assert compiler.asked == 3
+
+
 @pytest.mark.parametrize("text", ["flow F = { stage a = from 'gone.csv' }", "flow F = { stage a = frm x }"])
 def test_what_there_is_to_say_is_said_every_time(folder: Path, compiler: Compiler, text: str) -> None:
     (folder / "flow.wv").write_text(text)
