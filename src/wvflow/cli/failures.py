@@ -18,7 +18,7 @@ _MOST_SQL = 2_000
 
 def render_failure(error: StatementFailed, project: Project) -> Text:
     """The failure with its place in the program, and the statement that the engine was given."""
-    line, column = _place(error)
+    line, column = place(error)
     source = error.span.source
     text = Text()
     text.append(f"error[{error.kind}]", style="bold red")
@@ -35,7 +35,7 @@ def render_failure(error: StatementFailed, project: Project) -> Text:
     return text
 
 
-def _place(error: StatementFailed) -> tuple[int, int]:
+def place(error: StatementFailed) -> tuple[int, int]:
     """The line that the error is traced to, else the statement's."""
     parts = error.error.place.rsplit(":", 2)
     if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():

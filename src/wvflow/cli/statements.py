@@ -23,6 +23,7 @@ def run_statements(app: App, workspace: Workspace, source: str) -> None:
     """Run the statements of a source and print what comes of each; a failure ends the command."""
     from wvflow.cli.programs import naming
     from wvflow.service.statements import StatementFailed, StatementRefused, Statements
+    from wvflow.service.stoppable import stoppable
 
     project = workspace.project
     session = Statements(workspace)
@@ -30,7 +31,7 @@ def run_statements(app: App, workspace: Workspace, source: str) -> None:
     session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
-        for outcome in session.run(source):
+        for outcome in stoppable(session.run(source), session.engine.interrupt):
             show(app, outcome)
     except StatementRefused as error:
         from wvflow.cli.diagnostics import report
@@ -40,7 +41,6 @@ def run_statements(app: App, workspace: Workspace, source: str) -> None:
     except StatementFailed as error:
         fail_statement(app, error, project)
     except KeyboardInterrupt:
-        session.engine.interrupt()
         app.say("interrupted")
         raise SystemExit(INTERRUPTED) from None
     finally:
@@ -106,13 +106,15 @@ def fail_statement(app: App, error: StatementFailed, project: Project) -> NoRetu
 
 
 def as_json(error: StatementFailed) -> dict[str, Any]:
-    position = error.span.position
+    from wvflow.cli.failures import place
+
+    line, column = place(error)
     return {
         "code": "",
         "class": error.kind,
         "message": error.error.message,
         "file": error.span.source.name,
-        "line": position.line,
-        "column": position.column,
+        "line": line,
+        "column": column,
         "help": error.error.help,
     }

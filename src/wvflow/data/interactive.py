@@ -25,7 +25,7 @@ from wvflow.lang.kinds import parse
 from wvflow.lang.relations import nodes
 from wvflow.lang.tables import Column, Result
 from wvflow.plan.nodes import FileTarget, Place, QueryTask, Save, TableTarget
-from wvflow.ports.stop import Stop, StopToken
+from wvflow.ports.stop import StopToken
 from wvflow.sql import Lowered
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Interactive:
         self._warehouse = Warehouse(database, self._engine.cursor)
         self._main: duckdb.DuckDBPyConnection | None = None
         self._foreign: set[tuple[str, ...]] = set()
-        self.stop: Stop = StopToken()
+        self.stop = StopToken()
         self.waiting: Callable[[str], None] = lambda holder: None
 
     @property
@@ -57,7 +57,10 @@ class Interactive:
         return self._main
 
     def interrupt(self) -> None:
-        """Stop the statement that runs, from any thread."""
+        """Stop the statement that runs or waits for the warehouse, from any thread. One between two steps doesn't
+        notice, so repeat it until the statement has ended."""
+        stop, self.stop = self.stop, StopToken()
+        stop.request()
         if self._main is not None:
             self._main.interrupt()
 
@@ -189,10 +192,12 @@ class Interactive:
     def _append_to_file(self, path: str, select: str, bound: Values) -> int:
         """Old rows first; the file is replaced as a whole."""
         place = Path(self.locate(path))
-        before = f"SELECT * FROM {literal(place)} UNION ALL " if place.exists() else ""
+        old = self._counted(f"SELECT count(*) FROM {literal(place)}", {}) if place.exists() else None
+        before = "" if old is None else f"SELECT * FROM {literal(place)} UNION ALL "
         with published(place) as temporary:
             settings = saves.settings(place, ())
-            return self._counted(f"COPY ({before}({select})) TO {literal(temporary)} ({settings})", bound)
+            both = self._counted(f"COPY ({before}({select})) TO {literal(temporary)} ({settings})", bound)
+            return both - (old or 0)
 
     def delete(self, table: Table, condition: str, places: Sequence[Place]) -> int:
         """Remove rows of a table; their number."""
@@ -223,7 +228,8 @@ class Interactive:
     def _writing(self, parts: tuple[str, ...]) -> Iterator[str]:
         """The name of a table to write to: where it is, else where the session keeps its tables."""
         name = ".".join(map(quoted, parts))
-        in_memory = len(parts) > 2 or not self._keeps or (len(parts) == 1 and self._is_there(f"{_MEMORY}.main.{name}"))
+        inner = name if len(parts) > 1 else f"main.{name}"
+        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{_MEMORY}.{inner}")
         if in_memory:
             if len(parts) == 2:
                 self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(parts[0])}")

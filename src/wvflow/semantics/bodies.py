@@ -43,7 +43,7 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     else:
         found = beginning(body.input, body.scope)
     source = found.rel if isinstance(body.input, n.From | n.Merge) else None
-    for run in _runs(body.operators):
+    for run in _runs(_available(body.operators, scope)):
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
@@ -51,6 +51,16 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     if not isinstance(found.rel, Piped) or not steps:
         steps.append(RowsStep(found.rel))
     return StageBody(tuple(steps), found.shape.columns, source)
+
+
+def _available(operators: tuple[n.Operator, ...], scope: Scope) -> tuple[n.Operator, ...]:
+    """The operators without those updates that only statements can do."""
+    for one in operators:
+        if isinstance(one, n.AppendOp | n.DeleteOp):
+            scope.session.report(
+                mistakes.update_in_stage("append to" if isinstance(one, n.AppendOp) else "delete", one.span)
+            )
+    return tuple(one for one in operators if not isinstance(one, n.AppendOp | n.DeleteOp))
 
 
 def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 
 from wvflow.diagnostics import has_errors
 from wvflow.lang.stdlib import CASTS, METHODS
 from wvflow.service.project import Project
 from wvflow.service.statements import Outcome, StatementRefused, Statements
+from wvflow.service.stoppable import stoppable
 from wvflow.service.workspace import Workspace
 from wvflow.source import Source
-
-_POLL_S = 0.05
 
 
 class Shell:
@@ -46,22 +44,8 @@ class Shell:
         yield from self.session.run(source.name)
 
     def outcomes(self, text: str) -> Iterator[Outcome]:
-        """As ``run``, with each statement on a thread of its own, so that Ctrl-C can stop it: the engine is interrupted
-        and the session goes on."""
-        waiting = self.run(text)
-        while True:
-            step = _Step(waiting)
-            try:
-                step.wait()
-            except KeyboardInterrupt:
-                self.session.engine.interrupt()
-                step.join()
-                raise
-            if step.error is not None:
-                raise step.error
-            if step.outcome is None:
-                return
-            yield step.outcome
+        """As ``run``; Ctrl-C stops the statement alone, and the session goes on."""
+        return stoppable(self.run(text), self.session.engine.interrupt)
 
     # --- what can be completed ----------------------------------------------------------------------------------------
 
@@ -82,25 +66,3 @@ class Shell:
             self._functions = self.session.engine.functions()
         own = self.workspace.program.view("").functions
         return sorted({*self._functions, *METHODS, *CASTS, *own})
-
-
-class _Step(threading.Thread):
-    """The next outcome, got on a thread of its own."""
-
-    def __init__(self, waiting: Iterator[Outcome]) -> None:
-        super().__init__(name="wvflow-statement", daemon=True)
-        self._waiting = waiting
-        self.outcome: Outcome | None = None
-        self.error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.outcome = next(self._waiting, None)
-        except BaseException as error:  # it is raised again by who waits
-            self.error = error
-
-    def wait(self) -> None:
-        """Wait in small steps: a signal is seen only between them."""
-        while self.is_alive():
-            self.join(_POLL_S)

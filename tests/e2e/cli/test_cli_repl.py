@@ -67,7 +67,7 @@ def test_a_mistake_ends_the_text_and_not_the_session(shell: Shell, capsys: pytes
 
 
 def test_ctrl_c_stops_the_query_and_not_the_session(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wvflow.service import shell as module
+    from wvflow.service import stoppable as module
 
     wait = module._Step.wait
 

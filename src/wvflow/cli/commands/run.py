@@ -80,7 +80,9 @@ def run(
     resumed.
     """
     _refuse_later({"--detach": detach, "--key": key})
+    of_a_flow: dict[str, object] = {"-p": params, "--at": at, "--run-id": run_id}
     if text is not None:
+        _refuse_of_flows(of_a_flow)
         _run_text(app, text, file)
         return
     if file is None:
@@ -93,6 +95,7 @@ def run(
 
     name, call = split(flow) if flow else (None, None)
     if name is None and not file.is_dir() and _has_statements(app, file):
+        _refuse_of_flows(of_a_flow)
         _run_file(app, app.project(file), file)
         return
     project, program, bundle = compiled(app, file, planned_program)
@@ -142,6 +145,13 @@ def _refuse_later(given: dict[str, object]) -> None:
     for option, value in given.items():
         if value:
             raise UserError(f"{option} isn't available in this version", help="run a flow of a file: wvflow run FILE")
+
+
+def _refuse_of_flows(given: dict[str, object]) -> None:
+    """What only a flow takes would mean nothing to statements."""
+    for option, value in given.items():
+        if value is not None and value != {}:
+            raise click.UsageError(f"{option} is of a flow, and statements are run here: name the flow behind its file")
 
 
 def _values(plan: FlowPlan, call: Any, params: dict[str, str]) -> dict[str, object]:

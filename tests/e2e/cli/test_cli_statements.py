@@ -1,0 +1,90 @@
+"""``wvflow run FILE`` and ``wvflow run -e``: statements in order, what they print, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Call = Callable[..., Result]
+WVFLOW = [sys.executable, "-m", "wvflow"]
+PATIENCE = 60
+ENDLESS = 'from sql"select count(*) as n from range(100000000000) as a"'
+
+
+def test_json_is_one_object_a_line_per_result(wvflow: Call) -> None:
+    done = wvflow("--json", "run", "-e", "from 'orders.csv' count; execute sql\"select 1\"; select 'x' as a")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"columns": ["count_star()"], "rows": [[4]]},
+        {"columns": ["a"], "rows": [["x"]]},
+    ]
+
+
+def test_what_is_saved_is_in_the_warehouse_of_the_next_session(wvflow: Call) -> None:
+    assert wvflow("run", "-e", "from 'orders.csv' save to kept").stderr == "saved 4 rows: kept\n"
+    assert "│      4 │" not in wvflow("run", "-e", "from kept where id = 4 delete").stdout
+    assert '"rows":[[3]]' in wvflow("--json", "run", "-e", "from kept count").stdout
+
+
+def test_a_warehouse_that_nothing_needs_is_not_listed(wvflow: Call) -> None:
+    wvflow("run", "-e", "from 'orders.csv' save to kept")
+    assert "warehouse" not in wvflow("run", "-e", "show catalogs").stdout
+
+
+def test_rows_go_to_the_table_in_memory_of_that_name(wvflow: Call, project: Path) -> None:
+    text = 'execute sql"create schema s; create table s.t as select 1 as a, 2 as b"; select 3 as x append to s.t (a)'
+    done = wvflow("--json", "run", "-e", f"{text} ; from s.t order by a")
+    assert json.loads(done.stdout)["rows"] == [[1, 2], [3, None]]
+    assert not (project / ".wvflow/warehouse.duckdb").exists()
+
+
+def test_the_rows_that_are_appended_to_a_file_are_counted_alone(wvflow: Call) -> None:
+    once = "from 'orders.csv' append to 'all.csv'"
+    assert wvflow("run", "-e", f"{once} ; {once}").stderr == "appended 4 rows: all.csv\n" * 2
+    assert '"rows":[[8]]' in wvflow("--json", "run", "-e", "from 'all.csv' count").stdout
+
+
+def test_a_mistake_in_the_file_lets_nothing_run(wvflow: Call, project: Path) -> None:
+    (project / "two.wv").write_text("from 'orders.csv' save to 'copy.csv'\nfrom 'orders.csv' select nothing\n")
+    assert "two.wv:2:26" in wvflow("run", "two.wv", status=1).stderr
+    assert not (project / "copy.csv").exists()
+
+
+def test_a_failure_stops_at_its_statement_with_its_place_and_sql(wvflow: Call, project: Path) -> None:
+    (project / "two.wv").write_text("select 1 as a;\n  select nosuch(1) as b;\nselect 2 as c\n")
+    done = wvflow("run", "two.wv", status=1)
+    assert done.stdout.count("rows") + done.stdout.count("1 …") == 1
+    assert "error[SYNTAX_ERROR]: no function named `nosuch`" in done.stderr
+    assert "two.wv:2:" in done.stderr
+    assert "SQL: SELECT nosuch(1) AS b" in done.stderr
+
+
+def test_a_failure_as_json_has_class_and_place(wvflow: Call) -> None:
+    found = json.loads(wvflow("--json", "run", "-e", "select nosuch(1) as b", status=1).stderr.splitlines()[0])
+    assert (found["class"], found["file"], found["line"]) == ("SYNTAX_ERROR", "-e", 1)
+
+
+def test_explain_runs_nothing(wvflow: Call) -> None:
+    assert wvflow("run", "-e", 'explain sql"drop table nothing"').stdout == "drop table nothing\n"
+    assert "count_star()" in wvflow("run", "-e", "explain from 'orders.csv' count").stdout
+
+
+@pytest.mark.parametrize("option", [("-p", "x=1"), ("--at", "2026-01-31"), ("--run-id", "r1")], ids=lambda one: one[0])
+def test_options_of_a_flow_are_no_options_of_statements(wvflow: Call, option: tuple[str, str]) -> None:
+    assert f"{option[0]} is of a flow" in wvflow("run", "-e", "select 1 as a", *option, status=2).stderr
+
+
+def test_an_interrupt_stops_the_query(project: Path) -> None:
+    command = [*WVFLOW, "run", "-e", f"select 'ready' as a; {ENDLESS}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("ready" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, chatter = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, chatter) == (130, "interrupted\n")
