@@ -319,7 +319,7 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
     if defined is not None and not isinstance(defined.body, n.Native | None):
         return functions.call(defined, node.args, node.function, scope)
     if name == functions.NATIVE and not node.args:
-        return names.native(scope)
+        return names.native(scope, node.function.span)
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING

@@ -488,6 +488,10 @@ def missing_function_argument(name: str, argument: str, use: Span) -> Diagnostic
 # --- statements -----------------------------------------------------------------------------------------------------
 
 
+def native_in_flow(use: Span) -> Diagnostic:
+    return not_available("ulid_string", use, "a stage has `run_id`; statements of a file may ask for new ones")
+
+
 def not_implemented(what: str, use: Span, help: str | None = None) -> Diagnostic:
     return Diagnostic(Code.NOT_IMPLEMENTED, f"`{what}` is not implemented", use, help)
 

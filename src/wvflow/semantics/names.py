@@ -14,6 +14,7 @@ from wvflow.lang.types import STRING, UNKNOWN
 from wvflow.semantics import functions, mistakes
 from wvflow.semantics.scopes import IMPLICIT, Col, Scope
 from wvflow.semantics.vals import scalar_val
+from wvflow.source import Span
 from wvflow.syntax.nodes import Name, Native
 
 KEPT = "of_"
@@ -67,9 +68,11 @@ def _among(columns: Iterable[Col], wanted: str) -> bool:
     return any(col.name.lower() == wanted for col in columns)
 
 
-def native(scope: Scope) -> Value:
+def native(scope: Scope, place: Span) -> Value:
     """A new ULID: a value that is made when the task runs, its own at each place where it is asked for."""
     session = scope.session
+    if scope.stage:
+        session.report(mistakes.native_in_flow(place))
     session.natives += 1
     of = f"{KEPT}{session.expanding[0].name.text}_" if session.expanding else ""
     return Value(f"{functions.NATIVE}_{of}{session.natives}", STRING)
@@ -85,7 +88,7 @@ def _global(name: Name, scope: Scope) -> Expr | None:
     if defined is not None and not isinstance(defined.body, Native | None):
         return functions.call(defined, (), name, scope)
     if name.text == functions.NATIVE:
-        return native(scope)
+        return native(scope, name.span)
     if name.text in BARE_FUNCTIONS:
         return Call(name.text, type=RESULTS.get(name.text, UNKNOWN))
     return None
