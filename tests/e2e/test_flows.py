@@ -259,17 +259,31 @@ def test_a_save_to_a_table_and_one_to_a_file_can_be_read_by_the_next_flow(run_fl
     assert rows(load(tmp_path / "program.wv").run("G")) == [{"n": 2, "s": "y"}, {"n": 1, "s": "x"}]
 
 
-def test_an_unknown_column_is_told_with_its_line(run_flow: Any) -> None:
+def test_an_unknown_column_of_a_file_is_told_with_its_line_before_anything_runs(run_flow: Any) -> None:
+    with pytest.raises(UserError, match=r"program\.wv:6:11: WV0205 no column named `agee`"):
+        run_flow(
+            """
+            flow F = {
+              stage a = from 'people.csv'
+              stage b =
+                from a
+                where agee > 3
+            }
+            """,
+            people__csv="name,age\nAnn,3\n",
+        )
+
+
+def test_a_column_that_only_the_engine_misses_is_told_with_its_line(run_flow: Any) -> None:
     result = run_flow(
         """
         flow F = {
-          stage a = from 'people.csv'
+          stage a = from sql"select 3 as age"
           stage b =
             from a
             where agee > 3
         }
-        """,
-        people__csv="name,age\nAnn,3\n",
+        """
     )
     error = result.stages["b"].error or {}
     assert error["place"] == "program.wv:6:11"

@@ -59,7 +59,10 @@ class Shape(NamedTuple):
 
     @property
     def for_sorting(self) -> Shape:
-        return Shape(merged(self.columns, self.below), self.qualifiers)
+        """What a sort may name: the columns there are, and those below that none of them hides."""
+        shown = {col.name.lower() for col in self.columns or ()}
+        hidden = self.below if self.below is None else tuple(col for col in self.below if col.name.lower() not in shown)
+        return Shape(merged(self.columns, hidden), self.qualifiers)
 
 
 class Relation(NamedTuple):
