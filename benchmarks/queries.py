@@ -20,8 +20,8 @@ import kit
 from check import python
 from models import generated
 
+from wvflow.lang.algebra import Rel
 from wvflow.lang.catalog import Catalog
-from wvflow.lang.relations import Rel
 from wvflow.plan.nodes import QueryTask
 from wvflow.semantics import check
 from wvflow.semantics.checked import Checked
@@ -56,7 +56,7 @@ select l_shipmode, month, n, total, share
 dedup
 """
 MODEL = """
---- Orders of clerk {n}.
+--- Orders of clerk {n} ---
 model orders{n}(least: int = {n}) = {{
   from 'orders.parquet'
   where o_orderkey > least and o_orderstatus = 'F'
