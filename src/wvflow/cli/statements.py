@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -10,7 +11,7 @@ import click
 from wvflow.cli.app import FAILED, INTERRUPTED, App
 from wvflow.cli.format import plural
 from wvflow.lang.cells import to_json
-from wvflow.lang.tables import box
+from wvflow.lang.tables import Result, box, json_lines, tsv
 
 if TYPE_CHECKING:
     from wvflow.cli.diagnostics import Naming
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
     from wvflow.service.workspace import Workspace
 
 
-def run_statements(app: App, workspace: Workspace, source: str) -> None:
-    """Run the statements of a source and print what comes of each; a failure ends the command."""
+PRINTERS: dict[str, Callable[[Result], str]] = {"json": json_lines, "tsv": tsv}
+"""The forms of a result beside the box table (query reference, section 13.2)."""
+
+
+def run_statements(app: App, workspace: Workspace, source: str, form: str = "table") -> None:
+    """Run the statements of a source and print what comes of each; a failure ends the command. ``form``: that of the
+    rows, unless ``--json`` is set."""
     from wvflow.cli.programs import naming
     from wvflow.service.statements import StatementFailed, StatementRefused, Statements
     from wvflow.service.stoppable import stoppable
 
     project = workspace.project
     session = Statements(workspace)
-    session.row_limit = None if app.json else session.row_limit
+    session.row_limit = None if app.json or form in PRINTERS else session.row_limit
     session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
         for outcome in stoppable(session.run(source), session.engine.interrupt):
-            show(app, outcome)
+            show(app, outcome, form)
     except StatementRefused as error:
         from wvflow.cli.diagnostics import report
 
@@ -63,8 +69,8 @@ def _check(app: App, session: Statements, source: str, name: Naming) -> None:
         raise SystemExit(FAILED)
 
 
-def show(app: App, outcome: Outcome) -> None:
-    """Print what came of a statement."""
+def show(app: App, outcome: Outcome, form: str = "table") -> None:
+    """Print what came of a statement, its rows in that form."""
     from wvflow.service.statements import Rows, Text, Updated
 
     match outcome:
@@ -78,6 +84,8 @@ def show(app: App, outcome: Outcome) -> None:
                         "rows": [[to_json(value) for value in row] for row in result.rows],
                     }
                 )
+            elif form in PRINTERS:
+                click.echo(PRINTERS[form](result), nl=bool(result.rows) or form == "tsv")
             else:
                 click.echo(box(result, screen=_screen(app)))
         case Updated(what=what, target=target, rows=rows):

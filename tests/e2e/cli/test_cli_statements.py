@@ -88,3 +88,23 @@ def test_an_interrupt_stops_the_query(project: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, chatter = process.communicate(timeout=PATIENCE)
     assert (process.returncode, chatter) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("form", "printed"),
+    [
+        ("json", '{"id":1,"name":"a"}\n{"id":2,"name":null}\n'),
+        ("tsv", "id\tname\n1\ta\n2\t\n"),
+    ],
+)
+def test_rows_are_printed_in_the_form_that_is_asked_for(project: Path, wvflow: Call, form: str, printed: str) -> None:
+    text = "from [[1, 'a'], [2, null]] as t(id, name)"
+    assert wvflow("run", "-e", text, "--format", form).stdout == printed
+
+
+def test_without_rows_json_lines_are_empty(project: Path, wvflow: Call) -> None:
+    assert wvflow("run", "-e", "from [[1]] as t(id) where id > 1", "--format", "json").stdout == ""
+
+
+def test_a_flow_has_no_form_of_statements(project: Path, wvflow: Call) -> None:
+    assert "runs output --format" in wvflow("run", "sales.wv", "--format", "tsv", status=2).stderr

@@ -58,6 +58,12 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> 
 @click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
 @click.option("-e", "text", metavar="QUERY", help="Run the statements of a text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "tsv"]),
+    help="Form of the statements' rows: box table (default), a JSON object per row, or values parted by tabs.",
+)
 @click.option("--detach", is_flag=True, help="Let `wvflow serve` drive the run. Not yet available.")
 @click.option("--key", metavar="KEY", help="Start at most one run for KEY. Not yet available.")
 @click.pass_obj
@@ -69,6 +75,7 @@ def run(
     at: EpochMs | None,
     run_id: str | None,
     text: str | None,
+    form: str | None,
     detach: bool,
     key: str | None,
 ) -> None:
@@ -83,7 +90,7 @@ def run(
     of_a_flow: dict[str, object] = {"-p": params, "--at": at, "--run-id": run_id}
     if text is not None:
         _refuse_of_flows(of_a_flow)
-        _run_text(app, text, file)
+        _run_text(app, text, file, form or "table")
         return
     if file is None:
         raise click.UsageError("name the .wv file to run, or give a text with -e")
@@ -96,8 +103,10 @@ def run(
     name, call = split(flow) if flow else (None, None)
     if name is None and not file.is_dir() and _has_statements(app, file):
         _refuse_of_flows(of_a_flow)
-        _run_file(app, app.project(file), file)
+        _run_file(app, app.project(file), file, form or "table")
         return
+    if form is not None:
+        raise click.UsageError("--format is for the rows of statements; for a flow: wvflow runs output --format …")
     project, program, bundle = compiled(app, file, planned_program)
     ref = choose(program, project, file, name)
     plan = bundle.plan(ref)
@@ -121,15 +130,15 @@ def _has_statements(app: App, file: Path) -> bool:
     return has_statements(project, file) if kept is None else source_name(project, file) in kept.queries
 
 
-def _run_file(app: App, project: Project, file: Path) -> None:
+def _run_file(app: App, project: Project, file: Path, form: str) -> None:
     from wvflow.cli.statements import run_statements
     from wvflow.service.workspace import Workspace
 
     workspace = Workspace(project, [file])
-    run_statements(app, workspace, workspace.name(file))
+    run_statements(app, workspace, workspace.name(file), form)
 
 
-def _run_text(app: App, text: str, folder: Path | None) -> None:
+def _run_text(app: App, text: str, folder: Path | None, form: str) -> None:
     """The statements of a text, in the project of the working directory."""
     from wvflow.cli.statements import run_statements
     from wvflow.service.workspace import Workspace
@@ -138,7 +147,7 @@ def _run_text(app: App, text: str, folder: Path | None) -> None:
     if folder is not None:
         raise click.UsageError("give either a file or a text with -e")
     workspace = Workspace(app.project(), text=Source(TEXT, text))
-    run_statements(app, workspace, TEXT)
+    run_statements(app, workspace, TEXT, form)
 
 
 def _refuse_later(given: dict[str, object]) -> None:
