@@ -39,6 +39,7 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     body = unwrapped(node, scope)
     steps: list[Step] = []
     if isinstance(body.input, n.CallInput):
+        _check_version(body.input, scope)
         found = _called(body.input.call, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
@@ -83,10 +84,17 @@ def _flush(found: Relation, steps: list[Step]) -> None:
 
 def _effect(effect: n.SaveOp | n.ApplyOp | n.CallOp, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
     """The rows behind an effect; a save passes its own on."""
+    if isinstance(effect, n.CallOp):
+        _check_version(effect, scope)
     if isinstance(effect, n.ApplyOp | n.CallOp):
         return _called(effect.call, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
     steps.append(SaveStep(read_save(effect, scope)))
     return Relation(Piped(), Shape(shape.columns))
+
+
+def _check_version(node: n.CallInput | n.CallOp, scope: Scope) -> None:
+    if node.version is not None and node.version > 1:
+        scope.session.report(mistakes.not_available(f"@version({node.version})", node.call.span))
 
 
 def _called(

@@ -26,15 +26,14 @@ from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.scopes import Columns, Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.when import read_when
+from wvflow.source import Span
 from wvflow.syntax.nodes import FlowDef, ForkOp, Merge, Name, StageDef, TableRef, Unavailable
 from wvflow.syntax.walk import walk
 
 
 def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     """One flow with all names resolved. What is wrong goes to the session."""
-    later = [(one.what, one.span) for one in flow.items if isinstance(one, Unavailable)]
-    later += [(one.what, one.span) for one in flow.unavailable]
-    session.report(*[mistakes.not_available(what, span) for what, span in later])
+    session.report(*[mistakes.not_available(what, span) for what, span in _later(flow)])
     read = read_settings(flow.configs, "flow", session)
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
@@ -52,6 +51,17 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         defaults=defaults.values,
         output=_output(flow, read, stages, session),
     )
+
+
+def _later(flow: FlowDef) -> Iterator[tuple[str, Span]]:
+    """What this version reads and can't run."""
+    yield from ((one.what, one.span) for one in flow.items if isinstance(one, Unavailable))
+    if flow.version is not None and flow.version > 1:
+        yield f"@version({flow.version})", flow.name.span
+    if flow.depends:
+        yield "depends on", flow.depends[0].span
+    if flow.trigger is not None:
+        yield "if", flow.trigger.span
 
 
 def _check_defaults(flow: FlowDef, params: tuple[FlowParam, ...], session: Session) -> None:
@@ -144,7 +154,10 @@ def _names(stage: StageDef) -> list[str]:
 def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]:
     session = around.session
     scope = _inside(stage, around)
-    session.report(*[mistakes.not_available(one.what, one.span) for one in stage.unavailable])
+    if stage.trigger is not None:
+        session.report(mistakes.not_available("if", stage.trigger.span))
+    if stage.connector is not None:
+        session.report(mistakes.not_available("on", stage.connector.span))
     read = read_settings(stage.configs, "stage", session)
     with session.recording() as record:
         _depend(stage.depends, scope)

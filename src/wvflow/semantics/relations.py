@@ -164,8 +164,8 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _unknown_partial(call, found, scope)
         case n.CallOp(call=call):
             scope.session.report(mistakes.only_in_stage(f"`| call {call.function.text}(…)`", call.function.span))
-        case n.UnavailableOp(what=what, span=span):
-            scope.session.report(mistakes.not_available(what, span))
+        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp() | n.ActivateOp() | n.EndOp():
+            scope.session.report(mistakes.not_available(operator.span.text.split("(")[0].split()[0], operator.span))
             return Relation(found.rel, Shape())
     return found
 

@@ -377,9 +377,10 @@ class Merge(SyntaxNode, frozen=True):
 
 
 class CallInput(SyntaxNode, frozen=True):
-    """``call f(args)`` as the input of a body."""
+    """``call f(args)`` as the input of a body: an activity, or a flow, of which a ``version`` may be named."""
 
     call: CallExpr
+    version: int | None = None
 
 
 class Query(SyntaxNode, frozen=True):
@@ -559,6 +560,15 @@ class CallOp(SyntaxNode, frozen=True):
     """``| call f(args)``: it gets no rows, but its arguments may look into those so far."""
 
     call: CallExpr
+    version: int | None = None
+
+
+class InvokeOp(SyntaxNode, frozen=True):
+    """``| -> F(args)`` starts a child flow with the rows so far; a ``jump``, ``| -> F``, starts F after this run."""
+
+    call: CallExpr
+    version: int | None = None
+    jump: bool = False
 
 
 class ForkOp(SyntaxNode, frozen=True):
@@ -582,14 +592,38 @@ class RouteOp(SyntaxNode, frozen=True):
     key: Expr | None = None
 
 
-class UnavailableOp(SyntaxNode, frozen=True):
-    """An operator of the language that this version reads to its end and can't run; ``what`` names it.
+class WaitOp(SyntaxNode, frozen=True):
+    """``wait(duration)``"""
 
-    ``last``: nothing can stand behind it in a body.
-    """
+    duration: Expr
 
-    what: str
-    last: bool = False
+
+class WaitUntilOp(SyntaxNode, frozen=True):
+    """``wait until condition``, over rows or state, or over a query of its own."""
+
+    condition: Expr | Query
+
+
+class WaitForOp(SyntaxNode, frozen=True):
+    """``wait for signal``"""
+
+    signal: Name
+
+
+class WhileOp(SyntaxNode, frozen=True):
+    """``while condition``: the operators behind it are repeated."""
+
+    condition: Expr
+
+
+class ActivateOp(SyntaxNode, frozen=True):
+    """``activate(target, …)`` delivers the rows."""
+
+    args: tuple[CallArg, ...]
+
+
+class EndOp(SyntaxNode, frozen=True):
+    """``end()``: the branch ends here."""
 
 
 Update: TypeAlias = SaveOp | AppendOp | DeleteOp
@@ -624,7 +658,13 @@ Operator: TypeAlias = (
     | CallOp
     | ForkOp
     | RouteOp
-    | UnavailableOp
+    | InvokeOp
+    | WaitOp
+    | WaitUntilOp
+    | WaitForOp
+    | WhileOp
+    | ActivateOp
+    | EndOp
 )
 
 
@@ -661,25 +701,49 @@ class Param(SyntaxNode, frozen=True):
     variadic: bool = False
 
 
+class StateOf(SyntaxNode, frozen=True):
+    """``extract.failed`` in a trigger; of a stage or, in a flow's header, of a flow."""
+
+    name: Name
+    state: str
+
+
+class TriggerNot(SyntaxNode, frozen=True):
+    operand: TriggerExpr
+
+
+class TriggerJunction(SyntaxNode, frozen=True):
+    """Two or more operands joined by one word."""
+
+    word: Literal["and", "or"]
+    operands: tuple[TriggerExpr, ...]
+
+
+TriggerExpr: TypeAlias = StateOf | TriggerNot | TriggerJunction
+
+
 class StageDef(SyntaxNode, frozen=True):
-    """``depends`` are the names behind ``depends on``; ``unavailable`` names header parts not runnable yet."""
+    """``depends`` are the names behind ``depends on``, ``connector`` the one behind ``on``."""
 
     name: Name
     body: Query
     configs: tuple[Config, ...] = ()
     depends: tuple[Name, ...] = ()
-    unavailable: tuple[UnavailableOp, ...] = ()
+    trigger: TriggerExpr | None = None
+    connector: Name | None = None
 
 
 class FlowDef(SyntaxNode, frozen=True):
-    """``broken``: some of its items could not be read and are missing; ``lost`` are the names of such stages."""
+    """``depends`` and ``trigger`` are about other flows. ``broken``: some of its items could not be read and are
+    missing; ``lost`` are the names of such stages."""
 
     name: Name
     items: tuple[StageDef | Unavailable, ...]
     params: tuple[Param, ...] = ()
     configs: tuple[Config, ...] = ()
     version: int | None = None
-    unavailable: tuple[UnavailableOp, ...] = ()
+    depends: tuple[Name, ...] = ()
+    trigger: TriggerExpr | None = None
     broken: bool = False
     lost: tuple[Name, ...] = ()
 
@@ -811,15 +875,34 @@ class QueryStatement(SyntaxNode, frozen=True):
     query: Query
 
 
+class RunFlowStatement(SyntaxNode, frozen=True):
+    """``run flow F(args)``: its summary is the input of the operators behind it."""
+
+    call: CallExpr
+    operators: tuple[Operator, ...]
+    version: int | None = None
+
+
+class CallFlowStatement(SyntaxNode, frozen=True):
+    """``call F(args)``: its output is the input of the operators behind it."""
+
+    call: CallExpr
+    operators: tuple[Operator, ...]
+    version: int | None = None
+
+
 class Unavailable(SyntaxNode, frozen=True):
-    """A statement or flow item of the language that this version can't run; ``what`` names it."""
+    """A flow item of the language that this version can't run; ``what`` names it."""
 
     what: str
 
 
 Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef | FunctionDef
 Command: TypeAlias = ExplainStatement | ExecuteStatement | UseStatement | ShowQueryStatement
-Statement: TypeAlias = Definition | PackageStatement | ImportStatement | QueryStatement | Command | Unavailable
+FlowStatement: TypeAlias = RunFlowStatement | CallFlowStatement
+Statement: TypeAlias = (
+    Definition | PackageStatement | ImportStatement | QueryStatement | Command | FlowStatement | Unavailable
+)
 
 
 class Module(msgspec.Struct, frozen=True):

@@ -18,12 +18,13 @@ STAGES = [
         f"(StageDef on {BODY} configs=[(Config [(ConfigItem retries 3) (ConfigItem backoff exponential)] 'inline') "
         "(Config [(ConfigItem timeout 300000ms)] 'block')])",
     ),
-    ("stage a if b.failed = from t", f"(StageDef a {BODY} unavailable=[(UnavailableOp 'if')])"),
+    ("stage a if b.failed = from t", f"(StageDef a {BODY} trigger=(StateOf b 'failed'))"),
     (
         "stage a if not (b.done and c.failed) or on.success = from t",
-        f"(StageDef a {BODY} unavailable=[(UnavailableOp 'if')])",
+        f"(StageDef a {BODY} trigger=(TriggerJunction 'or' [(TriggerNot (TriggerJunction 'and' "
+        "[(StateOf b 'done') (StateOf c 'failed')])) (StateOf on 'success')]))",
     ),
-    ("stage a on duck = from t", f"(StageDef a {BODY} unavailable=[(UnavailableOp 'on')])"),
+    ("stage a on duck = from t", f"(StageDef a {BODY} connector=duck)"),
     ("stage a = merge b, order", "(StageDef a (Query (Merge [b order]) []))"),
     ("stage a = merge b, c on id, k | count", "(StageDef a (Query (Merge [b c] on=[id k]) [(CountOp)]))"),
     ("stage a = merge b, c on b.x = c.y", "(StageDef a (Query (Merge [b c] on=(= b.x c.y)) []))"),
@@ -33,7 +34,7 @@ STAGES = [
         "[(ApplyOp (CallExpr g [])) (WhereOp x)]))",
     ),
     ("stage a = call f", "(StageDef a (Query (CallInput (CallExpr f [])) []))"),
-    ("stage a = wait('7 days') | where x", "(StageDef a (Query None [(UnavailableOp 'wait') (WhereOp x)]))"),
+    ("stage a = wait('7 days') | where x", "(StageDef a (Query None [(WaitOp '7 days') (WhereOp x)]))"),
     (
         "stage a = from order, F.b",
         "(StageDef a (Query (From [(Aliased (TableRef [order])) (Aliased (TableRef [F b]))]) []))",
@@ -133,10 +134,10 @@ FLOWS = [
     ("flow order = { }", "(FlowDef order [])"),
     ("flow f() = {}", "(FlowDef f [])"),
     ("flow f @version(1) = {}", "(FlowDef f [] version=1)"),
-    ("flow f @version(2) = {}", "(FlowDef f [] version=2 unavailable=[(UnavailableOp '@version(2)')])"),
+    ("flow f @version(2) = {}", "(FlowDef f [] version=2)"),
     (
         "flow f depends on g, h if g.failed = {}",
-        "(FlowDef f [] unavailable=[(UnavailableOp 'depends on') (UnavailableOp 'if')])",
+        "(FlowDef f [] depends=[g h] trigger=(StateOf g 'failed'))",
     ),
     (
         "flow f with { timeout: 1h } (day: date = '2026-01-01':date, wait: duration = 1d, x: double = 1d, y) = {}",

@@ -69,9 +69,9 @@ OPERATORS = [
     ),
     ("| offset(5)", "(ApplyOp (CallExpr offset [(CallArg 5)]))"),
     ("| call F(x: 5m)", "(CallOp (CallExpr F [(CallArg 300000ms name=x)]))"),
-    ("| call F@version(1)", "(CallOp (CallExpr F []))"),
-    ("| -> F", "(UnavailableOp '->' last)"),
-    ("| end()", "(UnavailableOp 'end' last)"),
+    ("| call F@version(1)", "(CallOp (CallExpr F []) version=1)"),
+    ("| -> F", "(InvokeOp (CallExpr F []) jump)"),
+    ("| end()", "(EndOp)"),
     ("| route { case a > 1 -> b else -> c }", "(RouteOp [(RouteCase b condition=(> a 1)) (RouteCase c)])"),
     (
         "| route by hash(k) { case 50% -> b case 2.5 -> c }",
@@ -120,14 +120,18 @@ ENDS_OF_LISTS = [
     ),
 ]
 
-LATER = [
-    ("| -> F@version(1)(x: 1)", "->"),
-    ("| wait('7 days')", "wait"),
-    ("| wait until x > 1", "wait"),
-    ("| wait until { from q where x }", "wait"),
-    ("| wait for go", "wait"),
-    ("| while not_done()", "while"),
-    ("| activate(file, x)", "activate"),
+FLOW_OPERATORS = [
+    ("| -> F@version(1)(x: 1)", "(InvokeOp (CallExpr F [(CallArg 1 name=x)]) version=1)"),
+    ("| wait('7 days')", "(WaitOp '7 days')"),
+    ("| wait(5m)", "(WaitOp 300000ms)"),
+    ("| wait until x > 1", "(WaitUntilOp (> x 1))"),
+    (
+        "| wait until { from q where x }",
+        "(WaitUntilOp (Query (From [(Aliased (TableRef [q]))]) [(WhereOp x)]))",
+    ),
+    ("| wait for go", "(WaitForOp go)"),
+    ("| while not_done()", "(WhileOp (CallExpr not_done []))"),
+    ("| activate(file, x)", "(ActivateOp [(CallArg file) (CallArg x)])"),
 ]
 
 
@@ -151,9 +155,9 @@ def test_a_list_ends_where_the_reference_says(query: Callable[[str], str], text:
     assert query(f"from t {text}") == f"{T} | {tree}"
 
 
-@pytest.mark.parametrize(("text", "what"), LATER, ids=[text for text, _ in LATER])
-def test_an_operator_to_come_is_named_and_read_to_its_end(query: Callable[[str], str], text: str, what: str) -> None:
-    assert query(f"from t {text} where x") == f"{T} | (UnavailableOp '{what}') | (WhereOp x)"
+@pytest.mark.parametrize(("text", "tree"), FLOW_OPERATORS, ids=[text for text, _ in FLOW_OPERATORS])
+def test_an_operator_of_flows_is_read_to_its_end(query: Callable[[str], str], text: str, tree: str) -> None:
+    assert query(f"from t {text} where x") == f"{T} | {tree} | (WhereOp x)"
 
 
 def test_a_query_ends_where_the_next_statement_begins(statements: Callable[[str], list[str]]) -> None:
@@ -210,15 +214,13 @@ def test_a_definition_or_command_has_its_parts(statements: Callable[[str], list[
     assert statements(text) == [tree]
 
 
-LATER_STATEMENTS = [
-    ("run flow F(x: 1) | count", "run flow"),
-    ("call F(1) where x", "call"),
+FLOW_STATEMENTS = [
+    ("run flow F(x: 1) | count", "(RunFlowStatement (CallExpr F [(CallArg 1 name=x)]) [(CountOp)])"),
+    ("call F(1) where x", "(CallFlowStatement (CallExpr F [(CallArg 1)]) [(WhereOp x)])"),
 ]
 
 
-@pytest.mark.parametrize(("text", "what"), LATER_STATEMENTS, ids=[text for text, _ in LATER_STATEMENTS])
-def test_a_statement_to_come_is_named_and_read_to_its_end(
-    statements: Callable[[str], list[str]], text: str, what: str
-) -> None:
-    assert statements(f"{text} ; select 1")[0] == f"(Unavailable '{what}')"
-    assert [dump.split()[0] for dump in statements(f"{text} from t where y")] == ["(Unavailable", "(QueryStatement"]
+@pytest.mark.parametrize(("text", "tree"), FLOW_STATEMENTS, ids=[text for text, _ in FLOW_STATEMENTS])
+def test_a_statement_of_flows_is_read_to_its_end(statements: Callable[[str], list[str]], text: str, tree: str) -> None:
+    assert statements(f"{text} ; select 1")[0] == tree
+    assert [dump.split()[0] for dump in statements(f"{text} from t where y")][1:] == ["(QueryStatement"]

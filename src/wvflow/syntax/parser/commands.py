@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from wvflow.syntax.nodes import (
+    CallFlowStatement,
     DescribeInput,
     ExecuteStatement,
     ExplainStatement,
     Query,
     QueryStatement,
+    RunFlowStatement,
     ShowInput,
     ShowQueryStatement,
-    Unavailable,
     UseStatement,
 )
 from wvflow.syntax.parser.definitions import DefinitionParser
@@ -65,19 +66,19 @@ class CommandParser(DefinitionParser):
         path = self._qualified_name()
         return UseStatement(path=path, kind=kind, span=self._since(start))
 
-    # --- flows: read to their exact end -----------------------------------------------------------------------------
+    # --- flows ------------------------------------------------------------------------------------------------------
 
-    def _run_flow(self) -> Unavailable:
+    def _run_flow(self) -> RunFlowStatement:
         """``"run" "flow" invocation { ["|"] operator }``"""
         start = self._advance().start
         self._expect("flow")
-        self._invocation()
-        self._operators()
-        return Unavailable(what="run flow", span=self._since(start))
+        found = self._invocation("a flow")
+        operators = self._operators()
+        return RunFlowStatement(call=found.call, version=found.version, operators=operators, span=self._since(start))
 
-    def _call_flow(self) -> Unavailable:
+    def _call_flow(self) -> CallFlowStatement:
         """``"call" invocation { ["|"] operator }``"""
         start = self._advance().start
-        self._invocation()
-        self._operators()
-        return Unavailable(what="call", span=self._since(start))
+        found = self._invocation("a flow")
+        operators = self._operators()
+        return CallFlowStatement(call=found.call, version=found.version, operators=operators, span=self._since(start))

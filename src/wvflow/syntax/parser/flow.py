@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 from wvflow.source import Span
 from wvflow.syntax import mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
-    CallExpr,
     CallInput,
     Config,
     FlowDef,
-    ForkOp,
     Input,
     Name,
     Param,
     Query,
-    RouteOp,
     StageDef,
+    StateOf,
+    TriggerExpr,
+    TriggerJunction,
+    TriggerNot,
     Unavailable,
-    UnavailableOp,
 )
 from wvflow.syntax.parser.config import CONFIG_FORMS
+from wvflow.syntax.parser.flow_operators import stands_last
 from wvflow.syntax.parser.handlers import HandlerParser
 from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.tokens import OPERATORS, T
@@ -52,7 +55,8 @@ class _Header:
         self.configs: list[Config] = []
         self.depends: list[Name] = []
         self.version: int | None = None
-        self.unavailable: list[UnavailableOp] = []
+        self.trigger: TriggerExpr | None = None
+        self.connector: Name | None = None
         self.places: dict[str, Span] = {}
 
 
@@ -88,7 +92,8 @@ class FlowParser(HandlerParser):
             params=header.params,
             configs=tuple(header.configs),
             version=header.version,
-            unavailable=tuple(header.unavailable),
+            depends=tuple(header.depends),
+            trigger=header.trigger,
             broken=self._runs_out or len(self.found) > found_before,
             lost=self._lost,
             span=self._since(start),
@@ -113,7 +118,6 @@ class FlowParser(HandlerParser):
     def _header_part(self, header: _Header, *, of_flow: bool) -> None:
         """One part of a header, added to it."""
         start, key = self._token.start, self._token.key
-        later = None
         if self._at_config():
             header.configs.append(self._config())
             key = CONFIG_FORMS[header.configs[-1].style]
@@ -121,22 +125,16 @@ class FlowParser(HandlerParser):
             header.params = self._params()
         elif key == "@" and of_flow:
             header.version = self._version()
-            later = f"@version({header.version})" if header.version > 1 else None
         elif key == "depends":
             header.depends += self._depends()
-            later = "depends on" if of_flow else None
         elif self._accept("if"):
-            self._trigger()
-            later = key
+            header.trigger = self._trigger()
         elif key == "on" and not of_flow:
             self._advance()
-            self._any_name("a connector")
-            later = key
+            header.connector = self._any_name("a connector")
         else:
             raise self._unexpected("`=`", ("with", "depends", "if", "on"))
         span = self._since(start)
-        if later:
-            header.unavailable.append(UnavailableOp(what=later, span=span))
         if (first := header.places.setdefault(key, span)) != span:
             self._report(mistakes.repeated_part(key, span, first))
 
@@ -149,29 +147,47 @@ class FlowParser(HandlerParser):
             names.append(self._any_name())
         return tuple(names)
 
-    def _trigger(self) -> None:
-        """``unit { ("and" | "or") unit }`` with unit ``"not" unit | "(" trigger ")" | NAME "." STATE``"""
-        self._deeper()
-        while True:
-            while self._at("not") and self._peek().key != ".":
-                self._advance()
-            if self._accept("("):
-                self._trigger()
-                self._expect(")")
-            else:
-                self._any_name("a stage's state such as `extract.failed`")
-                self._expect(".")
-                self._state_name()
-            if not (self._accept("and") or self._accept("or")):
-                break
-        self._depth -= 1
+    def _trigger(self) -> TriggerExpr:
+        """``trigger_and { "or" trigger_and }``"""
+        self._deeper(4)
+        found = self._junction("or", lambda: self._junction("and", self._trigger_unit))
+        self._depth -= 4
+        return found
 
-    def _state_name(self) -> None:
+    def _junction(self, word: Literal["and", "or"], operand: Callable[[], TriggerExpr]) -> TriggerExpr:
+        """``operand { word operand }``"""
+        start, operands = self._token.start, [operand()]
+        while self._accept(word):
+            operands.append(operand())
+        if len(operands) == 1:
+            return operands[0]
+        return TriggerJunction(word=word, operands=tuple(operands), span=self._since(start))
+
+    def _trigger_unit(self) -> TriggerExpr:
+        """``"not" trigger_not | "(" trigger ")" | NAME "." STATE``"""
+        start = self._token.start
+        if self._at("not") and self._peek().key != ".":
+            self._advance()
+            self._deeper()
+            operand = self._trigger_unit()
+            self._depth -= 1
+            return TriggerNot(operand=operand, span=self._since(start))
+        if self._accept("("):
+            inner = self._trigger()
+            self._expect(")")
+            return inner
+        name = self._any_name("a stage's state such as `extract.failed`")
+        self._expect(".")
+        state = self._state_name()
+        return StateOf(name=name, state=state, span=self._since(start))
+
+    def _state_name(self) -> str:
         """``STATE``"""
         word = self._token
         self._any_name("a state such as `failed`")
         if word.key not in STATES:
             self._report(mistakes.unknown_state(word.value, self._span_of(word), STATES))
+        return word.key
 
     # --- items ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +233,8 @@ class FlowParser(HandlerParser):
             body=body,
             configs=tuple(header.configs),
             depends=tuple(header.depends),
-            unavailable=tuple(header.unavailable),
+            trigger=header.trigger,
+            connector=header.connector,
             span=self._since(start),
         )
 
@@ -228,7 +245,7 @@ class FlowParser(HandlerParser):
         source = None if waits or (self._in_fork and self._at_operator()) else self._stage_input()
         operators = (waits, *self._operators()) if waits else self._operators()
         for operator, after in pairwise(operators):
-            if isinstance(operator, RouteOp | ForkOp) or (isinstance(operator, UnavailableOp) and operator.last):
+            if stands_last(operator):
                 self._report(mistakes.behind_last(operator.span, after.span))
         return Query(input=source, operators=operators, span=self._since(start))
 
@@ -238,22 +255,9 @@ class FlowParser(HandlerParser):
         if self._at("merge"):
             return self._merge()
         if self._accept("call"):
-            call = self._versioned_call()
-            return CallInput(call=call, span=self._since(start))
+            found = self._invocation("a function or activity")
+            return CallInput(call=found.call, version=found.version, span=self._since(start))
         return self._input()
-
-    def _versioned_call(self) -> CallExpr:
-        """``NAME [version] [ "(" args ")" ] [version]``; a version above 1 can't be called yet."""
-        name = self._used_name("a function or activity")
-        self._version_of_call()
-        args = self._with_durations(self._arguments) if self._at("(") else ()
-        self._version_of_call()
-        return CallExpr(function=name, args=args, span=self._since(name.span.start))
-
-    def _version_of_call(self) -> None:
-        start = self._token.start
-        if self._at("@") and (version := self._version()) > 1:
-            self._report(mistakes.not_available(f"@version({version})", self._since(start)))
 
     def _activity(self) -> ActivityDef:
         """``"activity" NAME [params] [":" type] [config] ["=" call]``"""

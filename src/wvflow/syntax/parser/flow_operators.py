@@ -1,19 +1,48 @@
-"""Operators of flows: those that run, and those that are read to their exact end as ``UnavailableOp``.
-
-Reading them properly keeps what follows in step, so that one such operator gives one message.
-"""
+"""Operators of flows: flow language, section 1, ``flow_operator``."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 from wvflow.syntax import mistakes
-from wvflow.syntax.nodes import CallExpr, CallOp, ForkOp, NumberLiteral, RouteCase, RouteOp, StageDef, UnavailableOp
+from wvflow.syntax.nodes import (
+    ActivateOp,
+    CallExpr,
+    CallOp,
+    EndOp,
+    Expr,
+    ForkOp,
+    InvokeOp,
+    NumberLiteral,
+    Operator,
+    Query,
+    RouteCase,
+    RouteOp,
+    StageDef,
+    WaitForOp,
+    WaitOp,
+    WaitUntilOp,
+    WhileOp,
+)
 from wvflow.syntax.parser.operators import OperatorParser
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 from wvflow.syntax.tokens import OPERATORS, T
 
 FLOW_OPERATORS = ("call", "->", "route", "fork", "wait", "while", "activate", "end")
+
+
+class Invoked(NamedTuple):
+    """An invocation; ``bare``: without parentheses."""
+
+    call: CallExpr
+    version: int | None
+    bare: bool
+
+
+def stands_last(operator: Operator) -> bool:
+    """Whether nothing can stand behind it in a body."""
+    return isinstance(operator, RouteOp | ForkOp | EndOp) or (isinstance(operator, InvokeOp) and operator.jump)
 
 
 class FlowOperatorParser(OperatorParser):
@@ -22,57 +51,55 @@ class FlowOperatorParser(OperatorParser):
     @abstractmethod
     def _stage(self) -> StageDef: ...
 
-    @abstractmethod
-    def _versioned_call(self) -> CallExpr: ...
-
     _in_fork = False  # there a body may begin with an operator: its rows are those of the forking stage
 
-    def _flow_operator(self) -> CallOp | ForkOp | RouteOp | UnavailableOp | None:
+    def _flow_operator(self) -> Operator | None:
         """One of ``FLOW_OPERATORS`` behind a pipe; None when something else stands here."""
         word, after = self._token, self._peek()
-        last = word.key == "end"
         match word.key:
             case "->":
-                self._advance()
-                last = not self._invocation()
+                return self._invoke()
             case "call" if after.is_word:
                 self._advance()
-                call = self._versioned_call()
-                return CallOp(call=call, span=self._since(word.start))
+                found = self._invocation("a function or activity")
+                return CallOp(call=found.call, version=found.version, span=self._since(word.start))
             case "route" if after.key in ("{", "by"):
                 return self._route()
             case "fork" if after.key == "{":
                 return self._fork()
             case "wait" if after.key in ("(", "until", "for") or after.kind in (T.DURATION, T.STRING, T.INT):
-                self._wait()
+                return self._wait()
             case "while":
                 self._advance()
-                self._with_durations(self._expr)
+                condition = self._with_durations(self._expr)
+                return WhileOp(condition=condition, span=self._since(word.start))
             case "activate":
                 self._advance()
-                self._with_durations(self._arguments)
+                args = self._with_durations(self._arguments)
+                return ActivateOp(args=args, span=self._since(word.start))
             case "end" if after.key == "(":
                 self._advance()
                 self._advance()
                 self._expect(")")
+                return EndOp(span=self._since(word.start))
             case _:
                 return None
-        return UnavailableOp(what=word.key, last=last, span=self._since(word.start))
 
-    def _invocation(self) -> bool:
-        """``NAME [version] [ "(" args ")" ] [version]``; whether it has parentheses: without, it is a jump."""
-        self._used_name("a flow")
-        self._invoked_version()
-        called = self._at("(")
-        if called:
-            self._with_durations(self._arguments)
-        self._invoked_version()
-        return called
+    def _invoke(self) -> InvokeOp:
+        """``"->" invocation``; without parentheses it is a jump."""
+        start = self._advance().start
+        found = self._invocation("a flow")
+        return InvokeOp(call=found.call, version=found.version, jump=found.bare, span=self._since(start))
 
-    def _invoked_version(self) -> None:
-        """``["@version" "(" INT ")"]``"""
-        if self._at("@"):
-            self._version()
+    def _invocation(self, expected: str) -> Invoked:
+        """``NAME [version] [ "(" args ")" ] [version]``"""
+        name = self._used_name(expected)
+        before = self._version() if self._at("@") else None
+        bare = not self._at("(")
+        args = () if bare else self._with_durations(self._arguments)
+        after = self._version() if self._at("@") else None
+        call = CallExpr(function=name, args=args, span=self._since(name.span.start))
+        return Invoked(call, after if before is None else before, bare)
 
     def _version(self) -> int:
         """``"@version" "(" INT ")"``"""
@@ -148,19 +175,22 @@ class FlowOperatorParser(OperatorParser):
         self._depth -= 4
         return ForkOp(stages=stages, span=self._since(start))
 
-    def _wait(self) -> None:
+    def _wait(self) -> WaitOp | WaitUntilOp | WaitForOp:
         """``"wait" ( "(" value ")" | "until" (expr | query) | "for" NAME )``"""
-        self._advance()
+        start = self._advance().start
         if self._accept("for"):
-            self._any_name("a signal")
-        elif self._accept("until"):
-            if self._at("{"):
-                self._braced_query()
-            elif self._at(*QUERY_STARTS):
-                self._query()
-            else:
-                self._expr()
-        else:
-            self._expect("(")
-            self._with_durations(self._expr)
-            self._expect(")")
+            signal = self._any_name("a signal")
+            return WaitForOp(signal=signal, span=self._since(start))
+        if self._accept("until"):
+            condition = self._awaited()
+            return WaitUntilOp(condition=condition, span=self._since(start))
+        self._expect("(")
+        duration = self._with_durations(self._expr)
+        self._expect(")")
+        return WaitOp(duration=duration, span=self._since(start))
+
+    def _awaited(self) -> Expr | Query:
+        """``expr | query``; a query with a pipe stands in braces."""
+        if self._at("{"):
+            return self._braced_query()
+        return self._query() if self._at(*QUERY_STARTS) else self._expr()
