@@ -10,7 +10,7 @@ import pytest
 
 from wvflow.source import Source
 from wvflow.syntax import parse, tokenize
-from wvflow.syntax.nodes import Unavailable, UnavailableOp
+from wvflow.syntax.nodes import Unavailable
 from wvflow.syntax.walk import walk
 
 HERE = Path(__file__).parent
@@ -25,8 +25,8 @@ def test_an_example_of_the_request_parses(text: str) -> None:
 
 def test_the_request_names_what_is_to_come() -> None:
     parsed = [parse(Source("request.wv", text))[0] for text in BLOCKS]
-    later = {node.what for module in parsed for node in walk(module) if isinstance(node, UnavailableOp | Unavailable)}
-    assert later == {"->", "while", "signal", "query", "@version(2)"}
+    later = {node.what for module in parsed for node in walk(module) if isinstance(node, Unavailable)}
+    assert later == {"signal", "query"}
 
 
 def test_the_comments_of_the_request_are_kept() -> None:
