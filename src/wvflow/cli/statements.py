@@ -78,10 +78,11 @@ def show(app: App, outcome: Outcome, form: str = "table") -> None:
             app.say(box(result))
         case Rows(result=result):
             if app.json:
+                kinds = [column.kind for column in result.columns]
                 app.print_json(
                     {
                         "columns": [column.name for column in result.columns],
-                        "rows": [[to_json(value) for value in row] for row in result.rows],
+                        "rows": [list(map(to_json, row, kinds)) for row in result.rows],
                     }
                 )
             elif form in PRINTERS:

@@ -18,6 +18,7 @@ from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
 from wvflow.data.files import literal, published
 from wvflow.data.rows import quoted
+from wvflow.data.times import times_as_texts
 from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.lang.algebra import Expr, File, RawSql, Rel, SqlText, Table
 from wvflow.lang.catalog import Columns
@@ -79,7 +80,7 @@ class Interactive:
         with translated():
             select = self._lowered(source).select
         try:
-            return True, self._described(select)
+            return True, self._typed(select)
         except duckdb.CatalogException:
             return self._in_warehouse(source, select) if isinstance(source, Table) else (False, None)
         except duckdb.Error:
@@ -92,15 +93,27 @@ class Interactive:
             return True, None
         with self._attached("read"):
             try:
-                found = self._described(select)
+                found = self._typed(select)
             except duckdb.Error:
                 return True, None
         self._foreign.add(source.parts)
         return True, found
 
-    def _described(self, select: str) -> Columns:
-        rows = self._cursor.execute(f"DESCRIBE {select}").fetchall()
-        return tuple((row[0], parse(row[1]).type) for row in rows)
+    def _typed(self, select: str) -> Columns:
+        return tuple((column.name, column.kind.type) for column in self._described(select))
+
+    def _columns_of(self, select: str, bound: Values | None) -> tuple[Column, ...]:
+        """None where the engine refuses the SELECT, which it then does with the right words when it runs it."""
+        import duckdb
+
+        try:
+            return self._described(select, bound)
+        except (duckdb.ProgrammingError, duckdb.DataError):
+            return ()
+
+    def _described(self, select: str, bound: Values | None = None) -> tuple[Column, ...]:
+        rows = self._cursor.execute(f"DESCRIBE {select}", bound).fetchall()
+        return tuple(Column(row[0], parse(row[1])) for row in rows)
 
     def tables(self) -> tuple[str, ...]:
         """The names of all tables in memory."""
@@ -118,8 +131,9 @@ class Interactive:
         """All rows of a relation, or the first ``most`` and the number of all."""
         lowered = self._lowered(relation)
         with translated(places), self._reading(relation):
-            cursor = self._cursor.execute(lowered.select, _bound(lowered, values) or None)
-            columns = tuple(Column(one[0], parse(str(one[1]))) for one in cursor.description or ())
+            bound = _bound(lowered, values) or None
+            columns = self._columns_of(lowered.select, bound)
+            cursor = self._cursor.execute(times_as_texts(lowered.select, columns), bound)
             rows = cursor.fetchall() if most is None else cursor.fetchmany(most)
             size = len(rows)
             while most is not None and (more := cursor.fetchmany(_SOME)):

@@ -1,8 +1,14 @@
-"""Values as texts: the cells of printed tables and of JSON lines (query reference, sections 13.1 and 13.2)."""
+"""Values as texts: the cells of printed tables and of JSON lines (query reference, sections 13.1 and 13.2).
+
+A value of the engine comes with its kind. Dates, times and intervals of it are the engine's own texts, as Python's have
+neither months, nor nanoseconds, nor years beyond 9999.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import struct
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +17,11 @@ from wvflow.lang.kinds import Kind
 
 _ESCAPES = str.maketrans({"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _LARGE, _SMALL = 1e7, 1e-3
+_SINGLE = struct.Struct("f")
+_SINGLE_DIGITS = 9
+_ZONE = re.compile(r"\+00$")
+_NO_FRACTION = re.compile(r":\d\d$")
+_SPECIAL = re.compile(r"""["'(),:=\[\]{}\\]|^[ \t\n\v\f\r]|[ \t\n\v\f\r]$|^$|^NULL$""", re.IGNORECASE)
 _ANY = Kind("ANY")
 
 
@@ -20,7 +31,12 @@ def cell(value: Any, kind: Kind) -> str:
     >>> cell(Decimal("12.50"), Kind("DECIMAL", (4, 2))), cell(None, _ANY), cell(1e7, Kind("DOUBLE"))
     ('12.50', '', '1.0E7')
     """
-    return text(value, kind).translate(_ESCAPES)
+    return escaped(text(value, kind))
+
+
+def escaped(line: str) -> str:
+    """A text with what would break its line shown as the language writes it."""
+    return line.translate(_ESCAPES)
 
 
 def text(value: Any, kind: Kind = _ANY) -> str:
@@ -28,32 +44,50 @@ def text(value: Any, kind: Kind = _ANY) -> str:
     match value:
         case None:
             return ""
-        case str():
-            return value
         case bool():
             return "true" if value else "false"
-        case int():
-            return str(value)
         case float():
-            return double(value)
+            return double(_exact(value, kind))
         case Decimal():
             return f"{value:f}"
+        case str():
+            return _timestamp(value) if kind.name.startswith("TIMESTAMP") else value
         case datetime():
-            return _timestamp(value)
-        case date():
-            return value.isoformat()
-        case time():
-            return value.isoformat()
-        case timedelta():
-            return _interval(value)
-        case bytes():
-            return _blob(value)
-        case list() | tuple():
+            return _timestamp(_written(value))
+        case list():
             return f"[{', '.join([text(one, _member(kind)) for one in value])}]"
-        case Mapping():
-            return _mapping(value, kind)
+        case tuple() if kind.name != "TUPLE":
+            return text(list(value), kind)
+        case tuple() | Mapping():
+            return _inside(value, kind)
         case _:
-            return str(value)
+            return _written(value)
+
+
+def to_json(value: Any, kind: Kind = _ANY) -> Any:
+    """A value as JSON has it: decimals, dates and times as strings, lists as arrays, maps and structs as objects."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return _exact(value, kind) if value == value and abs(value) != float("inf") else None
+    return _rebuilt(value, kind, to_json) if isinstance(value, list | tuple | Mapping) else text(value, kind)
+
+
+def comparable(value: Any, kind: Kind) -> Any:
+    """A value as tests compare it: dates, times and intervals by their printed text, a float by its shortest digits."""
+    match value:
+        case float():
+            return _exact(value, kind)
+        case str():
+            return text(value, kind)
+        case list() | tuple() | Mapping():
+            return _rebuilt(value, kind, comparable)
+        case _:
+            return value
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
 
 
 def double(value: float) -> str:
@@ -68,76 +102,145 @@ def double(value: float) -> str:
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0 or _SMALL <= abs(value) < _LARGE:
-        return _plain(repr(value))
-    mantissa, _, exponent = _scientific(value)
-    return f"{mantissa}E{exponent}"
-
-
-def _plain(digits: str) -> str:
-    if "e" not in digits:
-        return digits
-    plain = f"{Decimal(digits):f}"
-    return plain if "." in plain else f"{plain}.0"
-
-
-def _scientific(value: float) -> tuple[str, str, int]:
+        return repr(value)
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int)
     figures = "".join(map(str, digits))
     mantissa = f"{'-' if sign else ''}{figures[0]}.{figures[1:] or '0'}"
-    return mantissa, figures, exponent + len(figures) - 1
+    return f"{mantissa}E{exponent + len(figures) - 1}"
 
 
-def _timestamp(value: datetime) -> str:
-    """With at least one digit of a fraction; in UTC where it has a zone."""
-    fraction = f"{value.microsecond:06d}".rstrip("0") or "0"
-    return f"{value.year:04d}-{value:%m-%d %H:%M:%S}.{fraction}"
+def single(value: float) -> float:
+    """The number of 64 bits whose digits are the shortest that read back as this one of 32 bits.
+
+    >>> single(1.100000023841858), single(123456792.0)
+    (1.1, 123456790.0)
+    """
+    if value != value or abs(value) == float("inf"):
+        return value
+    return next(near for near in _near(value) if _SINGLE.pack(near) == _SINGLE.pack(value))
+
+
+def _near(value: float) -> Iterable[float]:
+    """The number with ever more digits. Those that exceed 32 bits are left out."""
+    for digits in range(1, _SINGLE_DIGITS):
+        near = float(f"{value:.{digits - 1}e}")
+        if abs(near) < 2**128 - 2**103:
+            yield near
+    yield value
+
+
+def _exact(value: float, kind: Kind) -> float:
+    return single(value) if kind.name == "FLOAT" else value
+
+
+# --- times and bytes ------------------------------------------------------------------------------------------------
+
+
+def _timestamp(written: str) -> str:
+    """With at least one digit of a fraction; in UTC, which is not said.
+
+    >>> _timestamp("2024-01-01 08:00:00+00"), _timestamp("infinity")
+    ('2024-01-01 08:00:00.0', 'infinity')
+    """
+    bare = _ZONE.sub("", written)
+    return f"{bare}.0" if _NO_FRACTION.search(bare) else bare
+
+
+def _written(value: Any) -> str:
+    """A single value as the engine writes it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return f"{value.replace(tzinfo=None).isoformat(' ', 'seconds')}{_fraction(value.microsecond)}"
+        case date():
+            return value.isoformat()
+        case time():
+            zone = value.strftime("%z")[:3]
+            return f"{value.replace(tzinfo=None).isoformat('seconds')}{_fraction(value.microsecond)}{zone}"
+        case timedelta():
+            return _interval(value)
+        case bytes():
+            return "".join(chr(one) if 32 <= one < 127 and one not in b"'\"\\" else f"\\x{one:02X}" for one in value)
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            return str(value)
+
+
+def _fraction(microseconds: int) -> str:
+    return f".{microseconds:06d}".rstrip("0") if microseconds else ""
 
 
 def _interval(value: timedelta) -> str:
-    seconds = value.seconds
-    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    if value.microseconds:
-        clock += f".{value.microseconds:06d}".rstrip("0")
-    if not value.days:
+    """Days, and the time of day where there is one; below zero each of both with a sign."""
+    whole = abs(value)
+    seconds, sign = whole.seconds, "-" if value < timedelta() else ""
+    clock = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(whole.microseconds)}"
+    days = f"{sign}{whole.days} day{'s' if whole.days != 1 else ''}"
+    if not whole.days:
         return clock
-    days = f"{value.days} day{'s' if abs(value.days) != 1 else ''}"
-    return f"{days} {clock}" if value.seconds or value.microseconds else days
+    return f"{days} {clock}" if seconds or whole.microseconds else days
 
 
-def _blob(value: bytes) -> str:
-    return "".join(chr(one) if 32 <= one < 127 and one != 92 else f"\\x{one:02X}" for one in value)
+# --- lists, maps, structs -------------------------------------------------------------------------------------------
+
+
+def _inside(value: Any, kind: Kind) -> str:
+    """What a struct, map or tuple consists of, as the engine writes it: a text that could be mistaken is quoted.
+
+    >>> _inside({"a": None, "b": "x, y"}, Kind("STRUCT", (_ANY, _ANY), ("a", "b")))
+    "{'a': NULL, 'b': 'x, y'}"
+    """
+    match value:
+        case None:
+            return "NULL"
+        case float():
+            return repr(_exact(value, kind))
+        case tuple() if kind.name == "TUPLE":
+            return f"({', '.join([_inside(one, inner) for one, inner in zip(value, _members(kind), strict=True)])})"
+        case list() | tuple():
+            return f"[{', '.join([_inside(one, _member(kind)) for one in value])}]"
+        case Mapping() if kind.name == "MAP":
+            return f"{{{', '.join([f'{_inside(a, x)}={_inside(b, y)}' for a, x, b, y in _entries(value, kind)])}}}"
+        case Mapping():
+            return f"{{{', '.join([f'{_quoted(a)}: {_inside(b, y)}' for a, _, b, y in _entries(value, kind)])}}}"
+        case _:
+            written = _written(value)
+            return _quoted(written) if _SPECIAL.search(written) else written
+
+
+def _quoted(written: str) -> str:
+    return "'" + written.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _rebuilt(value: Any, kind: Kind, make: Any) -> Any:
+    """A list, map or struct of its members as ``make`` gives them."""
+    match value:
+        case tuple() if kind.name == "TUPLE":
+            return [make(one, inner) for one, inner in zip(value, _members(kind), strict=True)]
+        case list() | tuple():
+            return [make(one, _member(kind)) for one in value]
+        case _:
+            return {text(name, key): make(one, inner) for name, key, one, inner in _entries(value, kind)}
+
+
+def _entries(value: Mapping[Any, Any], kind: Kind) -> list[tuple[Any, Kind, Any, Kind]]:
+    """Names and values with their kinds. Maps whose keys can't be those of a Python dict come as two lists."""
+    inner = _members(kind)
+    if kind.name != "MAP":
+        fields = dict(zip(kind.fields, inner, strict=False))
+        return [(name, _ANY, one, fields.get(name, _ANY)) for name, one in value.items()]
+    of_key, of_value = inner
+    two_lists = of_key.args and value.keys() == {"key", "value"}
+    pairs = zip(value["key"], value["value"], strict=True) if two_lists else value.items()
+    return [(name, of_key, one, of_value) for name, one in pairs]
+
+
+def _members(kind: Kind) -> list[Kind]:
+    return [one if isinstance(one, Kind) else _ANY for one in kind.args]
 
 
 def _member(kind: Kind) -> Kind:
-    inner = kind.args[0] if kind.name == "[]" and kind.args else _ANY
-    return inner if isinstance(inner, Kind) else _ANY
-
-
-def _mapping(value: Mapping[Any, Any], kind: Kind) -> str:
-    """A map is ``{k=v}``, a struct ``{'k': v}`` as the engine prints it."""
-    if kind.name == "STRUCT" or kind is _ANY:
-        members = ", ".join([f"'{name}': {_inner(one)}" for name, one in value.items()])
-        return f"{{{members}}}"
-    return f"{{{', '.join([f'{_inner(name)}={_inner(one)}' for name, one in value.items()])}}}"
-
-
-def _inner(value: Any) -> str:
-    return "NULL" if value is None else text(value)
-
-
-def to_json(value: Any) -> Any:
-    """A value as JSON has it: decimals, dates and times as strings, lists as arrays, maps and structs as objects."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if value == value and abs(value) != float("inf") else None
-        case list() | tuple():
-            return [to_json(one) for one in value]
-        case Mapping():
-            return {text(name): to_json(one) for name, one in value.items()}
-        case datetime():
-            return _timestamp(value)
-        case _:
-            return text(value)
+    return next(iter(_members(kind)), _ANY) if kind.name == "[]" else _ANY

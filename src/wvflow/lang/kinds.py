@@ -28,6 +28,7 @@ _TEXTS = {
     "BOOLEAN": "boolean",
     "DATE": "date",
     "TIME": "time",
+    "TIME_NS": "time",
     "TIME WITH TIME ZONE": "time",
     "TIMESTAMP": "timestamp",
     "TIMESTAMP WITH TIME ZONE": "timestamp",
@@ -64,10 +65,11 @@ class Kind(NamedTuple):
         match self.name:
             case "[]":
                 return f"array({inner[0]})"
-            case "STRUCT":
-                return f"struct({','.join(f'{name} {one}' for name, one in zip(self.fields, inner, strict=True))})"
+            case "STRUCT" | "UNION":
+                members = [f"{name} {one}" for name, one in zip(self.fields, inner, strict=True)]
+                return f"{self.name.lower()}({','.join(members)})"
             case "ENUM":
-                return "string"
+                return "enum"
         name = _TEXTS.get(self.name, self.name.lower())
         return f"{name}({','.join(inner)})" if inner else name
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from wvflow.lang.cells import cell, to_json
+from wvflow.lang.cells import cell, escaped, to_json
 from wvflow.lang.kinds import RIGHT_ALIGNED, Kind
 
 WIDEST = 150
@@ -17,6 +17,13 @@ WIDEST = 150
 ROW_LIMIT = 40
 """How many rows are kept for people and tests to look at."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PART = re.compile(rf"{_COLOUR.pattern}|.", re.DOTALL)
+_NO_WIDTH = frozenset({"Mn", "Me", "Cf"})
+"""Categories of what is drawn onto the character before it, or not at all."""
+_PLAIN = "\x1b[0m"
+_SOFT_HYPHEN = "\xad"
+_JOINED = frozenset(map(chr, range(0x1160, 0x1200)))
+"""Vowels and ends of Korean syllables, which are drawn into the letter before them."""
 
 
 class Column(NamedTuple):
@@ -41,25 +48,29 @@ def width(text: str) -> int:
     plain = _COLOUR.sub("", text)
     if plain.isascii():
         return len(plain)
-    return sum(_cells(char) for char in plain)
+    return sum(map(_cells, plain))
 
 
-def _cells(char: str) -> int:
-    if unicodedata.combining(char):
+def _cells(part: str) -> int:
+    """A character, or a colour."""
+    if part.isascii():
+        return 1 if len(part) == 1 else 0
+    if (unicodedata.category(part) in _NO_WIDTH and part != _SOFT_HYPHEN) or part in _JOINED:
         return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return 2 if unicodedata.east_asian_width(part) in "WF" else 1
 
 
 def cut(text: str, room: int) -> str:
     """A text that is too wide for its room, with ``…`` in the place of its end."""
     if width(text) <= room:
         return text
-    kept, used = "", 0
-    for char in text:
-        if used + _cells(char) > room - 1:
+    kept, used, reset = "", 0, ""
+    for part in _PART.findall(text):
+        if used + _cells(part) > room - 1:
             break
-        kept, used = kept + char, used + _cells(char)
-    return f"{kept}…" if room > 0 else ""
+        kept, used = kept + part, used + _cells(part)
+        reset = _PLAIN if len(part) > 1 and part != _PLAIN else reset if len(part) == 1 else ""
+    return f"{kept}{reset}…" if room > 0 else ""
 
 
 def box(result: Result, *, screen: int | None = None) -> str:
@@ -81,7 +92,7 @@ def box(result: Result, *, screen: int | None = None) -> str:
 
 
 def _lines(result: Result) -> Iterator[str]:
-    names = [column.name for column in result.columns]
+    names = [escaped(column.name) for column in result.columns]
     kinds = [column.kind.text for column in result.columns]
     right = [column.kind.base in RIGHT_ALIGNED for column in result.columns]
     cells = [[cell(value, col.kind) for value, col in zip(row, result.columns, strict=True)] for row in result.rows]
@@ -125,8 +136,8 @@ def _aligned(text: str, room: int, right: bool) -> str:
 
 def json_line(columns: Sequence[Column], row: Sequence[Any]) -> str:
     """A row as one JSON object without blanks; of columns with one name the last."""
-    names = [column.name for column in columns]
-    return msgspec.json.encode(dict(zip(names, map(to_json, row), strict=True))).decode()
+    values = [to_json(value, column.kind) for value, column in zip(row, columns, strict=True)]
+    return msgspec.json.encode(dict(zip([column.name for column in columns], values, strict=True))).decode()
 
 
 def json_lines(result: Result) -> str:
@@ -135,6 +146,6 @@ def json_lines(result: Result) -> str:
 
 def tsv(result: Result) -> str:
     """A line of names and one per row, parted by tabs."""
-    lines = [[column.name for column in result.columns]]
+    lines = [[escaped(column.name) for column in result.columns]]
     lines += [[cell(value, col.kind) for value, col in zip(row, result.columns, strict=True)] for row in result.rows]
     return "\n".join(["\t".join(line) for line in lines])

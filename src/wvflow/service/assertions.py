@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from wvflow.errors import EvaluationError
-from wvflow.lang.cells import text
+from wvflow.lang.cells import comparable, text
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.tables import Result, box, json_lines
 from wvflow.semantics.checked import CheckedTest, Constant, Inspector
@@ -55,7 +55,8 @@ def _side(side: Inspector | Constant, result: Result) -> Any:
         case "columns":
             return [column.name for column in result.columns]
         case "rows":
-            return [list(row) for row in result.rows]
+            kinds = [column.kind for column in result.columns]
+            return [list(map(comparable, row, kinds)) for row in result.rows]
         case "json":
             return json_lines(result)
         case "output":
