@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _MEMORY = "memory"
+_MAIN = "main"
 _SOME = 10_000
 Values = Mapping[str, object]
 
@@ -48,6 +49,7 @@ class Interactive:
         self._warehouse = Warehouse(database, self._engine.cursor)
         self._main: duckdb.DuckDBPyConnection | None = None
         self._foreign: set[tuple[str, ...]] = set()
+        self._current = (_MEMORY, _MAIN)
         self.stop = StopToken()
         self.waiting: Callable[[str], None] = lambda holder: None
 
@@ -68,6 +70,27 @@ class Interactive:
     def close(self) -> None:
         self._warehouse.close()
         self._engine.close()
+
+    def use(self, catalog: str, schema: str) -> None:
+        """Look bare names up there first, as soon as there is such a schema."""
+        self._current = (catalog, schema)
+        self._foreign.clear()
+        with translated():
+            self._look_up((_MEMORY,))
+
+    def _look_up(self, catalogs: Sequence[str]) -> None:
+        """Have bare names looked up in the session's schema, then in the main ones of these catalogs."""
+        places = [(catalog, _MAIN) for catalog in catalogs]
+        if self._current not in places:
+            catalog, schema = self._current
+            used = catalogs if catalog == _MEMORY else (catalog,)
+            places = [*((one, schema) for one in used if self._has_schema(one, schema)), *places]
+        path = ",".join(f"{quoted(catalog)}.{quoted(schema)}" for catalog, schema in places)
+        self._cursor.execute(f"SET search_path = {literal(path)}")
+
+    def _has_schema(self, catalog: str, schema: str) -> bool:
+        wanted = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?"
+        return bool(self._cursor.execute(wanted, [catalog, schema]).fetchall())
 
     # --- asking ---
 
@@ -156,6 +179,7 @@ class Interactive:
     def execute(self, statement: str, places: Sequence[Place] = ()) -> None:
         with translated(places):
             self._cursor.execute(statement).fetchall()
+            self._look_up((_MEMORY,))
         self._foreign.clear()
 
     def explain(self, relation: Rel, values: Values, places: Sequence[Place]) -> str:
@@ -241,30 +265,38 @@ class Interactive:
     @contextmanager
     def _writing(self, parts: tuple[str, ...]) -> Iterator[str]:
         """The name of a table to write to: where it is, else where the session keeps its tables."""
-        name = ".".join(map(quoted, parts))
-        inner = name if len(parts) > 1 else f"main.{name}"
-        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{_MEMORY}.{inner}")
+        name, table = ".".join(map(quoted, parts)), quoted(parts[-1])
+        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{self._home(_MEMORY, parts)}.{table}")
         if in_memory:
             if len(parts) == 2:
                 self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(parts[0])}")
             yield name
             return
         with self._attached("write"), self._warehouse.saving(self.stop):
-            schema = quoted(parts[0]) if len(parts) > 1 else "main"
-            self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{schema}")
-            yield f"{CATALOG}.{schema}.{quoted(parts[-1])}"
+            home = self._home(CATALOG, parts)
+            self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
+            yield f"{home}.{table}"
             self._foreign.add(parts)
+
+    def _home(self, catalog: str, parts: tuple[str, ...]) -> str:
+        """The schema that a table has in one of the two catalogs: a bare name's is the session's, if there is one."""
+        current, schema = self._current
+        if len(parts) > 1:
+            schema = parts[0]
+        elif current != _MEMORY or not any(self._has_schema(one, schema) for one in (_MEMORY, catalog)):
+            schema = _MAIN
+        return f"{catalog}.{quoted(schema)}"
 
     @contextmanager
     def _attached(self, mode: Any) -> Iterator[None]:
         with self._warehouse.entered(mode, self.stop, self.waiting) as attached:
             if attached:
-                self._cursor.execute(f"SET search_path = '{_MEMORY}.main,{CATALOG}.main'")
+                self._look_up((_MEMORY, CATALOG))
             try:
                 yield
             finally:
                 with suppress(Exception):
-                    self._cursor.execute(f"SET search_path = '{_MEMORY}.main'")
+                    self._look_up((_MEMORY,))
 
     # --- statements ---
 

@@ -125,8 +125,7 @@ Update: TypeAlias = Save | AppendTo | DeleteFrom
 
 class CheckedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A statement that is a query, maybe with an update at its end. ``observed``: its tests, and what it debugs, in
-    their order. ``columns``: the names of its result where they are known. ``named``: the name that ``select as`` gives
-    it; then it makes no result."""
+    their order. ``columns``: the names of its result where they are known."""
 
     span: Span
     relation: Rel
@@ -134,7 +133,6 @@ class CheckedQuery(msgspec.Struct, frozen=True, kw_only=True):
     uses: tuple[Use, ...] = ()
     observed: tuple[Observed, ...] = ()
     columns: tuple[str, ...] | None = None
-    named: str = ""
 
 
 Observed: TypeAlias = CheckedTests | CheckedQuery

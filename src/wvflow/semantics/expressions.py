@@ -323,6 +323,8 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING
+    if name.lower() == "extract" and len(node.args) == 2:
+        return methods.extracted(node, scope)
     scope.session.use(name, node.function.span)
     return function(name, (), node.args, scope)
 

@@ -189,6 +189,13 @@ def _get(use: Use) -> Expr:
     return a.Index(use.receiver, index, infer.member(type_of(use.receiver)))
 
 
+def extracted(node: n.CallExpr, scope: Scope) -> Expr:
+    """``extract('day', d)``, which SQL has no plain call for."""
+    unit, operand = (one.value for one in node.args)
+    receiver = expressions.elaborate(operand, scope)
+    return _extract(Use(receiver, node.function, (n.CallArg(value=unit, span=unit.span),), node.span, scope))
+
+
 def _extract(use: Use) -> Expr:
     match use.values:
         case (n.StringLiteral(value=unit),) if unit.lower() in EXTRACTED_UNITS:

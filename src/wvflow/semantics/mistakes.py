@@ -437,8 +437,8 @@ def behind_save(use: Span) -> Diagnostic:
     )
 
 
-def only_at_end(what: str, use: Span) -> Diagnostic:
-    return Diagnostic(Code.MISPLACED, f"`{what}` stands at the end of a statement", use, "make a model of the query")
+def only_in_statement(what: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, f"`{what}` stands in statements only", use, "make a model of the query")
 
 
 # --- functions and partial queries ----------------------------------------------------------------------------------

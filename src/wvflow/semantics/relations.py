@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import NamedTuple
 
 from wvflow.lang.algebra import (
+    Alias,
     Call,
     Concat,
     Count,
@@ -97,6 +99,10 @@ def operate(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) ->
             found, operators = grouping.grouped(group, found, scope)
         elif (pivoting := reshaping.split_pivot(operators)) is not None:
             found, operators = reshaping.pivot(pivoting, found, scope), pivoting.rest
+        elif isinstance(operators[0], n.ExcludeOp):
+            described = isinstance(operators[1], n.DescribeOp) if operators[1:] else False
+            found = reshaping.exclude(operators[0], found, scope.over(found.shape), described=described)
+            operators = operators[1:]
         else:
             found, operators = _apply(operators[0], found, scope), operators[1:]
     return found
@@ -113,8 +119,6 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _add(operator, found, scope.over(shape))
         case n.AggOp():
             return grouping.aggregated(operator, found, scope)
-        case n.ExcludeOp():
-            return reshaping.exclude(operator, found, scope.over(shape))
         case n.RenameOp():
             return reshaping.rename(operator, found, scope.over(shape))
         case n.ShiftOp():
@@ -209,7 +213,7 @@ def _where(node: n.Expr, found: Relation, scope: Scope) -> Relation:
 
 def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
     if operator.alias is not None:
-        scope.session.report(mistakes.only_at_end(f"select as {operator.alias.text}", operator.span))
+        scope.session.report(mistakes.only_in_statement(f"select as {operator.alias.text}", operator.span))
         return found
     items = read_items(operator.items, scope)
     rel = SelectRel(found.rel, items, operator.distinct)
@@ -327,6 +331,7 @@ def _joined(
     *,
     asof: bool = False,
 ) -> Relation:
+    left = _told_apart(left, right.shape, using=isinstance(on, tuple))
     qualifiers = {**left.shape.qualifiers, **right.shape.qualifiers}
     both = Shape(merged(left.shape.columns, right.shape.columns), qualifiers)
     if isinstance(on, tuple):
@@ -337,6 +342,19 @@ def _joined(
     condition = None if on is None else expressions.condition(on, scope.over(both))
     rel = Join(left.rel, right.rel, kind, condition, asof=asof)  # type: ignore[arg-type]  # the parser's kinds
     return Relation(rel, both)
+
+
+def _told_apart(left: Relation, right: Shape, *, using: bool) -> Relation:
+    """The left side, which has a name of its own where a column's name that the right side has too could not be traced
+    to it: an unqualified one means the left-most. To join ``using`` a name, there may be only one at the left."""
+    columns, qualifiers = left.shape.columns, left.shape.qualifiers
+    as_they_stood = merged(*qualifiers.values()) == columns and (len(qualifiers) < 2 or not left.shape.below)
+    shared = [col for col in columns or () if column(right.columns or (), col.name)]
+    if columns is None or not shared or (as_they_stood and not (using and len(qualifiers) > 1)):
+        return left
+    fresh = (f"_left{number}" for number in count(1))
+    name = next(iter(qualifiers)) if len(qualifiers) == 1 else next(one for one in fresh if one not in qualifiers)
+    return Relation(Alias(left.rel, name), Shape(columns, {name: columns} | {**qualifiers, name: columns}))
 
 
 def _shared(name: n.Name, left: Shape, right: Shape, scope: Scope) -> str:

@@ -35,13 +35,14 @@ _METHODS = ("reservoir", "system", "bernoulli")
 DESCRIBED = (Col("column_name", STRING), Col("column_type", STRING))
 
 
-def exclude(operator: n.ExcludeOp, found: Relation, scope: Scope) -> Relation:
-    """All other columns, as a list of them where they are known and have names of their own."""
+def exclude(operator: n.ExcludeOp, found: Relation, scope: Scope, *, described: bool) -> Relation:
+    """All other columns, as a list of them where they are known and have names of their own. No column is left only to
+    be ``described``."""
     known = found.shape.columns
     _check_there(operator.names, known, scope)
     excluded = {name.text.lower() for name in operator.names}
     left = None if known is None else tuple(col for col in known if col.name.lower() not in excluded)
-    if known and not left:
+    if known and not left and not described:
         scope.session.report(mistakes.nothing_left(operator.span))
     rel = _listed(found.rel, left, left) or Exclude(found.rel, tuple(name.text for name in operator.names))
     return Relation(rel, found.shape.now(left))

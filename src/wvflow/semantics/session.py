@@ -52,6 +52,7 @@ class Session:
         self.program = program
         self.definitions: View = program.view("")
         self.catalog = catalog
+        self._first = catalog.current
         self.query = query
         self.findings: dict[Diagnostic, None] = {}
         self.record = Record()
@@ -82,10 +83,16 @@ class Session:
         """
         if not self.catalog.live and self.is_saved(source):
             return self.saved.get(source)
+        if not self.catalog.live and self._is_elsewhere(source):
+            return None
         known = self.catalog.columns.get(source)
         if known is None and source not in self.catalog.columns:
             self.wanted[source] = None
         return known
+
+    def _is_elsewhere(self, source: Rel) -> bool:
+        """Whether a bare name means a table of the schema that a `use` before it chose."""
+        return isinstance(source, Table) and len(source.parts) == 1 and self.catalog.current != self._first
 
     def is_saved(self, source: Rel) -> bool:
         """Whether the program writes that table, or a file of those."""

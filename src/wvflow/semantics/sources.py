@@ -102,8 +102,8 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
             return _exposed(models.expand(model, table.args or (), table, scope), alias or first.text, node, scope)
         if table.args is None and (selected := scope.session.selected.get(first.text)) is not None:
             return _exposed(Relation(selected.rel, Shape(selected.shape.columns)), alias or first.text, node, scope)
-    if table.args is not None and first.text in STANDARD_MODELS and not table.args:
-        return _exposed(standard_model(first.text), alias or first.text, node, scope)
+        if not table.args and first.text in STANDARD_MODELS and first.text not in scope.session.definitions.vals:
+            return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
     if first.text == "_" and not first.quoted:
@@ -198,7 +198,8 @@ def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> Non
     session, name = scope.session, table.parts[-1].text
     tables = session.catalog.tables
     if session.catalog.columns.get(Table(parts, ""), ()) is None and session.catalog.live:
-        near = nearest(name, [*session.definitions.models, *session.definitions.vals, *(tables or ())])
+        others = [*session.definitions.models, *session.definitions.vals, *(tables or ())]
+        near = nearest(name, [one for one in others if one.lower() != name.lower()])
         session.report(mistakes.missing_table(".".join(parts), table.span, near))
         return
     if len(table.parts) > 1 or session.is_saved(Table(parts, "")) or name in (tables or ()):

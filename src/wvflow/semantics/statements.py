@@ -75,11 +75,8 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         if isinstance(body.input, n.CallInput):
             session.report(mistakes.activity_outside_flow(body.input.call.function.text, body.input.span))
         operators, last = ended(body.operators, session)
-        operators, named = _named(operators)
-        found = relations.operate(relations.beginning(source, body.scope), operators, body.scope)
+        found = _operated(relations.beginning(source, body.scope), operators, body.scope)
         update = last.read(found, body.scope) if last else None
-    if named:
-        session.selected[named] = found
     if isinstance(update, Save):
         _note_saved(update, found, session)
     columns = found.shape.columns
@@ -90,7 +87,6 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         uses=tuple(record.uses),
         observed=tuple(record.observed),
         columns=None if columns is None else tuple(col.name for col in columns),
-        named=named,
     )
 
 
@@ -108,13 +104,14 @@ def _note_saved(save: Save, found: Relation, session: Session) -> None:
             session.saved[File(path)] = known
 
 
-def _named(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], str]:
-    """The operators before the `select as` at the end, and its name. Tests may stand behind it."""
+def _operated(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) -> Relation:
+    """The relation behind these operators. `select as` names what is before it for the statements behind this one."""
     for index, operator in enumerate(operators):
-        behind = operators[index + 1 :]
-        if isinstance(operator, n.SelectOp) and operator.alias and all(isinstance(one, n.TestOp) for one in behind):
-            return (*operators[:index], *behind), operator.alias.text
-    return operators, ""
+        if isinstance(operator, n.SelectOp) and operator.alias:
+            before = relations.operate(found, operators[:index], scope)
+            scope.session.selected[operator.alias.text] = before
+            return _operated(before, operators[index + 1 :], scope)
+    return relations.operate(found, operators, scope)
 
 
 class Ending(NamedTuple):

@@ -161,6 +161,8 @@ class Statements:
                 self._forget()
             case CheckedUse(catalog=catalog, schema=schema):
                 self._catalog = msgspec.structs.replace(self._catalog, current=(catalog, schema))
+                self._guarded(checked.span, lambda: self.engine.use(catalog, schema), "")
+                self._forget()
             case CheckedExplain():
                 yield Text(checked.span, self._explained(checked))
             case ShownText(text=text):

@@ -94,7 +94,7 @@ class OperatorParser(SourceParser):
     def _unpivot(self) -> UnpivotOp:
         """``"unpivot" [name] "for" name "in" "(" list(name) ")"``"""
         start = self._advance().start
-        value = None if self._at("for") else self._name()
+        value = None if self._at("for") else self._any_name()
         self._expect("for")
         label = self._name()
         self._expect("in")
