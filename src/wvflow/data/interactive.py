@@ -237,19 +237,21 @@ class Interactive:
             both = self._counted(f"COPY ({before}({select})) TO {literal(temporary)} ({settings})", bound)
             return both - (old or 0)
 
-    def delete(self, table: Table, condition: str, places: Sequence[Place]) -> int:
-        """Remove rows of a table; their number."""
+    def delete(self, table: Table, where: tuple[str, str], places: Sequence[Place]) -> int:
+        """Remove rows of a table by a ``condition``; their number."""
+        shared, condition = where
         with translated(places), self._writing(table.parts) as name:
             alias = "" if table.alias == table.parts[-1] else f" AS {quoted(table.alias)}"
-            return self._counted(f"DELETE FROM {name}{alias}{condition and f' WHERE {condition}'}", {})
+            return self._counted(f"{shared}DELETE FROM {name}{alias}{condition and f' WHERE {condition}'}", {})
 
-    def condition(self, table: Table, condition: Expr | None) -> str:
-        """A condition over a table's rows, as SQL."""
+    def condition(self, table: Table, condition: Expr | None) -> tuple[str, str]:
+        """A condition over a table's rows, as SQL, behind what must stand in front of the statement."""
         from wvflow.lang.algebra import Filter
 
         if condition is None:
-            return ""
-        return self._lowered(Filter(table, condition)).select.partition(" WHERE ")[2]
+            return "", ""
+        lowered = self._lowered(Filter(table, condition))
+        return lowered.shared, lowered.select.removeprefix(lowered.shared).partition(" WHERE ")[2]
 
     # --- the warehouse ---
 

@@ -348,11 +348,15 @@ class SqlText(Node, frozen=True, tag="sql"):
 
 
 class Alias(Node, frozen=True, tag="alias"):
-    """``{…} as t(c1, c2)``: a new qualifier and, where given, new names by position."""
+    """``{…} as t(c1, c2)``: a new qualifier and, where given, new names by position.
+
+    ``closed``: the input is a model or a CTE and reads nothing of what is around its use, so that a task that uses it
+    more than once may compute it once."""
 
     input: Rel
     name: str
     columns: tuple[str, ...] = ()
+    closed: bool = False
 
 
 class Filter(Node, frozen=True, tag="where"):

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Expr, Rel, Table, Value
+from wvflow.lang.algebra import Alias, Column, Expr, LocalName, Rel, Table, Value
+from wvflow.lang.relations import nodes
 from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits
@@ -116,8 +118,9 @@ def _report_cycle(path: Sequence[ModelDef], session: Session) -> None:
     session.models[id(first)] = Template((), _stand_in(first), Record(), (finding,))
 
 
-def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Scope) -> Relation:
-    """The rows of a model with these arguments, which are read in the caller's scope."""
+def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Scope) -> tuple[Relation, bool]:
+    """The rows of a model with these arguments, which are read in the caller's scope; and whether none of them reads a
+    row there."""
     session = scope.session
     read_models(session, [model])
     template = session.models[id(model)]
@@ -128,9 +131,14 @@ def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Sco
     for parameter, arg in bind(callee, args, use.span, session).items():
         values[parameter] = expressions.elaborate(arg.value, scope)
         check_type(callee, parameter, type_of(values[parameter]), arg.value.span, session)
-    rel = substitute(template.relation.rel, values) if values else template.relation.rel
+    given = {type(node) for node in nodes(tuple(values.values()))}
+    closed = not given & {Column, LocalName}
+    rel = template.relation.rel
+    rel = substitute(rel, values, session.settled, closed=closed) if values else rel
+    if Value not in given:
+        session.settled[id(rel)] = rel
     shape = template.relation.shape
-    return Relation(rel, Shape(shape.columns, row_type=shape.row_type))
+    return Relation(rel, Shape(shape.columns, row_type=shape.row_type)), closed
 
 
 def read_params(params: tuple[Param, ...], session: Session) -> tuple[FlowParam, ...]:
@@ -156,17 +164,20 @@ def values_of(params: tuple[FlowParam, ...]) -> Mapping[str, Expr]:
     return {one.name: Value(one.name, one.type) for one in params}
 
 
-def substitute(rel: Rel, values: Mapping[str, Expr]) -> Rel:
-    """The relation with expressions in the place of values of these names. Doesn't recurse."""
+def substitute(rel: Rel, values: Mapping[str, Expr], settled: Mapping[int, Rel], *, closed: bool) -> Rel:
+    """The relation with expressions in the place of values of these names. Doesn't recurse, and leaves the relations
+    in it that are settled, by their identity, as they are. ``closed``: the expressions read no rows."""
     waiting: list[Any] = [rel]
     parents_first: list[Any] = []
     while waiting:
         node = waiting.pop()
         parents_first.append(node)
-        waiting += [part for part in _parts(node) if isinstance(part, _COMPOUND)]
+        waiting += [part for part in _parts(node) if isinstance(part, _COMPOUND) and id(part) not in settled]
     made: dict[int, Any] = {}
     for node in reversed(parents_first):
         made[id(node)] = _rebuilt(node, made, values)
+        if isinstance(node, Alias) and not closed and made[id(node)] is not node:
+            made[id(node)] = structs.replace(made[id(node)], closed=False)
     result: Rel = made[id(rel)]
     return result
 

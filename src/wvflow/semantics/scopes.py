@@ -122,6 +122,11 @@ class Scope:
             yield scope
             scope = scope.outer
 
+    @property
+    def outermost(self) -> Scope:
+        *_, last = self.around()
+        return last
+
     def column(self, name: str) -> Col | None:
         """The nearest known column of that name."""
         for scope in self.around():

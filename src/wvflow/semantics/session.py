@@ -42,7 +42,8 @@ class Session:
     """``query`` elaborates a sub-query; it is handed in, as relations and expressions are mutually recursive.
 
     ``models`` and ``vals`` keep what was read before, by the identity of their definition; ``expanding`` names the vals
-    whose values are being read, ``inlining`` the functions and partial queries that are being put in place.
+    whose values are being read, ``settled`` the models whose parameters all have constants in their place, by their
+    identity, ``inlining`` the functions and partial queries that are being put in place.
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
     ``natives``: how many calls of the compiler's own function there were.
@@ -58,6 +59,7 @@ class Session:
         self.record = Record()
         self.models: dict[int, Template] = {}
         self.vals: dict[int, Expr] = {}
+        self.settled: dict[int, Rel] = {}
         self.expanding: list[ValDef] = []
         self.inlining: list[str] = []
         self.selected: dict[str, Relation] = {}

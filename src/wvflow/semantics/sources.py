@@ -99,9 +99,11 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
         return _aliased(_table(table, "" if node.columns else alias, scope), node, scope)
     if not _hides_model(first.text, scope):
         if (model := scope.session.definitions.models.get(first.text)) is not None:
-            return _exposed(models.expand(model, table.args or (), table, scope), alias or first.text, node, scope)
+            found, closed = models.expand(model, table.args or (), table, scope)
+            return _exposed(found, alias or first.text, node, scope, closed=closed)
         if table.args is None and (selected := scope.session.selected.get(first.text)) is not None:
-            return _exposed(Relation(selected.rel, Shape(selected.shape.columns)), alias or first.text, node, scope)
+            found = Relation(selected.rel, Shape(selected.shape.columns))
+            return _exposed(found, alias or first.text, node, scope, closed=True)
         if not table.args and first.text in STANDARD_MODELS and first.text not in scope.session.definitions.vals:
             return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
@@ -109,7 +111,7 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
     if first.text == "_" and not first.quoted:
         return _aliased(Relation(Piped(), Shape()), node, scope)
     if (cte := scope.ctes.get(first.text)) is not None:
-        return _exposed(cte, alias or first.text, node, scope)
+        return _exposed(cte, alias or first.text, node, scope, closed=scope.outermost.ctes.get(first.text) is cte)
     if _is_other_stage(first.text, scope):
         return _aliased(stage_rows(first, "" if node.columns else alias, scope), node, scope)
     return _constant(first, table, node, scope)
@@ -254,12 +256,12 @@ def _aliased(found: Relation, node: n.Aliased, scope: Scope) -> Relation:
     return _exposed(found, node.alias.text if node.alias else "", node, scope)
 
 
-def _exposed(found: Relation, alias: str, node: n.Aliased, scope: Scope) -> Relation:
+def _exposed(found: Relation, alias: str, node: n.Aliased, scope: Scope, *, closed: bool = False) -> Relation:
     """A relation under a name, its first columns renamed where the alias lists them."""
     named = column_defs(node.columns, scope)
     columns = _renamed(found.shape.columns, named, node.span, scope)
     shape = Shape(columns, row_type=found.shape.row_type).named(alias)
-    return Relation(Alias(found.rel, alias, tuple(col.name for col in named)), shape)
+    return Relation(Alias(found.rel, alias, tuple(col.name for col in named), closed), shape)
 
 
 def _renamed(columns: Columns, named: tuple[Col, ...], use: Span, scope: Scope) -> Columns:

@@ -256,8 +256,8 @@ class Statements:
                 append = lambda: engine.append(rel, target, columns, values, places)  # noqa: E731
                 return Updated(span, "appended", str(target), self._guarded(span, append, engine.sql(rel)))
             case DeleteFrom(table=table, condition=condition):
-                text = engine.condition(table, condition)
-                rows = self._guarded(span, lambda: engine.delete(table, text, places), text)
+                where = engine.condition(table, condition)
+                rows = self._guarded(span, lambda: engine.delete(table, where, places), "".join(where))
                 return Updated(span, "deleted", ".".join(table.parts), rows)
 
     def _explained(self, explained: CheckedExplain) -> str:

@@ -14,7 +14,7 @@ from wvflow.lang.algebra import Piped, Rel, StageRows
 from wvflow.plan.nodes import QueryTask
 
 # Part of every key of cached SQL. Raise it with each change of the text that is made for any plan.
-LOWERING = 2
+LOWERING = 3
 
 Columns = Mapping[str, Sequence[str]]
 Locate = Callable[[str], str]
@@ -23,12 +23,13 @@ Locate = Callable[[str], str]
 class Lowered(msgspec.Struct, frozen=True):
     """A task as SQL. ``save`` is the whole text that saves it in that dialect, for showing, None without a save or
     where the dialect has no such statement. ``values`` names the parameters that must be bound, sorted;
-    ``options`` those of the save, as SQL."""
+    ``options`` those of the save, as SQL. ``shared``: the ``WITH`` that ``select`` begins with, ``""`` for none."""
 
     select: str
     save: str | None = None
     values: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    shared: str = ""
 
 
 class DialectCannot(UserError):

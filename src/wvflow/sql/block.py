@@ -8,9 +8,9 @@ For that, blocks are rendered only at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from enum import Flag, auto
+from enum import Enum, auto
 from typing import Protocol
 
 from sqlglot import exp
@@ -20,7 +20,7 @@ from wvflow.sql import DialectCannot
 from wvflow.sql.context import Context
 
 
-class Slot(Flag):
+class Slot(Enum):
     """What a block has; ``POSITION`` is a sort by the number of an output column."""
 
     WHERE = auto()
@@ -34,23 +34,23 @@ class Slot(Flag):
     JOIN = auto()
 
 
-_PROJECTED = Slot.ITEMS | Slot.GROUP | Slot.DISTINCT
-_CUT = Slot.LIMIT | Slot.OFFSET
+_PROJECTED = frozenset({Slot.ITEMS, Slot.GROUP, Slot.DISTINCT})
+_CUT = frozenset({Slot.LIMIT, Slot.OFFSET})
 
 # Operators that may not join a block which has any of these.
 BARRED = {
     "where": _PROJECTED | _CUT,
-    "group by": _PROJECTED | Slot.ORDER | _CUT,
-    "count": _PROJECTED | Slot.ORDER | _CUT,
-    "select": _PROJECTED | _CUT | Slot.POSITION,
-    "select distinct": _PROJECTED | _CUT | Slot.ORDER,
-    "add": _PROJECTED | _CUT | Slot.POSITION,
-    "exclude": _PROJECTED | _CUT | Slot.POSITION,
-    "dedup": Slot.DISTINCT | Slot.ORDER | _CUT,
-    "order by": Slot.DISTINCT | Slot.ORDER | _CUT,
-    "limit": Slot.LIMIT,
+    "group by": _PROJECTED | _CUT | {Slot.ORDER},
+    "count": _PROJECTED | _CUT | {Slot.ORDER},
+    "select": _PROJECTED | _CUT | {Slot.POSITION},
+    "select distinct": _PROJECTED | _CUT | {Slot.ORDER},
+    "add": _PROJECTED | _CUT | {Slot.POSITION},
+    "exclude": _PROJECTED | _CUT | {Slot.POSITION},
+    "dedup": _CUT | {Slot.DISTINCT, Slot.ORDER},
+    "order by": _CUT | {Slot.DISTINCT, Slot.ORDER},
+    "limit": frozenset({Slot.LIMIT}),
     "offset": _CUT,
-    "join": _PROJECTED | Slot.WHERE | Slot.ORDER | _CUT,
+    "join": _PROJECTED | _CUT | {Slot.WHERE, Slot.ORDER},
 }
 # Operators whose result comes in the order of their input.
 KEEP_ORDER = frozenset({"where", "select", "add", "exclude", "limit", "offset"})
@@ -151,34 +151,20 @@ class Block:
 
     # --- joining and wrapping ---
 
-    @property
-    def slots(self) -> Slot:
-        present = {
-            Slot.WHERE: self.where,
-            Slot.GROUP: self.group or self.having,
-            Slot.ITEMS: self.items is not None,
-            Slot.DISTINCT: self.distinct,
-            Slot.ORDER: self.order,
-            Slot.POSITION: any(key.is_position for key in self.order),
-            Slot.LIMIT: self.limit is not None,
-            Slot.OFFSET: self.offset,
-            Slot.JOIN: len(self.sources) > 1,
-        }
-        slots = Slot(0)
-        for slot, there in present.items():
-            slots |= slot if there else Slot(0)
-        return slots
+    def has(self, slots: Iterable[Slot]) -> bool:
+        """Whether the block has any of these."""
+        return any(_PRESENT[slot](self) for slot in slots)
 
     def for_operator(self, operator: str) -> Block:
         """This block where the operator may join it, else a new one around it."""
-        if not self.slots & BARRED[operator]:
+        if not self.has(BARRED[operator]):
             return self
         return self.wrapped(keep_order=operator in KEEP_ORDER)
 
     @property
     def is_bare(self) -> bool:
         """Nothing but one source."""
-        return not self.slots and not self.extra and len(self.sources) == 1
+        return len(self.sources) == 1 and not self.extra and not self.has(Slot)
 
     def wrapped(self, *, keep_order: bool = False, alias: str = "") -> Block:
         """A block over this one as a sub-select. A single source's alias goes on naming its result."""
@@ -188,7 +174,7 @@ class Block:
             outer.order = [key for key in surviving if key is not None]
             if len(outer.order) < len(surviving):
                 outer.order = []
-            elif not self.slots & _CUT:
+            elif not self.has(_CUT):
                 self.order = []
         return outer
 
@@ -307,7 +293,7 @@ class Block:
         return source.query.names()
 
     def expose(self, name: str, table: str) -> str | None:
-        if self.slots & (Slot.GROUP | Slot.DISTINCT):
+        if self.has((Slot.GROUP, Slot.DISTINCT)):
             return None
         hidden = f"{table}.{name}"
         if hidden in self.hidden:
@@ -336,7 +322,7 @@ class Block:
             elif isinstance(item.value, exp.Column) and item.value.name == item.name:
                 yield item.value
             else:
-                yield exp.alias_(item.value, self.context.name(item.name))
+                yield exp.Alias(this=item.value, alias=self.context.name(item.name))
 
     def _clauses(self, select: exp.Select) -> None:
         if self.where:
@@ -351,6 +337,37 @@ class Block:
             select.set("limit", exp.Limit(expression=exp.Literal.number(self.limit)))
         if self.offset:
             select.set("offset", exp.Offset(expression=exp.Literal.number(self.offset)))
+
+
+_PRESENT: dict[Slot, Callable[[Block], object]] = {
+    Slot.WHERE: lambda block: block.where,
+    Slot.GROUP: lambda block: block.group or block.having,
+    Slot.ITEMS: lambda block: block.items is not None,
+    Slot.DISTINCT: lambda block: block.distinct,
+    Slot.ORDER: lambda block: block.order,
+    Slot.POSITION: lambda block: any(key.is_position for key in block.order),
+    Slot.LIMIT: lambda block: block.limit is not None,
+    Slot.OFFSET: lambda block: block.offset,
+    Slot.JOIN: lambda block: len(block.sources) > 1,
+}
+
+
+@dataclass
+class Named:
+    """A query of the ``WITH`` in front, by its name."""
+
+    table: exp.Table
+    columns: list[str] | None
+    hidden: tuple[str, ...] = ()
+
+    def names(self) -> list[str] | None:
+        return self.columns
+
+    def expose(self, name: str, table: str) -> str | None:
+        return None
+
+    def render(self) -> exp.Query:
+        return exp.Select(expressions=[exp.Star()], from_=exp.From(this=self.table.copy()))
 
 
 @dataclass

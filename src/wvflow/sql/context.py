@@ -97,10 +97,11 @@ class Context:
         return exp.Var(this=self.text(node)) if level % _LEVELS_AT_ONCE == 0 else node
 
     def text(self, node: exp.Expr, *, pretty: bool = False) -> str:
-        """SQL text. Raises DialectCannot for what the generator knows that it can't print."""
+        """SQL text; it uses the node up. Raises DialectCannot for what the generator knows that it can't print."""
         try:
             return node.sql(
                 self.dialect,
+                copy=False,
                 pretty=pretty,
                 normalize_functions=False,
                 unsupported_level=ErrorLevel.RAISE,

@@ -15,6 +15,7 @@ from wvflow.sql.block import EVERYTHING, Block, Combined, Output, Query, SortBy,
 from wvflow.sql.context import Context
 from wvflow.sql.reshaped import Reshaped
 from wvflow.sql.scalars import Scalars, raw
+from wvflow.sql.shared import Shared
 from wvflow.sql.types import sql_type
 
 COUNT_NAME = "count_star()"
@@ -27,8 +28,9 @@ _Source = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.Table
 class Relations:
     """Lowers the relations of one task."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, shared: Shared) -> None:
         self.context = context
+        self.shared = shared
         context.query = lambda relation: self.lower(relation).render()
 
     def lower(self, relation: a.Rel) -> Block:
@@ -36,8 +38,13 @@ class Relations:
         operators: list[_Chained] = []
         while isinstance(relation, _Chained):
             operators.append(relation)
+            closed = isinstance(relation, a.Alias) and relation.closed
             relation = relation.input
-        block = self._beginning(relation)
+            if closed:
+                block = self.shared.use(relation, self.lower)
+                break
+        else:
+            block = self._beginning(relation)
         for operator in reversed(operators):
             block = self._apply(operator, block)
         return block

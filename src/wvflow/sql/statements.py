@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from sqlglot import exp
 
+from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import FileTarget, QueryTask, Save, TableTarget
 from wvflow.sql import Columns, Locate, Lowered
 from wvflow.sql.block import Block
 from wvflow.sql.context import Context
 from wvflow.sql.relations import Relations
 from wvflow.sql.scalars import Scalars
+from wvflow.sql.shared import Shared
 
 
 def statements(task: QueryTask, dialect: str, columns: Columns, locate: Locate) -> Lowered:
     """See ``wvflow.sql.lower``."""
-    context = Context(dialect, columns, locate)
-    select = context.text(Relations(context).lower(task.relation).render())
+    context, select, shared = _select(task.relation, dialect, columns, locate)
     options = _options(task.save, context) if task.save else ()
     save = _save(task.save, options, select, context) if task.save else None
-    return Lowered(select, save, tuple(sorted(context.values)), options)
+    return Lowered(select, save, tuple(sorted(context.values)), options, shared)
+
+
+def _select(
+    relation: Rel, dialect: str, columns: Columns, locate: Locate, repeated: Set[bytes] = frozenset()
+) -> tuple[Context, str, str]:
+    """A relation as text, what it shares, and the context of that."""
+    context = Context(dialect, columns, locate)
+    shared = Shared(context, repeated)
+    query = Relations(context, shared).lower(relation).render()
+    if shared.repeated:
+        return _select(relation, dialect, columns, locate, shared.repeated)
+    clause = shared.clause()
+    return context, f"{clause}{context.text(query)}", clause
 
 
 def _options(save: Save, context: Context) -> tuple[tuple[str, str], ...]:

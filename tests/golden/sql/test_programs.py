@@ -32,6 +32,8 @@ PROGRAMS = {
     "rename unknown": "from other rename a as b",
     "shift": "from trips shift fare",
     "describe": "from trips describe",
+    "a CTE used twice": "with c as { from trips group by zone agg top = fare.max } "
+    "from c where top = { from c select top.max }",
     "describe unknown": "from other describe",
     "intersect": "from zones intersect all from zones",
     "except": "from zones except from zones",

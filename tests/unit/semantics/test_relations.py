@@ -55,7 +55,7 @@ SOURCES = [
     ("from { from t }", Table(("t",), "t")),
     ("from { from t } as u", Alias(Table(("t",), "t"), "u")),
     ("{ from t } limit 1", Limit(Table(("t",), "t"), 1)),
-    ("with c as { from t } from c", Alias(Table(("t",), "t"), "c")),
+    ("with c as { from t } from c", Alias(Table(("t",), "t"), "c", closed=True)),
     ("from t offset 2 limit 3", Limit(Table(("t",), "t"), 3, 2)),
     ("from t limit 3 offset 2", Limit(Limit(Table(("t",), "t"), 3), None, 2)),
     ("from t count", Count(Table(("t",), "t"))),
@@ -92,13 +92,13 @@ def test_a_name_is_a_cte_then_a_stage_then_a_parameter_then_a_constant_then_a_mo
         params="(p: string = 'a', c: long = 1)",
         around=around,
     )
-    assert found["s"] == Alias(File("cte.csv"), "p")
+    assert found["s"] == Alias(File("cte.csv"), "p", closed=True)
     assert found["q"] == StageRows("p", "p")
     assert found["x"] == Alias(Select(Single(), found["x"].input.items), "c")
     assert isinstance(found["x"].input.items[0].value, Value)
     assert isinstance(found["y"], Rows)
     assert found["y"].alias == "v"
-    assert found["z"] == Alias(File("n.csv"), "n")
+    assert found["z"] == Alias(File("n.csv"), "n", closed=True)
     assert found["users"] == Table(("users",), "users")
 
 
@@ -202,7 +202,7 @@ def test_files_tell_of_each_others_definitions(checked):
     program, found = checked("model m = { from 'first.csv' } from m", "model m = { from 'second.csv' }")
     assert [one.code.number for one in found] == ["WV0208"]
     assert found[0].span.source.name == "file1.wv"
-    assert program.queries[0].relation == Alias(File("first.csv"), "m")
+    assert program.queries[0].relation == Alias(File("first.csv"), "m", closed=True)
 
 
 def test_deep_nesting_never_exhausts_the_stack(checked):

@@ -19,6 +19,9 @@ SELECT fare, id, zone, "at", tags FROM trips
 -- describe: from trips describe
 SELECT * FROM (VALUES ('id', 'long'), ('zone', 'string'), ('fare', 'decimal'), ('at', 'timestamp'), ('tags', 'array')) AS _q1(column_name, column_type)
 
+-- a CTE used twice: with c as { from trips group by zone agg top = fare.max } from c where top = { from c select top.max }
+WITH _m1 AS (SELECT zone, max(fare) AS top FROM trips GROUP BY zone) SELECT * FROM _m1 AS c WHERE top = (SELECT max(top) AS "max(top)" FROM _m1 AS c)
+
 -- describe unknown: from other describe
 SELECT * FROM (SELECT column_name, coalesce(MAP {'INTEGER': 'int', 'BIGINT': 'long', 'HUGEINT': 'long', 'SMALLINT': 'short', 'TINYINT': 'byte', 'VARCHAR': 'string', 'BLOB': 'binary', 'TIMESTAMP WITH TIME ZONE': 'timestamp', 'TIMESTAMP_S': 'timestamp', 'TIMESTAMP_MS': 'timestamp', 'TIMESTAMP_NS': 'timestamp', 'TIME WITH TIME ZONE': 'time', '"NULL"': 'null'}[CASE WHEN ends_with(column_type, ']') THEN 'array' ELSE split_part(column_type, '(', 1) END], lower(CASE WHEN ends_with(column_type, ']') THEN 'array' ELSE split_part(column_type, '(', 1) END)) AS column_type FROM (DESCRIBE SELECT * FROM other))
 

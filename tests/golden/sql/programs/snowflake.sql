@@ -19,6 +19,9 @@ SELECT fare, id, zone, "at", tags FROM trips
 -- describe: from trips describe
 SELECT * FROM (VALUES ('id', 'long'), ('zone', 'string'), ('fare', 'decimal'), ('at', 'timestamp'), ('tags', 'array')) AS _q1(column_name, column_type)
 
+-- a CTE used twice: with c as { from trips group by zone agg top = fare.max } from c where top = { from c select top.max }
+WITH _m1 AS (SELECT zone, MAX(fare) AS top FROM trips GROUP BY zone) SELECT * FROM _m1 AS c WHERE top = (SELECT MAX(top) AS "max(top)" FROM _m1 AS c)
+
 -- describe unknown: from other describe
 -- `describe` can't be said in the SQL of snowflake
 
