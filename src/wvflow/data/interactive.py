@@ -6,7 +6,8 @@ names a table that isn't in memory, or that saves one there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from glob import glob
 from pathlib import Path
@@ -17,7 +18,9 @@ from wvflow.data import saves
 from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
 from wvflow.data.files import literal, published
+from wvflow.data.names import MEMORY, Names
 from wvflow.data.rows import quoted
+from wvflow.data.tasks import names_tables
 from wvflow.data.times import times_as_texts
 from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.lang.algebra import Expr, File, RawSql, Rel, SqlText, Table
@@ -32,9 +35,8 @@ from wvflow.sql import Lowered
 if TYPE_CHECKING:
     import duckdb
 
-_MEMORY = "memory"
-_MAIN = "main"
 _SOME = 10_000
+_WORD = re.compile(r"\w+")
 Values = Mapping[str, object]
 
 
@@ -49,7 +51,7 @@ class Interactive:
         self._warehouse = Warehouse(database, self._engine.cursor)
         self._main: duckdb.DuckDBPyConnection | None = None
         self._foreign: set[tuple[str, ...]] = set()
-        self._current = (_MEMORY, _MAIN)
+        self._names = Names(lambda: self._cursor)
         self.stop = StopToken()
         self.waiting: Callable[[str], None] = lambda holder: None
 
@@ -73,24 +75,10 @@ class Interactive:
 
     def use(self, catalog: str, schema: str) -> None:
         """Look bare names up there first, as soon as there is such a schema."""
-        self._current = (catalog, schema)
+        self._names.current = (catalog, schema)
         self._foreign.clear()
         with translated():
-            self._look_up((_MEMORY,))
-
-    def _look_up(self, catalogs: Sequence[str]) -> None:
-        """Have bare names looked up in the session's schema, then in the main ones of these catalogs."""
-        places = [(catalog, _MAIN) for catalog in catalogs]
-        if self._current not in places:
-            catalog, schema = self._current
-            used = catalogs if catalog == _MEMORY else (catalog,)
-            places = [*((one, schema) for one in used if self._has_schema(one, schema)), *places]
-        path = ",".join(f"{quoted(catalog)}.{quoted(schema)}" for catalog, schema in places)
-        self._cursor.execute(f"SET search_path = {literal(path)}")
-
-    def _has_schema(self, catalog: str, schema: str) -> bool:
-        wanted = "SELECT 1 FROM duckdb_schemas() WHERE database_name = ? AND schema_name = ?"
-        return bool(self._cursor.execute(wanted, [catalog, schema]).fetchall())
+            self._names.look_up((MEMORY,))
 
     # --- asking ---
 
@@ -105,21 +93,23 @@ class Interactive:
         try:
             return True, self._typed(select)
         except duckdb.CatalogException:
-            return self._in_warehouse(source, select) if isinstance(source, Table) else (False, None)
+            return self._in_warehouse(source, select) if isinstance(source, Table | SqlText) else (False, None)
         except duckdb.Error:
             return False, None
 
-    def _in_warehouse(self, source: Table, select: str) -> tuple[bool, Columns | None]:
+    def _in_warehouse(self, source: Table | SqlText, select: str) -> tuple[bool, Columns | None]:
         import duckdb
 
+        missing = isinstance(source, Table), None
         if not self._warehouse.database.exists():
-            return True, None
-        with self._attached("read"):
+            return missing
+        with self._attached("read", _schemas(source)):
             try:
                 found = self._typed(select)
             except duckdb.Error:
-                return True, None
-        self._foreign.add(source.parts)
+                return missing
+        if isinstance(source, Table):
+            self._foreign.add(source.parts)
         return True, found
 
     def _typed(self, select: str) -> Columns:
@@ -177,9 +167,9 @@ class Interactive:
         return ""
 
     def execute(self, statement: str, places: Sequence[Place] = ()) -> None:
-        with translated(places):
+        with translated(places), self._commanding(statement):
             self._cursor.execute(statement).fetchall()
-            self._look_up((_MEMORY,))
+            self._names.look_up((MEMORY,))
         self._foreign.clear()
 
     def explain(self, relation: Rel, values: Values, places: Sequence[Place]) -> str:
@@ -195,14 +185,14 @@ class Interactive:
         """Replace a table or file; the number of rows."""
         lowered = sql.lower(QueryTask(relation, save=save), "duckdb", locate=self.locate)
         bound = _bound(lowered, values)
-        with translated(places), self._reading(relation):
+        with translated(places):
             match save.target:
                 case FileTarget(path=path):
-                    with published(Path(self.locate(path))) as temporary:
+                    with self._reading(relation), published(Path(self.locate(path))) as temporary:
                         settings = saves.settings(Path(path), lowered.options)
                         return self._counted(f"COPY ({lowered.select}) TO {literal(temporary)} ({settings})", bound)
                 case TableTarget(parts=parts):
-                    with self._writing(parts) as name:
+                    with self._writing(parts) as name, self._reading(relation):
                         return self._counted(f"CREATE OR REPLACE TABLE {name} AS {lowered.select}", bound)
 
     def append(
@@ -216,12 +206,13 @@ class Interactive:
         """Add rows to a table or file, which is made where there is none; the number of rows."""
         lowered = self._lowered(relation)
         bound = _bound(lowered, values)
-        with translated(places), self._reading(relation):
+        with translated(places):
             match target:
                 case FileTarget(path=path):
-                    return self._append_to_file(path, lowered.select, bound)
+                    with self._reading(relation):
+                        return self._append_to_file(path, lowered.select, bound)
                 case TableTarget(parts=parts):
-                    with self._writing(parts) as name:
+                    with self._writing(parts) as name, self._reading(relation):
                         if not self._is_there(name):
                             return self._counted(f"CREATE TABLE {name} AS {lowered.select}", bound)
                         listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
@@ -257,48 +248,52 @@ class Interactive:
 
     @contextmanager
     def _reading(self, relation: Rel) -> Iterator[None]:
-        """With the warehouse at hand, if the relation reads tables of it."""
+        """With the warehouse at hand, if the relation reads tables of it, or may do so in SQL."""
         named = {node.parts for node in nodes(relation) if isinstance(node, Table)}
         with ExitStack() as held:
-            if named & self._foreign:
-                held.enter_context(self._attached("read"))
+            if named & self._foreign or any(map(names_tables, nodes(relation))):
+                held.enter_context(self._attached("read", _schemas(relation)))
+            yield
+
+    @contextmanager
+    def _commanding(self, statement: str) -> Iterator[None]:
+        """With the warehouse at hand, if a statement of SQL names a table of it."""
+        words = set(_WORD.findall(statement.lower()))
+        tables = self._warehouse.tables(self.stop)
+        with ExitStack() as held:
+            if tables and any(name.rpartition(".")[2] in words for name in tables.versions):
+                held.enter_context(self._attached("write" if self._keeps else "read", words))
             yield
 
     @contextmanager
     def _writing(self, parts: tuple[str, ...]) -> Iterator[str]:
-        """The name of a table to write to: where it is, else where the session keeps its tables."""
+        """The name of a table to write to: where it is, else where the session keeps its tables.
+
+        What is read as well is entered inside of this: who has the warehouse for reading never gets it for writing.
+        """
         name, table = ".".join(map(quoted, parts)), quoted(parts[-1])
-        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{self._home(_MEMORY, parts)}.{table}")
+        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{self._names.home(MEMORY, parts)}.{table}")
         if in_memory:
             if len(parts) == 2:
                 self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(parts[0])}")
             yield name
             return
         with self._attached("write"), self._warehouse.saving(self.stop):
-            home = self._home(CATALOG, parts)
+            home = self._names.home(CATALOG, parts)
             self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
             yield f"{home}.{table}"
             self._foreign.add(parts)
 
-    def _home(self, catalog: str, parts: tuple[str, ...]) -> str:
-        """The schema that a table has in one of the two catalogs: a bare name's is the session's, if there is one."""
-        current, schema = self._current
-        if len(parts) > 1:
-            schema = parts[0]
-        elif current != _MEMORY or not any(self._has_schema(one, schema) for one in (_MEMORY, catalog)):
-            schema = _MAIN
-        return f"{catalog}.{quoted(schema)}"
-
     @contextmanager
-    def _attached(self, mode: Any) -> Iterator[None]:
+    def _attached(self, mode: Any, schemas: Iterable[str] = ()) -> Iterator[None]:
         with self._warehouse.entered(mode, self.stop, self.waiting) as attached:
             if attached:
-                self._look_up((_MEMORY, CATALOG))
+                self._names.look_up((MEMORY, CATALOG), schemas)
             try:
                 yield
             finally:
                 with suppress(Exception):
-                    self._look_up((_MEMORY,))
+                    self._names.look_up((MEMORY,))
 
     # --- statements ---
 
@@ -321,6 +316,15 @@ class Interactive:
     def locate(self, path: str) -> str:
         """Where a data file is. Addresses such as ``s3://…`` stay as they are."""
         return path if "://" in path else str(self._root / path)
+
+
+def _schemas(relation: Rel) -> set[str]:
+    """What may be names of schemas in what a relation reads."""
+    named = {node.parts[-2] for node in nodes(relation) if isinstance(node, Table) and len(node.parts) > 1}
+    for node in nodes(relation):
+        if isinstance(node, SqlText | RawSql):
+            named.update(word for part in node.parts if isinstance(part, str) for word in _WORD.findall(part))
+    return named
 
 
 def _bound(lowered: Lowered, values: Values) -> dict[str, object]:

@@ -410,6 +410,8 @@ def _computed(name: Expr, own: str, alias: str, node: n.Aliased, scope: Scope) -
         scope.session.report(mistakes.name_not_constant(node.primary.span))
         return NOWHERE
     if any(isinstance(one, Value) for one in nodes_of(name)):
+        if scope.stage:
+            scope.session.report(mistakes.name_not_constant(node.primary.span))
         return _aliased(Relation(NamedTable(name, own), Shape().named(alias)), node, scope)
     parts = tuple(str(evaluate(name, {})).split("."))
     found = scope.session.columns(Table(parts, ""))

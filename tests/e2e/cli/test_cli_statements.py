@@ -32,6 +32,30 @@ def test_what_is_saved_is_in_the_warehouse_of_the_next_session(wvflow: Call) -> 
     assert '"rows":[[3]]' in wvflow("--json", "run", "-e", "from kept count").stdout
 
 
+def test_a_statement_reads_one_table_of_the_warehouse_and_writes_another(wvflow: Call) -> None:
+    wvflow("run", "-e", "from 'orders.csv' save to kept")
+    told = wvflow(
+        "run", "-e", "from kept where id > 1 save to later; from kept append to later; from later append to kept"
+    )
+    assert told.stderr == "saved 3 rows: later\nappended 4 rows: later\nappended 7 rows: kept\n"
+
+
+def test_sql_of_the_program_reads_and_changes_the_warehouse(wvflow: Call, project: Path) -> None:
+    wvflow("run", "-e", "from 'orders.csv' select id save to kept")
+    wvflow("run", "-e", 'execute sql"delete from kept where id > 2"; from sql"select * from kept" save to few')
+    (project / "f.wv").write_text('flow F = { stage a = from sql"select sum(id) as n from few" }')
+    wvflow("run", "f.wv", "F")
+    assert '"n": 3' in wvflow("runs", "output", "last", "--format", "json").stdout.replace('":3', '": 3')
+
+
+def test_bare_names_are_of_the_schema_in_use_in_the_warehouse_too(wvflow: Call) -> None:
+    text = "select 1 as x save to kept; select 2 as x save to other.kept; use other; from kept"
+    assert '"rows":[[2]]' in wvflow("--json", "run", "-e", text).stdout
+    wvflow("run", "-e", "use other; select 3 as x append to kept")
+    assert '"rows":[[2]]' in wvflow("--json", "run", "-e", "from other.kept count").stdout
+    assert '"rows":[[5]]' in wvflow("--json", "run", "-e", 'from sql"select sum(x) as s from other.kept"').stdout
+
+
 def test_a_warehouse_that_nothing_needs_is_not_listed(wvflow: Call) -> None:
     wvflow("run", "-e", "from 'orders.csv' save to kept")
     assert "warehouse" not in wvflow("run", "-e", "show catalogs").stdout
