@@ -13,7 +13,6 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wvflow import sql
 from wvflow.data import saves
 from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
@@ -21,6 +20,7 @@ from wvflow.data.files import literal, published
 from wvflow.data.names import MEMORY, Names
 from wvflow.data.rows import quoted
 from wvflow.data.tasks import names_tables
+from wvflow.data.texts import Texts
 from wvflow.data.times import times_as_texts
 from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.lang.algebra import Expr, File, RawSql, Rel, SqlText, Table
@@ -41,13 +41,14 @@ Values = Mapping[str, object]
 
 
 class Interactive:
-    """One session. ``root``: where relative data paths begin. ``keeps``: tables that are saved go to the warehouse,
-    else they stay in memory. Errors are ``TaskError``s, as those of tasks."""
+    """One session. ``root``: where relative data paths begin; ``state``: folder of what it spills and of what can be
+    made again. ``keeps``: tables that are saved go to the warehouse, else they stay in memory. Errors are
+    ``TaskError``s, as those of tasks."""
 
-    def __init__(self, *, root: Path, database: Path, spill: Path, keeps: bool) -> None:
-        self._root = root
+    def __init__(self, *, root: Path, database: Path, state: Path, keeps: bool) -> None:
         self._keeps = keeps
-        self._engine = Connection(spill)
+        self._texts = Texts(state / "cache", root)
+        self._engine = Connection(state / "spill")
         self._warehouse = Warehouse(database, self._engine.cursor)
         self._main: duckdb.DuckDBPyConnection | None = None
         self._foreign: set[tuple[str, ...]] = set()
@@ -86,7 +87,7 @@ class Interactive:
         """Whether anything is known of a source now, and its columns, None when it isn't there."""
         import duckdb
 
-        if isinstance(source, File) and "://" not in source.path and not glob(self.locate(source.path), recursive=True):
+        if isinstance(source, File) and self._is_missing(source.path):
             return True, None
         with translated():
             select = self._lowered(source).select
@@ -123,6 +124,9 @@ class Interactive:
             return self._described(select, bound)
         except (duckdb.ProgrammingError, duckdb.DataError):
             return ()
+
+    def _is_missing(self, path: str) -> bool:
+        return "://" not in path and not glob(self._texts.locate(path), recursive=True)
 
     def _described(self, select: str, bound: Values | None = None) -> tuple[Column, ...]:
         rows = self._cursor.execute(f"DESCRIBE {select}", bound).fetchall()
@@ -183,12 +187,12 @@ class Interactive:
 
     def save(self, relation: Rel, save: Save, values: Values, places: Sequence[Place]) -> int:
         """Replace a table or file; the number of rows."""
-        lowered = sql.lower(QueryTask(relation, save=save), "duckdb", locate=self.locate)
+        lowered = self._texts.lowered(QueryTask(relation, save=save), {})
         bound = _bound(lowered, values)
         with translated(places):
             match save.target:
                 case FileTarget(path=path):
-                    with self._reading(relation), published(Path(self.locate(path))) as temporary:
+                    with self._reading(relation), published(Path(self._texts.locate(path))) as temporary:
                         settings = saves.settings(Path(path), lowered.options)
                         return self._counted(f"COPY ({lowered.select}) TO {literal(temporary)} ({settings})", bound)
                 case TableTarget(parts=parts):
@@ -220,7 +224,7 @@ class Interactive:
 
     def _append_to_file(self, path: str, select: str, bound: Values) -> int:
         """Old rows first; the file is replaced as a whole."""
-        place = Path(self.locate(path))
+        place = Path(self._texts.locate(path))
         old = self._counted(f"SELECT count(*) FROM {literal(place)}", {}) if place.exists() else None
         before = "" if old is None else f"SELECT * FROM {literal(place)} UNION ALL "
         with published(place) as temporary:
@@ -311,11 +315,7 @@ class Interactive:
         return int(found[0][0]) if found else 0
 
     def _lowered(self, relation: Rel) -> Lowered:
-        return sql.lower_relation(relation, "duckdb", locate=self.locate)
-
-    def locate(self, path: str) -> str:
-        """Where a data file is. Addresses such as ``s3://…`` stay as they are."""
-        return path if "://" in path else str(self._root / path)
+        return self._texts.lowered(QueryTask(relation), {})
 
 
 def _schemas(relation: Rel) -> set[str]:

@@ -1,20 +1,19 @@
 """Compiled programs, kept on disk by the content of all that they are made of: a program that didn't change since costs
 one hash, and no compiler is loaded.
 
-Only whole programs without a finding are kept: what there is to say is said every time. A cache that can't be read or
-written costs time and nothing else.
+Only whole programs without a finding are kept: what there is to say is said every time.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 import wvflow
+from wvflow.data.kept import Kept, digest
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.service.program import Asked, Compiled, compile_program, exists, read_source, source_name
 from wvflow.service.project import Project
@@ -36,6 +35,9 @@ class _Kept(msgspec.Struct, frozen=True):
     bundle: Bundle
 
 
+_decoder = msgspec.json.Decoder(_Kept)
+
+
 def planned_program(project: Project, wanted: Path | None = None) -> Compiled:
     """As ``compile_program``, if need be. One that was kept has no ``checked``: it is for running."""
     if (kept := kept_program(project, wanted)) is not None:
@@ -45,7 +47,7 @@ def planned_program(project: Project, wanted: Path | None = None) -> Compiled:
     made = compile_program(project, wanted)
     if key is not None and made.bundle is not None and not (made.diagnostics or made.left_out):
         entry = _Kept(made.flows, made.queries, tuple(sorted(made.data)), made.asked, made.bundle)
-        _save(_folder(project), key, entry)
+        _cache(project).put(key, entry)
     return made
 
 
@@ -55,7 +57,7 @@ def kept_program(project: Project, wanted: Path | None = None) -> Compiled | Non
     key = None if sources is None else _key(project, sources)
     if sources is None or key is None:
         return None
-    kept = _load(_folder(project) / key)
+    kept = _cache(project).get(key)
     if kept is None or not all(exists(project.root, path) for path in kept.data):
         return None
     schemas = Schemas(project)
@@ -64,8 +66,8 @@ def kept_program(project: Project, wanted: Path | None = None) -> Compiled | Non
     return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
 
 
-def _folder(project: Project) -> Path:
-    return project.state / "cache" / "plans"
+def _cache(project: Project) -> Kept[_Kept]:
+    return Kept(project.state / "cache" / "plans", _decoder, KEPT)
 
 
 def _sources(project: Project, wanted: Path | None) -> dict[str, Source] | None:
@@ -89,7 +91,7 @@ def _key(project: Project, sources: dict[str, Source]) -> str | None:
     if activities is None:
         return None
     settings = (project.activities, project.defaults, sorted(project.pools), project.limits)
-    return sha256(b"\0".join(_parts(activities, settings, sources.values()))).hexdigest()
+    return digest(_parts(activities, settings, sources.values()))
 
 
 def _parts(activities: str, settings: object, sources: Iterable[Source]) -> Iterator[bytes]:
@@ -98,7 +100,7 @@ def _parts(activities: str, settings: object, sources: Iterable[Source]) -> Iter
     yield from _compiler()
     for source in sources:
         yield source.name.encode("utf-8", "surrogateescape")
-        yield sha256(source.text.encode()).digest()
+        yield source.text.encode()
 
 
 def _compiler() -> Iterator[bytes]:
@@ -107,23 +109,3 @@ def _compiler() -> Iterator[bytes]:
         for file in sorted(folder.rglob("*.py")):
             known = file.stat()
             yield f"{file.name} {known.st_size} {known.st_mtime_ns}".encode()
-
-
-def _load(file: Path) -> _Kept | None:
-    try:
-        return msgspec.msgpack.decode(file.read_bytes(), type=_Kept)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _save(folder: Path, key: str, kept: _Kept) -> None:
-    from wvflow.data.files import published
-
-    try:
-        with published(folder / key, durable=False) as temporary:
-            temporary.write_bytes(msgspec.msgpack.encode(kept))
-        oldest_first = sorted(folder.glob("[0-9a-f]*"), key=lambda file: file.stat().st_mtime)
-        for file in oldest_first[:-KEPT]:
-            file.unlink()
-    except OSError:
-        return

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
 
 import msgspec
 
-from wvflow.data.files import published
 from wvflow.data.identity import modified, of_table
+from wvflow.data.kept import Kept, key_of
 from wvflow.errors import WvflowError
 from wvflow.lang.algebra import File, Rel, Table
 from wvflow.lang.catalog import Columns
@@ -21,7 +19,8 @@ from wvflow.lang.types import Type
 from wvflow.ports.stop import StopToken
 from wvflow.service.project import Project
 
-_decode = msgspec.json.Decoder(tuple[tuple[str, Type], ...]).decode
+KEPT = 4_096
+_decoder = msgspec.json.Decoder(tuple[tuple[str, Type], ...])
 
 
 class Schemas:
@@ -29,20 +28,20 @@ class Schemas:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._folder = project.state / "cache" / "schemas"
+        self._kept = Kept(project.state / "cache" / "schemas", _decoder, KEPT)
 
     def ask(self, wanted: Iterable[Rel]) -> dict[Rel, Columns]:
         """The columns of those sources that are files or tables and that are there."""
         found: dict[Rel, Columns] = {}
-        unknown: list[tuple[Rel, Path]] = []
+        unknown: list[tuple[Rel, str]] = []
         for source in wanted:
             if (identity := self.identity(source)) is None:
                 continue
-            kept = self._folder / f"{sha256(msgspec.json.encode((source, identity))).hexdigest()}.json"
-            if (columns := _load(kept)) is not None:
+            key = key_of(source, identity)
+            if (columns := self._kept.get(key)) is not None:
                 found[source] = columns
             else:
-                unknown.append((source, kept))
+                unknown.append((source, key))
         if unknown:
             found |= self._asked(unknown)
         return found
@@ -59,37 +58,22 @@ class Schemas:
             return None
         return None
 
-    def _asked(self, unknown: list[tuple[Rel, Path]]) -> dict[Rel, Columns]:
+    def _asked(self, unknown: list[tuple[Rel, str]]) -> dict[Rel, Columns]:
         from wvflow.data.interactive import Interactive
 
         project = self._project
-        engine = Interactive(root=project.root, database=project.database, spill=project.state / "spill", keeps=True)
+        engine = Interactive(root=project.root, database=project.database, state=project.state, keeps=True)
         impatient = StopToken()
         engine.stop = impatient
         engine.waiting = lambda holder: impatient.request()
         found: dict[Rel, Columns] = {}
         try:
-            for source, kept in unknown:
+            for source, key in unknown:
                 with suppress(WvflowError):  # somebody else has the warehouse, or the file can't be read
                     columns = engine.columns(source)[1]
                     if columns is not None:
                         found[source] = columns
-                        _save(kept, columns)
+                        self._kept.put(key, columns)
         finally:
             engine.close()
         return found
-
-
-def _load(kept: Path) -> Columns | None:
-    try:
-        return _decode(kept.read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _save(kept: Path, columns: Columns) -> None:
-    try:
-        with published(kept, durable=False) as temporary:
-            temporary.write_bytes(msgspec.json.encode(columns))
-    except OSError:
-        return  # a cache that can't be written costs time, nothing else

@@ -128,9 +128,7 @@ class Statements:
         self._selected: dict[str, Relation] = {}
         self._values = _implicit_values()
         self.row_limit: int | None = ROW_LIMIT
-        self.engine = Interactive(
-            root=project.root, database=project.database, spill=project.state / "spill", keeps=not testing
-        )
+        self.engine = Interactive(root=project.root, database=project.database, state=project.state, keeps=not testing)
 
     def close(self) -> None:
         self.engine.close()

@@ -18,7 +18,7 @@ from wvflow.sql.context import Context
 
 Lower = Callable[[a.Rel], Block]
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 _SOURCE = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.TableFunction | a.NamedTable | a.SqlText
 _PASSING = a.Alias | a.Filter | a.Select | a.Extend | a.Exclude | a.Rename | a.Shift
 

@@ -33,7 +33,7 @@ NESTED = """
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interactive]:
     folder = tmp_path_factory.mktemp("session")
-    session = Interactive(root=folder, database=Path(folder / "none.duckdb"), spill=folder / "spill", keeps=False)
+    session = Interactive(root=folder, database=Path(folder / "none.duckdb"), state=folder, keeps=False)
     yield session
     session.close()
 
