@@ -18,7 +18,7 @@ _MOST_SQL = 2_000
 
 def render_failure(error: StatementFailed, project: Project) -> Text:
     """The failure with its place in the program, and the statement that the engine was given."""
-    line, column = place(error)
+    line, column = error.span.position
     source = error.span.source
     text = Text()
     text.append(f"error[{error.kind}]", style="bold red")
@@ -33,11 +33,3 @@ def render_failure(error: StatementFailed, project: Project) -> Text:
         text.append(printable(error.sql[:_MOST_SQL]), style="dim")
     text.rstrip()
     return text
-
-
-def place(error: StatementFailed) -> tuple[int, int]:
-    """The line that the error is traced to, else the statement's."""
-    parts = error.error.place.rsplit(":", 2)
-    if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit():
-        return int(parts[1]), int(parts[2])
-    return error.span.position

@@ -115,11 +115,9 @@ def fail_statement(app: App, error: StatementFailed, project: Project) -> NoRetu
 
 
 def as_json(error: StatementFailed) -> dict[str, Any]:
-    from wvflow.cli.failures import place
-
-    line, column = place(error)
+    line, column = error.span.position
     return {
-        "code": "",
+        "code": error.kind,
         "class": error.kind,
         "message": error.error.message,
         "file": error.span.source.name,

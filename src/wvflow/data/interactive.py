@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _SOME = 10_000
 _WORD = re.compile(r"\w+")
+_LISTS = {("information_schema", "tables"), ("information_schema", "columns")}
 Values = Mapping[str, object]
 
 
@@ -134,7 +135,8 @@ class Interactive:
 
     def tables(self) -> tuple[str, ...]:
         """The names of all tables in memory."""
-        rows = self._cursor.execute("SELECT table_name FROM information_schema.tables ORDER BY ALL").fetchall()
+        inside = f"SELECT table_name FROM information_schema.tables WHERE table_catalog <> '{CATALOG}' ORDER BY ALL"
+        rows = self._cursor.execute(inside).fetchall()
         return tuple(row[0] for row in rows)
 
     def functions(self) -> tuple[str, ...]:
@@ -252,21 +254,27 @@ class Interactive:
 
     @contextmanager
     def _reading(self, relation: Rel) -> Iterator[None]:
-        """With the warehouse at hand, if the relation reads tables of it, or may do so in SQL."""
+        """With the warehouse at hand if the relation reads tables of it, may do so in SQL, or lists them where the
+        session keeps its own there; else without it, however short a time ago it was read."""
         named = {node.parts for node in nodes(relation) if isinstance(node, Table)}
+        foreign = named & self._foreign or (self._keeps and named & _LISTS) or any(map(names_tables, nodes(relation)))
         with ExitStack() as held:
-            if named & self._foreign or any(map(names_tables, nodes(relation))):
+            if foreign:
                 held.enter_context(self._attached("read", _schemas(relation)))
+            else:
+                self._warehouse.close()
             yield
 
     @contextmanager
     def _commanding(self, statement: str) -> Iterator[None]:
-        """With the warehouse at hand, if a statement of SQL names a table of it."""
+        """With the warehouse at hand, if a statement of SQL names a table of it; else without it."""
         words = set(_WORD.findall(statement.lower()))
         tables = self._warehouse.tables(self.stop)
         with ExitStack() as held:
             if tables and any(name.rpartition(".")[2] in words for name in tables.versions):
                 held.enter_context(self._attached("write" if self._keeps else "read", words))
+            else:
+                self._warehouse.close()
             yield
 
     @contextmanager

@@ -83,8 +83,8 @@ Inspector: TypeAlias = OneOf["size", "columns", "rows", "json", "output"]
 class CheckedTest(NamedTuple):
     """One assertion about rows (query reference, section 12.3). A side is what ``_.inspector`` gives, or a constant.
 
-    ``verb``: ``be``, ``contain``, or a comparison ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``. ``supported`` is false
-    for what can't be evaluated: it neither passes nor fails.
+    ``verb``: ``be``, ``contain``, or a comparison ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``. ``unclear`` says why it
+    can't be judged, if it can't: it neither passes nor fails.
     """
 
     span: Span
@@ -92,7 +92,7 @@ class CheckedTest(NamedTuple):
     verb: str
     right: Inspector | Constant
     negated: bool = False
-    supported: bool = True
+    unclear: str = ""
 
 
 class Constant(NamedTuple):
@@ -100,10 +100,12 @@ class Constant(NamedTuple):
 
 
 class CheckedTests(NamedTuple):
-    """Tests that stand right behind each other, and the rows that they are about."""
+    """Tests that stand right behind each other, and the rows that they are about. ``inner``: these may depend on a row
+    of the query around."""
 
     relation: Rel
     tests: tuple[CheckedTest, ...]
+    inner: bool = False
 
 
 class AppendTo(NamedTuple):

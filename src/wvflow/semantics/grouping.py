@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import NamedTuple
 
 from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel, Star
@@ -19,20 +20,27 @@ from wvflow.syntax.walk import walk
 
 
 class Group(NamedTuple):
-    """``group by`` and the ``where`` right behind it. ``rest``: the operators after these."""
+    """``group by`` and the ``where`` right behind it. ``rest``: the operators after these. ``observers``: those among
+    them that look at the groups, each with the number of conditions before it."""
 
     keys: n.GroupOp
     having: tuple[n.WhereOp, ...]
     rest: tuple[n.Operator, ...]
+    observers: tuple[tuple[int, n.Observer], ...] = ()
 
 
 def split(operators: tuple[n.Operator, ...]) -> Group | None:
     """The group that these operators begin with, if they do."""
     match operators:
         case (n.GroupOp() as keys, *rest):
-            count = next((index for index, one in enumerate(rest) if not isinstance(one, n.WhereOp)), len(rest))
-            having = tuple(one for one in rest[:count] if isinstance(one, n.WhereOp))
-            return Group(keys, having, tuple(rest[count:]))
+            own = tuple(takewhile(lambda one: isinstance(one, n.WhereOp | n.Observer), rest))
+            having = tuple(one for one in own if isinstance(one, n.WhereOp))
+            observers = tuple(
+                (sum(isinstance(before, n.WhereOp) for before in own[:index]), one)
+                for index, one in enumerate(own)
+                if isinstance(one, n.Observer)
+            )
+            return Group(keys, having, tuple(rest[len(own) :]), observers)
         case _:
             return None
 
@@ -58,6 +66,15 @@ def grouped(group: Group, found: Relation, scope: Scope) -> tuple[Relation, tupl
             return Relation(Count(groups), Shape((Col(COUNT_NAME, LONG),))), group.rest[1:]
         case _:
             return _default(keys, having, found, scope), group.rest
+
+
+def seen(group: Group, conditions: int, found: Relation, scope: Scope) -> Relation:
+    """The rows that an observer behind so many of the conditions sees: those of groups with nothing behind."""
+    over = scope.over(found.shape)
+    keys = tuple([_key(one, group.rest[0] if group.rest else None, over) for one in group.keys.keys])
+    inside = replace(over, keys=_named(keys, over))
+    having = tuple([expressions.condition(one.condition, inside) for one in group.having[:conditions]])
+    return _default(keys, having, found, scope)
 
 
 def aggregated(operator: n.AggOp, found: Relation, scope: Scope) -> Relation:

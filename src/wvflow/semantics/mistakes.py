@@ -428,10 +428,10 @@ def option_over_rows(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_ARGUMENT, f"the option `{name}` wants a constant value", use)
 
 
-def behind_save(use: Span) -> Diagnostic:
+def behind_update(word: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED,
-        "`save to` ends a query",
+        f"`{word if word == 'delete' else f'{word} to'}` ends a query",
         use,
         "write what follows as a query of its own, or put it into a stage",
     )
@@ -537,10 +537,10 @@ def bad_delete(use: Span) -> Diagnostic:
     )
 
 
-def unsupported_test(use: Span) -> Diagnostic:
+def unclear_test(reason: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNSUPPORTED_TEST,
-        "this test can't be evaluated: it neither passes nor fails",
+        f"this test can't be judged: {reason}",
         use,
         "compare `_.size`, `_.columns`, `_.rows`, `_.json` or `_.output` with a constant",
     )

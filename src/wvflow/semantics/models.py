@@ -6,8 +6,9 @@ in their place. So neither the depth of models nor the number of uses costs stac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -18,6 +19,7 @@ from wvflow.lang.relations import nodes
 from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits
+from wvflow.semantics.checked import CheckedQuery, CheckedTests, Constant, DeleteFrom, Inspector, Observed
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.rowtypes import declared_rows
 from wvflow.semantics.scopes import Relation, Scope, Shape
@@ -26,6 +28,7 @@ from wvflow.semantics.types import resolve_type
 from wvflow.syntax.nodes import CallArg, Cte, ModelDef, Name, Param, SyntaxNode, TableRef
 from wvflow.syntax.walk import walk
 
+T = TypeVar("T", bound=Rel | Expr)
 MAX_DEPTH = 100
 _COMPOUND = (msgspec.Struct, tuple)
 
@@ -133,10 +136,13 @@ def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Sco
         check_type(callee, parameter, type_of(values[parameter]), arg.value.span, session)
     given = {type(node) for node in nodes(tuple(values.values()))}
     closed = not given & {Column, LocalName}
-    rel = template.relation.rel
-    rel = substitute(rel, values, session.settled, closed=closed) if values else rel
+    put = partial(substitute, values=values, settled=session.settled, closed=closed)
+    rel = put(template.relation.rel) if values else template.relation.rel
     if Value not in given:
         session.settled[id(rel)] = rel
+    if template.record.observed:
+        observed = [observed_with(one, put) if values else one for one in template.record.observed]
+        session.record.observe_once((id(model), tuple(values.items())), observed)
     shape = template.relation.shape
     return Relation(rel, Shape(shape.columns, row_type=shape.row_type)), closed
 
@@ -164,9 +170,9 @@ def values_of(params: tuple[FlowParam, ...]) -> Mapping[str, Expr]:
     return {one.name: Value(one.name, one.type) for one in params}
 
 
-def substitute(rel: Rel, values: Mapping[str, Expr], settled: Mapping[int, Rel], *, closed: bool) -> Rel:
-    """The relation with expressions in the place of values of these names. Doesn't recurse, and leaves the relations
-    in it that are settled, by their identity, as they are. ``closed``: the expressions read no rows."""
+def substitute(rel: T, values: Mapping[str, Expr], settled: Mapping[int, Rel], *, closed: bool) -> T:
+    """A relation or expression with expressions in the place of values of these names. Doesn't recurse, and leaves the
+    relations in it that are settled, by their identity, as they are. ``closed``: the expressions read no rows."""
     waiting: list[Any] = [rel]
     parents_first: list[Any] = []
     while waiting:
@@ -178,8 +184,27 @@ def substitute(rel: Rel, values: Mapping[str, Expr], settled: Mapping[int, Rel],
         made[id(node)] = _rebuilt(node, made, values)
         if isinstance(node, Alias) and not closed and made[id(node)] is not node:
             made[id(node)] = structs.replace(made[id(node)], closed=False)
-    result: Rel = made[id(rel)]
+    result: T = made[id(rel)]
     return result
+
+
+def observed_with(observed: Observed, put: Callable[[Any], Any]) -> Observed:
+    """What a model observes, with the arguments of its caller; ``put`` puts these into a relation or expression."""
+    match observed:
+        case CheckedTests(relation=rel, tests=tests):
+            given = tuple(
+                one._replace(left=_side_with(one.left, put), right=_side_with(one.right, put)) for one in tests
+            )
+            return observed._replace(relation=put(rel), tests=given)
+        case CheckedQuery(relation=rel, observed=inner, update=update):
+            below = tuple(observed_with(one, put) for one in inner)
+            if isinstance(update, DeleteFrom) and update.condition is not None:
+                update = update._replace(condition=put(update.condition))
+            return structs.replace(observed, relation=put(rel), observed=below, update=update)
+
+
+def _side_with(side: Inspector | Constant, put: Callable[[Any], Any]) -> Inspector | Constant:
+    return Constant(put(side.value)) if isinstance(side, Constant) else side
 
 
 def _parts(node: Any) -> Iterable[Any]:

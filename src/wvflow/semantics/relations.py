@@ -96,8 +96,12 @@ def operate(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) ->
     """The relation behind these operators, each over the whole result of the one before."""
     while operators:
         if (group := grouping.split(operators)) is not None:
+            for conditions, observer in group.observers:
+                observing.observe(observer, grouping.seen(group, conditions, found, scope), scope)
             found, operators = grouping.grouped(group, found, scope)
         elif (pivoting := reshaping.split_pivot(operators)) is not None:
+            for above, observer in pivoting.observers:
+                observing.observe(observer, reshaping.pivot(above, found, scope), scope)
             found, operators = reshaping.pivot(pivoting, found, scope), pivoting.rest
         elif isinstance(operators[0], n.ExcludeOp):
             described = isinstance(operators[1], n.DescribeOp) if operators[1:] else False

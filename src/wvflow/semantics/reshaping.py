@@ -119,27 +119,32 @@ def _text(value: str) -> Literal:
 
 
 class Pivoting(NamedTuple):
-    """``pivot`` and what belongs to it. ``rest``: the operators behind."""
+    """``pivot`` and what belongs to it. ``rest``: the operators behind. ``observers``: those among them that look at
+    rows, each with the pivot that they look at."""
 
     on: n.PivotOp
     group: n.GroupOp | None
     agg: n.AggOp | None
-    rest: tuple[n.Operator, ...]
+    rest: tuple[n.Operator, ...] = ()
+    observers: tuple[tuple[Pivoting, n.Observer], ...] = ()
 
 
 def split_pivot(operators: tuple[n.Operator, ...]) -> Pivoting | None:
     """The pivot that these operators begin with, if they do."""
-    match operators:
-        case (n.PivotOp() as on, n.GroupOp() as group, n.AggOp() as agg, *rest):
-            return Pivoting(on, group, agg, tuple(rest))
-        case (n.PivotOp() as on, n.GroupOp() as group, *rest):
-            return Pivoting(on, group, None, tuple(rest))
-        case (n.PivotOp() as on, n.AggOp() as agg, *rest):
-            return Pivoting(on, None, agg, tuple(rest))
-        case (n.PivotOp() as on, *rest):
-            return Pivoting(on, None, None, tuple(rest))
-        case _:
-            return None
+    if not operators or not isinstance(on := operators[0], n.PivotOp):
+        return None
+    following = [one for one in operators[1:] if not isinstance(one, n.Observer)]
+    group = following.pop(0) if following and isinstance(following[0], n.GroupOp) else None
+    agg = following.pop(0) if following and isinstance(following[0], n.AggOp) else None
+    assert group is None or isinstance(group, n.GroupOp)
+    assert agg is None or isinstance(agg, n.AggOp)
+    end = 1 + operators.index(agg or group or on)
+    observers = tuple(
+        (Pivoting(on, group if group in operators[:index] else None, None), one)
+        for index, one in enumerate(operators[:end])
+        if isinstance(one, n.Observer)
+    )
+    return Pivoting(on, group, agg, operators[end:], observers)
 
 
 def pivot(pivoting: Pivoting, found: Relation, scope: Scope) -> Relation:

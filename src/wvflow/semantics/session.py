@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from posixpath import normpath
@@ -31,11 +31,18 @@ class Record:
         self.uses: list[Use] = []
         self.reads: dict[str, Span] = {}
         self.observed: list[Observed] = []
+        self._added: set[object] = set()
 
     def add(self, other: Record) -> None:
         self.uses += other.uses
         for stage, span in other.reads.items():
             self.reads.setdefault(stage, span)
+
+    def observe_once(self, key: object, observed: Iterable[Observed]) -> None:
+        """Add what stands in a model, once for all its uses with the same arguments."""
+        if key not in self._added:
+            self._added.add(key)
+            self.observed += observed
 
 
 class Session:

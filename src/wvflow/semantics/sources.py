@@ -295,7 +295,9 @@ def _nested(query: n.Query, node: n.Aliased, scope: Scope) -> Relation:
     if node.alias is not None:
         return _exposed(found, node.alias.text, node, scope)
     match query:
-        case n.Query(input=n.From(sources=(_,)), operators=()):
+        case n.Query(input=n.From(sources=(_,)), operators=operators) if all(
+            isinstance(one, n.Observer) for one in operators
+        ):
             return found
         case _:
             return Relation(found.rel, Shape(found.shape.columns))

@@ -131,16 +131,18 @@ class Ending(NamedTuple):
 
 
 def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.Operator, ...], Ending | None]:
-    """The operators before the first update, and that; nothing but another statement may stand behind it."""
+    """The operators before the first update, and that. Nothing but tests may stand behind it: they are about the rows
+    that it was given."""
     for index, operator in enumerate(operators):
         if isinstance(operator, n.ApplyOp | n.CallOp) and _is_activity(operator, session):
             session.report(mistakes.activity_outside_flow(operator.call.function.text, operator.call.function.span))
             return tuple(one for one in operators[:index]), None
         if isinstance(operator, n.Update):
-            behind = [one for one in operators[index + 1 :] if not isinstance(one, n.TestOp)]
-            if behind:
-                session.report(mistakes.behind_save(behind[0].span))
-            return operators[:index], Ending(operator, operators[:index])
+            before, behind = operators[:index], operators[index + 1 :]
+            for misplaced in [one for one in behind if not isinstance(one, n.TestOp)][:1]:
+                session.report(mistakes.behind_update(operator.span.text.split()[0], misplaced.span))
+            tests = tuple(one for one in behind if isinstance(one, n.TestOp))
+            return (*before, *tests), Ending(operator, before)
     return operators, None
 
 
@@ -154,7 +156,7 @@ def _delete(ending: Ending, rel: Rel, scope: Scope) -> DeleteFrom | None:
     """The table to delete from, with all conditions; the input must be one table behind nothing but `where`."""
     use = ending.operator.span
     condition: Expr | None = None
-    plain = all(isinstance(one, n.WhereOp | n.TestOp) for one in ending.filters)
+    plain = all(isinstance(one, n.WhereOp | n.Observer) for one in ending.filters)
     while plain and isinstance(rel, Filter | Alias):
         if isinstance(rel, Filter):
             both = rel.condition

@@ -25,23 +25,23 @@ _WORDS = {
 
 
 class Verdict(NamedTuple):
-    """What became of a test. ``passed`` None: it could not be evaluated."""
+    """What became of a test. ``passed`` None: it can't be judged, and ``message`` says why."""
 
     passed: bool | None
     message: str = ""
 
 
 def judge(test: CheckedTest, result: Result) -> Verdict:
-    """Evaluate a test against a result. An operand that doesn't go with the other gives no verdict."""
-    if not test.supported:
-        return Verdict(None)
+    """Judge a test of a result. An operand that doesn't go with the other gives no verdict."""
+    if test.unclear:
+        return Verdict(None, test.unclear)
     try:
         left, right = _side(test.left, result), _side(test.right, result)
-        held = _holds(left, test.verb, right)
     except EvaluationError as error:
         return Verdict(False, error.message)
+    held = _holds(left, test.verb, right)
     if held is None:
-        return Verdict(None)
+        return Verdict(None, _mismatched(left, test.verb, right))
     passed = held != test.negated
     return Verdict(passed, "" if passed else _message(left, test, right))
 
@@ -145,6 +145,30 @@ def _compared(left: Any, verb: str, right: Any) -> bool | None:
 
 
 # --- messages -------------------------------------------------------------------------------------------------------
+
+
+def _mismatched(left: Any, verb: str, right: Any) -> str:
+    kinds = f"not of {_kind(left)} and {_kind(right)}"
+    if verb == "contain":
+        return f"`contain` is of two texts, or of a list and a value, {kinds}"
+    return f"`{verb}` is of two numbers or two texts, {kinds}"
+
+
+def _kind(value: Any) -> str:
+    """What a value is, with its article."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a text"
+        case list() | tuple():
+            return "a list"
+        case Mapping():
+            return "a map"
+        case _:
+            return "a number" if _is_number(value) else f"a {type(value).__name__}"
 
 
 def _message(left: Any, test: CheckedTest, right: Any) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -42,7 +43,7 @@ from wvflow.service.wiring import SystemClock
 from wvflow.service.workspace import Workspace
 from wvflow.source import Span
 
-T = TypeVar("T")
+_OF_A_ROW = "its rows are others for each row of the query around"
 _KEPT = f"{NATIVE}_{KEPT}"
 _ASKS = 8
 """How often a statement is checked again for what was asked: each time may name sources that it couldn't before."""
@@ -89,7 +90,8 @@ class StatementRefused(Exception):
 
 
 class StatementFailed(Exception):
-    """The engine refused or failed a statement. ``sql``: what it was given."""
+    """The engine refused or failed a statement. ``span``: the part that it is about, else the whole statement; ``sql``:
+    what the engine was given."""
 
     def __init__(self, span: Span, error: TaskError, sql: str) -> None:
         super().__init__(error.message)
@@ -155,11 +157,13 @@ class Statements:
                 yield from self._query(checked)
             case CheckedExecute():
                 text = self.engine.text(checked.sql)
-                self._guarded(checked.span, lambda: self.engine.execute(text), text)
+                with _failing(checked.span, text):
+                    self.engine.execute(text)
                 self._forget()
             case CheckedUse(catalog=catalog, schema=schema):
                 self._catalog = msgspec.structs.replace(self._catalog, current=(catalog, schema))
-                self._guarded(checked.span, lambda: self.engine.use(catalog, schema), "")
+                with _failing(checked.span):
+                    self.engine.use(catalog, schema)
                 self._forget()
             case CheckedExplain():
                 yield Text(checked.span, self._explained(checked))
@@ -219,57 +223,57 @@ class Statements:
 
     def _query(self, query: CheckedQuery, *, debugged: bool = False) -> Iterator[Outcome]:
         values = self._bound(query)
-        places = _places(query.uses)
         seen: tuple[Rel, Result] | None = None
         for one in query.observed:
             if isinstance(one, CheckedQuery):
                 yield from self._query(one, debugged=True)
             elif self._testing:
-                result = self._rows(one.relation, values, places, one.tests[0].span)
-                seen = one.relation, result
+                result = self._seen(one, values, query.uses)
+                seen = None if result is None else (one.relation, result)
                 yield from _judged(one, result)
         if query.update is not None:
-            yield self._updated(query, query.update, values, places)
+            yield self._updated(query, query.update, values)
             self._forget()
             return
         if seen is not None and seen[0] is query.relation:
             yield Rows(query.span, seen[1], debugged)
         else:
-            yield Rows(query.span, self._rows(query.relation, values, places, query.span), debugged)
+            yield Rows(query.span, self._rows(query.relation, values, query.uses, query.span), debugged)
 
-    def _rows(self, relation: Rel, values: dict[str, object], places: Sequence[Place], span: Span) -> Result:
-        return self._guarded(
-            span, lambda: self.engine.query(relation, values, places, self.row_limit), self.engine.sql(relation)
-        )
+    def _seen(self, tests: CheckedTests, values: dict[str, object], uses: Sequence[Use]) -> Result | None:
+        """The rows that tests are about; none where these depend on a row of the query around."""
+        try:
+            return self._rows(tests.relation, values, uses, tests.tests[0].span)
+        except StatementFailed as error:
+            if tests.inner and error.kind == "COLUMN_NOT_FOUND":
+                return None
+            raise
 
-    def _updated(
-        self, query: CheckedQuery, update: Update, values: dict[str, object], places: Sequence[Place]
-    ) -> Updated:
+    def _rows(self, relation: Rel, values: dict[str, object], uses: Sequence[Use], span: Span) -> Result:
+        with _failing(span, self.engine.sql(relation), uses) as places:
+            return self.engine.query(relation, values, places, self.row_limit)
+
+    def _updated(self, query: CheckedQuery, update: Update, values: dict[str, object]) -> Updated:
         engine, rel, span = self.engine, query.relation, query.span
-        match update:
-            case Save(target=target):
-                rows = self._guarded(span, lambda: engine.save(rel, update, values, places), engine.sql(rel))
-                return Updated(span, "saved", str(target), rows)
-            case AppendTo(target=target, columns=columns):
-                append = lambda: engine.append(rel, target, columns, values, places)  # noqa: E731
-                return Updated(span, "appended", str(target), self._guarded(span, append, engine.sql(rel)))
-            case DeleteFrom(table=table, condition=condition):
-                where = engine.condition(table, condition)
-                rows = self._guarded(span, lambda: engine.delete(table, where, places), "".join(where))
-                return Updated(span, "deleted", ".".join(table.parts), rows)
+        where = engine.condition(update.table, update.condition) if isinstance(update, DeleteFrom) else None
+        with _failing(span, engine.sql(rel) if where is None else "".join(where), query.uses) as places:
+            match update:
+                case Save(target=target):
+                    return Updated(span, "saved", str(target), engine.save(rel, update, values, places))
+                case AppendTo(target=target, columns=columns):
+                    rows = engine.append(rel, target, columns, values, places)
+                    return Updated(span, "appended", str(target), rows)
+                case DeleteFrom(table=table, condition=condition):
+                    rows = engine.delete(table, engine.condition(table, condition), places)
+                    return Updated(span, "deleted", ".".join(table.parts), rows)
 
     def _explained(self, explained: CheckedExplain) -> str:
         if explained.relation is not None:
             relation = explained.relation
             values = self._values | _natives(relation)
-            return self._guarded(explained.span, lambda: self.engine.explain(relation, values, ()), "")
+            with _failing(explained.span):
+                return self.engine.explain(relation, values, ())
         return "" if explained.sql is None else self.engine.text(explained.sql)
-
-    def _guarded(self, span: Span, work: Callable[[], T], sql: str) -> T:
-        try:
-            return work()
-        except TaskError as error:
-            raise StatementFailed(span, error, sql) from None
 
     def _bound(self, query: CheckedQuery) -> dict[str, object]:
         """The values of a statement: those of constants stay, the others are its own."""
@@ -278,9 +282,9 @@ class Statements:
         return self._values | made | kept
 
 
-def _judged(tests: CheckedTests, result: Result) -> Iterator[Tested]:
+def _judged(tests: CheckedTests, result: Result | None) -> Iterator[Tested]:
     for test in tests.tests:
-        yield Tested(test, judge(test, result))
+        yield Tested(test, Verdict(None, _OF_A_ROW) if result is None else judge(test, result))
 
 
 def _implicit_values() -> dict[str, object]:
@@ -309,8 +313,19 @@ def new_ulid() -> str:
     return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(125, -5, -5))
 
 
-def _places(uses: Sequence[Use]) -> tuple[Place, ...]:
-    return tuple(
+@contextmanager
+def _failing(span: Span, sql: str = "", uses: Sequence[Use] = ()) -> Iterator[tuple[Place, ...]]:
+    """Raise StatementFailed for what the engine refuses, with the span of the use that it is traced to."""
+    places = tuple(
         Place(one.name, one.span.source.name, *one.span.position, one.span.source.line(one.span.position.line))
         for one in uses
     )
+    try:
+        yield places
+    except TaskError as error:
+        traced = (use.span for use, place in zip(uses, places, strict=True) if error.place == _text(place))
+        raise StatementFailed(next(traced, span), error, sql) from None
+
+
+def _text(place: Place) -> str:
+    return f"{place.file}:{place.line}:{place.column}"

@@ -12,6 +12,7 @@ from wvflow.service.workspace import Workspace
 from wvflow.source import Span
 
 TEST_FAILED = "TEST_FAILED"
+NOT_JUDGED = "NOT_JUDGED"
 
 
 class Error(NamedTuple):
@@ -26,13 +27,17 @@ class Error(NamedTuple):
 
 
 class FileReport(NamedTuple):
-    """One file. ``tests`` counts those that gave a verdict."""
+    """One file. ``tests`` counts those that passed or failed; of ``unjudged`` neither can be said."""
 
     file: str
     tests: int
     failed: tuple[Error, ...]
     error: Error | None = None
-    unsupported: int = 0
+    unjudged: tuple[Error, ...] = ()
+
+    @property
+    def passed(self) -> int:
+        return self.tests - len(self.failed)
 
     @property
     def ok(self) -> bool:
@@ -60,21 +65,27 @@ def run_file(workspace: Workspace, name: str) -> FileReport:
 
 
 def _run(session: Statements, name: str) -> FileReport:
-    tests, failed, unsupported = 0, [], 0
+    told: list[Tested] = []
+    error: Error | None = None
     try:
         for outcome in session.run(name):
-            if not isinstance(outcome, Tested):
-                continue
-            verdict = outcome.verdict
-            tests += verdict.passed is not None
-            unsupported += verdict.passed is None
-            if verdict.passed is False:
-                failed.append(Error("", TEST_FAILED, verdict.message, outcome.test.span))
-    except StatementRefused as error:
-        return FileReport(name, tests, tuple(failed), _of(error.diagnostics[0]), unsupported)
-    except StatementFailed as error:
-        return FileReport(name, tests, tuple(failed), of_failure(error), unsupported)
-    return FileReport(name, tests, tuple(failed), None, unsupported)
+            if isinstance(outcome, Tested):
+                told.append(outcome)  # noqa: PERF401  # those before a failure count
+    except StatementRefused as refused:
+        error = _of(refused.diagnostics[0])
+    except StatementFailed as failure:
+        error = of_failure(failure)
+    return FileReport(
+        file=name,
+        tests=sum(one.verdict.passed is not None for one in told),
+        failed=tuple(_of_test(one, TEST_FAILED) for one in told if one.verdict.passed is False),
+        error=error,
+        unjudged=tuple(_of_test(one, NOT_JUDGED) for one in told if one.verdict.passed is None),
+    )
+
+
+def _of_test(tested: Tested, kind: str) -> Error:
+    return Error("", kind, tested.verdict.message, tested.test.span)
 
 
 def _of(found: Diagnostic) -> Error:

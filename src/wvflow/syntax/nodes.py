@@ -550,6 +550,10 @@ class DebugOp(SyntaxNode, frozen=True):
     operators: tuple[Operator, ...]
 
 
+Observer: TypeAlias = TestOp | DebugOp
+"""What looks at the rows and passes them on as they are."""
+
+
 class ApplyOp(SyntaxNode, frozen=True):
     """``| f(args)``: a partial query, a table function or an activity."""
 

@@ -61,6 +61,20 @@ def test_a_warehouse_that_nothing_needs_is_not_listed(wvflow: Call) -> None:
     assert "warehouse" not in wvflow("run", "-e", "show catalogs").stdout
 
 
+def test_a_session_lists_what_it_keeps(wvflow: Call) -> None:
+    wvflow("run", "-e", "from 'orders.csv' save to kept")
+    assert '"rows":[["kept"]]' in wvflow("--json", "run", "-e", "show tables").stdout
+    assert '"id"' in wvflow("--json", "run", "-e", "show columns in kept select column_name").stdout
+
+
+def test_under_test_the_warehouse_is_read_but_not_listed(wvflow: Call, project: Path) -> None:
+    wvflow("run", "-e", "from 'orders.csv' save to kept")
+    (project / "listed.wv").write_text("from kept test _.size should be 4\nshow tables test _.size should be 0\n")
+    wvflow("test", "listed.wv")
+    (project / "listed.wv").write_text("select 1 as a save to here\nshow tables test _.rows should be [['here']]\n")
+    wvflow("test", "listed.wv")
+
+
 def test_rows_go_to_the_table_in_memory_of_that_name(wvflow: Call, project: Path) -> None:
     text = 'execute sql"create schema s; create table s.t as select 1 as a, 2 as b"; select 3 as x append to s.t (a)'
     done = wvflow("--json", "run", "-e", f"{text} ; from s.t order by a")
@@ -92,6 +106,17 @@ def test_a_failure_stops_at_its_statement_with_its_place_and_sql(wvflow: Call, p
 def test_a_failure_as_json_has_class_and_place(wvflow: Call) -> None:
     found = json.loads(wvflow("--json", "run", "-e", "select nosuch(1) as b", status=1).stderr.splitlines()[0])
     assert (found["class"], found["file"], found["line"]) == ("SYNTAX_ERROR", "-e", 1)
+
+
+def test_a_failure_is_placed_where_the_engine_traced_it_to(wvflow: Call, project: Path) -> None:
+    (project / "models.wv").write_text("model broken = {\n  from [[1]] as t(x)\n  where nosuch(x) > 1\n}\n")
+    (project / "two.wv").write_text("select 1 as a;\nfrom broken\nselect x\n")
+    run = json.loads(wvflow("--json", "run", "two.wv", status=1).stderr.splitlines()[0])
+    tested = json.loads(wvflow("test", "--json", "two.wv", status=1).stdout)["error"]
+    assert [(one["file"], one["line"], one["column"], one["code"]) for one in (run, tested)] == [
+        ("models.wv", 3, 9, "SYNTAX_ERROR")
+    ] * 2
+    assert "where nosuch(x) > 1" in wvflow("run", "two.wv", status=1).stderr
 
 
 def test_explain_runs_nothing(wvflow: Call) -> None:
@@ -132,3 +157,17 @@ def test_without_rows_json_lines_are_empty(project: Path, wvflow: Call) -> None:
 
 def test_a_flow_has_no_form_of_statements(project: Path, wvflow: Call) -> None:
     assert "runs output --format" in wvflow("run", "sales.wv", "--format", "tsv", status=2).stderr
+
+
+def test_a_test_that_cannot_be_judged_neither_passes_nor_fails(wvflow: Call, project: Path) -> None:
+    (project / "odd.wv").write_text(
+        "select 1 as a\ntest _.size should be 1\ntest _.sise should be 1\ntest _.rows < 2\n"
+    )
+    told = wvflow("test", "odd.wv").stdout
+    assert "✓ odd.wv  1 test, 2 not judged" in told
+    assert "NOT_JUDGED odd.wv:3:1" in told
+    assert "there is no `_.sise`, but `_.size`" in told
+    assert "`<` is of two numbers or two texts, not of a list and a number" in told
+    assert told.endswith("1 file, 1 test: 1 passed, 2 not judged\n")
+    report = json.loads(wvflow("test", "--json", "odd.wv").stdout)
+    assert [report[name] for name in ("tests", "passed", "failed", "unjudged", "error")] == [1, 1, 0, 2, None]

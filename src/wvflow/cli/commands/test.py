@@ -47,8 +47,10 @@ def _show(app: App, report: FileReport) -> None:
         return
     mark = click.style("✓", fg="green") if report.ok else click.style("✗", fg="red")
     tests = plural(report.tests, "test") if report.tests else "no tests"
-    click.echo(f"{mark} {report.file}  {click.style(tests, dim=True)}", color=app.color)
-    for error in (*report.failed, *([report.error] if report.error else [])):
+    unjudged = f", {len(report.unjudged):,} not judged" if report.unjudged else ""
+    click.echo(f"{mark} {report.file}  {click.style(tests + unjudged, dim=True)}", color=app.color)
+    errors = (report.error,) if report.error else ()
+    for error in (*report.failed, *errors, *report.unjudged):
         click.echo(_told(error), color=app.color)
 
 
@@ -58,26 +60,30 @@ def _told(error: Error) -> str:
     text = error.span.source.line(line).strip()
     message = "\n".join(f"      {one}" for one in error.message.splitlines())
     help_ = f"\n      {click.style('help', fg='cyan')}: {error.help}" if error.help else ""
-    return f"    {click.style(error.kind, fg='red')} {place}  {text}\n{message}{help_}"
+    kind = click.style(error.kind, fg="yellow" if error.kind == "NOT_JUDGED" else "red")
+    return f"    {kind} {place}  {text}\n{message}{help_}"
 
 
 def _summary(app: App, reports: list[FileReport]) -> None:
     failed = sum(not report.ok for report in reports)
     tests = sum(report.tests for report in reports)
-    passed = tests - sum(len(report.failed) for report in reports)
+    passed = sum(report.passed for report in reports)
+    unjudged = sum(len(report.unjudged) for report in reports)
     text = f"{plural(len(reports), 'file')}, {plural(tests, 'test')}: {passed} passed"
+    text += f", {unjudged:,} not judged" if unjudged else ""
     text += f", {plural(failed, 'file')} failed" if failed else ""
     click.echo(click.style(text, fg="red" if failed else "green", bold=True), color=app.color)
 
 
 def as_json(report: FileReport) -> dict[str, Any]:
-    """``passed`` and ``failed`` count tests."""
+    """``passed`` and ``failed`` count tests, and ``unjudged`` those that are neither."""
     first = report.first
     return {
         "file": report.file,
         "tests": report.tests,
-        "passed": report.tests - len(report.failed),
+        "passed": report.passed,
         "failed": len(report.failed),
+        "unjudged": len(report.unjudged),
         "error": None if first is None else _error(first),
     }
 
@@ -88,6 +94,7 @@ def _error(error: Error) -> dict[str, Any]:
         "code": error.code or error.kind,
         "class": error.kind,
         "message": error.message,
+        "file": error.span.source.name,
         "line": line,
         "column": column,
     }
