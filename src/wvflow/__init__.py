@@ -21,6 +21,7 @@ __all__ = [
     "__version__",
     "activity",
     "load",
+    "sink",
 ]
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "WvflowError": "wvflow.errors",
     "activity": "wvflow.activities.decorator",
     "load": "wvflow.service.api",
+    "sink": "wvflow.activities.decorator",
 }
 
 

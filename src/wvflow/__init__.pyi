@@ -2,6 +2,7 @@
 
 from wvflow.activities.context import ActivityContext as ActivityContext
 from wvflow.activities.decorator import activity as activity
+from wvflow.activities.decorator import sink as sink
 from wvflow.errors import NonRetryable as NonRetryable
 from wvflow.errors import Retry as Retry
 from wvflow.errors import WvflowError as WvflowError

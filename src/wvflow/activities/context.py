@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wvflow.ports.stop import Stop, StopToken
+
 if TYPE_CHECKING:
     from wvflow.ports.activities import ActivityCall
-    from wvflow.ports.stop import Stop
 
 LONGEST_DETAILS = 64 * 1024
 """Bytes of JSON: what attempts say stands in the run's journal."""
@@ -28,6 +29,8 @@ class ActivityContext:
 
     ``attempt`` counts from 1 over the whole stage. ``run_time`` is the run's logical time, in UTC. ``params`` are the
     run's parameters. ``last_heartbeat``: the details that an earlier attempt sent last, None when it sent none.
+    ``task_key`` is the same for all attempts of this call and no other's: for services that know a request again.
+    ``stop`` says when to stop, at once: ``stop.on_request(callback)``.
     """
 
     run_id: str = ""
@@ -35,12 +38,13 @@ class ActivityContext:
     stage: str = ""
     attempt: int = 1
     idempotency_key: str | None = None
+    task_key: str = ""
     run_time: datetime = EPOCH
     params: Mapping[str, object] = field(default_factory=dict)
     last_heartbeat: object = None
     on_log: Callable[[str, str], None] = field(default=lambda level, message: None, repr=False)
     on_heartbeat: Callable[[object], None] = field(default=lambda details: None, repr=False)
-    on_ask: Callable[[], bool] = field(default=lambda: False, repr=False)
+    stop: Stop = field(default_factory=StopToken, repr=False)
 
     @cached_property
     def logger(self) -> logging.Logger:
@@ -69,7 +73,7 @@ class ActivityContext:
 
     def is_cancelled(self) -> bool:
         """Whether the attempt should stop: the run is cancelled, or the attempt's time is up."""
-        return self.on_ask()
+        return self.stop.requested
 
 
 class _RunLog(logging.Handler):
@@ -91,10 +95,11 @@ def context_of(call: ActivityCall, stop: Stop) -> ActivityContext:
         stage=call.stage,
         attempt=call.attempt,
         idempotency_key=call.idempotency_key,
+        task_key=call.task_key,
         run_time=EPOCH + timedelta(milliseconds=call.run_time),
         params=MappingProxyType(dict(call.params)),
         last_heartbeat=call.last_heartbeat,
         on_log=call.log,
         on_heartbeat=call.heartbeat,
-        on_ask=lambda: stop.requested,
+        stop=stop,
     )

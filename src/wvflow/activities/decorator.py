@@ -1,6 +1,6 @@
-"""``@activity``: says that a function is an activity, and with which policy.
+"""``@activity`` and ``@sink``: say that a function is an activity, or delivers rows, and with which policy.
 
-The decorator attaches an ``ActivitySpec`` and returns the function as it was; nothing is registered anywhere, so a
+The decorators attach an ``ActivitySpec`` and return the function as it was; nothing is registered anywhere, so a
 function can be tested like any other. Discovery finds it as an attribute of its module.
 
 Source: flow language, sections 3 and 4.
@@ -18,6 +18,7 @@ import msgspec
 from wvflow.diagnostics import nearest
 from wvflow.errors import CompilerBug
 from wvflow.lang.durations import format_duration
+from wvflow.lang.keys import SINK
 from wvflow.lang.properties import Misread, Setting, find, read
 
 ATTRIBUTE = "__wvflow_activity__"
@@ -64,10 +65,16 @@ class Properties(TypedDict, total=False):
 
 
 class ActivitySpec(msgspec.Struct, frozen=True):
-    """What ``@activity`` said of a function. Durations are texts (``5m``), error types their names."""
+    """What a decorator said of a function. Durations are texts (``5m``), error types their names."""
 
     name: str
     properties: Mapping[str, Property] = MappingProxyType({})
+    sink: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it is registered under: an activity and a sink may have one name."""
+        return f"{SINK}{self.name}" if self.sink else self.name
 
 
 @overload
@@ -88,9 +95,31 @@ def activity(
     '5m'
     """
     if function is not None:
-        return _attach(function, name, {})
+        return _attach(function, ActivitySpec(_identifier(function, name)))
     values = _values(properties)
-    return lambda decorated: _attach(decorated, name, values)
+    return lambda decorated: _attach(decorated, ActivitySpec(_identifier(decorated, name), values))
+
+
+def sink(name: str, /, **properties: Unpack[Properties]) -> Callable[[F], F]:
+    """Make a function the one that ``activate('name', …)`` delivers rows by. What it returns is of no account.
+
+    Raises:
+        TypeError: as ``activity``.
+
+    >>> @sink("pager", retries=3)
+    ... def page(rows: list[dict], *, team: str) -> None: ...
+    >>> spec_of(page).key
+    'sink.pager'
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError("@sink needs the name of the target, as in @sink('slack')")
+    spec = ActivitySpec(name, _values(properties), sink=True)
+
+    def attach(function: F) -> F:
+        _attach(function, spec)
+        return function
+
+    return attach
 
 
 def spec_of(value: object) -> ActivitySpec | None:
@@ -99,24 +128,28 @@ def spec_of(value: object) -> ActivitySpec | None:
     return spec if isinstance(spec, ActivitySpec) else None
 
 
-def _attach(function: Callable[..., Any], name: str | None, properties: dict[str, Property]) -> Callable[..., Any]:
-    if not callable(function) or isinstance(function, type):
-        raise TypeError(f"@activity stands before a function, not {function!r}")
+def _identifier(function: Callable[..., Any], name: str | None) -> str:
     known_as = name or str(getattr(function, "__name__", ""))
-    if not known_as.isidentifier():
+    if callable(function) and not known_as.isidentifier():
         raise TypeError(f"`{known_as}` can't be an activity's name: give it one, as in @activity(name='fetch')")
-    setattr(function, ATTRIBUTE, ActivitySpec(known_as, MappingProxyType(properties)))
+    return known_as
+
+
+def _attach(function: Callable[..., Any], spec: ActivitySpec) -> Callable[..., Any]:
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"{'@sink' if spec.sink else '@activity'} stands before a function, not {function!r}")
+    setattr(function, ATTRIBUTE, spec)
     return function
 
 
-def _values(given: Mapping[str, object]) -> dict[str, Property]:
+def _values(given: Mapping[str, object]) -> Mapping[str, Property]:
     values: dict[str, Property] = {}
     for written, value in given.items():
         name = _property(written)
         if name in values:
             raise TypeError(f"@activity: `{written}` and `{name}` are the same property")
         values[name] = _retries(value) if written == "maximum_attempts" else _value(written, value)
-    return values
+    return MappingProxyType(values)
 
 
 def _property(name: str) -> str:

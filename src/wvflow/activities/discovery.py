@@ -1,4 +1,4 @@
-"""Finding activities: decorated functions in the project's modules, and in packages that offer theirs.
+"""Finding activities and sinks: decorated functions in the project's modules, and in packages that offer theirs.
 
 Nothing here raises for what stands in a user's module: what is wrong is a ``Problem``.
 """
@@ -60,7 +60,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def discover(root: Path, modules: Sequence[str]) -> Found:
-    """All activities that the project's modules and the installed packages offer.
+    """All activities, and sinks under their keys, that the project's modules and the installed packages offer.
 
     A module ``activities`` that isn't there is no problem: that is where they are looked for when nobody says where.
     The project's win over a package's of the same name.
@@ -108,11 +108,12 @@ class _Finder:
         except (TypeError, ValueError) as error:
             self.problems.append(Problem(module=source, message=f"activity `{spec.name}`: {error}", kind="definition"))
             return
-        other = self.activities.setdefault(spec.name, added)
+        other = self.activities.setdefault(spec.key, added)
+        kind = "sinks" if spec.sink else "activities"
         if other.function is not added.function:
             self._definition(
                 added,
-                f"two activities are named `{spec.name}`: {other.origin} and {added.origin}",
+                f"two {kind} are named `{spec.name}`: {other.origin} and {added.origin}",
                 "rename one of them",
             )
         elif other is added and added.shape.rows is not None and form_of(added.shape.rows.annotation) is None:

@@ -121,7 +121,8 @@ def _end(processes: set[Process]) -> None:
 
 
 class Isolated:
-    """A registry's activities, each call on the caller's thread or in a process of the pool. Adapter of
+    """A registry's activities, each call on the caller's thread or, if it is of the user's code and is to, in a process
+    of the pool. Adapter of
     ``ports.activities.Activities``."""
 
     def __init__(self, registry: Registry, root: Path, size: int = PROCESSES) -> None:
@@ -130,7 +131,7 @@ class Isolated:
 
     def run(self, call: ActivityCall, stop: Stop) -> pa.RecordBatchReader | None:
         """Part of the port."""
-        if call.isolation == "thread":
+        if call.isolation == "thread" or not self._registry.is_users(call.key):
             return self._registry.run(call, stop)
         process = self.pool.take(stop)
         try:
@@ -138,13 +139,13 @@ class Isolated:
         except BaseException:
             self.pool.give_back(process)
             raise
-        if process.fingerprints.get(call.activity, "") != self.fingerprint(call.activity):
+        if process.fingerprints.get(call.key, "") != self.fingerprint(call.key):
             call.log("warning", f"the code of `{call.activity}` has changed since wvflow was started; this is the new")
         return process.call(call, stop, lambda: self.pool.give_back(process))
 
-    def fingerprint(self, activity: str) -> str:
+    def fingerprint(self, key: str) -> str:
         """Part of the port."""
-        return self._registry.fingerprint(activity)
+        return self._registry.fingerprint(key)
 
     def close(self) -> None:
         """Part of the port."""

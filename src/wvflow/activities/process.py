@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wvflow.activities.groups import in_words, kill_group, wait_unreaped
 from wvflow.activities.wire import NUMBER, Kind, Line, inheritance, pieces, unpacked
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.ports.activities import ActivityCall
@@ -63,10 +63,10 @@ class Process:
             self._started.set()
         with self._lock:
             if self._killed:
-                _kill(self._process)
-        _wait(self._process)
+                kill_group(self._process)
+        wait_unreaped(self._process)
         with self._lock:
-            _kill(self._process)
+            kill_group(self._process)
             self._process.wait()
             os.close(self._stops)
             self._stops = None
@@ -82,7 +82,7 @@ class Process:
         with self._lock:
             self._killed = True
             if self._process is not None and self._process.returncode is None:
-                _kill(self._process)
+                kill_group(self._process)
 
     def death(self) -> str:
         """How it ended, once its line is broken: ``was killed by SIGSEGV``. It is killed if it doesn't end."""
@@ -90,7 +90,7 @@ class Process:
             self.kill()
             self._ended.wait()
         assert self._process is not None
-        return _in_words(self._process.returncode)
+        return in_words(self._process.returncode)
 
     def close(self) -> None:
         """Kill it, and wait until it is gone."""
@@ -258,29 +258,3 @@ def _begun() -> tuple[subprocess.Popen[bytes], Line, int]:
     finally:
         os.close(theirs)
     return process, Line(process.stdout, process.stdin), stops  # type: ignore[arg-type]  # both are raw files
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Until it has ended; where the system lets us, without reaping it."""
-    if sys.platform == "win32" or not hasattr(os, "waitid"):
-        process.wait()
-    else:
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(OSError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _in_words(status: int) -> str:
-    if status >= 0:
-        return f"ended by itself, with exit code {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return f"was killed by {name}" + (" (was the memory short?)" if name == "SIGKILL" else "")

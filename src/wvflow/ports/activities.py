@@ -19,6 +19,9 @@ class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
 
     ``run_time`` in milliseconds since the epoch. ``log`` takes (level, message); ``heartbeat`` details. ``begun`` is
     called once, when there is nothing more to wait for and the function is about to be called.
+
+    ``function``: the key of the function that carries it out, where that isn't the registered one of the activity's
+    name: ``builtin.http``, ``sink.webhook``. ``task_key``: the same for all attempts of this task, and no other's.
     """
 
     activity: str
@@ -36,6 +39,13 @@ class ActivityCall(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "thread"
     idempotency_key: str | None = None
     last_heartbeat: object = None
+    function: str = ""
+    task_key: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of the function to be called."""
+        return self.function or self.activity
 
 
 class Activities(Protocol):
@@ -56,8 +66,9 @@ class Activities(Protocol):
         """
         ...
 
-    def fingerprint(self, activity: str) -> str:
-        """A short hash of the function's code, ``""`` for an unknown one."""
+    def fingerprint(self, key: str) -> str:
+        """A short hash of the function's code, ``""`` for an unknown one and for those that are no code of the
+        user's."""
         ...
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from urllib.parse import quote, quote_plus
 
 from wvflow.errors import TaskError
 
@@ -12,7 +13,7 @@ HIDDEN = "********"
 
 
 class Secrets:
-    """Gives out secrets and takes those given out away from texts, also as Python and JSON quote them."""
+    """Gives out secrets and takes those given out away from texts, also as Python, JSON and web addresses have them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +33,10 @@ class Secrets:
         return value
 
     def _hide(self, value: str) -> None:
-        forms = {value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        forms = {
+            *(value, repr(value)[1:-1], quote(value), quote(value, safe=""), quote_plus(value)),
+            *(json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]),
+        }
         # The longest first: one secret may begin with another.
         with self._lock:
             self._hidden = tuple(sorted({*self._hidden, *forms}, key=lambda text: (-len(text), text)))
