@@ -97,6 +97,7 @@ class Code(Enum):
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
     ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")
+    UNKNOWN_SINK = ("WV0703", "INVALID_ARGUMENT", "warning")
 
     def __init__(self, number: str, kind: str, severity: Severity) -> None:
         self.number = number

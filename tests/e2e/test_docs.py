@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
@@ -61,6 +62,30 @@ def test_the_examples_of_the_queries_pass_their_tests(tmp_path: Path, number: in
     report = json.loads(result.stdout)
     assert (report["error"], report["failed"]) == (None, 0)
     assert report["tests"] > 0
+
+
+_FLOWS = re.findall(
+    r"^```wv\n(.*?)^```$", (ROOT / "docs/language/flows.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("number", range(len(_FLOWS)))
+def test_the_examples_of_the_flows_have_no_mistakes_and_run(
+    tmp_path: Path, number: int, web: Any, mailbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against servers that stand for those of the examples."""
+    monkeypatch.setenv("RATES_TOKEN", "t")
+    web.answer((200, [{"currency": "CHF", "rate": 0.95}]))
+    text = _FLOWS[number].replace("https://api.example.com", web.url).replace("/tmp/", f"{tmp_path}/")
+    (tmp_path / "example.wv").write_text(text)
+    (tmp_path / "wvflow.toml").write_text(f"[email]\nserver = '{mailbox.url}'\nfrom = 'flows@example.com'\n")
+    program = wvflow.load(tmp_path / "example.wv")
+    assert program.check() == ()
+    for plan in program.bundle.flows.values():
+        result = program.run(plan.flow)
+        assert result.state == "success", result.summary
+    assert len(web.received) >= text.count(web.url)
+    assert len(mailbox.mails) == text.count("email(") + text.count("activate('email'")
 
 
 # --- the quickstart -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ _CATALOG = Catalog(
             "picky", (Parameter("mode", STRING, choices=("fast", "slow")), Parameter("level", LONG, choices=(1, 2)))
         ),
         "hasty": ActivitySignature("hasty", takes_rows=True, properties={"retries": "many", "retrys": 3}),
+        "sink.pager": ActivitySignature("pager", (Parameter("team", STRING, required=False),), takes_rows=True),
         "undecorated": ActivitySignature("undecorated", (Parameter("a", LONG),)),
         **{
             name: ActivitySignature(name, takes_rows=True, open=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wvflow.data import identity, outputs
+from wvflow.data import identity, outputs, statements
 from wvflow.data.connection import Connection
 from wvflow.data.declared import check_columns
 from wvflow.data.failures import translated
@@ -16,16 +16,17 @@ from wvflow.data.queries import Query
 from wvflow.data.reading import read_output
 from wvflow.data.rows import LookAhead, renamed
 from wvflow.data.session import Session
+from wvflow.data.statements import read_statements
 from wvflow.data.tasks import Facts, facts
 from wvflow.data.texts import Texts
 from wvflow.data.tiny import decoded
-from wvflow.data.warehouse import CATALOG, Warehouse
+from wvflow.data.warehouse import CATALOG, Mode, Warehouse
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.reuse import is_remote
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, TableTarget
-from wvflow.ports.engine import Located, OutputName, QueryJob, Stored
+from wvflow.ports.engine import Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:
@@ -67,6 +68,21 @@ class DuckDBEngine:
                 job.begun()
                 query = Query(job, known, session, texts=self._texts, state=self._state, warehouse=self._warehouse)
                 return query.run(stop)
+
+    def execute(self, job: StatementJob, stop: Stop) -> Stored:
+        with translated(job.places):
+            found = read_statements(self._connection.cursor(), job)
+            mode: Mode = "write" if found.write else "read"
+            with (
+                self._warehouse.entered(mode, stop, job.waiting) as attached,
+                self._warehouse.saving(stop) if found.write else nullcontext(),
+                self._session(stop, attached=attached) as session,
+            ):
+                job.begun()
+                stored = statements.run(session, job, found, self._state)
+            if found.write:
+                self._warehouse.changed(job.name.key)
+            return stored
 
     def keep(
         self, rows: pa.RecordBatchReader, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()

@@ -30,7 +30,7 @@ _CREATE_APPLIED = f"""CREATE TABLE IF NOT EXISTS {_APPLIED} (
     run VARCHAR, stage VARCHAR, task INTEGER, iteration INTEGER, instance INTEGER,
     rows_saved BIGINT, target VARCHAR, saved_at TIMESTAMPTZ DEFAULT current_timestamp,
     PRIMARY KEY ({_KEY}))"""
-_FIND = f"SELECT rows_saved FROM {_APPLIED} WHERE ({_KEY}) = ($1, $2, $3, $4, $5)"
+_FIND = f"SELECT rows_saved, target FROM {_APPLIED} WHERE ({_KEY}) = ($1, $2, $3, $4, $5)"
 _MARK = f"INSERT INTO {_APPLIED} ({_KEY}, rows_saved, target) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 
 Applied = tuple[str, str, int, int, int]
@@ -53,16 +53,37 @@ def to_table(
     The rows and the mark of it become durable together, when the block has ended well.
     """
     schema, table = _table(parts)
-    with _transaction(session):
-        session.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}._wvflow")
-        session.execute(_CREATE_APPLIED)
-        if done := session.execute(_FIND, applied):
-            yield Saved(int(done[0][0]), None)
+    with once(session, applied) as effect:
+        if effect.done is not None:
+            yield Saved(effect.done[0], None)
             return
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         rows = int(session.execute(f"CREATE OR REPLACE TABLE {schema}.{table} AS {select}", values)[0][0])
-        session.execute(_MARK, (*applied, rows, ".".join(parts)))
+        effect.mark(rows, ".".join(parts))
         yield Saved(rows, f"SELECT * FROM {schema}.{table}")
+
+
+class Once(NamedTuple):
+    """An effect on the warehouse that takes place once for all attempts. ``done``: the rows and the target of the one
+    that did it, None before that."""
+
+    session: Session
+    applied: Applied
+    done: tuple[int, str] | None
+
+    def mark(self, rows: int, target: str) -> None:
+        """It is done now, together with what else the block did."""
+        self.session.execute(_MARK, (*self.applied, rows, target))
+
+
+@contextmanager
+def once(session: Session, applied: Applied) -> Iterator[Once]:
+    """A transaction on the warehouse, and whether its effect took place before."""
+    with _transaction(session):
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}._wvflow")
+        session.execute(_CREATE_APPLIED)
+        found = session.execute(_FIND, applied)
+        yield Once(session, applied, (int(found[0][0]), str(found[0][1])) if found else None)
 
 
 @contextmanager
@@ -103,14 +124,15 @@ def to_file(
 def settings(path: Path, options: Sequence[tuple[str, str]]) -> str:
     """The options of ``COPY``: those of the file's format, and what the program says instead. Raises TaskError for an
     unknown format."""
-    whole = {**_format(path), **{name.lower(): value for name, value in options}}
+    given = {name.lower(): value for name, value in options}
+    whole = {**_format(path, given.get("format", "").strip("'").lower()), **given}
     return ", ".join(f"{name.upper()} {value}" for name, value in whole.items())
 
 
-def _format(path: Path) -> Mapping[str, str]:
-    """What the extension says. Raises TaskError for one that isn't known."""
+def _format(path: Path, named: str) -> Mapping[str, str]:
+    """What the format's name says, or else the extension. Raises TaskError for one that isn't known."""
     packed = path.suffix.lower() == _PACKED
-    extension = (path.with_suffix("") if packed else path).suffix.lower()
+    extension = f".{named}" if named else (path.with_suffix("") if packed else path).suffix.lower()
     settings = _FORMATS.get(extension)
     if settings is None or (packed and extension == ".parquet"):
         known = ", ".join(one.removeprefix(".") for one in _FORMATS)

@@ -105,6 +105,15 @@ class Session:
                 file = existing(self._state, path)
                 self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file})")
 
+    def show(self, name: str, rows: Located) -> None:
+        """Show an output under a name of its own, for SQL that somebody else wrote."""
+        match rows:
+            case InlineRows(data=data):
+                self.main.register(name, self._decoded(data).table)
+            case FileRows(path=path):
+                file = existing(self._state, path)
+                self.execute(f"CREATE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({file})")
+
     def columns(self, stages: Mapping[str, Located]) -> dict[str, tuple[str, ...]]:
         """Names of the inputs' columns."""
         return {stage: self._columns(stage, rows) for stage, rows in stages.items()}

@@ -114,6 +114,13 @@ class Warehouse:
             if (known := self._known()) is not None:
                 self._tables = known.saved(parts, by)
 
+    def changed(self, by: str) -> None:
+        """A task that had the file attached may have changed any table."""
+        with self._changed:
+            self._tables = Tables(identity.state_of(self.database), by, {})
+            if self._mode is None:
+                identity.keep(self.database, self._tables)
+
     def _known(self) -> Tables | None:
         if self._mode is None:
             return identity.recall(self.database)

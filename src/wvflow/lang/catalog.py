@@ -59,7 +59,7 @@ class ActivitySignature(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """The world as of one compilation.
+    """The world as of one compilation. ``activities``: registered ones, and sinks, by their keys (``lang.keys``).
 
     ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties;
     ``pools``: names of its pools.
@@ -70,6 +70,7 @@ class Catalog(msgspec.Struct, frozen=True):
     ``most_stages``: how many a flow may have.
     ``current``: the catalog and schema in which bare names are looked up. ``engine``: whose dialect's definitions
     count. ``live``: the engine was asked just now, so that what isn't there is missing.
+    ``strict_sinks``: what can't be delivered fails.
     """
 
     activities: dict[str, ActivitySignature] = {}
@@ -86,3 +87,4 @@ class Catalog(msgspec.Struct, frozen=True):
     connectors: tuple[str, ...] = ("duckdb",)
     engine: str = "duckdb"
     live: bool = False
+    strict_sinks: bool = False

@@ -14,3 +14,8 @@ SINK = "sink."
 ENGINE_SQL = "engine.sql"
 ENGINE_FILE = "engine.file"
 """What the engine itself carries out: the statement of ``sql(…)``, and the file of ``activate('file', …)``."""
+
+
+def is_delivery(key: str) -> bool:
+    """Whether rows are delivered by it, and pass on."""
+    return key.startswith(SINK) or key == ENGINE_FILE

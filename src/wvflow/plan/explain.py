@@ -25,6 +25,7 @@ from wvflow.lang.algebra import (
     Value,
 )
 from wvflow.lang.durations import format_duration
+from wvflow.lang.keys import is_delivery
 from wvflow.lang.relations import nodes
 from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, StageId, StagePlan, Task
 
@@ -47,8 +48,11 @@ def task_text(task: Task) -> str:
     "from 'a.csv' | count"
     """
     if isinstance(task, ActivityTask):
-        called = f"{task.activity}({', '.join(argument.name for argument in task.arguments)})"
-        if task.apart:
+        names = [argument.name for argument in task.given or task.arguments]
+        called = f"{task.activity}({', '.join(names)})"
+        if is_delivery(task.function):
+            called = f"activate({', '.join([task.activity, *names])})"
+        elif task.apart:
             called = f"call {called}"
         return called if task.input is None else _piped(_relation(task.input), called)
     text = _relation(task.relation)
@@ -305,4 +309,6 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
 
 
 def _kind(task: Task) -> str:
-    return "activity" if isinstance(task, ActivityTask) else "query"
+    if isinstance(task, ActivityTask):
+        return "activate" if is_delivery(task.function) else "activity"
+    return "query"

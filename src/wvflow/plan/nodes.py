@@ -109,15 +109,21 @@ class Argument(msgspec.Struct, frozen=True):
 
 
 class ActivityTask(Node, frozen=True, tag="activity"):
-    """One call of a registered activity. ``input`` is ``Piped`` or ``StageRows`` where the rows go in untouched, None
-    for ``call f(…)``: no input rows. ``apart``, as for ``… | call f(…)``: the function is not given them, only its
-    arguments look into them, and they pass on where it returns nothing."""
+    """One call of an activity, or one delivery. ``input`` is ``Piped`` or ``StageRows`` where the rows go in untouched,
+    None for ``call f(…)``: no input rows. ``apart``, as for ``… | call f(…)``: the function is not given them, only its
+    arguments look into them, and they pass on where it returns nothing.
+
+    ``function``: the key (``lang.keys``) of what carries it out, where that isn't the registered function of its name.
+    ``given``: values of a declaration's parameters; then the arguments are made of these, by name.
+    """
 
     activity: str
     arguments: tuple[Argument, ...] = ()
     input: Rel | None = None
     policy: Policy = Policy()
     apart: bool = False
+    function: str = ""
+    given: tuple[Argument, ...] = ()
 
 
 Task: TypeAlias = QueryTask | ActivityTask

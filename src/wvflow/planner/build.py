@@ -119,7 +119,7 @@ def _probe(rows: Rel | None) -> Rel | None:
 
 def _schedule_timeout(stage: CheckedStage, layers: Layers) -> Millis | None:
     """For the whole stage; of several activities that bring one, the shortest counts."""
-    activities = [step.activity for step in stage.steps if isinstance(step, CallStep)] or [""]
+    activities = [step.policy_of for step in stage.steps if isinstance(step, CallStep)] or [""]
     found = [settle(layers.over(stage.settings, one)).get("schedule_timeout") for one in activities]
     return min((one for one in found if one is not None), default=None)
 

@@ -1,7 +1,7 @@
 """Steps of a stage to tasks, the units that are attempted and recorded (execution, section 1).
 
-A task is a maximal run of relational operators with the save that ends it, or one call of an activity. Rows of a stage
-or of the task before go into an activity untouched: no task copies them.
+A task is a maximal run of relational operators with the save that ends it, or one call of an activity, or one
+delivery. Rows of a stage or of the task before go into an activity untouched: no task copies them.
 """
 
 from __future__ import annotations
@@ -45,5 +45,13 @@ def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     if step.takes_rows and not isinstance(rows, StageRows | Piped):
         before = [QueryTask(rows, policy(""))]
         rows = Piped()
-    source = rows if step.takes_rows else None
-    return [*before, ActivityTask(step.activity, step.arguments, source, policy(step.activity), step.apart)]
+    task = ActivityTask(
+        activity=step.activity,
+        arguments=step.arguments,
+        input=rows if step.takes_rows else None,
+        policy=policy(step.policy_of),
+        apart=step.apart,
+        function=step.function,
+        given=step.given,
+    )
+    return [*before, task]

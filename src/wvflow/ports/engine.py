@@ -100,6 +100,19 @@ class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Callable[[str], None] = lambda holder: None
 
 
+class StatementJob(msgspec.Struct, frozen=True, kw_only=True):
+    """Statements in the engine's own SQL. ``values``: what they name as ``$name``; ``piped``: rows that they read as
+    ``_``. The rest as in ``QueryJob``."""
+
+    text: str
+    name: OutputName
+    values: Mapping[str, object]
+    piped: Located | None = None
+    places: Sequence[Place] = ()
+    begun: Callable[[], None] = lambda: None
+    waiting: Callable[[str], None] = lambda holder: None
+
+
 class Engine(Protocol):
     """Computes query tasks; writes and reads outputs."""
 
@@ -113,6 +126,17 @@ class Engine(Protocol):
                 ``FileNotFound``, ``OutputMissing``, ``Interrupted``, ``OutOfMemory``, ``SaveFailed``, and
                 ``WrongColumns`` before anything is kept or saved.
             NoSpace, Unavailable: not the task's fault.
+        """
+        ...
+
+    def execute(self, job: StatementJob, stop: Stop) -> Stored:
+        """Run statements on the warehouse and keep the rows of the last one: those of a query, else one row with the
+        number of ``rows`` that it changed.
+
+        Statements that write take effect together, once for all attempts of a run; those that the engine can't run in
+        a transaction run one after the other.
+
+        Raises as ``query``.
         """
         ...
 

@@ -1,26 +1,67 @@
-"""Activities: what is declared against what is registered, and calls of them (flow language, section 4)."""
+"""Activities: what a name behind a pipe means, what is declared of it, and calls of it (flow language, section 4).
+
+A call is carried out by a function: a registered one, or a built-in one, whose key stands in the step. Where a
+declaration says ``= http(url: …)``, the call's arguments are values of the declared parameters, and the function's
+arguments are made of those.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
-from wvflow.lang.algebra import Column, Expr
+from msgspec import structs
+
+from wvflow.lang import builtins
+from wvflow.lang.algebra import Cast, Column, Expr, Item, Literal, Piped, Select
 from wvflow.lang.catalog import SCALAR_COLUMN, ActivitySignature
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.relations import nodes
-from wvflow.lang.types import UNKNOWN, Type
-from wvflow.plan.nodes import Argument
+from wvflow.lang.types import STRING, UNKNOWN, Type
+from wvflow.plan.nodes import Argument, FlowParam
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
 from wvflow.semantics.infer import type_of
-from wvflow.semantics.models import read_params
+from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import check_foreign, read_settings
-from wvflow.semantics.scopes import Col, Columns, Scope, Shape
+from wvflow.semantics.scopes import Col, Relation, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
-from wvflow.syntax.nodes import ActivityDef, CallArg, CallExpr
+from wvflow.source import Span
+from wvflow.syntax.nodes import ActivityDef, CallArg, CallExpr, Name
+
+_SIGNAL = "signal"
+
+
+class Target(NamedTuple):
+    """What is called. ``function``: the key of what carries it out, where that isn't the registered function of its
+    name. ``signature``: that function's, None where there is none."""
+
+    name: str
+    declared: ActivityDef | None
+    signature: ActivitySignature | None
+    function: str = ""
+
+
+def find(name: str, session: Session) -> Target | None:
+    """A declared activity, else a registered one, else a built-in one."""
+    declared = session.definitions.activities.get(name)
+    registered = session.catalog.activities.get(name)
+    if declared is not None and declared.implementation is not None:
+        key, signature = builtins.ACTIVITIES.get(declared.implementation.function.text, ("", None))
+        return Target(name, declared, signature, key)
+    if declared is not None or registered is not None:
+        return Target(name, declared, registered)
+    if name in builtins.ACTIVITIES:
+        key, signature = builtins.ACTIVITIES[name]
+        return Target(name, None, signature, key)
+    return None
+
+
+# --- declarations ---------------------------------------------------------------------------------------------------
 
 
 def check_declaration(node: ActivityDef, session: Session) -> Settings:
@@ -28,14 +69,25 @@ def check_declaration(node: ActivityDef, session: Session) -> Settings:
     name = node.name
     registered = session.catalog.activities.get(name.text)
     if node.implementation is not None:
-        what = f"activity … = {node.implementation.function.text}(…)"
-        session.report(mistakes.not_available(what, node.implementation.span, "write a Python function for it"))
+        _check_implementation(node, node.implementation, session)
     elif registered is None:
         session.report(flow_mistakes.activity_undefined(name.text, name.span, session.catalog.modules))
     else:
         _check_params(node, registered, session)
         _check_result(node, registered, session)
     return read_settings(node.configs, "activity", session).values
+
+
+def _check_implementation(node: ActivityDef, call: CallExpr, session: Session) -> None:
+    function = call.function
+    if function.text == _SIGNAL:
+        session.report(mistakes.not_available(f"activity … = {_SIGNAL}(…)", call.span))
+    elif function.text not in builtins.ACTIVITIES:
+        session.report(flow_mistakes.no_such_implementation(function.text, function.span, builtins.ACTIVITIES))
+    else:
+        key, signature = builtins.ACTIVITIES[function.text]
+        arguments = _implemented(call, signature, read_params(node.params, session), session)
+        _check_result(node, _told_apart(signature, key, arguments), session)
 
 
 def _check_params(node: ActivityDef, registered: ActivitySignature, session: Session) -> None:
@@ -49,68 +101,121 @@ def _check_params(node: ActivityDef, registered: ActivitySignature, session: Ses
             session.report(flow_mistakes.parameter_left_out(node.name.text, one.name, node.name.span))
 
 
-def _check_result(node: ActivityDef, registered: ActivitySignature, session: Session) -> None:
+def _check_result(node: ActivityDef, function: ActivitySignature, session: Session) -> None:
     """The declared type is that of the one value which the function gives."""
     declared = resolve_type(node.result, session)
-    if node.result is None or not declared.is_known or registered.returns == "unknown":
+    if node.result is None or not declared.is_known or function.returns == "unknown":
         return
-    found = registered.result if registered.returns == "scalar" else registered.returns
+    found = function.result if function.returns == "scalar" else function.returns
     if not isinstance(found, Type) or not fits(Formal("", declared), found):
         session.report(flow_mistakes.other_result(node.name.text, declared, found, node.result.span))
 
 
+# --- calls ----------------------------------------------------------------------------------------------------------
+
+
 def call_activity(
     call: CallExpr, shape: Shape, scope: Scope, *, piped: bool, apart: bool
-) -> tuple[CallStep, Columns] | None:
-    """A call of an activity over rows of a shape, and what it makes of the columns; None when there is no such.
+) -> tuple[CallStep, Relation] | None:
+    """A call of an activity over rows of a shape, and the rows behind it; None when there is no such.
 
     ``piped`` is false for ``call f(…)`` as an input, which has no rows. ``apart``: in a pipe, but not given the rows.
     """
-    session, name = scope.session, call.function
-    declared = session.definitions.activities.get(name.text)
-    registered = session.catalog.activities.get(name.text)
-    if declared is None and registered is None:
-        if any(name.text == flow for flow, _ in session.definitions.flows):
-            refused = mistakes.not_available(
-                f"call {name.text}(…)", name.span, "activities can be called, flows not yet"
-            )
-            session.report(refused)
-            return None
-        known = [*session.definitions.activities, *session.catalog.activities]
-        modules = session.catalog.modules
-        session.report(flow_mistakes.unknown_activity(name.text, name.span, known, modules))
+    target = find(call.function.text, scope.session)
+    if target is None:
+        _report_unknown(call.function, scope.session)
         return None
-    if registered is not None:
-        check_foreign(registered.properties, f"the decorator of `{name.text}`", "activity", name.span, session)
-        if registered.takes_rows and (apart or not piped):
-            session.report(flow_mistakes.needs_rows(name.text, name.span))
-    arguments = _arguments(call, declared, registered, replace(scope.over(shape), for_argument=True), piped=piped)
-    return CallStep(name.text, arguments, piped, apart), _result(declared, registered, shape, session)
+    _check_use(target, call.function.span, scope.session, has_rows=piped and not apart)
+    inside = replace(scope.over(shape), for_argument=True)
+    given, arguments = _bound(target, call, inside, piped=piped)
+    step = CallStep(target.name, arguments, piped, apart, target.function, given)
+    return step, _result(target, step, shape, scope.session)
 
 
-def _result(
-    declared: ActivityDef | None, registered: ActivitySignature | None, shape: Shape, session: Session
-) -> Columns:
-    """The columns behind a call: those of its input when it returns nothing, one for a single value."""
-    if registered is None or registered.returns not in ("nothing", "scalar"):
-        return None
-    if registered.returns == "nothing":
-        return shape.columns
-    written = resolve_type(declared.result, session) if declared is not None else UNKNOWN
-    return (Col(SCALAR_COLUMN, written if written.is_known else registered.result),)
+def _report_unknown(name: Name, session: Session) -> None:
+    if any(name.text == flow for flow, _ in session.definitions.flows):
+        session.report(
+            mistakes.not_available(f"call {name.text}(…)", name.span, "activities can be called, flows not yet")
+        )
+        return
+    registered = [one for one in session.catalog.activities if one.isidentifier()]
+    known = [*session.definitions.activities, *registered, *builtins.ACTIVITIES]
+    session.report(flow_mistakes.unknown_activity(name.text, name.span, known, session.catalog.modules))
 
 
-def _arguments(
-    call: CallExpr,
-    declared: ActivityDef | None,
-    registered: ActivitySignature | None,
-    scope: Scope,
-    *,
-    piped: bool,
+def _check_use(target: Target, use: Span, session: Session, *, has_rows: bool) -> None:
+    if (signature := target.signature) is not None:
+        check_foreign(signature.properties, f"the decorator of `{target.name}`", "activity", use, session)
+        if signature.takes_rows and not has_rows:
+            session.report(flow_mistakes.needs_rows(target.name, use))
+
+
+def _bound(
+    target: Target, call: CallExpr, scope: Scope, *, piped: bool
+) -> tuple[tuple[Argument, ...], tuple[Argument, ...]]:
+    """The values of a declaration's parameters, where it has an implementation, and the arguments of the function."""
+    declared = target.declared
+    if declared is None or declared.implementation is None:
+        return (), read_arguments(call, *_callee(target, scope.session), scope, piped=piped)
+    session = scope.session
+    with session.within(declared.span), session.recording(), session.apart():  # its own findings are told at it
+        params = read_params(declared.params, session)
+        arguments = () if target.signature is None else _implemented(
+            declared.implementation, target.signature, params, session
+        )  # fmt: skip
+    formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in params)
+    defaults = {one.name: one.default for one in params if one.default is not None}
+    given = read_arguments(call, Callee(target.name, formals), defaults, scope, piped=piped)
+    return tuple(_typed(one, params) for one in given), arguments
+
+
+def _implemented(
+    call: CallExpr, signature: ActivitySignature, params: tuple[FlowParam, ...], session: Session
 ) -> tuple[Argument, ...]:
-    """The arguments in the order of the parameters; defaults of the declaration stand for those left out."""
-    name, session = call.function.text, scope.session
-    callee, defaults = _callee(name, declared, registered, session)
+    """The arguments behind the ``=`` of a declaration, made of its parameters."""
+    scope = replace(Scope(session, values=values_of(params)), for_argument=True)
+    return read_arguments(call, callee_of(signature), {}, scope, piped=False)
+
+
+def _typed(given: Argument, params: tuple[FlowParam, ...]) -> Argument:
+    """A text that writes a date or a number is one where the parameter says so."""
+    wanted = next((one.type for one in params if one.name == given.name), UNKNOWN)
+    written = type_of(given.value) == STRING and wanted.is_known and wanted != STRING
+    return Argument(given.name, Cast(given.value, wanted)) if written and is_static(given.value) else given
+
+
+def _result(target: Target, step: CallStep, shape: Shape, session: Session) -> Relation:
+    """The rows behind a call: its input when it returns nothing, one column for a single value."""
+    if target.signature is None:
+        return Relation(Piped(), Shape())
+    signature = _told_apart(target.signature, target.function, step.arguments)
+    written = resolve_type(target.declared.result, session) if target.declared is not None else UNKNOWN
+    if signature.returns == "nothing":
+        return Relation(Piped(), Shape(shape.columns))
+    if signature.returns == "scalar":
+        return Relation(Piped(), Shape((Col(SCALAR_COLUMN, written if written.is_known else signature.result),)))
+    if target.function and written.is_known:  # what comes from outside is made to be of the type
+        value = Item(SCALAR_COLUMN, Cast(Column(SCALAR_COLUMN), written))
+        return Relation(Select(Piped(), (value,)), Shape((Col(SCALAR_COLUMN, written),)))
+    return Relation(Piped(), Shape())
+
+
+def _told_apart(signature: ActivitySignature, key: str, arguments: tuple[Argument, ...]) -> ActivitySignature:
+    """A command gives nothing unless its ``output`` is other than the log."""
+    shell, _ = builtins.ACTIVITIES["shell"]
+    output = next((one.value for one in arguments if one.name == "output"), Literal("log", STRING))
+    logs = key == shell and isinstance(output, Literal) and output.value == "log"
+    return structs.replace(signature, returns="nothing") if logs else signature
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
+
+
+def read_arguments(
+    call: CallExpr, callee: Callee, defaults: Mapping[str, Expr], scope: Scope, *, piped: bool
+) -> tuple[Argument, ...]:
+    """The arguments in the order of the parameters; ``defaults`` stand for those left out."""
+    session = scope.session
     bound = bind(callee, call.args, call.function.span, session)
     values = {formal.name: defaults[formal.name] for formal in callee.formals if formal.name in defaults}
     for parameter, arg in bound.items():
@@ -122,24 +227,24 @@ def _arguments(
     return tuple(Argument(parameter, values[parameter]) for parameter in order)
 
 
-def _callee(
-    name: str, declared: ActivityDef | None, registered: ActivitySignature | None, session: Session
-) -> tuple[Callee, dict[str, Expr]]:
-    """What can be called, from the declaration if it has parameters, else from the annotations."""
+def _callee(target: Target, session: Session) -> tuple[Callee, dict[str, Expr]]:
+    """What can be called, from the declaration if it has parameters, else from the function's."""
+    declared, signature = target.declared, target.signature
     if declared is not None and declared.params:
         params = read_params(declared.params, session)
-        choices = {one.name: one.choices for one in registered.parameters} if registered else {}
+        choices = {one.name: one.choices for one in signature.parameters} if signature else {}
         formals = tuple(
             Formal(one.name, one.type, required=one.default is None, choices=choices.get(one.name, ()))
             for one in params
         )
-        return Callee(name, formals), {one.name: one.default for one in params if one.default is not None}
-    if registered is None:
-        return Callee(name, (), open=True), {}
-    formals = tuple(
-        Formal(one.name, one.type, one.required, one.nullable, one.choices) for one in registered.parameters
-    )
-    return Callee(name, formals, registered.open), {}
+        return Callee(target.name, formals), {one.name: one.default for one in params if one.default is not None}
+    return (callee_of(signature) if signature is not None else Callee(target.name, (), open=True)), {}
+
+
+def callee_of(signature: ActivitySignature) -> Callee:
+    """A function as its caller sees it."""
+    formals = tuple(Formal(one.name, one.type, one.required, one.nullable, one.choices) for one in signature.parameters)
+    return Callee(signature.name, formals, signature.open)
 
 
 def _value(arg: CallArg, scope: Scope, *, piped: bool) -> Expr:

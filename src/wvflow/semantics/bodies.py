@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped, Rel
 from wvflow.lang.evaluate import is_static
@@ -13,16 +13,20 @@ from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import RowsStep, SaveStep, Step
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
+from wvflow.semantics.sinks import activate
 from wvflow.syntax import nodes as n
 
 _LATER_OPTIONS = frozenset({"mode", "key", "partition"})
+
+
+Effect: TypeAlias = n.SaveOp | n.ApplyOp | n.CallOp | n.ActivateOp
 
 
 class Run(NamedTuple):
     """Relational operators up to an effect, which is None at the end of a body."""
 
     operators: tuple[n.Operator, ...]
-    effect: n.SaveOp | n.ApplyOp | n.CallOp | None
+    effect: Effect | None
 
 
 class StageBody(NamedTuple):
@@ -68,7 +72,7 @@ def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
     runs: list[Run] = []
     pending: list[n.Operator] = []
     for operator in operators:
-        if isinstance(operator, n.SaveOp | n.ApplyOp | n.CallOp):
+        if isinstance(operator, Effect):
             runs.append(Run(tuple(pending), operator))
             pending = []
         else:
@@ -82,13 +86,17 @@ def _flush(found: Relation, steps: list[Step]) -> None:
         steps.append(RowsStep(found.rel))
 
 
-def _effect(effect: n.SaveOp | n.ApplyOp | n.CallOp, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
-    """The rows behind an effect; a save passes its own on."""
+def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
+    """The rows behind an effect; a save and a delivery pass their own on."""
     if isinstance(effect, n.CallOp):
         _check_version(effect, scope)
     if isinstance(effect, n.ApplyOp | n.CallOp):
         return _called(effect.call, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
-    steps.append(SaveStep(read_save(effect, scope)))
+    if isinstance(effect, n.ActivateOp):
+        delivery = activate(effect, shape, scope)
+        steps += [delivery] if delivery is not None else []
+    else:
+        steps.append(SaveStep(read_save(effect, scope)))
     return Relation(Piped(), Shape(shape.columns))
 
 
@@ -103,9 +111,9 @@ def _called(
     called = call_activity(call, shape, scope, piped=piped, apart=apart)
     if called is None:
         return Relation(Piped(), Shape())
-    step, columns = called
+    step, behind = called
     steps.append(step)
-    return Relation(Piped(), Shape(columns))
+    return behind
 
 
 def read_save(node: n.SaveOp, scope: Scope) -> Save:

@@ -10,6 +10,7 @@ import msgspec
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Expr, Rel, Table
+from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget
 from wvflow.source import Span
@@ -36,13 +37,20 @@ class SaveStep(NamedTuple):
 
 
 class CallStep(NamedTuple):
-    """An activity. ``takes_rows`` is false for ``call f(…)`` as an input, which has none; ``apart``: the rows so far
-    are not given to it."""
+    """An activity, or a delivery. ``takes_rows`` is false for ``call f(…)`` as an input, which has none; ``apart``: the
+    rows so far are not given to it. ``function`` and ``given`` as in ``plan.nodes.ActivityTask``."""
 
     activity: str
     arguments: tuple[Argument, ...]
     takes_rows: bool = True
     apart: bool = False
+    function: str = ""
+    given: tuple[Argument, ...] = ()
+
+    @property
+    def policy_of(self) -> str:
+        """Under which name its declaration or decorator sets properties."""
+        return self.function if is_delivery(self.function) else self.activity
 
 
 Step: TypeAlias = RowsStep | SaveStep | CallStep

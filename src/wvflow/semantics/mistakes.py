@@ -404,6 +404,15 @@ def activity_outside_flow(name: str, use: Span) -> Diagnostic:
     )
 
 
+def activate_outside_flow(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        "`activate` stands in a stage of a flow",
+        use,
+        "write `flow F = { stage s = … | activate(…) }`",
+    )
+
+
 def activity_in_expression(name: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED, f"`{name}` is an activity, not a function", use, f"it stands behind a pipe: `… | {name}(…)`"

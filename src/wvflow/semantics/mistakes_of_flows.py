@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from wvflow.diagnostics import Code, Diagnostic, Note
 from wvflow.semantics.mistakes import did_you_mean, listed
@@ -133,6 +133,34 @@ def activity_undefined(name: str, declared: Span, modules: Sequence[str]) -> Dia
         declared,
         f"write `@activity` above `def {name}(…)` in a module of activities",
         (_searched(modules),),
+    )
+
+
+def no_such_implementation(name: str, use: Span, known: Collection[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.UNKNOWN_ACTIVITY,
+        f"an activity can't be implemented by `{name}(…)`",
+        use,
+        did_you_mean(name, known) or f"write {listed(list(known))}; or leave it out, and write a Python function",
+    )
+
+
+def no_target(use: Span, known: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        "`activate` needs the name of a target before all other arguments",
+        use,
+        f"write `activate('{known[0]}', …)`; there are {listed(known)}",
+    )
+
+
+def unknown_sink(name: str, use: Span, known: Sequence[str], *, strict: bool) -> Diagnostic:
+    outcome = "the attempt will fail" if strict else "the delivery will only be logged"
+    return Diagnostic(
+        Code.UNKNOWN_SINK,
+        f"no sink named `{name}`: {outcome}",
+        use,
+        did_you_mean(name, known) or f"write a function with `@sink('{name}')` in a module of activities",
     )
 
 

@@ -108,7 +108,7 @@ def _unknown(name: Name, scope: Scope) -> Expr:
 
 
 def _finding(name: Name, scope: Scope) -> Diagnostic:
-    if scope.for_argument:
+    if scope.for_argument and scope.has_rows:
         return mistakes.column_needs_row(name.text, name.span)
     if scope.has_rows:
         return mistakes.unknown_column(name.text, name.span, [col.name for col in scope.known])

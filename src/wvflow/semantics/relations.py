@@ -172,7 +172,9 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return _unknown_partial(call, found, scope)
         case n.CallOp(call=call):
             scope.session.report(mistakes.only_in_stage(f"`| call {call.function.text}(…)`", call.function.span))
-        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp() | n.ActivateOp() | n.EndOp():
+        case n.ActivateOp():
+            scope.session.report(mistakes.only_in_stage("`| activate(…)`", operator.span))
+        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp() | n.EndOp():
             scope.session.report(mistakes.not_available(operator.span.text.split("(")[0].split()[0], operator.span))
             return Relation(found.rel, Shape())
     return found
@@ -181,7 +183,7 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
 def _unknown_partial(call: n.CallExpr, found: Relation, scope: Scope) -> Relation:
     """``| name`` that is no partial query: an activity inside of a query, or nothing at all."""
     session, name = scope.session, call.function
-    if name.text in session.definitions.activities or name.text in session.catalog.activities:
+    if session.is_activity(name.text):
         session.report(mistakes.only_in_stage(f"`| {name.text}(…)`", name.span))
     else:
         session.report(mistakes.unknown_partial_query(name.text, name.span, session.definitions.functions))

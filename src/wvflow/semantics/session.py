@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Expr, File, Rel, Table
+from wvflow.lang.builtins import ACTIVITIES
 from wvflow.lang.catalog import Catalog, Columns
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View
@@ -113,6 +114,11 @@ class Session:
                 return wanted in self.program.saved or any(fnmatchcase(one, wanted) for one in self.program.saved)
             case _:
                 return False
+
+    def is_activity(self, name: str) -> bool:
+        """Whether a name behind a pipe that is no partial query's is an activity's."""
+        known = (self.definitions.activities, self.catalog.activities, ACTIVITIES)
+        return any(name in one for one in known)
 
     def template(self, model: ModelDef) -> Template | None:
         return self.models.get(id(model))

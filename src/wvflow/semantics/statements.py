@@ -134,6 +134,9 @@ def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.
     """The operators before the first update, and that. Nothing but tests may stand behind it: they are about the rows
     that it was given."""
     for index, operator in enumerate(operators):
+        if isinstance(operator, n.ActivateOp):
+            session.report(mistakes.activate_outside_flow(operator.span))
+            return tuple(one for one in operators[:index]), None
         if isinstance(operator, n.ApplyOp | n.CallOp) and _is_activity(operator, session):
             session.report(mistakes.activity_outside_flow(operator.call.function.text, operator.call.function.span))
             return tuple(one for one in operators[:index]), None
@@ -147,9 +150,7 @@ def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.
 
 
 def _is_activity(operator: n.ApplyOp | n.CallOp, session: Session) -> bool:
-    name = operator.call.function.text
-    known = name in session.definitions.activities or name in session.catalog.activities
-    return known or isinstance(operator, n.CallOp)
+    return isinstance(operator, n.CallOp) or session.is_activity(operator.call.function.text)
 
 
 def _delete(ending: Ending, rel: Rel, scope: Scope) -> DeleteFrom | None:

@@ -83,7 +83,6 @@ class ProjectFile(msgspec.Struct, frozen=True, kw_only=True):
 S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
-NOT_YET = ("strict_sinks", "email")
 NOT_YET_IN_LIMITS = ("depth", "signal_payload")
 NOT_YET_IN_PROFILE = ("temporal", "artifacts", "connectors")
 

@@ -90,7 +90,7 @@ def _key(project: Project, sources: dict[str, Source]) -> str | None:
     activities = content_key(project.root, project.activities)
     if activities is None:
         return None
-    settings = (project.activities, project.defaults, sorted(project.pools), project.limits)
+    settings = (project.activities, project.defaults, sorted(project.pools), project.limits, project.strict_sinks)
     return digest(_parts(activities, settings, sources.values()))
 
 

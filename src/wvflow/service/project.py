@@ -14,9 +14,9 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import ConfigError
 from wvflow.service.config import (
     DEFAULT_PROFILE,
-    NOT_YET,
     NOT_YET_IN_LIMITS,
     NOT_YET_IN_PROFILE,
+    Email,
     Limits,
     Profile,
     ProjectFile,
@@ -43,6 +43,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     defaults: dict[str, Any] = {}
     pools: dict[str, int] = {}
     limits: Limits = Limits()
+    email: Email = Email()
+    strict_sinks: bool = False
     retention: Retention = Retention()
     profile: str = DEFAULT_PROFILE
     without_effect: tuple[str, ...] = ()
@@ -90,6 +92,8 @@ def _project(root: Path, config: Path | None, settings: ProjectFile, name: str) 
         defaults=settings.defaults,
         pools=settings.pools,
         limits=settings.limits,
+        email=settings.email,
+        strict_sinks=settings.strict_sinks,
         retention=settings.retention,
         profile=name,
         without_effect=tuple(_without_effect(settings, chosen, name)),
@@ -120,9 +124,6 @@ def _profile(known: Mapping[str, Profile], name: str, config: Path | None) -> Pr
 
 def _without_effect(settings: ProjectFile, chosen: Profile, name: str) -> Iterator[str]:
     """Keys that the file sets and this version knows but can't follow."""
-    for key in NOT_YET:
-        if getattr(settings, key) != getattr(ProjectFile(), key):
-            yield key
     for key in NOT_YET_IN_LIMITS:
         if getattr(settings.limits, key) != getattr(Limits(), key):
             yield f"limits.{key}"

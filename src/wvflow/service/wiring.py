@@ -41,8 +41,12 @@ class Wiring:
         """The activities of the project's modules, which are imported, and of installed packages."""
         from wvflow.activities.isolation import Isolated
         from wvflow.activities.registry import Registry
+        from wvflow.activities.settings import Settings
 
-        return Isolated(Registry.discover(project.root, project.activities), project.root)
+        settings = Settings(
+            mail_server=project.email.server, mail_from=project.email.sender, strict_sinks=project.strict_sinks
+        )
+        return Isolated(Registry.discover(project.root, project.activities, settings), project.root)
 
     def draw(self) -> int:
         """A random number in [-1_000_000, 1_000_000], for jitter."""

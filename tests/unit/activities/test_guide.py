@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[list[dict[str, Any]] | None, dict[str, Any], Any]] = {
     "page": (None, {"number": 3}, [{"number": 3}]),
     "squares": (None, {"count": 2}, [{"number": 0, "square": 0}, {"number": 1, "square": 1}]),
     "one_by_one": (None, {"count": 1}, [{"number": 0, "square": 0}]),
+    "sink.pager": (ORDERS, {"team": "red"}, None),
     "greet": ([{"name": "Ada"}], {}, [{"greeting": "Ada, attempt 1"}]),
 }
 # Its rows tell of the attempt.

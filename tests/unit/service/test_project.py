@@ -99,6 +99,6 @@ def test_a_profile_that_cannot_be_used_is_refused(tree, text: str, profile: str,
 
 
 def test_keys_of_later_versions_are_named_as_without_effect(tree) -> None:
-    text = "strict_sinks = true\n[limits]\ndepth = 3\n[profile.default.connectors.pg]\nengine = 'x'"
+    text = "[limits]\ndepth = 3\n[profile.default.connectors.pg]\nengine = 'x'"
     project = load_project(tree({"wvflow.toml": text}))
-    assert project.without_effect == ("strict_sinks", "limits.depth", "profile.default.connectors")
+    assert project.without_effect == ("limits.depth", "profile.default.connectors")

@@ -18,6 +18,7 @@ NAMES = [
     "__version__",
     "activity",
     "load",
+    "sink",
 ]
 
 

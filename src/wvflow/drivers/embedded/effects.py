@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.errors import OutputMissing, TaskError
+from wvflow.errors import EvaluationError, OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
-from wvflow.lang.algebra import Column, Expr, Piped, Rel, StageRows
+from wvflow.lang import keys
+from wvflow.lang.algebra import Column, Expr, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import evaluate
-from wvflow.lang.types import Type
-from wvflow.plan.nodes import ActivityTask, Argument, FlowPlan, Place, QueryTask, Task
+from wvflow.lang.types import STRING, Type
+from wvflow.plan.nodes import ActivityTask, Argument, FileTarget, FlowPlan, Place, QueryTask, Save, Task
 from wvflow.ports.activities import Activities, ActivityCall
-from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
+from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.ports.store import Store
 from wvflow.sql import passthrough
@@ -82,7 +83,7 @@ class Effects:
                 del self._inline[ref]
 
     def fingerprint(self, task: Task) -> str:
-        return self._activities.fingerprint(task.activity) if isinstance(task, ActivityTask) else ""
+        return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
 
     def perform(self, errand: Errand, stop: Stop) -> Stored | None:
         """What the task put out, None when there is nothing to do."""
@@ -116,9 +117,17 @@ class Effects:
 
     def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
         given = self._input(task, errand)
+        arguments = self._arguments(task, given, errand)
+        match task.function:
+            case keys.ENGINE_SQL:
+                return self._statement(task, arguments, given, errand, stop)
+            case keys.ENGINE_FILE:
+                return self._file(task, arguments, given, errand, stop)
         call = ActivityCall(
             activity=task.activity,
-            arguments={arg.name: self._argument(arg, given, errand) for arg in task.arguments},
+            function=task.function,
+            task_key="/".join(map(str, errand.name.applied)),
+            arguments=arguments,
             rows=self._opener(given, errand.name.stage) if task.input is not None and not task.apart else None,
             run_id=errand.name.run_id,
             flow=errand.plan.flow,
@@ -139,6 +148,46 @@ class Effects:
             return Stored(given or Output())
         return self._engine.keep(rows, errand.name, stop, errand.columns)
 
+    def _statement(
+        self, task: ActivityTask, arguments: Mapping[str, object], given: Output | None, errand: Errand, stop: Stop
+    ) -> Stored:
+        text, *values = arguments.items()
+        job = StatementJob(
+            text=str(text[1]),
+            name=errand.name,
+            values=dict(values),
+            piped=self._located(task, given, errand),
+            places=errand.places,
+            begun=errand.begun,
+            waiting=errand.waiting,
+        )
+        return self._engine.execute(job, stop)
+
+    def _file(
+        self, task: ActivityTask, arguments: Mapping[str, object], given: Output | None, errand: Errand, stop: Stop
+    ) -> Stored:
+        """A file is written as by a save; the rows pass on."""
+        form = arguments.get("format")
+        options = () if form is None else (NamedArgument("format", Literal(str(form), STRING)),)
+        job = QueryJob(
+            task=QueryTask(Piped(), save=Save(FileTarget(str(arguments["path"])), options), keep=False),
+            name=errand.name,
+            inputs={},
+            piped=self._located(task, given, errand),
+            values={},
+            places=errand.places,
+            begun=errand.begun,
+            waiting=errand.waiting,
+        )
+        self._engine.query(job, stop)
+        return Stored(given or Output())
+
+    def _located(self, task: ActivityTask, given: Output | None, errand: Errand) -> Located | None:
+        """The rows that the engine is given."""
+        if task.input is None or task.apart or given is None or not given.ref:
+            return None
+        return self._locate(given, errand.name.stage)
+
     def _input(self, task: ActivityTask, errand: Errand) -> Output | None:
         match task.input:
             case StageRows(stage=stage):
@@ -147,6 +196,14 @@ class Effects:
                 return errand.piped
         return None
 
+    def _arguments(self, task: ActivityTask, given: Output | None, errand: Errand) -> dict[str, object]:
+        """By name; those of an implementation are made of the values of the declaration's parameters."""
+        values = errand.values
+        if task.given:
+            values = {**values, **{one.name: self._argument(one, given, errand) for one in task.given}}
+            return {one.name: self._evaluate(one.value, values) for one in task.arguments}
+        return {one.name: self._argument(one, given, errand) for one in task.arguments}
+
     def _argument(self, argument: Argument, given: Output | None, errand: Errand) -> object:
         match argument.value:
             case Column(name=column, table="_"):
@@ -154,7 +211,10 @@ class Effects:
         return self._evaluate(argument.value, errand.values)
 
     def _evaluate(self, value: Expr, values: Mapping[str, object]) -> object:
-        return evaluate(value, values, secrets=self._secret)
+        try:
+            return evaluate(value, values, secrets=self._secret)
+        except EvaluationError as error:
+            raise TaskError("EvaluationError", error.message, help=error.help, retryable=False) from None
 
     def _cell(self, column: str, given: Output | None, argument: Argument, errand: Errand) -> object:
         rows = self._opener(given, errand.name.stage)().read_all()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from wvflow.lang import builtins
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedStage, Settings
+from wvflow.semantics.checked import CallStep, CheckedStage, Settings
 from wvflow.semantics.session import Session
 
 PROPERTY = "cache"
+_BUILT_IN = frozenset(key for key, _ in (*builtins.ACTIVITIES.values(), *builtins.SINKS.values()))
 
 
 def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Collection[str], session: Session) -> None:
@@ -23,6 +25,9 @@ def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Coll
 
 def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
     yield from obstacles(stage.steps)
+    for step in stage.steps:
+        if isinstance(step, CallStep) and step.function in _BUILT_IN:
+            yield f"nothing tells whether what `{step.activity}` does needs doing again"
     for name in values(stage.steps):
         if name in OF_THE_RUN and name not in params:
             yield f"`{name}` differs from run to run"
