@@ -94,6 +94,8 @@ class Code(Enum):
     EMPTY_FLOW = ("WV0503", "SYNTAX_ERROR", "error")
     BAD_MERGE = ("WV0504", "INVALID_ARGUMENT", "error")
     UNREAD_STAGE = ("WV0505", "INVALID_ARGUMENT", "warning")
+    TRIGGER_CONFLICT = ("WV0506", "INVALID_ARGUMENT", "error")
+    TRIGGER_WITHOUT_EFFECT = ("WV0507", "INVALID_ARGUMENT", "error")
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
     ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")

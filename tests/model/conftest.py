@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import strategies as st
 
 from wvflow.lang.algebra import Literal, Single
+from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN, NULL
-from wvflow.plan.nodes import FlowPlan, Millis, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import (
+    CLEANUP_RULES,
+    EAGER_RULES,
+    AllOf,
+    AnyOf,
+    Condition,
+    Fallback,
+    FlowPlan,
+    Millis,
+    Negation,
+    Policy,
+    QueryTask,
+    Rule,
+    StageId,
+    StagePlan,
+    StateIs,
+    Trigger,
+)
 
 
 def _plan(
@@ -33,8 +52,45 @@ def _plan(
     return FlowPlan("F", 1, (), stages, every, output=every[-1], **flow)  # type: ignore[arg-type]
 
 
+def _conditions(upstreams: tuple[int, ...]) -> st.SearchStrategy[Condition]:
+    states = st.sampled_from(["success", "failed", "skipped", "cancelled", "done"])
+    leaves: st.SearchStrategy[Condition] = st.builds(
+        StateIs, st.sampled_from([StageId(one) for one in upstreams]), states
+    )
+    return (
+        leaves
+        | st.builds(Negation, leaves)
+        | st.builds(AnyOf, st.tuples(leaves, leaves))
+        | st.builds(AllOf, st.tuples(leaves, leaves))
+    )
+
+
+@st.composite
+def _triggers(draw: st.DrawFn, upstreams: tuple[int, ...], eager: bool) -> Trigger:
+    if not upstreams or draw(st.booleans()):
+        return Trigger()
+    if draw(st.booleans()):
+        rule = draw(st.sampled_from(get_args(Rule)))
+        return Trigger(rule, eager and rule in EAGER_RULES, cleanup=rule in CLEANUP_RULES)
+    condition = draw(_conditions(upstreams))
+    leaves = [node for node in nodes(condition) if isinstance(node, StateIs)]
+    cleanup = any(leaf.state in ("done", "cancelled") for leaf in leaves)
+    return Trigger(condition=condition, named=tuple(sorted({leaf.stage for leaf in leaves})), cleanup=cleanup)
+
+
+def _fallbacks(triggers: list[Trigger], chosen: list[bool]) -> list[tuple[Fallback, ...]]:
+    """Of each stage: those that run because it failed; some of them named by it."""
+    found: list[list[Fallback]] = [[] for _ in triggers]
+    for stage, trigger in enumerate(triggers):
+        match trigger.condition:
+            case StateIs(stage=owner, state="failed"):
+                found[owner].append(Fallback(StageId(stage), chosen[stage]))
+    return [tuple(sorted(several, key=lambda one: not one.declared)) for several in found]
+
+
 @st.composite
 def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
+    """``timeouts``: with what depends on how long things take."""
     size = draw(st.integers(1, 5))
     upstreams = [
         tuple(sorted(draw(st.sets(st.integers(0, index - 1), max_size=2)))) if index else () for index in range(size)
@@ -57,14 +113,35 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
         }
     )
     tasks = [draw(st.lists(policies, min_size=1, max_size=2)) for _ in range(size)]
+    triggers = [draw(_triggers(sources, timeouts)) for sources in upstreams]
+    fallbacks = _fallbacks(triggers, draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+    gates = [
+        {
+            **draw(gate),
+            "trigger": triggers[index],
+            "fallbacks": fallbacks[index],
+            "chains": _chains(upstreams[index], triggers[index], fallbacks) if draw(st.booleans()) else (),
+            "controls": tuple(StageId(one) for one in triggers[index].named if draw(st.booleans())),
+            "on_failure": draw(st.sampled_from(["fail", "fail", "skip"])),
+        }
+        for index in range(size)
+    ]
     return _plan(
         upstreams,
         tasks,
-        [draw(gate) for _ in range(size)],
+        gates,
+        fail_fast=timeouts and draw(st.booleans()),
         lost_limit=draw(st.sampled_from([0, 1, 3])),
         cancel_grace=Millis(200),
         max_parallel=draw(st.sampled_from([None, 1, 2])),
     )
+
+
+def _chains(
+    upstreams: tuple[int, ...], trigger: Trigger, fallbacks: list[tuple[Fallback, ...]]
+) -> tuple[tuple[StageId, ...], ...]:
+    free = [StageId(one) for one in upstreams if one not in trigger.named]
+    return tuple((one, other.stage) for one in free for other in fallbacks[one][:1] if other.stage in free)
 
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]

@@ -14,23 +14,25 @@ ended. A draft lives within one ``decide`` and is never seen outside.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
-from wvflow.kernel.events import EpochMs, Failure
+from wvflow.kernel.events import EpochMs, Failure, Output
+from wvflow.kernel.handled import unhandled
 from wvflow.kernel.line import NOBODY, Ticket
 from wvflow.kernel.stage import Scene, StageEvent, TriggerBroke, TriggerHeld, TurnCame, WhenFailed, advance, patience
 from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import RunTimer
-from wvflow.kernel.triggers import RULES, counted
+from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
+from wvflow.kernel.triggers import heard, judge
 from wvflow.kernel.values import holds
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan
 
 
 class Draft:
-    """``run`` is current but for its stages: read and change those through the methods."""
+    """``run`` is current but for its stages: read and change those through the methods. ``hopeless``: a stage failed
+    whose failure nothing is there to handle."""
 
     def __init__(self, plan: FlowPlan, run: RunState, at: EpochMs) -> None:
         self.plan = plan
@@ -40,14 +42,16 @@ class Draft:
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()
         self._newcomers: list[StageId] = []
+        self.hopeless = False
 
     def stage(self, id: StageId) -> StageState:
         changed = self._changed.get(id)
         return self.run.stages[id] if changed is None else changed
 
     def open_stages(self) -> Iterator[StageId]:
-        """Those not terminal before this event. O(stages): for the few events that concern all of them."""
-        return (StageId(index) for index, stage in enumerate(self.run.stages) if not stage.phase.is_terminal)
+        """Those not terminal. O(stages): for the few events that concern all of them."""
+        ids = map(StageId, range(len(self.plan.stages)))
+        return (one for one in ids if not self._phase(one).is_terminal)
 
     def move(self, id: StageId, event: StageEvent) -> None:
         """Let a stage take one step."""
@@ -64,7 +68,7 @@ class Draft:
     def consider(self, id: StageId) -> None:
         """Ask a pending stage's trigger."""
         here = self.plan.stages[id]
-        verdict = RULES[here.trigger.rule](self.stage(id).upstream, len(here.upstreams))
+        verdict = judge(here, self.stage(id).upstream, self._phase)
         if verdict.holds:
             self.move(id, self._opening(here))
         elif verdict.reason:
@@ -75,7 +79,7 @@ class Draft:
         while self._ended:
             ended = self._ended.popleft()
             for reader in self.plan.stages[ended].readers:
-                self._tell(reader, self.stage(ended).phase)
+                self._tell(reader, ended)
         if self.run.line.queues:
             self._hand_out_turns()
         if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
@@ -87,13 +91,14 @@ class Draft:
 
     def _opening(self, here: StagePlan) -> StageEvent:
         """What a stage is told whose trigger holds."""
+        seen = tuple(one for one in here.upstreams if self._phase(one) is Phase.SUCCESS) if here.trigger.eager else None
         if here.when is None:
-            return TriggerHeld(self.now)
+            return TriggerHeld(self.now, seen)
         match holds(here.when, self.plan, self.run):
             case Failure() as failure:
                 return WhenFailed(self.now, failure)
             case True:
-                return TriggerHeld(self.now)
+                return TriggerHeld(self.now, seen)
             case False:
                 return TriggerBroke(self.now, "when")
 
@@ -120,11 +125,12 @@ class Draft:
 
     def _has_place(self) -> bool:
         limit = self.plan.max_parallel
-        return self.run.phase is RunPhase.RUNNING and (limit is None or self.run.working < limit)
+        return not self.run.phase.is_terminal and (limit is None or self.run.working < limit)
 
     def _count_end(self, id: StageId, stage: StageState) -> None:
         self._ended.append(id)
         failed = stage.phase is Phase.FAILED
+        self.hopeless = self.hopeless or (failed and not self.plan.stages[id].fallbacks)
         self.run = replace(
             self.run,
             open=self.run.open - 1,
@@ -133,37 +139,57 @@ class Draft:
             failure=self.run.failure or (stage.failure if failed else None),
         )
 
-    def _tell(self, reader: StageId, phase: Phase) -> None:
+    def _phase(self, id: StageId) -> Phase:
+        return self.stage(id).phase
+
+    def _tell(self, reader: StageId, ended: StageId) -> None:
         stage = self.stage(reader)
-        self._changed[reader] = replace(stage, upstream=counted(stage.upstream, phase))
+        tally = heard(self.plan.stages[reader], stage.upstream, ended, self._phase)
+        self._changed[reader] = replace(stage, upstream=tally)
         if stage.phase is Phase.PENDING:
             self.consider(reader)
 
     def _complete(self) -> None:
         run = self.run
-        if run.timeout_due is not None:
-            self.commands.append(CancelTimer(str(RunTimer("flow", run.epoch))))
-        if run.grace_due is not None:
-            self.commands.append(CancelTimer(str(RunTimer("grace", run.epoch))))
-        phase = outcome(run)
-        output = None if self.plan.output is None else self.stage(self.plan.output).output
-        self.commands.append(CompleteRun(phase.value, output, run.failure))
+        self.commands += [CancelTimer(str(RunTimer(kind, run.epoch))) for kind, _ in run_timers(run)]
+        counts = unhandled(self.plan, self.stage) if run.failed else []
+        phase = outcome(run, counts)
+        failure = self._failure(counts) if phase in (RunPhase.FAILED, RunPhase.SUCCESS) else run.failure
+        self.commands.append(CompleteRun(phase.value, self._output(), failure))
         self.run = replace(
-            run, phase=phase, ending=None, ended_at=self.now, timeout_due=None, grace_due=None, line=NOBODY
+            run,
+            phase=phase,
+            failure=failure,
+            ending=None,
+            ended_at=self.now,
+            **dict.fromkeys(TIMER_FIELDS.values()),
+            line=NOBODY,
         )
+
+    def _failure(self, counts: Sequence[StageId]) -> Failure | None:
+        """The first of the failures that count."""
+        stages = sorted(map(self.stage, counts), key=lambda stage: stage.ended_at or 0)
+        failures = [stage.failure for stage in stages]
+        return self.run.failure if self.run.failure in failures else next(iter(failures), None)
+
+    def _output(self) -> Output | None:
+        yielding = self.plan.yielding(lambda one: self._phase(one).value)
+        return None if yielding is None else self.stage(yielding).output
 
 
 def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
-    """A stage's surroundings."""
-    cancelling = run.phase is RunPhase.CANCELLING
-    return Scene(id, plan.stages[id], run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None)
+    """A stage's surroundings. A cancel does not concern a clean-up stage."""
+    here = plan.stages[id]
+    cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup
+    return Scene(id, here, run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None)
 
 
-def outcome(run: RunState) -> RunPhase:
-    """How a run ends whose stages are all terminal. A stage cancelled in a run that wasn't makes it failed.
+def outcome(run: RunState, unhandled: Sequence[StageId]) -> RunPhase:
+    """How a run ends whose stages are all terminal, of which these failed without being handled. A stage cancelled in a
+    run that wasn't makes it failed.
 
     Source: flow language, section 2, "Failure".
     """
     if run.ending is not None:
         return run.ending
-    return RunPhase.FAILED if run.failed or run.cancelled else RunPhase.SUCCESS
+    return RunPhase.FAILED if unhandled or run.cancelled else RunPhase.SUCCESS

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
+from wvflow.kernel.handled import unhandled
 from wvflow.kernel.run import outstanding
-from wvflow.kernel.state import RUNNING, WORKING, Phase, RunPhase, RunState, StageState, Tally
+from wvflow.kernel.state import RUNNING, WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
-from wvflow.kernel.triggers import counted
-from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.kernel.triggers import tally_of
+from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger
 
 BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
 
@@ -25,7 +26,7 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
     """What is wrong with a state."""
     if state.phase is RunPhase.PENDING:
         return []
-    found = [*_counts(plan, state), *_run(state), *_waits(plan, state), *_turns(plan, state)]
+    found = [*_counts(plan, state), *_run(plan, state), *_waits(plan, state), *_turns(plan, state)]
     for here, stage in zip(plan.stages, state.stages, strict=True):
         found += [f"stage `{here.name}` {finding}" for finding in _stage(plan, state, here, stage)]
     return found
@@ -63,13 +64,14 @@ def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
             yield f"the run counts {kept} stages as {name}, there are {counted_anew}"
 
 
-def _run(state: RunState) -> Iterator[str]:
+def _run(plan: FlowPlan, state: RunState) -> Iterator[str]:
     if state.phase.is_terminal == bool(state.open):
         yield f"the run is {state.phase.value} with {state.open} open stages"
     if (state.phase is RunPhase.CANCELLING) != (state.ending is not None):
         yield f"the run is {state.phase.value} and is to end {state.ending}"
-    if state.phase in (RunPhase.SUCCESS, RunPhase.FAILED) and state.phase is not outcome(state):
-        yield f"the run is {state.phase.value}, its stages say {outcome(state).value}"
+    told = outcome(state, unhandled(plan, state.stages.__getitem__))
+    if state.phase in (RunPhase.SUCCESS, RunPhase.FAILED) and state.phase is not told:
+        yield f"the run is {state.phase.value}, its stages say {told.value}"
     if state.phase is RunPhase.FAILED and state.failed and state.failure is None:
         yield "the run failed without a failure"
 
@@ -102,14 +104,11 @@ def _turns(plan: FlowPlan, state: RunState) -> Iterator[str]:
 
 
 def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) -> Iterator[str]:
-    tally = Tally()
-    for source in here.upstreams:
-        if state.stages[source].phase.is_terminal:
-            tally = counted(tally, state.stages[source].phase)
+    tally = tally_of(here, lambda one: state.stages[one].phase)
     if stage.upstream != tally:
         yield f"keeps {stage.upstream} of its upstreams, they say {tally}"
-    if stage.phase in BEGUN and tally.success != len(here.upstreams):
-        yield "began before all its upstreams succeeded"
+    if stage.phase in BEGUN:
+        yield from _too_early(state, here)
     if (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
@@ -122,6 +121,14 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         limit = here.tasks[len(stage.done)].policy.retries
         if limit is not None and stage.retries > limit:
             yield f"was retried {stage.retries} times, allowed are {limit}"
+
+
+def _too_early(state: RunState, here: StagePlan) -> Iterator[str]:
+    phases = [state.stages[source].phase for source in here.upstreams]
+    if not here.trigger.eager and not all(phase.is_terminal for phase in phases):
+        yield "began before all its upstreams ended"
+    if here.trigger == Trigger() and not here.chains and any(phase is not Phase.SUCCESS for phase in phases):
+        yield "began before all its upstreams succeeded"
 
 
 def _moved(old: StageState, new: StageState, same_epoch: bool) -> Iterator[str]:
@@ -145,7 +152,7 @@ def _fits(after: RunState, command: Command) -> bool:
             current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
             given = stage.done[-1] if stage.done else None
             wanted = (Phase.QUEUED, command.attempt, command.task, command.delivery)
-            return after.phase is RunPhase.RUNNING and current == wanted and command.input == given
+            return not after.phase.is_terminal and current == wanted and command.input == given
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
         case StartTimer(timer=name, due=due):
@@ -160,7 +167,7 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
             stage = after.stages[id]
             return (stage.phase, stage.attempt + 1, stage.due) == (Phase.RETRYING, attempt, due)
         case RunTimer(kind):
-            return due == (after.timeout_due if kind == "flow" else after.grace_due)
+            return due == {"flow": after.timeout_due, "grace": after.grace_due, "cleanup": after.cleanup_due}[kind]
         case LineTimer(id, attempt):
             stage = after.stages[id]
             return (stage.phase, stage.attempt, stage.due) == (Phase.IN_LINE, attempt, due)

@@ -27,7 +27,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -52,10 +51,20 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
+from wvflow.kernel.handled import is_handled
 from wvflow.kernel.stage import Abandoned, BackoffOver, CancelAsked, PatienceOver, ScheduleOver, StageEvent, under_way
-from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Tally, Vector
-from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
-from wvflow.kernel.triggers import counted
+from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Vector
+from wvflow.kernel.timers import (
+    TIMER_FIELDS,
+    LineTimer,
+    RetryTimer,
+    RunTimer,
+    RunTimerKind,
+    ScheduleTimer,
+    parse_timer,
+    run_timers,
+)
+from wvflow.kernel.triggers import tally_of
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
 
@@ -127,6 +136,9 @@ def _apply(draft: Draft, event: Event) -> None:
         case Reopened():
             _reopen(draft, event)
     draft.settle()
+    if draft.plan.fail_fast and draft.hopeless and draft.run.phase is RunPhase.RUNNING:
+        _cancel(draft, RunPhase.FAILED)
+        draft.settle()
     if isinstance(event, OwnerChanged) and not draft.run.phase.is_terminal:
         # The new owner has nothing under way yet, so it is told everything, not only what changed.
         draft.commands = list(outstanding(draft.plan, draft.result()[0]))
@@ -177,7 +189,10 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _time_out(draft)
         case RunTimer("grace", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, grace_due=None)
-            _abandon_all(draft)
+            _abandon(draft, cleanup=False)
+        case RunTimer("cleanup", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
+            draft.run = replace(draft.run, cleanup_due=None)
+            _abandon(draft)
         case ScheduleTimer(id, epoch) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
         case RetryTimer(id, attempt):
@@ -202,42 +217,47 @@ def _cancel(draft: Draft, ending: RunPhase) -> None:
     if draft.run.phase.is_terminal:
         return
     if ending is RunPhase.TERMINATED:
-        _abandon_all(draft)
+        _abandon(draft)
         draft.run = replace(draft.run, ending=ending)
     elif draft.run.phase is RunPhase.RUNNING:
-        _ask_all(draft)
+        _ask(draft)
         draft.run = replace(draft.run, phase=RunPhase.CANCELLING, ending=ending)
-        _replace_flow_timer_by_grace(draft)
+        _replace_flow_timer(draft)
 
 
-def _ask_all(draft: Draft) -> None:
+def _ask(draft: Draft) -> None:
+    """Tell all stages to stop but those that clean up, whether they run or wait for the others."""
     for stage_id in draft.open_stages():
-        draft.move(stage_id, CancelAsked(draft.now))
+        if not draft.plan.stages[stage_id].trigger.cleanup:
+            draft.move(stage_id, CancelAsked(draft.now))
 
 
-def _abandon_all(draft: Draft) -> None:
+def _abandon(draft: Draft, *, cleanup: bool = True) -> None:
+    """Wait no more for those under way, or at work on the ``cleanup``."""
     for stage_id in draft.open_stages():
-        draft.move(stage_id, Abandoned(draft.now))
+        if cleanup or not draft.plan.stages[stage_id].trigger.cleanup:
+            draft.move(stage_id, Abandoned(draft.now))
 
 
-def _replace_flow_timer_by_grace(draft: Draft) -> None:
+def _replace_flow_timer(draft: Draft) -> None:
+    """What is under way has a period of grace from here, and what cleans up its own time."""
     if draft.run.timeout_due is not None:
         draft.commands.append(CancelTimer(str(RunTimer("flow", draft.run.epoch))))
         draft.run = replace(draft.run, timeout_due=None)
     if draft.run.open:
         _start_timer(draft, "grace", EpochMs(draft.now + draft.plan.cancel_grace))
+        if any(draft.plan.stages[one].trigger.cleanup for one in draft.open_stages()):
+            _start_timer(draft, "cleanup", EpochMs(draft.now + draft.plan.cleanup_timeout))
 
 
-def _start_timer(draft: Draft, kind: Literal["flow", "grace"], due: EpochMs) -> None:
+def _start_timer(draft: Draft, kind: RunTimerKind, due: EpochMs) -> None:
     draft.commands.append(StartTimer(str(RunTimer(kind, draft.run.epoch)), due))
-    draft.run = replace(draft.run, timeout_due=due) if kind == "flow" else replace(draft.run, grace_due=due)
+    draft.run = replace(draft.run, **{TIMER_FIELDS[kind]: due})
 
 
 def _run_timers(state: RunState) -> Iterable[Command]:
-    if state.timeout_due is not None:
-        yield StartTimer(str(RunTimer("flow", state.epoch)), state.timeout_due)
-    if state.grace_due is not None:
-        yield StartTimer(str(RunTimer("grace", state.epoch)), state.grace_due)
+    for kind, due in run_timers(state):
+        yield StartTimer(str(RunTimer(kind, state.epoch)), due)
 
 
 def _take_over(draft: Draft, event: OwnerChanged) -> None:
@@ -256,13 +276,13 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     run = draft.run
     if run.phase not in REOPENABLE or event.epoch != run.epoch + 1:
         raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be reopened by {event}")
-    stages = [_reset(draft.plan, run, StageId(index)) for index in range(len(draft.plan.stages))]
+    stages = _reset_all(draft.plan, run)
     draft.run = replace(
         run,
         phase=RunPhase.RUNNING,
         stages=Vector.of(StageState(), len(stages)).update(dict(enumerate(stages))),
         open=sum(not stage.phase.is_terminal for stage in stages),
-        failed=0,
+        failed=sum(stage.phase is Phase.FAILED for stage in stages),
         cancelled=0,
         working=0,
         epoch=event.epoch,
@@ -272,12 +292,17 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     _open(draft)
 
 
+def _reset_all(plan: FlowPlan, run: RunState) -> list[StageState]:
+    stages = [_reset(plan, run, StageId(index)) for index in range(len(plan.stages))]
+    tallies = [tally_of(here, lambda one: stages[one].phase) for here in plan.stages]
+    return [replace(stage, upstream=tally) for stage, tally in zip(stages, tallies, strict=True)]
+
+
 def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
+    """What is done stays so, and so does a failure that others have dealt with."""
     stage = run.stages[id]
-    upstream = Tally()
-    for source in plan.stages[id].upstreams:
-        if run.stages[source].phase is Phase.SUCCESS:
-            upstream = counted(upstream, Phase.SUCCESS)
-    if stage.phase is Phase.SUCCESS:
-        return replace(stage, upstream=upstream)
-    return StageState(upstream=upstream, attempt=stage.attempt, done=stage.done, details=stage.details)
+    if stage.phase is Phase.SUCCESS or stage.reason == "on_failure":
+        return stage
+    if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):
+        return stage
+    return StageState(attempt=stage.attempt, done=stage.done, details=stage.details)

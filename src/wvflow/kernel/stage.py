@@ -59,7 +59,9 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class TriggerHeld(Told, frozen=True):
-    pass
+    """``seen``: the upstreams that have succeeded, where it doesn't wait for all to end."""
+
+    seen: tuple[StageId, ...] | None = None
 
 
 class TriggerBroke(Told, frozen=True):
@@ -152,12 +154,12 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         UnexpectedEvent: the event cannot follow from the commands issued so far.
     """
     match stage.phase, event:
-        case Phase.PENDING, TriggerHeld():
-            return _start(scene, stage, event.at)
+        case Phase.PENDING, TriggerHeld(seen=seen):
+            return _start(scene, replace(stage, seen=seen), event.at)
         case Phase.PENDING, TriggerBroke(reason=reason):
             return Step(_skipped(stage, reason, event.at))
         case Phase.PENDING, WhenFailed(failure=failure):
-            return _fail(stage, failure, event.at, ())
+            return _fail(scene, stage, failure, event.at, ())
         case Phase.IN_LINE, TurnCame(waited=waited):
             return _take_turn(scene, stage, waited)
         case Phase.IN_LINE, PatienceOver(attempt=n) if n == stage.attempt:
@@ -167,7 +169,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case Phase.IN_LINE | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if _is_armed(
             scene, stage
         ):
-            return _fail(stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
+            return _fail(scene, stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
 
         case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
             return Step(replace(stage, phase=Phase.ATTEMPTING))
@@ -298,7 +300,7 @@ def _fail_attempt(scene: Scene, stage: StageState, failure: Failure, now: EpochM
     if scene.cancelling:
         return _cancel(scene, stage, now)
     if not may_retry(policy, failure, stage.retries):
-        return _fail(stage, failure, now, _disarm(scene, stage))
+        return _fail(scene, stage, failure, now, _disarm(scene, stage))
     retry = stage.retries + 1
     due = EpochMs(now + retry_delay(policy, failure, retry, draw))
     timer = StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), due)
@@ -312,7 +314,7 @@ def _lose(scene: Scene, stage: StageState, event: TaskLost) -> Step:
     losses = stage.losses + (stage.phase is Phase.ATTEMPTING)
     gives_up = losses > scene.lost_limit or scene.policy(stage).on_lost == "fail"
     if stage.phase is Phase.ATTEMPTING and gives_up:
-        return _fail(stage, _worker_lost(losses, event.reason), event.at, _disarm(scene, stage))
+        return _fail(scene, stage, _worker_lost(losses, event.reason), event.at, _disarm(scene, stage))
     again = replace(stage, phase=Phase.QUEUED, delivery=stage.delivery + 1, losses=losses)
     return Step(again, (_run_task(scene, again),))
 
@@ -321,8 +323,12 @@ def _skipped(stage: StageState, reason: str, now: EpochMs) -> StageState:
     return replace(stage, phase=Phase.SKIPPED, reason=reason, failure=None, ended_at=now)
 
 
-def _fail(stage: StageState, failure: Failure, now: EpochMs, commands: tuple[Command, ...]) -> Step:
-    return Step(replace(stage, phase=Phase.FAILED, failure=failure, due=None, ended_at=now), commands)
+def _fail(scene: Scene, stage: StageState, failure: Failure, now: EpochMs, commands: tuple[Command, ...]) -> Step:
+    """Where a failure is to be no more than a skip, the error is kept beside the reason."""
+    ended = replace(stage, phase=Phase.FAILED, failure=failure, due=None, ended_at=now)
+    if scene.plan.on_failure == "skip":
+        ended = replace(ended, phase=Phase.SKIPPED, reason="on_failure")
+    return Step(ended, commands)
 
 
 def _cancel(scene: Scene, stage: StageState, now: EpochMs, dropped: tuple[Command, ...] = ()) -> Step:

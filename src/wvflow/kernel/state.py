@@ -10,6 +10,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.line import NOBODY, Line
+from wvflow.plan.nodes import StageId
 
 T = TypeVar("T")
 CHUNK = 64
@@ -123,7 +124,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     back-off ends, or its patience in the line; ``delivery`` and ``losses`` count how often the current attempt was
     handed out and lost after a recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that
     computed its output, when that was an earlier one. ``details``: what an attempt at the current task said last of how
-    far it is, as JSON values.
+    far it is, as JSON values. ``seen``: the upstreams that had succeeded when it started, where it started before the
+    others had ended.
     """
 
     phase: Phase = Phase.PENDING
@@ -140,6 +142,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: EpochMs | None = None
     reused: str = ""
     details: object = None
+    seen: tuple[StageId, ...] | None = None
 
     @property
     def output(self) -> Output | None:
@@ -151,7 +154,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One run. ``open`` counts its stages that aren't terminal; ``failed`` and ``cancelled`` those that ended so.
 
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
-    ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first unhandled one.
+    ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first one, and once the run ended,
+    the first that nobody handled.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -174,3 +178,4 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     last_at: EpochMs = EpochMs(0)
     timeout_due: EpochMs | None = None
     grace_due: EpochMs | None = None
+    cleanup_due: EpochMs | None = None

@@ -159,19 +159,18 @@ EXPRESSION = Kind("an expression", _anything)
 """Not a plain value: whoever checks the stage makes it out."""
 TRIGGERS = _words(
     "all_success",
-    later=(
-        "one_success",
-        "one_failed",
-        "one_done",
-        "none_failed",
-        "none_failed_min_one_success",
-        "none_skipped",
-        "all_failed",
-        "all_skipped",
-        "all_done",
-        "always",
-    ),
+    "one_success",
+    "one_failed",
+    "one_done",
+    "none_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "all_failed",
+    "all_skipped",
+    "all_done",
+    "always",
 )
+ON_FAILURE = Kind("fail, skip or the name of a stage", _name)
 
 _STAGE_AND_ACTIVITY = (
     Property("retries", COUNT, runs=True),
@@ -200,8 +199,8 @@ _STAGE_AND_ACTIVITY = (
 )
 _STAGE_ONLY = (
     Property("trigger", TRIGGERS, activity=False, runs=True),
-    Property("on_failure", ANY, activity=False, flow=True),
-    Property("eager", FLAG, activity=False),
+    Property("on_failure", ON_FAILURE, activity=False, flow=True, runs=True),
+    Property("eager", FLAG, activity=False, runs=True),
     Property("when", EXPRESSION, activity=False, runs=True),
     Property("compensate", ANY, activity=False),
     Property("compensate_on", _words("attempt"), activity=False),
@@ -241,7 +240,7 @@ _FLOW_ONLY = (
     _of_flow("end", ANY),
     _of_flow("concurrency", INTEGER),
     _of_flow("concurrency_key", ANY),
-    _of_flow("fail_fast", FLAG),
+    _of_flow("fail_fast", FLAG, runs=True),
     _of_flow("keep_runs", POSITIVE, runs=True),
     _of_flow("on_success", ANY),
     _of_flow("on_cancel", ANY),
@@ -254,11 +253,11 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 """By canonical name."""
 
 # The same names mean something else on a flow; of those, this version can carry out the other one only.
-LATER_ON_FLOWS = frozenset({"jitter"})
+LATER_ON_FLOWS = frozenset({"jitter", "on_failure"})
 ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "type"})
+NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

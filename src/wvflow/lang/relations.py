@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -41,3 +42,32 @@ def own_nodes(expr: Expr) -> Iterator[msgspec.Struct]:
 def stages_read(tree: object) -> tuple[str, ...]:
     """The stages whose rows a relation (or task) reads, in order of first use, each once."""
     return tuple(dict.fromkeys(node.stage for node in nodes(tree) if isinstance(node, StageRows)))
+
+
+def rebuilt(tree: Any, change: Callable[[Any, Any], Any], settled: Container[int] = ()) -> Any:
+    """A plain tree of structs and tuples with what ``change`` makes of each struct, parts first; it is given the struct
+    over its new parts, and the old one. What nothing changed in stays the same object, and so do those ``settled``, by
+    their identity. Doesn't recurse."""
+    waiting, parents_first = [tree], []
+    while waiting:
+        node = waiting.pop()
+        parents_first.append(node)
+        waiting += [one for one in _parts(node) if isinstance(one, msgspec.Struct | tuple) and id(one) not in settled]
+    made: dict[int, Any] = {}
+    for node in reversed(parents_first):
+        made[id(node)] = _over(node, made, change)
+    return made[id(tree)]
+
+
+def _parts(node: Any) -> Sequence[Any]:
+    return node if isinstance(node, tuple) else msgspec.structs.astuple(node)
+
+
+def _over(node: Any, made: Mapping[int, Any], change: Callable[[Any, Any], Any]) -> Any:
+    """A node over its parts as they were made anew."""
+    before = _parts(node)
+    after = [made.get(id(part), part) for part in before]
+    same = all(new is old for new, old in zip(after, before, strict=True))
+    if isinstance(node, tuple):
+        return node if same else tuple(after)
+    return change(node if same else type(node)(*after), node)

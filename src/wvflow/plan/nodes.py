@@ -6,6 +6,7 @@ Stages are numbered in topological order (``StageId`` is the index); their order
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal as OneOf
 from typing import NewType, TypeAlias
 
@@ -129,10 +130,68 @@ class ActivityTask(Node, frozen=True, tag="activity"):
 Task: TypeAlias = QueryTask | ActivityTask
 
 
-class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When a stage runs, all its upstreams being terminal."""
+Rule = OneOf[
+    "all_success",
+    "one_success",
+    "one_failed",
+    "one_done",
+    "none_failed",
+    "none_failed_min_one_success",
+    "none_skipped",
+    "all_failed",
+    "all_skipped",
+    "all_done",
+    "always",
+]
+EAGER_RULES: tuple[Rule, ...] = ("one_success", "one_failed", "one_done")
+"""Those that ``eager`` lets start at the first."""
 
-    rule: OneOf["all_success"] = "all_success"
+CLEANUP_RULES: tuple[Rule, ...] = ("all_done", "always")
+"""Those that hold whatever became of the upstreams: they run on a cancel, too."""
+
+
+class StateIs(Node, frozen=True, tag="state_is"):
+    """``extract.failed``; ``done`` is any state that a stage ends in."""
+
+    stage: StageId
+    state: OneOf["success", "failed", "skipped", "cancelled", "done"]
+
+
+class Negation(Node, frozen=True, tag="negation"):
+    operand: Condition
+
+
+class AllOf(Node, frozen=True, tag="all_of"):
+    operands: tuple[Condition, ...]
+
+
+class AnyOf(Node, frozen=True, tag="any_of"):
+    operands: tuple[Condition, ...]
+
+
+Condition: TypeAlias = StateIs | Negation | AllOf | AnyOf
+
+
+class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a stage runs, all its upstreams being terminal (flow language, section 2, "Trigger rules").
+
+    A ``condition`` decides about the stages that it names (``named``, ascending); of the others all must have
+    succeeded. Without one, ``rule`` decides about all. ``eager``: it may start at the first that meets the rule.
+    ``cleanup``: it runs on a cancel, too.
+    """
+
+    rule: Rule = "all_success"
+    eager: bool = False
+    condition: Condition | None = None
+    named: tuple[StageId, ...] = ()
+    cleanup: bool = False
+
+
+class Fallback(msgspec.Struct, frozen=True, array_like=True):
+    """A stage that runs because another failed: ``declared`` by that one's ``on_failure``, or by its own trigger."""
+
+    stage: StageId
+    declared: bool
 
 
 class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -141,6 +200,10 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     A stage whose body is nothing but another stage's rows (``= from a``) has one ``QueryTask`` over ``StageRows``.
     ``when``: needs no rows; unless it is true, the stage is skipped. ``probe``: skipped unless this has a row.
     ``columns``: those that its rows must turn out to have.
+
+    ``controls`` are the upstreams that only its trigger names: it doesn't read them. ``chains``: stages of a fan-in
+    that count as one upstream, each but the first the fallback of the one before. ``fallbacks``: its own. ``shape``:
+    its columns, for those who may read it when it put nothing out; None where nobody does or nobody knows.
     """
 
     name: str
@@ -155,6 +218,11 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     description: str = ""
     tags: tuple[str, ...] = ()
     cache: OneOf["none", "inputs"] = "none"
+    controls: tuple[StageId, ...] = ()
+    chains: tuple[tuple[StageId, ...], ...] = ()
+    fallbacks: tuple[Fallback, ...] = ()
+    on_failure: OneOf["fail", "skip"] = "fail"
+    shape: tuple[tuple[str, Type], ...] | None = None
 
 
 class FlowParam(msgspec.Struct, frozen=True):
@@ -167,7 +235,8 @@ class FlowParam(msgspec.Struct, frozen=True):
 
 class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
-    rows the run yields. ``max_parallel``: how many stages may be at work at once, None for any number."""
+    rows the run yields. ``max_parallel``: how many stages may be at work at once, None for any number.
+    ``fail_fast``: the first failure that nothing is there to handle cancels the rest."""
 
     flow: str
     version: int
@@ -182,6 +251,17 @@ class FlowPlan(msgspec.Struct, frozen=True):
     max_parallel: int | None = None
     description: str = ""
     keep_runs: int | None = None
+    fail_fast: bool = False
+
+    def yielding(self, state_of: Callable[[StageId], str]) -> StageId | None:
+        """The stage whose rows the run yields: the output, or where that failed the fallback that was used instead."""
+        return None if self.output is None else self._standing_in(self.output, state_of) or self.output
+
+    def _standing_in(self, id: StageId, state_of: Callable[[StageId], str]) -> StageId | None:
+        if state_of(id) != "failed":
+            return id if state_of(id) == "success" else None
+        found = (self._standing_in(one.stage, state_of) for one in self.stages[id].fallbacks)
+        return next((one for one in found if one is not None), None)
 
     def stage_id(self, name: str) -> StageId | None:
         """The stage's number, or None. O(stages): for people's requests, not for the kernel."""

@@ -13,10 +13,11 @@ from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, StageId, StagePlan
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import cut
+from wvflow.planner.wiring import wired
 from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
 
 # Properties of a flow that its plan has under the same names.
-_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel")
+_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast")
 
 
 class Layers(NamedTuple):
@@ -64,10 +65,11 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     number = {declared: StageId(index) for index, declared in enumerate(order)}
     output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
-    stages = tuple(
+    plain = tuple(
         _stage(flow.ref.flow, flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
+    stages = wired(plain, [flow.stages[declared] for declared in order])
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
         flow=flow.ref.flow,
@@ -106,6 +108,7 @@ def _stage(
         description=settled.get("description", ""),
         tags=settled.get("tags", ()),
         cache=settled.get("cache", "none"),
+        on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
     )
 
 

@@ -14,6 +14,7 @@ from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget
 from wvflow.source import Span
+from wvflow.syntax.nodes import TriggerExpr
 
 Settings: TypeAlias = Mapping[str, object]
 """Properties by canonical name, values as ``lang.properties`` reads them."""
@@ -59,7 +60,10 @@ Step: TypeAlias = RowsStep | SaveStep | CallStep
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention. ``when``: needs no
     rows. ``input``: the rows that its body begins with, None where it begins with none. ``columns``: those of its
-    output as declared, to be seen to at run time.
+    output as declared, to be seen to at run time. ``shape``: those that its readers see, None where nobody knows.
+
+    ``trigger``: its ``if``, also one that comes of another's ``on_failure`` (``is_fallback``). ``controls``: the
+    upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names.
     """
 
     name: str
@@ -71,6 +75,12 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     when: Expr | None = None
     input: Rel | None = None
     columns: tuple[RowColumn, ...] = ()
+    shape: tuple[RowColumn, ...] | None = None
+    trigger: TriggerExpr | None = None
+    controls: tuple[str, ...] = ()
+    fallback: str | None = None
+    is_fallback: bool = False
+    is_forked: bool = False
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import EvaluationError
 from wvflow.lang.algebra import Expr, Value
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes
+from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.lang.values import to_json, to_python
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import FlowParam, FlowRef
@@ -25,6 +26,7 @@ from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.scopes import Columns, Scope
 from wvflow.semantics.session import Session
+from wvflow.semantics.triggers import check_rule, trigger_of, with_fallbacks
 from wvflow.semantics.when import read_when
 from wvflow.source import Span
 from wvflow.syntax.nodes import FlowDef, ForkOp, Merge, Name, StageDef, TableRef, Unavailable
@@ -119,10 +121,15 @@ def _check_stages(
     columns: dict[str, Columns] = {name.text: None for name in (*lost, *[stage.name for stage in written])}
     scope = Scope(session, values=values_of(params), stages=columns)
     checked: dict[int, CheckedStage] = {}
+    spans: dict[str, Mapping[str, Span]] = {}
     for index in _reading_order(written):
         stage = written[index]
-        checked[index], columns[stage.name.text] = _check_stage(stage, scope)
-    stages = tuple(checked[index] for index in range(len(written)))
+        read = read_settings(stage.configs, "stage", session)
+        checked[index], columns[stage.name.text] = _check_stage(stage, read, scope)
+        spans[stage.name.text] = read.spans
+    stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
+    for one in stages:
+        check_rule(one, spans[one.name], session)
     check_acyclic(stages, session)
     return stages
 
@@ -151,14 +158,12 @@ def _names(stage: StageDef) -> list[str]:
     return [name.text for name in found]
 
 
-def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]:
+def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedStage, Columns]:
     session = around.session
     scope = _inside(stage, around)
-    if stage.trigger is not None:
-        session.report(mistakes.not_available("if", stage.trigger.span))
     if stage.connector is not None:
         session.report(mistakes.not_available("on", stage.connector.span))
-    read = read_settings(stage.configs, "stage", session)
+    trigger, named = trigger_of(stage, read, scope)
     with session.recording() as record:
         _depend(stage.depends, scope)
         body = stage_steps(stage.body, scope)
@@ -171,13 +176,27 @@ def _check_stage(stage: StageDef, around: Scope) -> tuple[CheckedStage, Columns]
         span=stage.name.span,
         steps=body.steps,
         settings=read.values,
-        upstreams=record.reads,
+        upstreams={**record.reads, **{name: span for name, span in named.items() if name not in record.reads}},
+        controls=tuple(name for name in named if name not in record.reads),
+        trigger=trigger,
+        fallback=_fallback(read),
+        shape=_shape(body.columns if declared is None else declared),
         when=when,
         input=body.input,
         columns=() if declared is None or is_certain(declared, body.columns) else declared,
         uses=tuple(record.uses),
     )
     return checked, body.columns if declared is None else declared
+
+
+def _fallback(read: Read) -> str | None:
+    """The stage that ``on_failure`` names."""
+    named = read.values.get("on_failure")
+    return str(named) if named not in (None, "fail", "skip") else None
+
+
+def _shape(columns: Columns) -> tuple[RowColumn, ...] | None:
+    return None if columns is None else tuple((one.name, one.type) for one in columns)
 
 
 def _inside(stage: StageDef, around: Scope) -> Scope:
@@ -203,7 +222,7 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
     known = [stage.name for stage in stages]
     needed = {upstream for stage in stages for upstream in stage.upstreams}
     if name is None:
-        name = next((stage for stage in reversed(known) if stage not in needed), None)
+        name = _last(stages)
     elif stages and name not in known and name not in {one.text for one in flow.lost}:
         session.report(mistakes.unknown_stage(str(name), read.spans["output"], known))
     if read.values.get("version", flow.version or 1) != (flow.version or 1):
@@ -213,6 +232,15 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
     if not flow.broken:
         check_read(stages, needed, str(name), session)
     return str(name)
+
+
+def _last(stages: Sequence[CheckedStage]) -> str | None:
+    """The last declared stage that nobody reads and that always has its turn; where all have conditions, the last that
+    nobody reads."""
+    read = {one for stage in stages for one in stage.upstreams if one not in stage.controls}
+    unread = [stage for stage in reversed(stages) if stage.name not in read]
+    steady = [one for one in unread if one.trigger is None and "trigger" not in one.settings and not one.is_forked]
+    return next((one.name for one in (*steady, *unread)), None)
 
 
 def _other_version(read: Read) -> Diagnostic:

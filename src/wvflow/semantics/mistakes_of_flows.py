@@ -244,6 +244,35 @@ def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
     )
 
 
+def two_triggers(stage: str, second: Span, first: Span) -> Diagnostic:
+    message = f"`{stage}` has a `trigger` rule and an `if`"
+    return Diagnostic(Code.TRIGGER_CONFLICT, message, second, "leave one out", (Note("its `if` is here", first),))
+
+
+def trigger_of_fallback(stage: str, own: Span, owners: Sequence[tuple[str, Span]]) -> Diagnostic:
+    return Diagnostic(
+        Code.TRIGGER_CONFLICT,
+        f"`{stage}` runs when another stage fails, so it can't have a trigger of its own",
+        own,
+        "leave it out; `on_failure` stands for `if x.failed`",
+        tuple(Note(f"named by `{owner}` here", use) for owner, use in owners),
+    )
+
+
+def rule_without_upstreams(stage: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.TRIGGER_WITHOUT_EFFECT,
+        f"`{stage}` reads no stage that its trigger could be about",
+        use,
+        "leave it out, or read a stage, or name one with `depends on`",
+    )
+
+
+def eager_without_rule(use: Span, rules: Sequence[str]) -> Diagnostic:
+    message = f"`eager` is for the triggers {listed(rules)}"
+    return Diagnostic(Code.TRIGGER_WITHOUT_EFFECT, message, use, "leave it out, or set one of these triggers")
+
+
 def unread_stage(name: str, output: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNREAD_STAGE,

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 from msgspec import structs
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Alias, Column, Expr, LocalName, Rel, Table, Value
-from wvflow.lang.relations import nodes
+from wvflow.lang.relations import nodes, rebuilt
 from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits
@@ -30,7 +29,6 @@ from wvflow.syntax.walk import walk
 
 T = TypeVar("T", bound=Rel | Expr)
 MAX_DEPTH = 100
-_COMPOUND = (msgspec.Struct, tuple)
 
 
 class Template(NamedTuple):
@@ -171,21 +169,18 @@ def values_of(params: tuple[FlowParam, ...]) -> Mapping[str, Expr]:
 
 
 def substitute(rel: T, values: Mapping[str, Expr], settled: Mapping[int, Rel], *, closed: bool) -> T:
-    """A relation or expression with expressions in the place of values of these names. Doesn't recurse, and leaves the
-    relations in it that are settled, by their identity, as they are. ``closed``: the expressions read no rows."""
-    waiting: list[Any] = [rel]
-    parents_first: list[Any] = []
-    while waiting:
-        node = waiting.pop()
-        parents_first.append(node)
-        waiting += [part for part in _parts(node) if isinstance(part, _COMPOUND) and id(part) not in settled]
-    made: dict[int, Any] = {}
-    for node in reversed(parents_first):
-        made[id(node)] = _rebuilt(node, made, values)
-        if isinstance(node, Alias) and not closed and made[id(node)] is not node:
-            made[id(node)] = structs.replace(made[id(node)], closed=False)
-    result: T = made[id(rel)]
-    return result
+    """A relation or expression with expressions in the place of values of these names; the relations in it that are
+    settled, by their identity, are left as they are. ``closed``: the expressions read no rows."""
+
+    def change(new: Any, old: Any) -> Any:
+        if isinstance(new, Value):
+            return values.get(new.name, new)
+        if isinstance(new, Alias) and not closed and new is not old:
+            return structs.replace(new, closed=False)
+        return new
+
+    found: T = rebuilt(rel, change, settled)
+    return found
 
 
 def observed_with(observed: Observed, put: Callable[[Any], Any]) -> Observed:
@@ -205,21 +200,6 @@ def observed_with(observed: Observed, put: Callable[[Any], Any]) -> Observed:
 
 def _side_with(side: Inspector | Constant, put: Callable[[Any], Any]) -> Inspector | Constant:
     return Constant(put(side.value)) if isinstance(side, Constant) else side
-
-
-def _parts(node: Any) -> Iterable[Any]:
-    return node if isinstance(node, tuple) else msgspec.structs.astuple(node)
-
-
-def _rebuilt(node: Any, made: Mapping[int, Any], values: Mapping[str, Expr]) -> Any:
-    """A node over its members as they were made anew; itself where nothing changed."""
-    if isinstance(node, Value):
-        return values.get(node.name, node)
-    before = _parts(node)
-    after = [made.get(id(part), part) for part in before]
-    if all(new is old for new, old in zip(after, before, strict=True)):
-        return node
-    return tuple(after) if isinstance(node, tuple) else type(node)(*after)
 
 
 def _read(model: ModelDef, session: Session) -> Template:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from itertools import islice
@@ -26,7 +26,7 @@ from wvflow.errors import (
 )
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.codec import decode, digest, encode
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StageId
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
 from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
@@ -143,7 +143,8 @@ class Runs:
                 run = await driver.finished(run_id)
             row = run.row()
             await self._let_go_before(row, plan)
-            return summarize(row, run.stage_rows(), plan.declared, plan.output)
+            stages = run.stage_rows()
+            return summarize(row, stages, plan.declared, _yielding(plan, stages))
         finally:
             self._waited_for.discard(run_id)
 
@@ -269,7 +270,7 @@ class Runs:
         output = None
         with suppress(RunDamaged):
             plan = self.plan(row)
-            declared, output = plan.declared, plan.output
+            declared, output = plan.declared, _yielding(plan, stages)
         return summarize(self._seen(self._store.find(row.run_id)), stages, declared, output)
 
     def progress(self, row: RunRow) -> Progress:
@@ -313,9 +314,10 @@ class Runs:
 
     def _output_stage(self, row: RunRow) -> str:
         plan = self.plan(row)
-        if plan.output is None:
+        yielding = _yielding(plan, self._store.stages(row.run_id))
+        if yielding is None:
             raise OutputMissing(f"flow {plan.flow} has no output stage", help="name a stage")
-        return plan.stages[plan.output].name
+        return plan.stages[yielding].name
 
     def _stage(self, row: RunRow, name: str) -> StageRow:
         from wvflow.diagnostics import nearest
@@ -392,3 +394,9 @@ class Runs:
             self._activities.close()
         if "_store" in self.__dict__:
             self._store.close()
+
+
+def _yielding(plan: FlowPlan, stages: Sequence[StageRow]) -> StageId | None:
+    """The stage whose rows the run yields."""
+    states = {stage.index: stage.state for stage in stages}
+    return plan.yielding(lambda stage: states.get(stage, "pending"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, Policy, QueryTask, StageId, StagePlan, Trigger
 
 Build = Callable[..., FlowPlan]
 
@@ -20,7 +20,8 @@ def build(
     schedule_timeout: int | None = None,
     **flow: object,
 ) -> FlowPlan:
-    """A plan whose stages, in topological order, are the keys; the last stage is its output."""
+    """A plan whose stages, in topological order, are the keys; the last stage is its output. ``tidy`` cleans
+    up: it always runs."""
     number = {name: StageId(index) for index, name in enumerate(upstreams)}
     stages = tuple(
         StagePlan(
@@ -28,6 +29,7 @@ def build(
             tuple(QueryTask(Single(), policy) for _ in range(tasks)),
             tuple(number[source] for source in sources),
             tuple(number[reader] for reader, read in upstreams.items() if name in read),
+            trigger=Trigger("always", cleanup=True) if name == "tidy" else Trigger(),
             schedule_timeout=schedule_timeout,  # type: ignore[arg-type]
         )
         for name, sources in upstreams.items()

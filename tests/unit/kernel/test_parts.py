@@ -1,4 +1,4 @@
-"""The small parts: the persistent vector, the trigger rules, the names of timers."""
+"""The small parts: the persistent vector, the tally, the names of timers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wvflow.kernel.state import Phase, Tally, Vector
 from wvflow.kernel.timers import RetryTimer, RunTimer, ScheduleTimer, parse_timer
-from wvflow.kernel.triggers import all_success, counted
+from wvflow.kernel.triggers import counted
 from wvflow.plan.nodes import StageId
 
 
@@ -32,8 +32,17 @@ def test_a_vector_survives_storage() -> None:
     assert msgspec.json.decode(msgspec.json.encode(vector), type=Vector[int]) == vector
 
 
-@pytest.mark.parametrize("timer", [RunTimer("flow", 0), RunTimer("grace", 3), ScheduleTimer(StageId(4), 0),
-                                   ScheduleTimer(StageId(4), 2), RetryTimer(StageId(4), 7)], ids=str)  # fmt: skip
+TIMERS = [
+    RunTimer("flow", 0),
+    RunTimer("grace", 3),
+    RunTimer("cleanup", 1),
+    ScheduleTimer(StageId(4), 0),
+    ScheduleTimer(StageId(4), 2),
+    RetryTimer(StageId(4), 7),
+]
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=str)
 def test_a_timer_is_read_back_from_its_name(timer: RunTimer | ScheduleTimer | RetryTimer) -> None:
     assert parse_timer(str(timer)) == timer
 
@@ -43,22 +52,6 @@ def test_a_timer_is_read_back_from_its_name(timer: RunTimer | ScheduleTimer | Re
 )
 def test_another_name_is_no_timer(name: str) -> None:
     assert parse_timer(name) is None
-
-
-RULES = [
-    (Tally(), 0, (True, "")),
-    (Tally(), 1, (False, "")),
-    (Tally(success=1), 2, (False, "")),
-    (Tally(success=2), 2, (True, "")),
-    (Tally(success=1, failed=1), 3, (False, "upstream_failed")),
-    (Tally(success=1, skipped=1), 3, (False, "upstream_skipped")),
-    (Tally(success=1, cancelled=1), 3, (False, "upstream_cancelled")),
-]
-
-
-@pytest.mark.parametrize(("tally", "upstreams", "verdict"), RULES)
-def test_all_success(tally: Tally, upstreams: int, verdict: tuple[bool, str]) -> None:
-    assert all_success(tally, upstreams) == verdict
 
 
 def test_each_end_counts_in_its_own_place() -> None:

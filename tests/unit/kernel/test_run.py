@@ -164,6 +164,7 @@ def test_a_retry_waits_for_its_timer_and_for_the_jitter_drawn(flow: Build) -> No
 
 TOLD = (CancelTask(A, 0, 1), CancelTask(B, 0, 1))
 GRACE_TIMER = StartTimer("grace", at(10_050))
+TIDY = {"a": (), "tidy": ("a",), "c": ("a",)}
 
 CANCELS = [
     pytest.param(
@@ -193,6 +194,34 @@ CANCELS = [
         "cancelled: cancelled cancelled",
         (CancelTask(B, 0, 1, abandon=True), CompleteRun("cancelled")),
         id="who doesn't answer in time is abandoned",
+    ),
+    pytest.param(
+        TIDY,
+        [START, began(A), CANCEL],
+        "cancelling: attempting pending cancelled",
+        (CancelTask(A, 0, 1), GRACE_TIMER, StartTimer("cleanup", at(300_050))),
+        id="what cleans up waits for the others",
+    ),
+    pytest.param(
+        TIDY,
+        [START, CANCEL, failed(A)],
+        "cancelling: cancelled queued cancelled",
+        (run(B),),
+        id="and runs when they have ended",
+    ),
+    pytest.param(
+        TIDY,
+        [START, CANCEL, failed(A), GRACE, done(B)],
+        "cancelled: cancelled success cancelled",
+        (CancelTimer("cleanup"), CompleteRun("cancelled")),
+        id="beyond the period of grace",
+    ),
+    pytest.param(
+        TIDY,
+        [START, CANCEL, GRACE, TimerFired(at(95), "cleanup")],
+        "cancelled: cancelled cancelled cancelled",
+        (CancelTask(B, 0, 1, abandon=True), CompleteRun("cancelled")),
+        id="but not for ever",
     ),
     pytest.param(
         BESIDE,
@@ -274,9 +303,9 @@ def test_a_schedule_timeout_fails_the_stage(flow: Build) -> None:
 
 
 def test_a_stage_cancelled_in_a_run_that_was_not_makes_it_failed() -> None:
-    assert outcome(RunState(cancelled=1)) is RunPhase.FAILED
-    assert outcome(RunState(failed=1)) is RunPhase.FAILED
-    assert outcome(RunState()) is RunPhase.SUCCESS
+    assert outcome(RunState(cancelled=1), []) is RunPhase.FAILED
+    assert outcome(RunState(failed=1), [StageId(0)]) is RunPhase.FAILED
+    assert outcome(RunState(), []) is RunPhase.SUCCESS
 
 
 # --- after the end ---

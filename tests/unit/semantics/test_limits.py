@@ -28,7 +28,7 @@ from wvflow.syntax import parse
         ({"rate": "10"}, ["WV0402"]),
         ({"when": True}, ["WV0403"]),
         ({"max_parallel": 3}, ["WV0190"]),
-        ({"trigger": "always"}, ["WV0190"]),
+        ({"trigger": "always"}, ["WV0403"]),
         ({"retry_on": ["A", "B"]}, []),
     ],
 )

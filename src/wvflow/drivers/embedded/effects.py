@@ -19,6 +19,7 @@ from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
 from wvflow.lang.algebra import Column, Expr, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import evaluate
+from wvflow.lang.missing import Missing, empty, without
 from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import ActivityTask, Argument, FileTarget, FlowPlan, Place, QueryTask, Save, Task
 from wvflow.ports.activities import Activities, ActivityCall
@@ -36,7 +37,7 @@ INLINE_CACHE = 1_000
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one task with all that its worker needs to know. ``probe``: there is nothing to do unless it has a
     row. ``columns``: those that the rows must have, none for any. ``inputs``: outputs of the stages that task and probe
-    read."""
+    read; ``missing``: those of them that put nothing out."""
 
     plan: FlowPlan
     task: Task
@@ -44,6 +45,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     probe: Rel | None
     columns: Sequence[tuple[str, Type]]
     inputs: Mapping[str, Output]
+    missing: Missing
     piped: Output | None
     values: Mapping[str, object]
     params: Mapping[str, object]
@@ -87,9 +89,11 @@ class Effects:
 
     def perform(self, errand: Errand, stop: Stop) -> Stored | None:
         """What the task put out, None when there is nothing to do."""
-        if errand.probe is not None and not self._query(QueryTask(errand.probe), errand, stop).output.rows:
-            return None
-        match errand.task:
+        if errand.probe is not None:
+            probe = QueryTask(without(errand.probe, errand.missing))
+            if not self._query(probe, errand, stop).output.rows:
+                return None
+        match _over_what_is_there(errand):
             case QueryTask() as task if not errand.columns and (untouched := passthrough(task)):
                 errand.begun()
                 return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
@@ -116,7 +120,7 @@ class Effects:
         return self._engine.query(job, stop)
 
     def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
-        given = self._input(task, errand)
+        given = self._input(task, errand, stop)
         arguments = self._arguments(task, given, errand)
         match task.function:
             case keys.ENGINE_SQL:
@@ -188,8 +192,10 @@ class Effects:
             return None
         return self._locate(given, errand.name.stage)
 
-    def _input(self, task: ActivityTask, errand: Errand) -> Output | None:
+    def _input(self, task: ActivityTask, errand: Errand, stop: Stop) -> Output | None:
         match task.input:
+            case StageRows(stage=stage) if stage in errand.missing:
+                return self._nothing(stage, errand, stop)
             case StageRows(stage=stage):
                 return errand.inputs[stage]
             case Piped():
@@ -203,6 +209,13 @@ class Effects:
             values = {**values, **{one.name: self._argument(one, given, errand) for one in task.given}}
             return {one.name: self._evaluate(one.value, values) for one in task.arguments}
         return {one.name: self._argument(one, given, errand) for one in task.arguments}
+
+    def _nothing(self, stage: str, errand: Errand, stop: Stop) -> Output:
+        """The empty rows of a stage that put nothing out."""
+        stored = self._query(QueryTask(empty(errand.missing[stage])), errand, stop)
+        if stored.inline is not None:
+            self._remember(stored.output.ref, stored.inline)
+        return stored.output
 
     def _argument(self, argument: Argument, given: Output | None, errand: Errand) -> object:
         match argument.value:
@@ -273,6 +286,13 @@ class Effects:
             while len(self._inline) > INLINE_CACHE:
                 self._inline.popitem(last=False)
         return rows
+
+
+def _over_what_is_there(errand: Errand) -> Task:
+    """The task, with nothing in the place of stages that put nothing out."""
+    if isinstance(errand.task, QueryTask) and errand.missing:
+        return msgspec.structs.replace(errand.task, relation=without(errand.task.relation, errand.missing))
+    return errand.task
 
 
 @contextmanager

@@ -32,7 +32,9 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
+from wvflow.kernel.state import Phase
 from wvflow.lang.algebra import Rel
+from wvflow.lang.missing import Missing, Shape
 from wvflow.lang.relations import stages_read
 from wvflow.plan.nodes import Millis, QueryTask, StageId
 from wvflow.ports.clock import Clock
@@ -176,6 +178,7 @@ class Tasks:
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
         probe = None if command.task else stage.probe
+        inputs, missing = _inputs(attempt, probe)
         return Errand(
             plan=run.plan,
             task=attempt.task,
@@ -184,7 +187,8 @@ class Tasks:
             ),
             probe=probe,
             columns=stage.columns if command.task + 1 == len(stage.tasks) else (),
-            inputs=_inputs(attempt, probe),
+            inputs=inputs,
+            missing=missing,
             piped=command.input,
             values=run.values,
             params=state.params,
@@ -358,11 +362,20 @@ class Tasks:
         )
 
 
-def _inputs(attempt: Attempt, probe: Rel | None) -> dict[str, Output]:
-    """The rows of the stages that the task and its probe read."""
+def _inputs(attempt: Attempt, probe: Rel | None) -> tuple[dict[str, Output], Missing]:
+    """The rows of the stages that the task and its probe read, and which of them put nothing out, as far as the stage
+    was to wait for them."""
     run, task = attempt.run, attempt.task
-    read = stages_read(task.relation if isinstance(task, QueryTask) else task.input)
-    if probe is not None:
-        read = (*read, *stages_read(probe))
-    upstreams = {run.plan.stages[index].name: index for index in attempt.stage.upstreams}
-    return {name: run.state.stages[upstreams[name]].output or Output() for name in read}
+    read = {*stages_read(task.relation if isinstance(task, QueryTask) else task.input), *stages_read(probe)}
+    seen = run.state.stages[attempt.command.stage].seen
+    inputs: dict[str, Output] = {}
+    missing: dict[str, Shape | None] = {}
+    for index in attempt.stage.upstreams:
+        here, state = run.plan.stages[index], run.state.stages[index]
+        if here.name not in read:
+            continue
+        if state.phase is Phase.SUCCESS and (seen is None or index in seen):
+            inputs[here.name] = state.output or Output()
+        else:
+            missing[here.name] = here.shape
+    return inputs, missing
