@@ -12,6 +12,7 @@ from email.policy import default as email_policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
 from wvflow.syntax.nodes import (
@@ -31,6 +32,8 @@ from wvflow.syntax.nodes import (
     Underscore,
 )
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
+hypothesis.settings.load_profile("untimed")
 pytest.register_assert_rewrite("wvflow.testing")  # they live with the code, and pytest must be told of them
 
 _KINDS = {"int": "", "decimal": "", "exp": "", "float": "f", "double": "d"}
