@@ -10,6 +10,9 @@ from wvflow import __version__
 from wvflow.cli.root import LazyGroup, Root, survive_poor_streams
 
 _COMMANDS = "wvflow.cli.commands"
+THRESHOLDS = (10_000, 20, 20)
+"""Of the garbage collector. A start, and a compilation, make many objects and drop few: looking through them again and
+again takes a twentieth of the one and a fifth of the other."""
 
 
 @click.group(
@@ -58,7 +61,6 @@ def runs() -> None:
 
 
 def main() -> None:
-    # A start makes many objects and drops few: looking through them again and again takes a twentieth of it.
-    gc.set_threshold(10_000, 20, 20)
+    gc.set_threshold(*THRESHOLDS)
     survive_poor_streams()
     cli(prog_name="wvflow")

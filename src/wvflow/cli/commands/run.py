@@ -94,11 +94,7 @@ def run(
         return
     if file is None:
         raise click.UsageError("name the .wv file to run, or give a text with -e")
-    from wvflow.cli.driving import drive
-    from wvflow.cli.programs import choose, compiled
     from wvflow.service.invocation import split
-    from wvflow.service.parameters import bind
-    from wvflow.service.planned import planned_program
 
     name, call = split(flow) if flow else (None, None)
     if name is None and not file.is_dir() and _has_statements(app, file):
@@ -107,6 +103,11 @@ def run(
         return
     if form is not None:
         raise click.UsageError("--format is for the rows of statements; for a flow: wvflow runs output --format …")
+    from wvflow.cli.driving import drive
+    from wvflow.cli.programs import choose, compiled
+    from wvflow.service.parameters import bind
+    from wvflow.service.planned import planned_program
+
     project, program, bundle = compiled(app, file, planned_program)
     ref = choose(program, project, file, name)
     plan = bundle.plan(ref)
