@@ -67,6 +67,8 @@ class Code(Enum):
     MISSING_TABLE = ("WV0223", "TABLE_NOT_FOUND", "error")
     MISSING_FILE = ("WV0224", "FILE_NOT_FOUND", "error")
     UNKNOWN_SHOWN_MODEL = ("WV0225", "NOT_A_RELATION", "warning")
+    MISSING_SCHEMA = ("WV0226", "SCHEMA_NOT_FOUND", "error")
+    MISSING_CATALOG = ("WV0227", "CATALOG_NOT_FOUND", "error")
     # types and arguments
     TYPE_MISMATCH = ("WV0301", "TYPE_ERROR", "warning")
     BAD_ARGUMENT = ("WV0302", "INVALID_ARGUMENT", "error")

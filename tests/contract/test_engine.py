@@ -176,7 +176,8 @@ def test_data_files_are_found_from_the_root_however_it_is_named(
             False,
         ),
         (a.Table(("stop",), "stop"), "TableNotFound", "no table named `stop`", True),
-        (a.Table(("shop", "sales"), "sales"), "TableNotFound", "no table named `shop.sales`", True),
+        (a.Table(("shop", "sales"), "sales"), "SchemaNotFound", "no schema named `shop`", True),
+        (a.Table(("eu", "shop", "sales"), "sales"), "CatalogNotFound", "no catalog named `eu`", True),
     ],
 )
 def test_the_engines_refusals_are_in_the_languages_words(

@@ -50,9 +50,13 @@ def test_the_flow_of_the_policies_has_no_mistakes_and_runs(tmp_path: Path) -> No
     }  # fmt: skip
 
 
-_QUERIES = re.findall(
-    r"^```wv\n(.*?)^```$", (ROOT / "docs/language/queries.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+def queries(page: str, section: str = "") -> list[str]:
+    """The programs of a page, or of a section and those behind it."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```wv\n(.*?)^```$", text[text.index(section) :], re.MULTILINE | re.DOTALL)
+
+
+_QUERIES = [*queries("language/queries.md"), *queries("testing.md", "\n## Test statements\n")]
 
 
 @pytest.mark.parametrize("number", range(len(_QUERIES)))

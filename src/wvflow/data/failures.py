@@ -20,7 +20,7 @@ from wvflow.plan.nodes import Place
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LASTING = frozenset({"Binder", "Parser", "Catalog", "Syntax"})
+_LASTING = frozenset({"Binder", "Parser", "Catalog", "Syntax", "Not implemented"})
 _NO_SPACE = re.compile(r"no space left|\"?errno\"?:\s*\"?28\b|disk quota exceeded", re.IGNORECASE)
 _FULL = re.compile(r"file \\?\"([^\"\\]+)\\?\": No space left", re.IGNORECASE)
 _COLUMN = re.compile(
@@ -33,11 +33,27 @@ _AMBIGUOUS = re.compile(r"Ambiguous reference to column name \"(.+?)\"")
 _CANDIDATES = re.compile(r"Candidate bindings: (?P<names>.+)")
 _QUALIFIER = re.compile(r"Referenced table \"(.+?)\" not found")
 _TABLE = re.compile(r"Table with name \"?(.+?)\"? does not exist")
+_SCHEMA = re.compile(
+    r"because schema \"(?P<a>.+?)\" does not exist|Schema with name \"?(?P<b>.+?)\"? does not exist"
+    r"|No catalog \+ schema named \"(?P<c>.+?)\" found|Catalog \"(?P<d>.+?)\" does not exist"
+)
 _FUNCTION = re.compile(r"Function with name \"?(.+?)\"? does not exist")
-_NO_FILE = re.compile(r"No files found that match the pattern \"(.+?)\"")
+_NO_FILE = re.compile(
+    r"No files found that match the pattern \"(.+?)\"|Cannot open file \"(.+?)\": No such file or directory"
+)
 _SUGGESTED = re.compile(r"Did you mean \"(.+?)\"")
 _INTERNAL = re.compile(r"duckdb_|pg_|sqlite_|pragma_|information_schema", re.IGNORECASE)
 _DATA_FILE = re.compile(r"[/\\]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|gz|zst)$", re.IGNORECASE)
+
+
+_OUTSIDE = {
+    "Unauthenticated": r"\bHTTP (?:code )?401\b|unauthori[sz]ed|authentication failed|no credentials",
+    "PermissionDenied": r"permission denied|access denied|operation not permitted|\bHTTP (?:code )?403\b",
+    "TimedOut": r"\btimed out\b|timeout was reached|\btime-?out (?:expired|exceeded)",
+}
+"""What file systems and servers say, by the kind of error."""
+_KINDS = {"Permission": "PermissionDenied", "Not implemented": "NotImplemented", "INTERNAL": "EngineBroken"}
+_FROM_OUTSIDE = frozenset({"IO", "HTTP", "Connection", "Permission"})
 
 
 class StreamBroken(Exception):
@@ -81,7 +97,8 @@ def unbroken(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 def _from_system(error: OSError) -> TaskError | NoSpace:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _no_space(f"there is no space left in {os.path.dirname(error.filename or '') or 'the folder'}")
-    return TaskError("SaveFailed", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    kind = "PermissionDenied" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else "SaveFailed"
+    return TaskError(kind, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
 
 
 def _no_space(message: str) -> NoSpace:
@@ -100,9 +117,20 @@ def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
         return TaskError("OutOfMemory", _clause(text), help="raise the memory limit, or read less at a time")
     if named := _column(text, places) or _missing(text, places):
         return named
+    if outside := _outside(family, text):
+        return outside
     if found := misfit(text):
         return TaskError("QueryError", found.message, retryable=not found.lasting, help=found.help)
-    return TaskError("QueryError", _clause(text), detail=_statement(text), retryable=family not in _LASTING)
+    kind = _KINDS.get(family, "QueryError")
+    return TaskError(kind, _clause(text), detail=_statement(text), retryable=family not in _LASTING)
+
+
+def _outside(family: str, text: str) -> TaskError | None:
+    """What a file system or server refused. Other errors may have such words in the values that they quote."""
+    if family not in _FROM_OUTSIDE:
+        return None
+    kind = next((kind for kind, words in _OUTSIDE.items() if re.search(words, text, re.IGNORECASE)), None)
+    return None if kind is None else TaskError(kind, _clause(text))
 
 
 def interrupted() -> TaskError:
@@ -136,7 +164,10 @@ def _candidates(text: str) -> str | None:
 
 def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
     if match := _NO_FILE.search(text):
-        return TaskError("FileNotFound", f"no file at `{_written(match[1], places)}`", place=_place(match[1], places))
+        path = match[1] or match[2]
+        return TaskError("FileNotFound", f"no file at `{_written(path, places)}`", place=_place(path, places))
+    if match := _SCHEMA.search(text):
+        return _missing_schema(match, text, places)
     if match := _TABLE.search(text):
         name = match[1]
         if _DATA_FILE.search(name):
@@ -148,6 +179,17 @@ def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
         message = f"no function named `{name}`"
         return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=_suggested(text))
     return None
+
+
+def _missing_schema(match: re.Match[str], text: str, places: Sequence[Place]) -> TaskError:
+    """A name of two parts begins with a catalog that isn't there: of one that is, the engine names the schema alone."""
+    name = next(group for group in match.groups() if group is not None)
+    catalog, dot, _ = name.partition(".")
+    table = _TABLE.search(text)
+    place = _place(table[1], places) if table else ""
+    if dot or match["d"]:
+        return TaskError("CatalogNotFound", f"no catalog named `{catalog}`", place=place)
+    return TaskError("SchemaNotFound", f"no schema named `{name}`", place=place)
 
 
 def _suggested(text: str) -> str | None:

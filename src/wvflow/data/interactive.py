@@ -139,6 +139,12 @@ class Interactive:
         rows = self._cursor.execute(inside).fetchall()
         return tuple(row[0] for row in rows)
 
+    def schemas(self) -> frozenset[tuple[str, str]]:
+        """Catalogs with their schemas, and those of the warehouse's tables, in lower case."""
+        rows = self._cursor.execute("SELECT lower(database_name), lower(schema_name) FROM duckdb_schemas()").fetchall()
+        kept = self._warehouse.tables(self.stop)
+        return frozenset(rows) | {(CATALOG, name.rpartition(".")[0]) for name in (kept.versions if kept else ())}
+
     def functions(self) -> tuple[str, ...]:
         """The names of the engine's functions that are words."""
         rows = self._cursor.execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()

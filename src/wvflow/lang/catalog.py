@@ -63,7 +63,8 @@ class Catalog(msgspec.Struct, frozen=True):
 
     ``modules``: where activities were searched, for messages. ``defaults``: the project's stage properties;
     ``pools``: names of its pools.
-    ``tables``: names of the engine's tables, None when nobody asked. ``columns``: of the tables, files and SQL texts
+    ``tables``: names of the engine's tables, None when nobody asked; ``schemas``: its catalogs with their schemas, in
+    lower case, likewise. ``columns``: of the tables, files and SQL texts
     that were asked for, in order, None for one that isn't there; a key is the source without an alias.
     ``data_files``: paths written in the program that exist, None when nobody looked; ``near_files``: for others one of
     a name like it. ``sql_files``: texts of the program's ``.sql`` files by base name.
@@ -78,6 +79,7 @@ class Catalog(msgspec.Struct, frozen=True):
     defaults: dict[str, object] = {}
     pools: tuple[str, ...] = ()
     tables: tuple[str, ...] | None = None
+    schemas: frozenset[tuple[str, str]] | None = None
     columns: Mapping[Rel, Columns | None] = EMPTY_COLUMNS
     data_files: frozenset[str] | None = None
     near_files: dict[str, str] = {}

@@ -123,8 +123,9 @@ class Engine(Protocol):
 
         Raises:
             TaskError: the engine refused or failed; kinds ``QueryError``, ``ColumnNotFound``, ``TableNotFound``,
-                ``FileNotFound``, ``OutputMissing``, ``Interrupted``, ``OutOfMemory``, ``SaveFailed``, and
-                ``WrongColumns`` before anything is kept or saved.
+                ``SchemaNotFound``, ``CatalogNotFound``, ``FileNotFound``, ``PermissionDenied``, ``Unauthenticated``,
+                ``TimedOut``, ``NotImplemented``, ``EngineBroken``, ``OutputMissing``, ``Interrupted``,
+                ``OutOfMemory``, ``SaveFailed``, and ``WrongColumns`` before anything is kept or saved.
             NoSpace, Unavailable: not the task's fault.
         """
         ...

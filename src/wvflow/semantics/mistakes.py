@@ -555,6 +555,16 @@ def unclear_test(reason: str, use: Span) -> Diagnostic:
     )
 
 
+def missing_schema(name: str, use: Span, near: str | None) -> Diagnostic:
+    help_ = f"did you mean `{near}`?" if near else "`show schemas` lists those that there are"
+    return Diagnostic(Code.MISSING_SCHEMA, f"there is no schema `{name}`", use, help_)
+
+
+def missing_catalog(name: str, use: Span, near: str | None) -> Diagnostic:
+    help_ = f"did you mean `{near}`?" if near else "`show catalogs` lists those that there are"
+    return Diagnostic(Code.MISSING_CATALOG, f"there is no catalog `{name}`", use, help_)
+
+
 def missing_table(name: str, use: Span, near: str | None) -> Diagnostic:
     return Diagnostic(
         Code.MISSING_TABLE, f"there is no table `{name}`", use, f"did you mean `{near}`?" if near else None

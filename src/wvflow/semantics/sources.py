@@ -194,6 +194,22 @@ def _cols(columns: CatalogColumns | None) -> Columns:
     return None if columns is None else tuple(Col(name, type_) for name, type_ in columns)
 
 
+def _missing(parts: tuple[str, ...], use: Span, near: str | None, session: Session) -> Diagnostic:
+    """What of a table's name isn't there: its catalog, its schema, or the table alone. The first of two names may be
+    either."""
+    schemas = session.catalog.schemas or frozenset()
+    catalogs, names = {catalog for catalog, _ in schemas}, {schema for _, schema in schemas}
+    match [part.lower() for part in parts] if schemas else []:
+        case [catalog, _, _] if catalog not in catalogs:
+            return mistakes.missing_catalog(parts[0], use, nearest(catalog, sorted(catalogs)))
+        case [catalog, schema, _] if (catalog, schema) not in schemas:
+            inside = sorted(name for owner, name in schemas if owner == catalog)
+            return mistakes.missing_schema(".".join(parts[:2]), use, nearest(schema, inside))
+        case [schema, _] if schema not in catalogs | names:
+            return mistakes.missing_schema(parts[0], use, nearest(schema, sorted(names)))
+    return mistakes.missing_table(".".join(parts), use, near)
+
+
 def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> None:
     """Report a table that isn't there; warn of one that isn't known, without a list of tables only where a stage's name
     is near."""
@@ -202,7 +218,7 @@ def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> Non
     if session.catalog.columns.get(Table(parts, ""), ()) is None and session.catalog.live:
         others = [*session.definitions.models, *session.definitions.vals, *(tables or ())]
         near = nearest(name, [one for one in others if one.lower() != name.lower()])
-        session.report(mistakes.missing_table(".".join(parts), table.span, near))
+        session.report(_missing(parts, table.span, near, session))
         return
     if len(table.parts) > 1 or session.is_saved(Table(parts, "")) or name in (tables or ()):
         return
@@ -419,7 +435,7 @@ def _computed(name: Expr, own: str, alias: str, node: n.Aliased, scope: Scope) -
     found = scope.session.columns(Table(parts, ""))
     if found is None and scope.session.catalog.live and Table(parts, "") in scope.session.catalog.columns:
         near = nearest(parts[-1], scope.session.catalog.tables or ())
-        scope.session.report(mistakes.missing_table(".".join(parts), node.primary.span, near))
+        scope.session.report(_missing(parts, node.primary.span, near, scope.session))
     return _aliased(
         Relation(Table(parts, own or parts[-1]), Shape(_cols(found)).named(alias or parts[-1])), node, scope
     )

@@ -9,15 +9,20 @@ from wvflow.errors import NotPossible
 _FLOW = """\
 -- Sales per region, from a file, with an activity in Python.
 -- Try:  wvflow check                          what is wrong with it
+--       wvflow test                           whether the tests of sales_test.wv hold
 --       wvflow show sales.wv                  its plan
 --       wvflow run sales.wv -p smallest=50    another run
 
+model orders_from(smallest: double) = {
+  from 'data/orders.csv'
+  where amount >= smallest
+}
+
 flow Sales(smallest: double = 10.0) = {
-  stage orders = from 'data/orders.csv' | where amount >= smallest
+  stage orders = from orders_from(smallest)
 
   -- `with_tax` is a Python function in activities.py
-  stage taxed with { retries: 2, retry_delay: 1s } =
-    from orders | with_tax(rate: 0.2)
+  stage taxed with { retries: 2, retry_delay: 1s } = from orders | with_tax(rate: 0.2)
 
   stage by_region =
     from taxed
@@ -39,6 +44,26 @@ def with_tax(rows: list[dict], *, rate: float, ctx: ActivityContext) -> list[dic
     ctx.logger.info("%d orders, attempt %d", len(rows), ctx.attempt)
     return [row | {"total": round(row["amount"] * (1 + rate), 2)} for row in rows]
 '''
+
+_TEST = """\
+-- What must hold of the data and of the model. Try:  wvflow test
+
+from 'data/orders.csv'
+test _.columns should be ['id', 'region', 'amount']
+test _.size should be 6
+
+from orders_from(50.0)
+order by amount desc
+test _.rows should be [
+  [4, 'west', 260.0],
+  [1, 'north', 120.0],
+  [2, 'south', 80.5]
+]
+group by region
+agg _.count as orders
+test _.size should be 3
+test _.output should contain 'region'
+"""
 
 _ORDERS = """\
 id,region,amount
@@ -64,6 +89,7 @@ __pycache__/
 
 FILES = {
     "sales.wv": _FLOW,
+    "sales_test.wv": _TEST,
     "activities.py": _ACTIVITIES,
     "data/orders.csv": _ORDERS,
     "wvflow.toml": _CONFIG,

@@ -12,7 +12,7 @@ import msgspec
 
 from wvflow.data.interactive import Interactive
 from wvflow.diagnostics import Diagnostic, has_errors
-from wvflow.errors import TaskError
+from wvflow.errors import NoSpace, TaskError
 from wvflow.lang.algebra import Rel, Value
 from wvflow.lang.catalog import Columns
 from wvflow.lang.relations import nodes
@@ -108,8 +108,16 @@ class StatementFailed(Exception):
 _CLASSES = {
     "ColumnNotFound": "COLUMN_NOT_FOUND",
     "TableNotFound": "TABLE_NOT_FOUND",
+    "SchemaNotFound": "SCHEMA_NOT_FOUND",
+    "CatalogNotFound": "CATALOG_NOT_FOUND",
     "FileNotFound": "FILE_NOT_FOUND",
+    "PermissionDenied": "PERMISSION_DENIED",
+    "Unauthenticated": "UNAUTHENTICATED",
+    "TimedOut": "OPERATION_TIMED_OUT",
+    "NotImplemented": "NOT_IMPLEMENTED",
+    "EngineBroken": "INTERNAL_ERROR",
     "OutOfMemory": "RESOURCE_EXHAUSTED",
+    "NoSpace": "RESOURCE_EXHAUSTED",
     "Interrupted": "OPERATION_TIMED_OUT",
     "SaveFailed": "QUERY_EXECUTION_FAILURE",
 }
@@ -209,15 +217,15 @@ class Statements:
                 known[source] = columns
         learnt = len(known) > len(self._catalog.columns)
         if learnt:
-            self._know(known, None if None not in known.values() else self.engine.tables())
+            self._catalog = msgspec.structs.replace(self._catalog, columns=known)
+        if learnt and None in known.values():  # what there is instead
+            tables, schemas = self.engine.tables(), self.engine.schemas()
+            self._catalog = msgspec.structs.replace(self._catalog, tables=tables, schemas=schemas)
         return learnt
-
-    def _know(self, columns: dict[Rel, Columns | None], tables: tuple[str, ...] | None) -> None:
-        self._catalog = msgspec.structs.replace(self._catalog, columns=columns, tables=tables or self._catalog.tables)
 
     def _forget(self) -> None:
         """What is known of the engine's tables and files may be wrong from here on."""
-        self._catalog = msgspec.structs.replace(self._catalog, columns={}, tables=None)
+        self._catalog = msgspec.structs.replace(self._catalog, columns={}, tables=None, schemas=None)
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -322,6 +330,9 @@ def _failing(span: Span, sql: str = "", uses: Sequence[Use] = ()) -> Iterator[tu
     )
     try:
         yield places
+    except NoSpace as full:
+        error = TaskError("NoSpace", full.message, help=full.help)
+        raise StatementFailed(span, error, sql) from None
     except TaskError as error:
         traced = (use.span for use, place in zip(uses, places, strict=True) if error.place == _text(place))
         raise StatementFailed(next(traced, span), error, sql) from None

@@ -147,9 +147,11 @@ def test_what_cannot_be_shown_is_told(wvflow: Call, args: list[str], message: st
 def test_init_makes_a_project_that_runs_at_once(wvflow: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     result = wvflow("init", "shop")
     assert "shop/sales.wv" in result.stdout
-    assert "cd shop && wvflow run sales.wv" in result.stderr
+    assert "run it:  cd shop && wvflow run sales.wv\ntest it: cd shop && wvflow test\n" in result.stderr
     monkeypatch.chdir("shop")
     assert wvflow("check").stderr == "no mistakes found\n"
+    assert wvflow("fmt", "--check").exit_code == 0
+    assert wvflow("test").stdout.endswith("2 files, 5 tests: 5 passed\n")
     assert json.loads(wvflow("run", "sales.wv", "--json").stdout)["state"] == "success"
     assert wvflow("runs", "output", "last").stderr == "3 rows\n"
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 GUIDE = Path(__file__).parents[3] / "docs" / "testing.md"
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
+FLOWS = GUIDE.read_text(encoding="utf-8").partition("\n## Test statements\n")[0]
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", FLOWS, re.M | re.S)
 ACTIVITIES = """
 import datetime
 from wvflow import activity

@@ -15,7 +15,7 @@ from wvflow.cli.root import Command
 @click.argument("folder", type=click.Path(path_type=Path), default=Path(), metavar="[DIR]")
 @click.pass_obj
 def init(app: App, folder: Path) -> None:
-    """Make a small working project in DIR (default: here): a flow, an activity, data.
+    """Make a small working project in DIR (default: here): a flow, an activity, data, a test.
 
     Nothing that exists is overwritten.
     """
@@ -28,4 +28,4 @@ def init(app: App, folder: Path) -> None:
     for path in written:
         click.echo(shown(path))
     into = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
-    app.say(f"\nrun it: {into}wvflow run sales.wv")
+    app.say(f"\nrun it:  {into}wvflow run sales.wv\ntest it: {into}wvflow test")
