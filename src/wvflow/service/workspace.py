@@ -57,7 +57,8 @@ class Workspace:
         self._define()
 
     def _define(self) -> None:
-        self.program: Definitions = collect(self._modules)[0]
+        self.program: Definitions
+        self.program, self._defined = collect(self._modules)
 
     def name(self, file: Path) -> str:
         return source_name(self.project, file)
@@ -65,9 +66,9 @@ class Workspace:
     def check(self, source: str, catalog: Catalog) -> tuple[tuple[Diagnostic, ...], tuple[Rel, ...]]:
         """What is wrong with one file, and with what it uses of the others; and the sources whose columns would be of
         use."""
-        read = [one for one in self._found if one.span.source.name == source]
+        read = [one for one in (*self._found, *self._defined) if one.span.source.name == source]
         found, wanted = check_file(self.program, source, catalog)
-        return (*read, *found), wanted
+        return tuple(dict.fromkeys((*read, *found))), wanted
 
 
 def _is_among(statement: Statement, names: set[tuple[type, str]]) -> bool:

@@ -171,3 +171,10 @@ def test_a_test_that_cannot_be_judged_neither_passes_nor_fails(wvflow: Call, pro
     assert told.endswith("1 file, 1 test: 1 passed, 2 not judged\n")
     report = json.loads(wvflow("test", "--json", "odd.wv").stdout)
     assert [report[name] for name in ("tests", "passed", "failed", "unjudged", "error")] == [1, 1, 0, 2, None]
+
+
+def test_a_definition_that_is_there_twice_fails_the_file(wvflow: Call, project: Path) -> None:
+    (project / "twice.wv").write_text("model m = { select 1 as a }\nmodel m = { select 2 as a }\nfrom m\n")
+    error = json.loads(wvflow("test", "--json", "twice.wv", status=1).stdout)["error"]
+    assert (error["class"], error["line"], error["column"]) == ("SYNTAX_ERROR", 2, 7)
+    assert "twice.wv:2:7" in wvflow("run", "twice.wv", status=1).stderr
