@@ -199,6 +199,20 @@ def test_statements_change_the_warehouse_and_give_rows(run_flow: Any) -> None:
     assert rows(result) == [{"n": 10}]
 
 
+TYPED = """
+    activity kind(day: date, amount: decimal[9,2] = 1.5) =
+      sql('select typeof($day) as d, typeof($amount) as a', day: day, amount: amount)
+    flow F = {{ stage a = call kind(day: {}) }}
+    """
+
+
+def test_a_text_is_a_date_where_the_parameter_says_so(run_flow: Any) -> None:
+    (row,) = rows(run_flow(TYPED.format("'2024-05-01'")))
+    assert (row["d"], row["a"].startswith("DECIMAL")) == ("DATE", True)
+    refused = run_flow(TYPED.format("'May'")).stages["a"]
+    assert (refused.attempts, refused.error["kind"]) == (1, "EvaluationError")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
