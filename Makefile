@@ -13,7 +13,7 @@ else
   INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test lint types layers unit strain bench clean help
+.PHONY: demo test lint types layers unit strain fuzz bench clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -55,6 +55,11 @@ unit: $(VENV)/.tests $(VENV)/.data
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.project
 	$(INSTALL) --requirement benchmarks/requirements.txt
 	@touch $@
+
+FUZZ_SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+fuzz: $(VENV)/.tests  ## 100,000 drawn programs and as many mutated ones, by a seed that it prints: about half an hour on two cores
+	@echo "FUZZ_SEED=$(FUZZ_SEED)"
+	FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest tests/fuzz -n $(WORKERS) --dist worksteal || { echo "again: make fuzz FUZZ_SEED=$(FUZZ_SEED)"; exit 1; }
 
 bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which targets they meet
 	@for script in $(filter-out %/kit.py %/tpch.py,$(wildcard benchmarks/*.py)); do \

@@ -50,9 +50,11 @@ class Value(Node, frozen=True, tag="value"):
 
 
 class Star(Node, frozen=True, tag="star"):
-    """``*`` or ``t.*``: as a select item, and as the argument of ``count``."""
+    """``*`` or ``t.*``: as a select item, and as the argument of ``count``. ``columns``: those of ``t``, where they are
+    known."""
 
     table: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Call(Node, frozen=True, tag="call"):

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from wvflow.lang.algebra import Aggregate, Call, Column, Count, Distinct, Expr, Item, Rel, Star
+import msgspec
+
+from wvflow.lang.algebra import (
+    Aggregate,
+    Call,
+    Column,
+    Count,
+    Distinct,
+    Exists,
+    Expr,
+    InQuery,
+    Item,
+    RawSql,
+    Rel,
+    ScalarQuery,
+    Star,
+    Window,
+)
 from wvflow.lang.relations import own_nodes
-from wvflow.lang.stdlib import AGGREGATES
+from wvflow.lang.stdlib import AGGREGATES, RESULT_OF_FIRST, RESULTS
 from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, mistakes
-from wvflow.semantics.items import columns_of, named_item, read_item
+from wvflow.semantics.items import columns_of, named_item, read_item, still_qualified
 from wvflow.semantics.names import NOTHING
 from wvflow.semantics.naming import COUNT_NAME, default_name
-from wvflow.semantics.scopes import Col, Relation, Scope, Shape
+from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
+from wvflow.source import Span
 from wvflow.syntax import nodes as n
 from wvflow.syntax.walk import walk
+
+_OVER_SEVERAL = frozenset({"stddev_pop", "stddev_samp", "first_value", "last_value", "lag", "lead"})
+_SCALARS = (RESULTS.keys() | RESULT_OF_FIRST) - AGGREGATES - _OVER_SEVERAL
+"""Functions of one row that are known."""
 
 
 class Group(NamedTuple):
@@ -52,15 +75,20 @@ def grouped(group: Group, found: Relation, scope: Scope) -> tuple[Relation, tupl
     keys = tuple([_key(one, following, over) for one in group.keys.keys])
     inside = replace(over, keys=_named(keys, over))
     having = tuple([expressions.condition(one.condition, inside) for one in group.having])
+    for one, condition in zip(group.having, having, strict=True):
+        check_aggregated(condition, keys, one.condition.span, over)
     match following:
         case n.AggOp(items=written) | n.SelectOp(items=written, alias=None):
             items = tuple([_item(one, keys, inside) for one in written])
+            for node, item in zip(written, items, strict=True):
+                check_aggregated(item.value, keys, node.span, over)
             shown = isinstance(following, n.AggOp)
             columns = columns_of((*keys, *items) if shown else items, over)
             rel: Rel = Aggregate(found.rel, keys, items, having, shown)
             if isinstance(following, n.SelectOp) and following.distinct:
                 rel = Distinct(rel)
-            return Relation(rel, found.shape.now(columns)), group.rest[1:]
+            made = (*keys, *items) if shown else items
+            return Relation(rel, _of_groups(columns, made, found.shape)), group.rest[1:]
         case n.CountOp():
             groups = Aggregate(found.rel, keys, (), having)
             return Relation(Count(groups), Shape((Col(COUNT_NAME, LONG),))), group.rest[1:]
@@ -81,7 +109,14 @@ def aggregated(operator: n.AggOp, found: Relation, scope: Scope) -> Relation:
     """``agg`` without ``group by``: the whole input is one group."""
     over = scope.over(found.shape)
     items = tuple([read_item(one, over) for one in operator.items])
-    return Relation(Aggregate(found.rel, (), items), found.shape.now(columns_of(items, over)))
+    for node, item in zip(operator.items, items, strict=True):
+        check_aggregated(item.value, (), node.span, over)
+    return Relation(Aggregate(found.rel, (), items), _of_groups(columns_of(items, over), items, found.shape))
+
+
+def _of_groups(columns: Columns, items: tuple[Item, ...], before: Shape) -> Shape:
+    """The rows behind grouping. A sort may still name all that was there before."""
+    return Shape(columns, still_qualified(items, before), before.columns, beneath=before.qualifiers)
 
 
 def _default(keys: tuple[Item, ...], having: tuple[Expr, ...], found: Relation, scope: Scope) -> Relation:
@@ -90,12 +125,53 @@ def _default(keys: tuple[Item, ...], having: tuple[Expr, ...], found: Relation, 
     known = found.shape.columns
     every = Item("", Call("arbitrary", (Star(),)))
     if known is None:
-        return Relation(Aggregate(found.rel, keys, (every,), having), found.shape.now(None))
+        return Relation(Aggregate(found.rel, keys, (every,), having), _of_groups(None, keys, found.shape))
     values = [Call("arbitrary", (Column(col.name, type=col.type),), type=col.type) for col in known]
     items = tuple(Item(default_name(value), value) for value in values)
     columns = columns_of((*keys, *items), scope.over(found.shape))
     apart = len({col.name.lower() for col in known}) == len(known)
-    return Relation(Aggregate(found.rel, keys, items if apart else (every,), having), found.shape.now(columns))
+    shape = _of_groups(columns, (*keys, *items), found.shape)
+    return Relation(Aggregate(found.rel, keys, items if apart else (every,), having), shape)
+
+
+def check_aggregated(value: Expr, keys: tuple[Item, ...], use: Span, scope: Scope) -> None:
+    """Report a known column of the input that is neither in an aggregate nor part of a key."""
+    names = {col.name.lower() for col in scope.rows.columns or ()} if scope.rows else set()
+    if isinstance(value, Star) and names - {key.name.lower() for key in keys}:
+        scope.session.report(mistakes.ungrouped("*", use))
+        return
+    if any(isinstance(key.value, Column) and key.value.name.lower() not in names for key in keys):
+        return  # a key that isn't there is told, and the item may mean it
+    for one in _outside_aggregates(value, keys):
+        if one.name.lower() in names:
+            scope.session.report(mistakes.ungrouped(one.name, use))
+            return
+
+
+def _outside_aggregates(value: Expr, keys: tuple[Item, ...]) -> Iterator[Column]:
+    """The columns of an expression that each row of a group may have its own of. What a function that isn't known
+    makes of its arguments nobody can tell."""
+    waiting: list[object] = [value]
+    while waiting:
+        match waiting.pop():
+            case node if any(_is_same(node, key.value) for key in keys):
+                pass
+            case Column() as column:
+                yield column
+            case Call(function=function) if function in AGGREGATES or function not in _SCALARS:
+                pass
+            case ScalarQuery() | Exists() | InQuery() | Window() | RawSql():
+                pass
+            case msgspec.Struct() as node:
+                waiting += [getattr(node, name) for name in reversed(node.__struct_fields__)]
+            case tuple() as several:
+                waiting += reversed(several)
+
+
+def _is_same(node: object, key: Expr) -> bool:
+    if isinstance(node, Column) and isinstance(key, Column):
+        return node.name.lower() == key.name.lower()
+    return node == key
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

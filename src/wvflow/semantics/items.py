@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from wvflow.lang.algebra import Expr, Item, Star
+from collections.abc import Mapping
+
+from wvflow.lang.algebra import Column, Expr, Item, Star
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.naming import default_name
-from wvflow.semantics.scopes import Col, Columns, Scope, column, merged
+from wvflow.semantics.scopes import Col, Columns, Scope, Shape, column, merged
 from wvflow.syntax import nodes as n
 
 
@@ -36,7 +38,10 @@ def _star(node: n.StarRef, scope: Scope) -> Item:
     if qualifier is not None and scope.qualified(qualifier.text) is None:
         known = [name for one in scope.around() if one.rows for name in one.rows.qualifiers]
         scope.session.report(mistakes.unknown_qualifier(qualifier.text, qualifier.span, known))
-    return Item("", Star(qualifier.text if qualifier else ""))
+    if qualifier is None:
+        return Item("", Star())
+    rows = scope.qualified(qualifier.text)
+    return Item("", Star(qualifier.text, tuple(col.name for col in (rows.columns if rows else None) or ())))
 
 
 def columns_of(items: tuple[Item, ...], scope: Scope) -> Columns:
@@ -53,6 +58,17 @@ def _made(item: Item, scope: Scope) -> Columns:
             return rows.columns if rows else ()
         case value:
             return (Col(item.name, type_of(value)),)
+
+
+def still_qualified(items: tuple[Item, ...], shape: Shape) -> Mapping[str, Columns]:
+    """What qualifiers mean behind groups and rows without duplicates: only the columns that items are."""
+    if any(isinstance(item.value, Star) for item in items):
+        return shape.qualifiers if len(shape.qualifiers) == 1 else {}
+    kept = {(item.value.table, item.value.name.lower()) for item in items if isinstance(item.value, Column)}
+    return {
+        name: columns and tuple(col for col in columns if {("", col.name.lower()), (name, col.name.lower())} & kept)
+        for name, columns in shape.qualifiers.items()
+    }
 
 
 def check_new(nodes: tuple[n.SelectItem, ...], items: tuple[Item, ...], existing: Columns, scope: Scope) -> None:

@@ -395,6 +395,15 @@ def only_in_stage(what: str, use: Span) -> Diagnostic:
     )
 
 
+def rows_of_no_stage(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        "`from _` means the rows that a stage is given, and this stands in none",
+        use,
+        "name a table, a file, a model or rows in brackets",
+    )
+
+
 def activity_outside_flow(name: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED,
@@ -582,6 +591,33 @@ def asof_without_condition(use: Span) -> Diagnostic:
         "an asof join without a condition has no nearest row",
         use,
         "write `on` with equalities and one inequality: `on t.k = q.k and t.at >= q.at`",
+    )
+
+
+def asof_inequalities(there: int, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNEXPECTED_TOKEN,
+        f"an asof join has one inequality between the two sides, and this has {there or 'none'}",
+        use,
+        "write equalities and one inequality: `on t.k = q.k and t.at >= q.at`",
+    )
+
+
+def ungrouped(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_GROUPING,
+        f"`{name}` is neither a grouping key nor aggregated, and a group has many of it",
+        use,
+        f"write `{name}.arbitrary` for any one of them, or group by it too",
+    )
+
+
+def pivoted_value(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_GROUPING,
+        "a value of a pivot holds one aggregate, and no query",
+        use,
+        "pivot what it is made of, and reckon with the columns behind it",
     )
 
 

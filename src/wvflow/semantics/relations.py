@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
 from wvflow.lang.algebra import (
     Alias,
+    Between,
+    Binary,
     Call,
+    Cast,
+    Column,
     Concat,
     Count,
     Distinct,
+    Expr,
     Extend,
     FanIn,
     Filter,
     Join,
     Limit,
+    Literal,
     SetOperation,
     Single,
     Sort,
+    SortKey,
     StageRows,
+    TableFunction,
+    Unary,
+    Value,
     Window,
 )
 from wvflow.lang.algebra import Select as SelectRel
 from wvflow.lang.relations import own_nodes
 from wvflow.lang.stdlib import AGGREGATES
-from wvflow.lang.types import LONG
+from wvflow.lang.types import LONG, NULL, STRING
 from wvflow.semantics import expressions, grouping, mistakes, observing, partial, reshaping, shows, sources
-from wvflow.semantics.items import check_new, columns_of, read_items
+from wvflow.semantics.items import check_new, columns_of, read_items, still_qualified
 from wvflow.semantics.naming import COUNT_NAME
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape, column, merged
 from wvflow.semantics.windows import sort_key
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
+
+_INEQUALITIES = frozenset({"<", "<=", ">", ">="})
 
 
 class Body(NamedTuple):
@@ -140,7 +153,7 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.OrderOp(keys=keys):
             _check_positions(keys, shape, scope)
             over = scope.over(shape.for_sorting)
-            return Relation(Sort(rel, tuple([sort_key(one, over) for one in keys])), shape)
+            return Relation(Sort(rel, tuple([_ordering(one, over) for one in keys])), shape)
         case n.LimitOp(count=count):
             return Relation(_limited(rel, count), shape)
         case n.OffsetOp(count=count):
@@ -148,7 +161,7 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.CountOp():
             return Relation(Count(rel), Shape((Col(COUNT_NAME, LONG),)))
         case n.DedupOp():
-            return Relation(Distinct(rel), Shape(shape.columns, shape.qualifiers))
+            return Relation(Distinct(rel), Shape(shape.columns, shape.qualifiers if len(shape.qualifiers) == 1 else {}))
         case n.JoinOp():
             return _join(operator, found, scope)
         case n.ConcatOp():
@@ -224,7 +237,9 @@ def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
     items = read_items(operator.items, scope)
     rel = SelectRel(found.rel, items, operator.distinct)
     columns = columns_of(items, scope)
-    return Relation(rel, Shape(columns, found.shape.qualifiers) if operator.distinct else found.shape.now(columns))
+    if operator.distinct:
+        return Relation(rel, Shape(columns, still_qualified(items, found.shape)))
+    return Relation(rel, found.shape.now(columns))
 
 
 def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
@@ -240,9 +255,23 @@ def _check_positions(keys: tuple[n.SortItem, ...], shape: Shape, scope: Scope) -
     """A number alone is that of a column, counted from 1."""
     if shape.columns is None:
         return
-    for number in (one.value for one in keys if isinstance(one.value, n.NumberLiteral) and one.value.kind == "int"):
+    for number in (one.value for one in keys if isinstance(one.value, n.NumberLiteral) and _is_position(one.value)):
         if not 1 <= int(number.text) <= len(shape.columns):
             scope.session.report(mistakes.no_such_position(number.text, len(shape.columns), number.span))
+
+
+def _ordering(node: n.SortItem, scope: Scope) -> SortKey:
+    """A sort key. Only a number as it stands is a column's; any other constant is a value, which orders nothing."""
+    key = sort_key(node, scope)
+    constant = key.value.operand if isinstance(key.value, Unary) else key.value
+    if not isinstance(constant, Literal | Value) or _is_position(node.value):
+        return key
+    type_ = constant.type if constant.type.is_known and constant.type != NULL else STRING
+    return SortKey(Cast(key.value, type_), key.descending, key.nulls)
+
+
+def _is_position(node: n.Expr) -> bool:
+    return isinstance(node, n.NumberLiteral) and node.kind == "int"
 
 
 def _limited(rel: object, count: int) -> Limit:
@@ -337,7 +366,8 @@ def _joined(
     *,
     asof: bool = False,
 ) -> Relation:
-    left = _told_apart(left, right.shape, using=isinstance(on, tuple))
+    if len(left.shape.qualifiers) < 2 or not isinstance(right.rel, TableFunction):  # whose arguments may name them
+        left = _told_apart(left, right.shape, using=isinstance(on, tuple))
     qualifiers = {**left.shape.qualifiers, **right.shape.qualifiers}
     both = Shape(merged(left.shape.columns, right.shape.columns), qualifiers)
     if isinstance(on, tuple):
@@ -346,6 +376,8 @@ def _joined(
         rel = Join(left.rel, right.rel, kind, None, using, asof)  # type: ignore[arg-type]  # the parser's kinds
         return Relation(rel, Shape(columns, qualifiers))
     condition = None if on is None else expressions.condition(on, scope.over(both))
+    if asof and on is not None and condition is not None:
+        _check_asof(condition, left.shape, right.shape, on.span, scope)
     rel = Join(left.rel, right.rel, kind, condition, asof=asof)  # type: ignore[arg-type]  # the parser's kinds
     return Relation(rel, both)
 
@@ -363,6 +395,39 @@ def _told_apart(left: Relation, right: Shape, *, using: bool) -> Relation:
     return Relation(Alias(left.rel, name), Shape(columns, {name: columns} | {**qualifiers, name: columns}))
 
 
+def _check_asof(condition: Expr, left: Shape, right: Shape, use: Span, scope: Scope) -> None:
+    """Just one inequality says what is near: one between a column of each side."""
+    if left.columns is None or right.columns is None:
+        return
+    parts = list(_conjuncts(condition))
+    if any(isinstance(one, Between) for one in parts):
+        return
+    found = [one for one in parts if isinstance(one, Binary) and one.op in _INEQUALITIES]
+    across = [one for one in found if _sides(one.left, left) | _sides(one.right, left) == {"left", "right"}]
+    if len(across) != 1:
+        scope.session.report(mistakes.asof_inequalities(len(across), use))
+
+
+def _conjuncts(condition: Expr) -> Iterator[Expr]:
+    waiting = [condition]
+    while waiting:
+        match waiting.pop():
+            case Binary(op="and", left=left, right=right):
+                waiting += (right, left)
+            case other:
+                yield other
+
+
+def _sides(value: Expr, left: Shape) -> set[str]:
+    """From which sides of a join an expression has its columns."""
+    columns = [one for one in own_nodes(value) if isinstance(one, Column)]
+    return {"left" if _is_of(one, left) else "right" for one in columns}
+
+
+def _is_of(col: Column, side: Shape) -> bool:
+    return col.table in side.qualifiers if col.table else column(side.columns or (), col.name) is not None
+
+
 def _shared(name: n.Name, left: Shape, right: Shape, scope: Scope) -> str:
     """A column that both sides must have."""
     scope.session.use(name.text, name.span)
@@ -378,8 +443,8 @@ def _columns_using(left: Columns, right: Columns, using: tuple[str, ...]) -> Col
         return None
     shared = {name.lower() for name in using}
     first = tuple(found for name in using if (found := column(left, name)) is not None)
-    rest = (col for side in (left, right) for col in side if col.name.lower() not in shared)
-    return (*first, *rest)
+    others = [col for index, col in enumerate(left) if index not in {left.index(one) for one in first}]
+    return (*first, *others, *[col for col in right if col.name.lower() not in shared])
 
 
 def _concat(operator: n.ConcatOp, found: Relation, scope: Scope) -> Relation:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wvflow.lang.algebra import (
+    Call,
     Column,
     Describe,
     Exclude,
+    Exists,
     Expr,
+    InQuery,
     Item,
     Literal,
     Pivot,
@@ -19,16 +22,20 @@ from wvflow.lang.algebra import (
     Rename,
     Rows,
     Sample,
+    ScalarQuery,
     Select,
     Shift,
     Unpivot,
 )
 from wvflow.lang.relations import nodes as nodes_of
+from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import STRING, Type
 from wvflow.semantics import expressions, mistakes
+from wvflow.semantics.grouping import check_aggregated
 from wvflow.semantics.infer import common, type_of
 from wvflow.semantics.items import columns_of, named_item, read_item
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape, column
+from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
 _METHODS = ("reservoir", "system", "bernoulli")
@@ -159,9 +166,20 @@ def pivot(pivoting: Pivoting, found: Relation, scope: Scope) -> Relation:
         else tuple([named_item(one, expressions.elaborate(one.value, over)) for one in group.keys])
     )
     items = () if pivoting.agg is None else tuple([read_item(one, over) for one in pivoting.agg.items])
+    for node, item in zip(pivoting.agg.items if pivoting.agg else (), items, strict=True):
+        _check_value(item.value, node.span, over)
     if keys is None and found.shape.columns is not None:
         keys = _other_columns(on, items, found.shape.columns)
     return Relation(Pivot(found.rel, on, keys, items), Shape(_pivoted(on, keys, items, over)))
+
+
+def _check_value(value: Expr, use: Span, scope: Scope) -> None:
+    """What the cells of a pivot hold is one aggregate."""
+    check_aggregated(value, (), use, scope)
+    inside = list(nodes_of(value))
+    several = sum(isinstance(one, Call) and one.function in AGGREGATES for one in inside) > 1
+    if several or any(isinstance(one, ScalarQuery | Exists | InQuery) for one in inside):
+        scope.session.report(mistakes.pivoted_value(use))
 
 
 def _pivot_key(node: n.PivotKey, scope: Scope) -> PivotKey:
@@ -173,7 +191,8 @@ def _other_columns(on: tuple[PivotKey, ...], items: tuple[Item, ...], known: Seq
     """All columns that are neither pivoted nor read."""
     read = {node.name.lower() for node in nodes_of(items) if isinstance(node, Column)}
     read |= {key.name.lower() for key in on}
-    return tuple(Item(col.name, Column(col.name, type=col.type)) for col in known if col.name.lower() not in read)
+    others = {col.name.lower(): col for col in reversed(known) if col.name.lower() not in read}
+    return tuple(Item(col.name, Column(col.name, type=col.type)) for col in reversed(others.values()))
 
 
 def _pivoted(on: tuple[PivotKey, ...], keys: tuple[Item, ...] | None, items: tuple[Item, ...], scope: Scope) -> Columns:

@@ -40,7 +40,8 @@ Columns: TypeAlias = tuple[Col, ...] | None
 class Shape(NamedTuple):
     """What is known of rows. ``qualifiers``: the names that may stand before a column's, with their columns.
 
-    ``below``: columns that are no longer there but that ``order by`` may still name. ``row_type``: the declared type
+    ``below``: columns that are no longer there but that ``order by`` may still name, and ``beneath`` the qualifiers for
+    those, where they are others. ``row_type``: the declared type
     that has the rows' methods, ``""`` for none.
     """
 
@@ -48,6 +49,7 @@ class Shape(NamedTuple):
     qualifiers: Mapping[str, Columns] = MappingProxyType({})
     below: Columns = ()
     row_type: str = ""
+    beneath: Mapping[str, Columns] | None = None
 
     def named(self, alias: str) -> Shape:
         """As seen under an alias."""
@@ -62,7 +64,7 @@ class Shape(NamedTuple):
         """What a sort may name: the columns there are, and those below that none of them hides."""
         shown = {col.name.lower() for col in self.columns or ()}
         hidden = self.below if self.below is None else tuple(col for col in self.below if col.name.lower() not in shown)
-        return Shape(merged(self.columns, hidden), self.qualifiers)
+        return Shape(merged(self.columns, hidden), self.qualifiers if self.beneath is None else self.beneath)
 
 
 class Relation(NamedTuple):

@@ -109,6 +109,8 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
     if first.text == "_" and not first.quoted:
+        if not scope.stage:
+            scope.session.report(mistakes.rows_of_no_stage(first.span))
         return _aliased(Relation(Piped(), Shape()), node, scope)
     if (cte := scope.ctes.get(first.text)) is not None:
         return _exposed(cte, alias or first.text, node, scope, closed=scope.outermost.ctes.get(first.text) is cte)

@@ -237,6 +237,8 @@ class Statements:
                 yield from self._query(one, debugged=True)
             elif self._testing:
                 result = self._seen(one, values, query.uses)
+                if result is not None and one.relation is query.relation:
+                    result = _named(result, query.columns)
                 seen = None if result is None else (one.relation, result)
                 yield from _judged(one, result)
         if query.update is not None:
@@ -244,9 +246,10 @@ class Statements:
             self._forget()
             return
         if seen is not None and seen[0] is query.relation:
-            yield Rows(query.span, seen[1], debugged)
+            result = seen[1]
         else:
-            yield Rows(query.span, self._rows(query.relation, values, query.uses, query.span), debugged)
+            result = self._rows(query.relation, values, query.uses, query.span)
+        yield Rows(query.span, _named(result, query.columns), debugged)
 
     def _seen(self, tests: CheckedTests, values: dict[str, object], uses: Sequence[Use]) -> Result | None:
         """The rows that tests are about; none where these depend on a row of the query around."""
@@ -288,6 +291,14 @@ class Statements:
         made = _natives((query.relation, query.observed, query.update))
         kept = {name: self._values.setdefault(name, value) for name, value in made.items() if name.startswith(_KEPT)}
         return self._values | made | kept
+
+
+def _named(result: Result, names: tuple[str, ...] | None) -> Result:
+    """The rows under the names that the text gives their columns: the engine keeps those of a sub-query apart."""
+    if names is None or len(names) != len(result.columns):
+        return result
+    columns = [column._replace(name=name) for column, name in zip(result.columns, names, strict=True)]
+    return result._replace(columns=tuple(columns))
 
 
 def _judged(tests: CheckedTests, result: Result | None) -> Iterator[Tested]:

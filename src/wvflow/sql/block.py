@@ -107,13 +107,15 @@ class Query(Protocol):
 
 @dataclass
 class Source:
-    """An entry of FROM: ``node`` as it stands, or a query in parentheses. ``alias`` ``""`` is none."""
+    """An entry of FROM: ``node`` as it stands, or a query in parentheses. ``alias`` ``""`` is none; ``inherited``: it
+    is that of the one source inside."""
 
     node: exp.Expr | None
     query: Query | None
     alias: str
     columns: tuple[str, ...] = ()
     join: exp.Join | None = None
+    inherited: bool = False
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ class Block:
 
     def wrapped(self, *, keep_order: bool = False, alias: str = "") -> Block:
         """A block over this one as a sub-select. A single source's alias goes on naming its result."""
-        outer = Block(self.context, [Source(None, self, alias or self._alias())])
+        outer = Block(self.context, [Source(None, self, alias or self._alias(), inherited=not alias)])
         if keep_order and self.order:
             surviving = [self._surviving(key) for key in self.order]
             outer.order = [key for key in surviving if key is not None]
@@ -229,12 +231,44 @@ class Block:
     # --- as a scope of columns ---
 
     def column(self, name: str, table: str) -> exp.Expr:
-        if table and not self._qualifies(table):
+        if table and (not self._qualifies(table) or not self._shows(name, table)):
             for source in self.sources:
                 if source.query and (hidden := source.query.expose(name, table)):
                     return exp.Column(this=self.context.name(hidden), table=self.context.name(source.alias))
         qualifier = self.context.name(table) if table else None
         return exp.Column(this=self.context.name(name), table=qualifier)
+
+    def every(self, table: str, columns: tuple[str, ...]) -> list[Output]:
+        """``*``, or ``table.*``. Where the table is inside a sub-select now, its ``columns`` come from there."""
+        if not table or (self._qualifies(table) and not (columns and self._reshaped(table))):
+            return [Output("", None, table=table)]
+        if not columns:
+            raise DialectCannot(f"{table}.*", self.context.dialect, help="name the columns with `select`")
+        return [Output(name, self.column(name, table)) for name in columns]
+
+    def _reshaped(self, table: str) -> Block | None:
+        """The sub-select that the table has become under its own name, with other columns than it had."""
+        for source in self.sources:
+            if source.inherited and source.alias.lower() == table.lower() and isinstance(inner := source.query, Block):
+                return inner if inner.items is not None and inner._qualifies(table) else None
+        return None
+
+    def _shows(self, name: str, table: str) -> bool:
+        """Whether ``table.name`` still means the table's own column."""
+        inner = self._reshaped(table)
+        if inner is None:
+            return True
+        return inner._shown(name, table) == name or any(
+            item.value is None and not item.each and not item.leaves_out(name) for item in inner.items or ()
+        )
+
+    def _shown(self, name: str, table: str) -> str | None:
+        """The name of the item that is nothing but that column of an inner table."""
+        for item in self.items or ():
+            match item.value:
+                case exp.Column() as column if column.name == name and column.table.lower() in ("", table.lower()):
+                    return item.name
+        return None
 
     def _qualifies(self, table: str) -> bool:
         return any(source.alias.lower() == table.lower() for source in self.sources)
@@ -293,6 +327,8 @@ class Block:
         return source.query.names()
 
     def expose(self, name: str, table: str) -> str | None:
+        if (shown := self._shown(name, table)) is not None:
+            return shown
         if self.has((Slot.GROUP, Slot.DISTINCT)):
             return None
         hidden = f"{table}.{name}"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 # The generator recurses through sub-selects; each so many levels are made text on their own.
 _LEVELS_AT_ONCE = 16
 
+_CALLABLE = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CALLED = frozenset({"all", "columns", "distinct", "left", "map", "not", "right", "struct", "try_cast", "tuple"})
 _RESERVED = frozenset(Dialect.get_or_raise("duckdb").generator_class.RESERVED_KEYWORDS)
 
 
@@ -80,13 +82,18 @@ class Context:
         if self.is_duckdb and name == "array_except":
             return _members_not_in(*arguments)
         if self.is_duckdb or name == "concat":
-            return exp.Anonymous(this=name, expressions=arguments)
+            return exp.Anonymous(this=self._function_name(name), expressions=arguments)
         if other := RENAMED.get(self.dialect, {}).get(name):
             return exp.Anonymous(this=other, expressions=arguments)
         try:
             return exp.func(name, *arguments, dialect="duckdb")
         except ValueError:
-            return exp.Anonymous(this=name, expressions=arguments)
+            return exp.Anonymous(this=self._function_name(name), expressions=arguments)
+
+    def _function_name(self, name: str) -> str | exp.Identifier:
+        """The name as it is written, in quotes where it isn't a word."""
+        reserved = self.is_duckdb and name.lower() in _RESERVED - _CALLED
+        return self.name(name) if reserved or not _CALLABLE.fullmatch(name) else name
 
     def nested(self, query: Query) -> exp.Expr:
         """A query as it stands in parentheses."""

@@ -170,6 +170,7 @@ class Relations:
             self.context.refuse("as t(c)")
         if block.is_bare and not block.sources[0].columns:
             block.sources[0].alias, block.sources[0].columns = operator.name, operator.columns
+            block.sources[0].inherited = False
             return block
         outer = block.wrapped(keep_order=not operator.columns, alias=operator.name)
         outer.sources[0].columns = operator.columns
@@ -201,8 +202,8 @@ class Relations:
         outputs = []
         for item in items:
             match item:
-                case a.Item(value=a.Star(table=table)):
-                    outputs.append(Output("", None, table=table))
+                case a.Item(value=a.Star(table=table, columns=columns)):
+                    outputs += block.every(table, columns)
                 case a.Item(name="", value=a.Call(function=aggregate, args=(a.Star(),))):
                     outputs.append(Output("", None, each=aggregate))
                 case a.Item(name=name, value=value):
@@ -308,7 +309,8 @@ def _null(type: Type) -> exp.Expr:
 
 def _group_key(value: exp.Expr) -> exp.Expr:
     """A key that is not taken for the number of an item."""
-    if isinstance(value, exp.Literal) and not value.is_string:
+    number = value.this if isinstance(value, exp.Neg) else value
+    if isinstance(number, exp.Literal) and not number.is_string:
         return exp.Cast(this=value.copy(), to=exp.DataType(this=exp.DataType.Type.BIGINT))
     return value.copy()
 

@@ -83,7 +83,7 @@ class FlowParser(HandlerParser):
                 known=(*ITEM_WORDS, *OPERATORS),
             )
         finally:
-            self._in_flow = False
+            self._in_flow, self._searched = False, range(0)
         if not self._accept("}") and not self._runs_out:
             self._report(mistakes.unclosed_brace(self._span_of(opened)))
         return FlowDef(

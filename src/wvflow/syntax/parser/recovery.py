@@ -58,6 +58,7 @@ class Cursor(ABC):
         self._end = 0
         self._depth = 0
         self._resumed = -1  # offset at which the last skip ended
+        self._searched = range(0)  # tokens among which no header is: each level around a broken member asks again
 
     # --- tokens -----------------------------------------------------------------------------------------------------
 
@@ -239,6 +240,9 @@ class Cursor(ABC):
         ``*`` as closer is any bracket that was not opened after ``since``.
         """
         self._back_to_header(since)
+        if self._at_end():
+            self._resumed = self._token.start
+            return
         brackets: list[str] = []
         for token in self._tokens[since : self._index]:
             _follow(brackets, token.key)
@@ -248,10 +252,14 @@ class Cursor(ABC):
 
     def _back_to_header(self, since: int) -> None:
         """Where a broken member ran over the header of the next one, as over a name and more, return to that."""
-        for index in range(since + 1, self._index):
+        known = self._searched
+        if not since < known.start <= self._index:
+            known = range(self._index, self._index)
+        for index in (*range(since + 1, known.start), *range(known.stop, self._index)):
             if self._starts_anew(index - self._index):
                 self._index, self._token, self._end = index, self._tokens[index], self._tokens[index - 1].end
                 return
+        self._searched = range(since + 1, max(known.stop, self._index))
 
     def _may_resume(self, since: int, brackets: list[str], starts: Callable[[], bool], closer: str) -> bool:
         key = self._token.key
