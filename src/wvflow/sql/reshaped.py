@@ -35,8 +35,6 @@ _BASE_NAMES = {
 class Reshaped:
     """One of them over a block; a query that can stand in parentheses."""
 
-    hidden: tuple[str, ...] = ()
-
     def __init__(
         self, relations: Relations, operator: a.Describe | a.Pivot | a.Unpivot | a.Sample, block: Block
     ) -> None:
@@ -44,6 +42,10 @@ class Reshaped:
         self._context = relations.context
         self._operator = operator
         self._block = block
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return self._block.hidden if isinstance(self._operator, a.Sample) else ()
 
     def names(self) -> list[str] | None:
         match self._operator:
