@@ -134,10 +134,10 @@ class Interactive:
         return tuple(Column(row[0], parse(row[1])) for row in rows)
 
     def tables(self) -> tuple[str, ...]:
-        """The names of all tables in memory."""
-        inside = f"SELECT table_name FROM information_schema.tables WHERE table_catalog <> '{CATALOG}' ORDER BY ALL"
-        rows = self._cursor.execute(inside).fetchall()
-        return tuple(row[0] for row in rows)
+        """The names of all tables in memory, and of those in the warehouse as far as they are known without a wait."""
+        listed = "SELECT table_name FROM information_schema.tables"
+        names = {row[0] for row in self._cursor.execute(listed).fetchall()}
+        return tuple(sorted(names | set(self._warehouse.names())))
 
     def schemas(self) -> frozenset[tuple[str, str]]:
         """Catalogs with their schemas, and those of the warehouse's tables, in lower case."""

@@ -108,6 +108,12 @@ class Warehouse:
         with self.entered("read", stop, lambda holder: None) as attached, self._changed:
             return self._known() if attached else None
 
+    def names(self) -> tuple[str, ...]:
+        """The tables' names without their schemas, as far as they are known without opening the file."""
+        with self._changed:
+            known = self._known()
+        return tuple(name.rpartition(".")[2] for name in known.versions) if known else ()
+
     def saved(self, parts: Sequence[str], by: str) -> None:
         """A task that has the file attached has replaced a table."""
         with self._changed:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from wvflow.lang.algebra import Expr, Literal, NamedArgument, Piped, Rel
+from wvflow.lang.algebra import Expr, File, Literal, NamedArgument, Piped, Rel, Table
 from wvflow.lang.evaluate import is_static
-from wvflow.lang.types import STRING
+from wvflow.lang.types import STRING, UNKNOWN
 from wvflow.plan.nodes import FileTarget, Save, TableTarget
 from wvflow.semantics import expressions, mistakes, sources
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import RowsStep, SaveStep, Step
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
+from wvflow.semantics.session import Known
 from wvflow.semantics.sinks import activate
 from wvflow.syntax import nodes as n
 
@@ -31,11 +32,12 @@ class Run(NamedTuple):
 
 class StageBody(NamedTuple):
     """What a stage does, in order, and the columns that its readers see. ``input``: the rows that it begins with, None
-    where it begins with a call or a `select` of its own."""
+    where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes."""
 
     steps: tuple[Step, ...]
     columns: Columns
     input: Rel | None
+    saved: dict[Rel, Known]
 
 
 def stage_steps(node: n.Query, scope: Scope) -> StageBody:
@@ -48,14 +50,17 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     else:
         found = beginning(body.input, body.scope)
     source = found.rel if isinstance(body.input, n.From | n.Merge) else None
+    saved: dict[Rel, Known] = {}
     for run in _runs(_available(body.operators, scope)):
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
             found = _effect(run.effect, found.shape, steps, body.scope)
+        if isinstance(run.effect, n.SaveOp) and isinstance(last := steps[-1], SaveStep):
+            saved |= columns_saved(last.save, found.shape.columns)
     if not isinstance(found.rel, Piped) or not steps:
         steps.append(RowsStep(found.rel))
-    return StageBody(tuple(steps), found.shape.columns, source)
+    return StageBody(tuple(steps), found.shape.columns, source, saved)
 
 
 def _available(operators: tuple[n.Operator, ...], scope: Scope) -> tuple[n.Operator, ...]:
@@ -131,6 +136,17 @@ def read_target(target: tuple[n.Name, ...] | n.StringLiteral, scope: Scope) -> F
         scope.session.report(mistakes.long_table_name(span))
     scope.session.use(".".join(part.text for part in target), span)
     return TableTarget(tuple(part.text for part in target))
+
+
+def columns_saved(save: Save, columns: Columns) -> dict[Rel, Known]:
+    """What whoever reads it then finds there. A file that says nothing of types is read with others, and one that is
+    written with options may be without names."""
+    match save.target:
+        case TableTarget(parts=parts):
+            return {Table(parts, ""): None if columns is None else tuple((col.name, col.type) for col in columns)}
+        case FileTarget(path=path):
+            known = columns is not None and not save.options
+            return {File(path): tuple((col.name, UNKNOWN) for col in columns or ()) if known else None}
 
 
 def _option(node: n.SaveOption, scope: Scope) -> Expr:

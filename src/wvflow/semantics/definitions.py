@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import normpath
@@ -66,12 +67,13 @@ class _File(NamedTuple):
 
 @dataclass(frozen=True)
 class Definitions:
-    """All definitions of a program, files in the order of their names. ``saved``: tables and files that it writes."""
+    """All definitions of a program, files in the order of their names. ``saved``: in how many places it writes a table
+    or file."""
 
     files: Mapping[str, _File]
     flows: dict[tuple[str, int], FlowDef]
     activities: dict[str, ActivityDef]
-    saved: frozenset[str]
+    saved: Mapping[str, int]
     _views: dict[str, View] = field(default_factory=dict)
     _shared: dict[frozenset[str], View] = field(default_factory=dict)
 
@@ -154,7 +156,7 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
         files=files,
         flows=_flows([one for one in statements if isinstance(one, FlowDef)], found),
         activities=_named([one for one in statements if isinstance(one, ActivityDef)], found),
-        saved=frozenset(_saved(modules)),
+        saved=Counter(_saved(modules)),
     )
     return definitions, found
 

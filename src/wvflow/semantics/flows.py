@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import EvaluationError
-from wvflow.lang.algebra import Expr, Value
+from wvflow.lang.algebra import Expr, Rel, Value
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes
 from wvflow.lang.rowtypes import Column as RowColumn
@@ -24,8 +24,9 @@ from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.rowtypes import declared_columns, is_certain
+from wvflow.semantics.saves import Saves
 from wvflow.semantics.scopes import Columns, Scope
-from wvflow.semantics.session import Session
+from wvflow.semantics.session import Known, Session
 from wvflow.semantics.triggers import check_rule, trigger_of, with_fallbacks
 from wvflow.semantics.when import read_when
 from wvflow.source import Span
@@ -122,11 +123,16 @@ def _check_stages(
     scope = Scope(session, values=values_of(params), stages=columns)
     checked: dict[int, CheckedStage] = {}
     spans: dict[str, Mapping[str, Span]] = {}
-    for index in _reading_order(written):
+    edges = _edges(written)
+    saves = Saves(edges)
+    for index in _reading_order(edges):
         stage = written[index]
         read = read_settings(stage.configs, "stage", session)
-        checked[index], columns[stage.name.text] = _check_stage(stage, read, scope)
+        session.saved = saves.seen_by(index, stage.body)
+        checked[index], columns[stage.name.text], saved = _check_stage(stage, read, scope)
+        saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
+    session.saved = {}
     stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
     for one in stages:
         check_rule(one, spans[one.name], session)
@@ -134,19 +140,22 @@ def _check_stages(
     return stages
 
 
-def _reading_order(written: Sequence[StageDef]) -> list[int]:
-    """By what the text names; stages on a cycle, or seemingly so, come last and see no columns of each other."""
+def _edges(written: Sequence[StageDef]) -> list[list[int]]:
+    """For each stage the numbers of those that its text names."""
     numbers = {stage.name.text: number for number, stage in enumerate(written)}
-    edges = [
+    return [
         [numbers[name] for name in _names(stage) if name in numbers and name != stage.name.text] for stage in written
     ]
+
+
+def _reading_order(edges: Sequence[Sequence[int]]) -> list[int]:
+    """Stages on a cycle, or seemingly so, come last and see no columns of each other."""
     order = sortable(edges)
-    rest = set(range(len(written))) - set(order)
-    return [*order, *sorted(rest)]
+    return [*order, *sorted(set(range(len(edges))) - set(order))]
 
 
 def _names(stage: StageDef) -> list[str]:
-    found: list[Name] = []
+    found: list[Name] = [*stage.depends]
     for node in walk(stage.body):
         match node:
             case TableRef(parts=(name,)):
@@ -158,7 +167,7 @@ def _names(stage: StageDef) -> list[str]:
     return [name.text for name in found]
 
 
-def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedStage, Columns]:
+def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedStage, Columns, dict[Rel, Known]]:
     session = around.session
     scope = _inside(stage, around)
     if stage.connector is not None:
@@ -186,7 +195,7 @@ def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedSta
         columns=() if declared is None or is_certain(declared, body.columns) else declared,
         uses=tuple(record.uses),
     )
-    return checked, body.columns if declared is None else declared
+    return checked, body.columns if declared is None else declared, body.saved
 
 
 def _fallback(read: Read) -> str | None:

@@ -60,8 +60,7 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
     if args is not None:
         return _over_group(name, args, scope)
     if scope.rows is None or (scope.is_known and scope.column(name.text) is None):
-        known = [col.name for col in scope.known]
-        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+        scope.session.report(mistakes.unknown_column(name.text, name.span, scope.known))
         return Column(name.text)
     return names.column(name, scope)
 
@@ -79,8 +78,7 @@ def _of_row(name: n.Name, args: Args | None, scope: Scope) -> Expr:
         scope.session.report(mistakes.not_available(f"_.{name.text}(…)", name.span))
         return names.NOTHING
     if scope.rows and scope.rows.columns is not None and scope.column(name.text) is None:
-        known = [col.name for col in scope.known]
-        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+        scope.session.report(mistakes.unknown_column(name.text, name.span, scope.known))
     scope.session.use(name.text, name.span)
     found = scope.column(name.text)
     return Column(name.text, "_", found.type) if found else Column(name.text, "_")
@@ -109,8 +107,7 @@ def _is_value(name: n.Name, scope: Scope) -> bool:
 def _qualified(qualifier: n.Name, name: n.Name, scope: Scope) -> Expr:
     rows = scope.qualified(qualifier.text)
     if rows and rows.columns is not None and scope.over(rows).column(name.text) is None:
-        known = [col.name for col in rows.columns]
-        scope.session.report(mistakes.unknown_column(name.text, name.span, known))
+        scope.session.report(mistakes.unknown_column(name.text, name.span, rows.columns))
         return Column(name.text)
     return names.column(name, scope, qualifier.text)
 

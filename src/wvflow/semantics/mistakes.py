@@ -12,11 +12,16 @@ from wvflow.lang.types import NAMES, Type
 from wvflow.source import Span
 
 _MOST_SHOWN = 12
+_LONGEST_SHOWN = 40
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
     near = nearest(word, known)
     return f"did you mean `{near}`?" if near else otherwise
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -64,9 +69,11 @@ def unknown_table(name: str, use: Span, near: str | None) -> Diagnostic:
     )
 
 
-def unknown_column(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
-    notes = (Note(f"the columns here are {listed(known)}"),) if known else (Note("there are no columns here"),)
-    return Diagnostic(Code.UNKNOWN_COLUMN, f"no column named `{name}`", use, did_you_mean(name, known), notes)
+def unknown_column(name: str, use: Span, known: Sequence[tuple[str, Type]]) -> Diagnostic:
+    names = [column for column, _ in known]
+    shown = [f"{column}: {shortened(str(type_))}" if type_.is_known else column for column, type_ in known]
+    notes = (Note(f"the columns here are {listed(shown)}" if known else "there are no columns here"),)
+    return Diagnostic(Code.UNKNOWN_COLUMN, f"no column named `{name}`", use, did_you_mean(name, names), notes)
 
 
 def unknown_qualifier(name: str, use: Span, known: Sequence[str]) -> Diagnostic:

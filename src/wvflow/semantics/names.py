@@ -111,6 +111,6 @@ def _finding(name: Name, scope: Scope) -> Diagnostic:
     if scope.for_argument and scope.has_rows:
         return mistakes.column_needs_row(name.text, name.span)
     if scope.has_rows:
-        return mistakes.unknown_column(name.text, name.span, [col.name for col in scope.known])
+        return mistakes.unknown_column(name.text, name.span, scope.known)
     everything = [*scope.values, *IMPLICIT, *scope.session.definitions.vals]
     return mistakes.unknown_name(name.text, name.span, everything)

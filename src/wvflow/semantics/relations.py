@@ -433,7 +433,7 @@ def _shared(name: n.Name, left: Shape, right: Shape, scope: Scope) -> str:
     scope.session.use(name.text, name.span)
     for side in (left.columns, right.columns):
         if side is not None and column(side, name.text) is None:
-            scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in side]))
+            scope.session.report(mistakes.unknown_column(name.text, name.span, side))
             break
     return name.text
 

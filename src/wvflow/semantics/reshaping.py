@@ -89,7 +89,7 @@ def _check_there(names: Sequence[n.Name], known: Columns, scope: Scope) -> None:
     for name in names:
         scope.session.use(name.text, name.span)
         if known is not None and column(known, name.text) is None:
-            scope.session.report(mistakes.unknown_column(name.text, name.span, [col.name for col in known]))
+            scope.session.report(mistakes.unknown_column(name.text, name.span, known))
 
 
 def _listed(rel: Rel, columns: Columns, named: Columns) -> Rel | None:

@@ -93,27 +93,26 @@ class Session:
         """
         if not self.catalog.live and self.is_saved(source):
             return self.saved.get(source)
-        if not self.catalog.live and self._is_elsewhere(source):
+        if not self.catalog.live and self.is_elsewhere(source):
             return None
         known = self.catalog.columns.get(source)
         if known is None and source not in self.catalog.columns:
             self.wanted[source] = None
         return known
 
-    def _is_elsewhere(self, source: Rel) -> bool:
+    def is_elsewhere(self, source: Rel) -> bool:
         """Whether a bare name means a table of the schema that a `use` before it chose."""
         return isinstance(source, Table) and len(source.parts) == 1 and self.catalog.current != self._first
 
     def is_saved(self, source: Rel) -> bool:
         """Whether the program writes that table, or a file of those."""
-        match source:
-            case Table(parts=parts):
-                return parts[-1].lower() in self.program.saved
-            case File(path=path):
-                wanted = normpath(path)
-                return wanted in self.program.saved or any(fnmatchcase(one, wanted) for one in self.program.saved)
-            case _:
-                return False
+        saved = self.program.saved
+        target = _target(source)
+        return target in saved or (isinstance(source, File) and any(fnmatchcase(one, target) for one in saved))
+
+    def is_saved_once(self, source: Rel) -> bool:
+        """Whether there is one place alone in the program that writes it."""
+        return self.program.saved.get(_target(source)) == 1
 
     def is_activity(self, name: str) -> bool:
         """Whether a name behind a pipe that is no partial query's is an activity's."""
@@ -149,3 +148,14 @@ class Session:
             yield
         finally:
             self.definitions = before
+
+
+def _target(source: Rel) -> str:
+    """As which the program's writes name it."""
+    match source:
+        case Table(parts=parts):
+            return parts[-1].lower()
+        case File(path=path):
+            return normpath(path)
+        case _:
+            return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from wvflow.diagnostics import Diagnostic, nearest
@@ -213,24 +213,29 @@ def _missing(parts: tuple[str, ...], use: Span, near: str | None, session: Sessi
 
 
 def _check_table(table: n.TableRef, parts: tuple[str, ...], scope: Scope) -> None:
-    """Report a table that isn't there; warn of one that isn't known, without a list of tables only where a stage's name
-    is near."""
+    """Report a table that isn't there right now; warn of one that may come. Where nobody could be asked, that is only
+    where there is a list of tables or a name is near."""
     session, name = scope.session, table.parts[-1].text
-    tables = session.catalog.tables
-    if session.catalog.columns.get(Table(parts, ""), ()) is None and session.catalog.live:
-        others = [*session.definitions.models, *session.definitions.vals, *(tables or ())]
-        near = nearest(name, [one for one in others if one.lower() != name.lower()])
+    source, tables = Table(parts, ""), session.catalog.tables
+    known = session.catalog.columns.get(source, ())
+    models_, vals = session.definitions.models, session.definitions.vals
+    if known is None and session.catalog.live:
+        near = _near(name, [*models_, *vals, *(tables or ())])
         session.report(_missing(parts, table.span, near, session))
         return
-    if len(table.parts) > 1 or session.is_saved(Table(parts, "")) or name in (tables or ()):
+    unsure = len(parts) > 1 and known is not None
+    if known or unsure or session.is_saved(source) or session.is_elsewhere(source):
         return
-    if session.catalog.columns.get(Table(parts, "")) is not None:
+    if known is not None and name in (tables or ()):
         return
     others = [one for one in scope.stages if one != scope.stage]
-    models_, vals = session.definitions.models, session.definitions.vals
-    near = nearest(name, [*others, *scope.ctes, *models_, *vals, *(tables or ())])
-    if near is not None or tables is not None:
-        session.report(mistakes.unknown_table(name, table.span, near))
+    near = _near(name, [*others, *scope.ctes, *models_, *vals, *(tables or ())])
+    if near is not None or tables is not None or known is None:
+        session.report(mistakes.unknown_table(".".join(parts), table.span, near))
+
+
+def _near(name: str, others: Iterable[str]) -> str | None:
+    return nearest(name, [one for one in others if one.lower() != name.lower()])
 
 
 def _function(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Relation:

@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from wvflow.lang.algebra import Alias, Binary, Expr, File, Filter, Rel, Table
-from wvflow.lang.types import BOOLEAN, UNKNOWN
-from wvflow.plan.nodes import FileTarget, Save, TableTarget
+from wvflow.lang.types import BOOLEAN
+from wvflow.plan.nodes import Save
 from wvflow.semantics import expressions, mistakes, relations
-from wvflow.semantics.bodies import read_save, read_target
+from wvflow.semantics.bodies import columns_saved, read_save, read_target
 from wvflow.semantics.checked import (
     AppendTo,
     CheckedExecute,
@@ -78,7 +78,7 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         found = _operated(relations.beginning(source, body.scope), operators, body.scope)
         update = last.read(found, body.scope) if last else None
     if isinstance(update, Save):
-        _note_saved(update, found, session)
+        session.saved |= columns_saved(update, found.shape.columns)
     columns = found.shape.columns
     return CheckedQuery(
         span=node.span,
@@ -88,20 +88,6 @@ def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
         observed=tuple(record.observed),
         columns=None if columns is None else tuple(col.name for col in columns),
     )
-
-
-def _note_saved(save: Save, found: Relation, session: Session) -> None:
-    """A statement behind this one finds these columns. A file that says nothing of types is read with others, and one
-    that is written with options may be without names."""
-    columns = found.shape.columns
-    match save.target:
-        case TableTarget(parts=parts):
-            session.saved[Table(parts, "")] = (
-                None if columns is None else tuple((col.name, col.type) for col in columns)
-            )
-        case FileTarget(path=path):
-            known = None if columns is None or save.options else tuple((col.name, UNKNOWN) for col in columns)
-            session.saved[File(path)] = known
 
 
 def _operated(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) -> Relation:

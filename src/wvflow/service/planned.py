@@ -60,8 +60,7 @@ def kept_program(project: Project, wanted: Path | None = None) -> Compiled | Non
     kept = _cache(project).get(key)
     if kept is None or not all(exists(project.root, path) for path in kept.data):
         return None
-    schemas = Schemas(project)
-    if any(schemas.identity(source) != identity for source, identity in kept.asked):
+    if Schemas(project).identities(source for source, _ in kept.asked) != dict(kept.asked):
         return None
     return Compiled(diagnostics=(), sources=sources, flows=kept.flows, queries=kept.queries, bundle=kept.bundle)
 

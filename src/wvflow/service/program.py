@@ -223,11 +223,11 @@ def _compile(
     known: dict[Rel, Columns | None] = {}
     asked: dict[Rel, str | None] = {}
     while schemas is not None and (new := [one for one in checked.wanted if one not in asked]):
-        asked |= {one: schemas.identity(one) for one in new}
+        asked |= schemas.identities(new)
         if not (found_out := schemas.ask(new)):
             break
         known |= found_out
-        checked, mistakes = check(modules, structs.replace(catalog, columns=known))
+        checked, mistakes = check(modules, structs.replace(catalog, columns=known, tables=schemas.tables))
     diagnostics = (*found, *mistakes)
     return Compiled(
         diagnostics=diagnostics,

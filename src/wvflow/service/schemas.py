@@ -1,11 +1,12 @@
-"""The columns of data files and of the warehouse's tables, asked of the engine once and kept by what tells of a change.
+"""The columns of what a program reads, asked of the engine; of data files and the warehouse's tables once, and kept by
+what tells of a change.
 
 Nobody waits for it: a warehouse that another process has open, and a file that can't be read, stay unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -13,8 +14,9 @@ import msgspec
 from wvflow.data.identity import modified, of_table
 from wvflow.data.kept import Kept, key_of
 from wvflow.errors import WvflowError
-from wvflow.lang.algebra import File, Rel, Table
+from wvflow.lang.algebra import File, Literal, Rel, SqlText, Table
 from wvflow.lang.catalog import Columns
+from wvflow.lang.relations import nodes
 from wvflow.lang.types import Type
 from wvflow.ports.stop import StopToken
 from wvflow.service.project import Project
@@ -24,30 +26,45 @@ _decoder = msgspec.json.Decoder(tuple[tuple[str, Type], ...])
 
 
 class Schemas:
-    """Those of one project."""
+    """Those of one project. ``tables``: the names of all tables there are, once one was missing.
+
+    Of SQL, table functions and tables without a warehouse nothing tells of a change but their columns: they are asked
+    for every time, once per object.
+    """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._kept = Kept(project.state / "cache" / "schemas", _decoder, KEPT)
+        self._now: dict[Rel, Columns | None] = {}
+        self.tables: tuple[str, ...] | None = None
 
-    def ask(self, wanted: Iterable[Rel]) -> dict[Rel, Columns]:
-        """The columns of those sources that are files or tables and that are there."""
-        found: dict[Rel, Columns] = {}
-        unknown: list[tuple[Rel, str]] = []
-        for source in wanted:
-            if (identity := self.identity(source)) is None:
-                continue
-            key = key_of(source, identity)
-            if (columns := self._kept.get(key)) is not None:
-                found[source] = columns
-            else:
-                unknown.append((source, key))
-        if unknown:
-            found |= self._asked(unknown)
+    def ask(self, wanted: Iterable[Rel]) -> dict[Rel, Columns | None]:
+        """The columns of those sources that could be asked for, None for a table that isn't there."""
+        found: dict[Rel, Columns | None] = {}
+        unknown: dict[Rel, str] = {}
+        for source, identity in self.identities(wanted).items():
+            if source in self._now:
+                found[source] = self._now[source]
+            elif identity is not None:
+                key = key_of(source, identity)
+                if (columns := self._kept.get(key)) is not None:
+                    found[source] = columns
+                else:
+                    unknown[source] = key
+        for source, columns in self._asked(unknown).items():
+            found[source] = columns
+            if columns is not None:
+                self._kept.put(unknown[source], columns)
         return found
 
-    def identity(self, source: Rel) -> str | None:
-        """What changes whenever the columns of a file or table do; None for one that isn't there, and for others."""
+    def identities(self, sources: Iterable[Rel]) -> dict[Rel, str | None]:
+        """What changes whenever the columns of a source do; None for one that isn't there or can't be asked for."""
+        told = {source: self._told(source) for source in sources}
+        new = [source for source, identity in told.items() if identity is None and source not in self._now]
+        self._now |= self._asked([source for source in new if _is_near(source)])
+        return {source: told[source] or self._answered(source) for source in told}
+
+    def _told(self, source: Rel) -> str | None:
         try:
             match source:
                 case File(path=path) if "://" not in path:
@@ -58,7 +75,13 @@ class Schemas:
             return None
         return None
 
-    def _asked(self, unknown: list[tuple[Rel, str]]) -> dict[Rel, Columns]:
+    def _answered(self, source: Rel) -> str | None:
+        columns = self._now.get(source)
+        return None if columns is None else key_of(columns)
+
+    def _asked(self, sources: Collection[Rel]) -> dict[Rel, Columns | None]:
+        if not sources:
+            return {}
         from wvflow.data.interactive import Interactive
 
         project = self._project
@@ -66,14 +89,27 @@ class Schemas:
         impatient = StopToken()
         engine.stop = impatient
         engine.waiting = lambda holder: impatient.request()
-        found: dict[Rel, Columns] = {}
+        found: dict[Rel, Columns | None] = {}
         try:
-            for source, key in unknown:
+            for source in sources:
                 with suppress(WvflowError):  # somebody else has the warehouse, or the file can't be read
-                    columns = engine.columns(source)[1]
-                    if columns is not None:
+                    answered, columns = engine.columns(source)
+                    if answered and (columns is not None or isinstance(source, Table)):
                         found[source] = columns
-                        self._kept.put(key, columns)
+            if None in found.values():
+                with suppress(WvflowError):
+                    self.tables = engine.tables()
         finally:
             engine.close()
         return found
+
+
+def _is_near(source: Rel) -> bool:
+    """Whether a source without an identity can be asked for without going over the network."""
+    texts = [node.value for node in nodes(source) if isinstance(node, Literal) and isinstance(node.value, str)]
+    match source:
+        case SqlText(parts=parts):
+            texts += [part for part in parts if isinstance(part, str)]
+        case File():
+            return False
+    return not any("://" in text for text in texts)

@@ -31,8 +31,52 @@ def people(project: Path) -> Path:
 def test_an_unknown_column_of_a_file_is_an_error_with_the_columns_in_a_note(people: Path, wvflow: Call) -> None:
     told = wvflow("check", "q.wv", status=1).stderr
     assert "no column named `nme`" in told
-    assert "the columns here are `id`, `name`" in told
+    assert "the columns here are `id: long`, `name: string`" in told
     assert "did you mean `name`?" in told
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "sql\"select 1 as id, 'x' as name\"",
+        'sql"""select id, name from kept"""',
+        "read_csv('people.csv')",
+        "kept",
+    ],
+)
+def test_check_asks_for_the_columns_of_everything_that_is_read(people: Path, wvflow: Call, source: str) -> None:
+    wvflow("run", "-e", "from 'people.csv' save to kept")
+    (people / "q.wv").write_text(f"flow Q = {{ stage a = from {source} select nme }}\n")
+    assert "did you mean `name`?" in wvflow("check", "q.wv", status=1).stderr
+    wvflow("check", "q.wv", "--offline")
+
+
+def test_a_table_found_nowhere_is_a_warning_with_the_nearest(people: Path, wvflow: Call) -> None:
+    (people / "q.wv").write_text("flow Q = { stage a = from keptt stage b = from other.t }\n")
+    told = wvflow("check", "q.wv").stderr
+    assert told.count("warning[WV0204]: no stage, model or table named") == 2
+    assert "did you mean" not in told
+    wvflow("run", "-e", "from 'people.csv' save to kept; from 'people.csv' save to other.t")
+    told = wvflow("check", "q.wv").stderr
+    assert "no stage, model or table named `keptt` is known" in told
+    assert "did you mean `kept`?" in told
+    assert "named `other.t`" not in told
+    assert "WV0204" not in wvflow("check", "q.wv", "--offline").stderr
+
+
+def test_tables_that_statements_make_are_not_missed(people: Path, wvflow: Call) -> None:
+    made = 'execute sql"create table made(a int)" from made'
+    (people / "q.wv").write_text(f"{made} use other from hidden use main select 1 as x save to m from m")
+    assert "WV0204" not in wvflow("check", "q.wv").stderr
+
+
+def test_a_plan_is_made_anew_when_sql_has_other_columns(people: Path, wvflow: Call) -> None:
+    (people / "q.wv").write_text('flow Q = { stage a = from sql"from kept" select v = id + 1 }\n')
+    wvflow("run", "-e", "select 1 as id save to kept")
+    wvflow("run", "q.wv", "Q")
+    wvflow("run", "-e", "select 'a' as id save to kept")
+    wvflow("run", "q.wv", "Q")
+    assert '"a1"' in wvflow("runs", "output", "last", "--format", "json").stdout
 
 
 def test_offline_nothing_is_asked(people: Path, wvflow: Call) -> None:
