@@ -123,6 +123,9 @@ class Root(LazyGroup):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a class was being made
+                click.echo("interrupted", err=True)
+                raise SystemExit(INTERRUPTED) from None
             fail(app, error)
 
 

@@ -10,6 +10,7 @@ import click
 
 from wvflow.cli.app import FAILED, INTERRUPTED, App
 from wvflow.cli.format import plural
+from wvflow.cli.waiting import waiting
 from wvflow.lang.cells import to_json
 from wvflow.lang.tables import Result, box, json_lines, tsv
 
@@ -37,7 +38,7 @@ def run_statements(app: App, workspace: Workspace, source: str, form: str = "tab
     session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
-        for outcome in stoppable(session.run(source), session.engine.interrupt):
+        for outcome in waiting(app, stoppable(session.run(source), session.engine.interrupt)):
             show(app, outcome, form)
     except StatementRefused as error:
         from wvflow.cli.diagnostics import report
@@ -58,8 +59,9 @@ def _check(app: App, session: Statements, source: str, name: Naming) -> None:
     from wvflow.cli.diagnostics import as_json as diagnostic
     from wvflow.cli.diagnostics import report
     from wvflow.diagnostics import has_errors
+    from wvflow.service.stoppable import run_stoppable
 
-    found = session.check(source)
+    found = run_stoppable(lambda: session.check(source), session.engine.interrupt)
     failed = has_errors(found)
     if app.json and failed:
         click.echo(json.dumps([diagnostic(one, name) for one in found], ensure_ascii=False))

@@ -41,6 +41,7 @@ _FUNCTION = re.compile(r"Function with name \"?(.+?)\"? does not exist")
 _NO_FILE = re.compile(
     r"No files found that match the pattern \"(.+?)\"|Cannot open file \"(.+?)\": No such file or directory"
 )
+_CSV = re.compile(r"CSV Error on Line: (\d+)\n(?:Original Line: [^\n]*\n)?([^\n]+)(?:[\s\S]*?\n  file = ([^\n]+))?")
 _SUGGESTED = re.compile(r"Did you mean \"(.+?)\"")
 _INTERNAL = re.compile(r"duckdb_|pg_|sqlite_|pragma_|information_schema", re.IGNORECASE)
 _DATA_FILE = re.compile(r"[/\\]|\.(csv|tsv|txt|json|jsonl|ndjson|parquet|gz|zst)$", re.IGNORECASE)
@@ -122,7 +123,7 @@ def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
     if found := misfit(text):
         return TaskError("QueryError", found.message, retryable=not found.lasting, help=found.help)
     kind = _KINDS.get(family, "QueryError")
-    return TaskError(kind, _clause(text), detail=_statement(text), retryable=family not in _LASTING)
+    return TaskError(kind, _in_csv(text) or _clause(text), detail=_statement(text), retryable=family not in _LASTING)
 
 
 def _outside(family: str, text: str) -> TaskError | None:
@@ -221,6 +222,15 @@ def _found(name: str, places: Sequence[Place]) -> Place | None:
         if place.name.lower() == name.lower() or ("/" in name and name.endswith(f"/{place.name}")):
             return place
     return None
+
+
+def _in_csv(text: str) -> str | None:
+    """What is wrong with a line of a file."""
+    match = _CSV.search(text)
+    if match is None:
+        return None
+    line, why, file = match.groups()
+    return f"{why.rstrip('.')}: line {line}{f' of {file}' if file else ''}"
 
 
 def _clause(text: str) -> str:

@@ -15,6 +15,7 @@ from wvflow.source import Span
 from wvflow.syntax.nodes import (
     ActivityDef,
     AppendOp,
+    CallExpr,
     CallFlowStatement,
     ExecuteStatement,
     FlowDef,
@@ -28,6 +29,7 @@ from wvflow.syntax.nodes import (
     RunFlowStatement,
     SaveOp,
     Statement,
+    StringLiteral,
     TypeDef,
     Unavailable,
     ValDef,
@@ -235,12 +237,15 @@ def _duplicate(name: Name, first: Name) -> Diagnostic:
 
 def _saved(modules: Sequence[Module]) -> Iterable[str]:
     """What the program writes: the last parts of tables' names in lower case, as the engine compares them, and paths.
-    Of `execute` every word and every quoted text, as any of them may be made by it."""
+    Of SQL that `execute` or a stage runs every word and every quoted text, as any of them may be made there."""
     for module in modules:
         for node in walk(module):
             match node:
                 case SaveOp(target=target) | AppendOp(target=target):
                     yield target[-1].text.lower() if isinstance(target, tuple) else normpath(target.value)
+                case CallExpr(function=Name(text="sql"), args=args):
+                    for one in args:
+                        yield from _words(one.value.value) if isinstance(one.value, StringLiteral) else ()
                 case ExecuteStatement(statement=Interpolation(parts=parts)):
                     for text in parts:
                         yield from _words(text) if isinstance(text, str) else ()

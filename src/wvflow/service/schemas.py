@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +21,10 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.types import Type
 from wvflow.ports.stop import StopToken
 from wvflow.service.project import Project
+from wvflow.service.stoppable import run_stoppable
+
+if TYPE_CHECKING:
+    from wvflow.data.interactive import Interactive
 
 KEPT = 4_096
 _decoder = msgspec.json.Decoder(tuple[tuple[str, Type], ...])
@@ -89,18 +94,21 @@ class Schemas:
         impatient = StopToken()
         engine.stop = impatient
         engine.waiting = lambda holder: impatient.request()
-        found: dict[Rel, Columns | None] = {}
         try:
-            for source in sources:
-                with suppress(WvflowError):  # somebody else has the warehouse, or the file can't be read
-                    answered, columns = engine.columns(source)
-                    if answered and (columns is not None or isinstance(source, Table)):
-                        found[source] = columns
-            if None in found.values():
-                with suppress(WvflowError):
-                    self.tables = engine.tables()
+            return run_stoppable(lambda: self._answers(engine, sources), engine.interrupt)
         finally:
             engine.close()
+
+    def _answers(self, engine: Interactive, sources: Iterable[Rel]) -> dict[Rel, Columns | None]:
+        found: dict[Rel, Columns | None] = {}
+        for source in sources:
+            with suppress(WvflowError):  # somebody else has the warehouse, or the file can't be read
+                answered, columns = engine.columns(source)
+                if answered and (columns is not None or isinstance(source, Table)):
+                    found[source] = columns
+        if None in found.values():
+            with suppress(WvflowError):
+                self.tables = engine.tables()
         return found
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 _POLL_S = 0.05
 _BEGINS_S = 1.0
+_INTERRUPTS = 100
 
 
 def stoppable(outcomes: Iterator[T], interrupt: Callable[[], None]) -> Iterator[T]:
@@ -24,15 +25,19 @@ def stoppable(outcomes: Iterator[T], interrupt: Callable[[], None]) -> Iterator[
             step.start()
             step.wait()
         except KeyboardInterrupt:
-            begun = step.begun.wait(_BEGINS_S)  # Ctrl-C may have come amid the start
-            while begun and not step.done.wait(_POLL_S):  # an interrupt that comes between two statements is lost
-                interrupt()
+            if step.begun.wait(_BEGINS_S):  # Ctrl-C may have come amid the start
+                step.end(interrupt)
             raise
         if step.error is not None:
             raise step.error
         if not step.got:
             return
         yield from step.got
+
+
+def run_stoppable(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """What one piece of work gives. Raises as ``stoppable``."""
+    return next(stoppable((work() for _ in range(1)), interrupt))
 
 
 class _Step(threading.Thread, Generic[T]):
@@ -55,6 +60,14 @@ class _Step(threading.Thread, Generic[T]):
             self.error = error
         finally:
             self.done.set()
+
+    def end(self, interrupt: Callable[[], None]) -> None:
+        """An interrupt that comes between two statements is lost, so it is repeated; a read that waits for a pipe or a
+        server doesn't heed it, and is left behind."""
+        for _ in range(_INTERRUPTS):
+            if self.done.wait(_POLL_S):
+                return
+            interrupt()
 
     def wait(self) -> None:
         """Wait in small steps: a signal is seen only between them. A `join` that a signal interrupts may take the

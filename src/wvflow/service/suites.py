@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.service.statements import StatementFailed, StatementRefused, Statements, Tested
+from wvflow.service.stoppable import run_stoppable
 from wvflow.service.workspace import Workspace
 from wvflow.source import Span
 
@@ -58,13 +59,15 @@ def run_file(workspace: Workspace, name: str) -> FileReport:
     """Run the statements of one file in a fresh session and judge its tests."""
     session = Statements(workspace, testing=True)
     try:
-        wrong = next((one for one in session.check(name) if one.is_error), None)
-        return _run(session, name) if wrong is None else FileReport(name, 0, (), _of(wrong))
+        return run_stoppable(lambda: _run(session, name), session.engine.interrupt)
     finally:
         session.close()
 
 
 def _run(session: Statements, name: str) -> FileReport:
+    wrong = next((one for one in session.check(name) if one.is_error), None)
+    if wrong is not None:
+        return FileReport(name, 0, (), _of(wrong))
     told: list[Tested] = []
     error: Error | None = None
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,23 @@ def test_a_failure_stops_at_its_statement_with_its_place_and_sql(wvflow: Call, p
     assert "SQL: SELECT nosuch(1) AS b" in done.stderr
 
 
+def test_a_file_that_is_no_data_is_told_by_line_and_reason(project: Path, wvflow: Call) -> None:
+    (project / "bin.csv").write_bytes(b"\xff\xfe\x00")
+    told = wvflow("run", "-e", "from 'bin.csv'", status=1).stderr
+    assert "not utf-8 encoded: line 1 of" in told
+
+
+@pytest.mark.parametrize(("files", "rows"), [("many/*.csv", 300), ("many/**/*.csv", 600), ("many/[0-9].csv", 10)])
+def test_many_files_are_one_source(project: Path, wvflow: Call, files: str, rows: int) -> None:
+    (project / "many/deep").mkdir(parents=True)
+    for number in range(300):
+        (project / f"many/{number}.csv").write_text("id\n1\n")
+        (project / f"many/deep/{number}.csv").write_text("id\n1\n")
+    (project / "f.wv").write_text(f"flow F = {{ stage a = from '{files}' select idd }}")
+    assert "no column named `idd`" in wvflow("check", "f.wv", status=1).stderr
+    assert f'"rows":[[{rows}]]' in wvflow("--json", "run", "-e", f"from '{files}' count").stdout
+
+
 def test_a_failure_as_json_has_class_and_place(wvflow: Call) -> None:
     found = json.loads(wvflow("--json", "run", "-e", "select nosuch(1) as b", status=1).stderr.splitlines()[0])
     assert (found["class"], found["file"], found["line"]) == ("SYNTAX_ERROR", "-e", 1)
@@ -137,6 +156,50 @@ def test_an_interrupt_stops_the_query(project: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, chatter = process.communicate(timeout=PATIENCE)
     assert (process.returncode, chatter) == (130, "interrupted\n")
+
+
+def test_an_interrupt_stops_a_test(project: Path) -> None:
+    (project / "first.wv").write_text("select 1 as a")
+    (project / "second.wv").write_text(ENDLESS)
+    command = [*WVFLOW, "test", "first.wv", "second.wv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "first.wv" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        told, chatter = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, told, chatter) == (130, "", "interrupted\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a pipe that has a name")
+@pytest.mark.parametrize("command", ["check", "run", "test"])
+def test_an_interrupt_stops_what_is_asked_before_anything_runs(project: Path, command: str) -> None:
+    os.mkfifo(project / "pipe.csv")
+    (project / "slow.wv").write_text("from sql\"from read_csv('pipe.csv')\"")
+    with subprocess.Popen([*WVFLOW, command, "slow.wv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with (project / "pipe.csv").open("w"):  # opened as soon as the engine reads it
+            process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, *told) == (130, b"", b"interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
+def test_on_a_terminal_a_statement_that_takes_its_time_shows_for_how_long(project: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*WVFLOW, "run", "-e", ENDLESS], stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        while b"running, " not in seen:
+            seen += os.read(ours, 1_000)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # at its end
+            while more := os.read(ours, 1_000):
+                seen += more
+        told, _ = process.communicate(timeout=PATIENCE)
+    os.close(ours)
+    assert (process.returncode, told) == (130, b"")
+    assert seen.endswith(b"interrupted\r\n")
 
 
 @pytest.mark.parametrize(
