@@ -41,6 +41,7 @@ def test_a_pipeline_that_checks_is_one_that_duckdb_accepts(shard: int, world: Wo
         "from riders as r, trips as t limit 5 offset 1 select t.*",
         "from riders, trips group by zone agg n = metres.sum order by riders.zone, riders.fare.max",
         "from riders as r sample 5 where r.age > 1",
+        "from riders, riders as r join trips as t on id group by zone",
         "from riders order by 'x', null, 2.5, cut, name",
         "from riders group by -1 agg _.count",
         "from riders select x = id join [[1]] as k(x) on x = 1 where x > 0",

@@ -290,7 +290,7 @@ class Block:
         if star.table:
             every = exp.Column(this=every, table=self.context.name(star.table))
         if star.each:
-            return [self._of_each(star.each, every)]
+            return [*[self._of_one(star.each, key) for key in leading], self._of_each(star.each, every)]
         return [*map(self._plain, leading), every]
 
     def _of_each(self, aggregate: str, every: exp.Expr) -> exp.Expr:
@@ -299,6 +299,10 @@ class Block:
             raise DialectCannot("group by", self.context.dialect, help="add `agg …` or `select …` behind it")
         call = exp.Anonymous(this=aggregate, expressions=[exp.Columns(this=every)])
         return exp.alias_(call, exp.to_identifier(f"{aggregate}(\\0)", quoted=True))
+
+    def _of_one(self, aggregate: str, name: str) -> exp.Expr:
+        call = exp.Anonymous(this=aggregate, expressions=[self._plain(name)])
+        return exp.alias_(call, exp.to_identifier(f"{aggregate}({name})", quoted=True))
 
     def _spelled_out(self, star: Output) -> list[exp.Expr]:
         names = None if star.table else self._source_names()
