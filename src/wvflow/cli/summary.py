@@ -75,11 +75,17 @@ def _stage_table(stages: Sequence[StageSummary]) -> Table:
 
 def _remark(stage: StageSummary) -> str:
     if stage.state == "skipped" and stage.reason:
-        return stage.reason.replace("_", " ")
+        kept = f": {one_line(error_line(stage.error), 100)}" if stage.error else ""
+        return stage.reason.replace("_", " ") + kept
     if stage.state == "success":
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
-        return "  ".join(filter(None, (f"→ {stage.target}" if stage.target else "", reused)))
+        return "  ".join(filter(None, (f"→ {stage.target}" if stage.target else "", _routed(stage), reused)))
     return one_line(error_line(stage.error), 100)
+
+
+def _routed(stage: StageSummary) -> str:
+    """Where its rows went."""
+    return ", ".join(f"{count(rows)} → {target or 'nowhere'}" for target, rows in (stage.routed or {}).items())
 
 
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:

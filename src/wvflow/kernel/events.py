@@ -22,7 +22,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     """Reference to the immutable rows that a task put out. The kernel hands it on and never looks inside.
 
     ``ref``: where the rows are, ``""`` when none are kept. ``rows``: how many, None when nobody counted. ``target``:
-    where they were saved for the user, ``""`` when nowhere.
+    where they were saved for the user, ``""`` when nowhere. ``routed``: how many rows go to which reader, those that
+    reach none under ``""``.
     """
 
     ref: str = ""
@@ -30,6 +31,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes: int = 0
     checksum: str = ""
     target: str = ""
+    routed: tuple[tuple[str, int], ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

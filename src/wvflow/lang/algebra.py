@@ -485,9 +485,10 @@ class Concat(Node, frozen=True, tag="concat"):
 
 
 class FanIn(Node, frozen=True, tag="fan_in"):
-    """``merge a, b``: all rows of all stages; columns by name when the names are the same set, else by position."""
+    """``merge a, b``: all rows of all stages; columns by name when the names are the same set, else by position. Each
+    input is ``StageRows``, or a ``Filter`` over them where only a part is routed here."""
 
-    inputs: tuple[StageRows, ...]
+    inputs: tuple[Rel, ...]
 
 
 class Sort(Node, frozen=True, tag="order"):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from wvflow.lang.algebra import Column, FanIn, Rel, Rows, StageRows
-from wvflow.lang.relations import nodes, rebuilt
+from wvflow.lang.relations import nodes, rebuilt, stages_read
 from wvflow.lang.types import UNKNOWN, Type
 
 Shape: TypeAlias = Sequence[tuple[str, Type]]
@@ -28,7 +28,7 @@ def without(rel: Rel, missing: Missing) -> Rel:
         if isinstance(node, StageRows) and node.stage in missing:
             return empty(missing[node.stage], named, node.alias)
         if isinstance(node, FanIn):
-            there = tuple(one for one in node.inputs if isinstance(one, StageRows))
+            there = tuple(one for one in node.inputs if stages_read(one))
             return FanIn(there) if there else node.inputs[0]
         return node
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from wvflow.lang.algebra import Exists, Expr, InQuery, ScalarQuery, StageRows
+from wvflow.lang.algebra import Exists, Expr, FanIn, InQuery, ScalarQuery, StageRows
 
 
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
@@ -42,6 +42,11 @@ def own_nodes(expr: Expr) -> Iterator[msgspec.Struct]:
 def stages_read(tree: object) -> tuple[str, ...]:
     """The stages whose rows a relation (or task) reads, in order of first use, each once."""
     return tuple(dict.fromkeys(node.stage for node in nodes(tree) if isinstance(node, StageRows)))
+
+
+def fan_in_stages(merge: FanIn) -> list[str]:
+    """The stages that a fan-in reads, in its order; of a routing stage it may read a part."""
+    return [stages_read(one)[0] for one in merge.inputs]
 
 
 def rebuilt(tree: Any, change: Callable[[Any, Any], Any], settled: Container[int] = ()) -> Any:

@@ -26,8 +26,8 @@ from wvflow.lang.algebra import (
 )
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import is_delivery
-from wvflow.lang.relations import nodes
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, StageId, StagePlan, Task
+from wvflow.lang.relations import fan_in_stages, nodes
+from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, RouteTask, StageId, StagePlan, Task
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
@@ -55,6 +55,8 @@ def task_text(task: Task) -> str:
         elif task.apart:
             called = f"call {called}"
         return called if task.input is None else _piped(_relation(task.input), called)
+    if isinstance(task, RouteTask):
+        return f"| route to {', '.join(task.targets)}"
     text = _relation(task.relation)
     return text if task.save is None else _piped(text, f"save to {task.save.target}")
 
@@ -123,8 +125,8 @@ def _source(relation: Rel) -> str:
             return f"from {'.'.join(parts)}"
         case StageRows(stage=stage):
             return f"from {stage}"
-        case FanIn(inputs=inputs):
-            return f"merge {', '.join(one.stage for one in inputs)}"
+        case FanIn():
+            return f"merge {', '.join(fan_in_stages(relation))}"
         case Rows(rows=rows):
             return f"from {len(rows)} inline row{'' if len(rows) == 1 else 's'}"
         case TableFunction(function=function):
@@ -311,4 +313,4 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
 def _kind(task: Task) -> str:
     if isinstance(task, ActivityTask):
         return "activate" if is_delivery(task.function) else "activity"
-    return "query"
+    return "route" if isinstance(task, RouteTask) else "query"

@@ -127,7 +127,16 @@ class ActivityTask(Node, frozen=True, tag="activity"):
     given: tuple[Argument, ...] = ()
 
 
-Task: TypeAlias = QueryTask | ActivityTask
+class RouteTask(Node, frozen=True, tag="route"):
+    """Counts how many rows go to which of a stage's readers. ``counts``: over ``Piped``, a row for each target with
+    ``target`` (null where rows reach none) and ``rows``. The rows pass on; each target reads its own."""
+
+    targets: tuple[str, ...]
+    counts: Rel
+    policy: Policy = Policy()
+
+
+Task: TypeAlias = QueryTask | ActivityTask | RouteTask
 
 
 Rule = OneOf[

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from wvflow.lang.algebra import Piped, Rel, StageRows
-from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, Task
-from wvflow.semantics.checked import CallStep, RowsStep, SaveStep, Step
+from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
+from wvflow.lang.types import LONG
+from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, RouteTask, Task
+from wvflow.semantics.checked import CallStep, RouteStep, RowsStep, SaveStep, Step
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
@@ -31,12 +32,22 @@ def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool) -> tuple[Task, .
                 tasks.append(QueryTask(rows, policy(""), save))
             case CallStep():
                 tasks += _call(step, rows, policy)
+            case RouteStep():
+                tasks += _route(step, rows, policy)
         rows = Piped()
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
     elif isinstance(steps[-1], SaveStep) and not keep:
         tasks[-1] = msgspec.structs.replace(tasks[-1], keep=False)
     return tuple(tasks)
+
+
+def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
+    """What makes the rows, then the count of where they go."""
+    before = [] if isinstance(rows, Piped) else [QueryTask(rows, policy(""))]
+    one = Call("count", (Star(),), type=LONG)
+    counts = Aggregate(Piped(), (Item("target", step.label),), (Item("rows", one),))
+    return [*before, RouteTask(tuple(step.targets), counts, policy(""))]
 
 
 def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from msgspec.structs import replace
 
 from wvflow.lang.algebra import FanIn
-from wvflow.lang.relations import nodes
+from wvflow.lang.relations import fan_in_stages, nodes
 from wvflow.plan.nodes import (
     CLEANUP_RULES,
     AllOf,
@@ -109,7 +109,7 @@ def _chains(plan: StagePlan, trigger: Trigger, names: _Names) -> Iterator[tuple[
     for task in plan.tasks:
         for node in nodes(task.relation) if isinstance(task, QueryTask) else ():
             if isinstance(node, FanIn):
-                members = [names.number[one.stage] for one in node.inputs]
+                members = [names.number[one] for one in fan_in_stages(node)]
                 yield from _chained([one for one in members if one not in trigger.named], names)
 
 

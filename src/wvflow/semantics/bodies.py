@@ -12,9 +12,11 @@ from wvflow.semantics import expressions, mistakes, sources
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import RowsStep, SaveStep, Step
 from wvflow.semantics.relations import beginning, operate, unwrapped
+from wvflow.semantics.routes import route_step
 from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
 from wvflow.semantics.session import Known
 from wvflow.semantics.sinks import activate
+from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
 _LATER_OPTIONS = frozenset({"mode", "key", "partition"})
@@ -32,12 +34,14 @@ class Run(NamedTuple):
 
 class StageBody(NamedTuple):
     """What a stage does, in order, and the columns that its readers see. ``input``: the rows that it begins with, None
-    where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes."""
+    where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes.
+    ``end``: the ``end()`` that it ends with."""
 
     steps: tuple[Step, ...]
     columns: Columns
     input: Rel | None
     saved: dict[Rel, Known]
+    end: Span | None
 
 
 def stage_steps(node: n.Query, scope: Scope) -> StageBody:
@@ -49,18 +53,29 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
         found = _called(body.input.call, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
-    source = found.rel if isinstance(body.input, n.From | n.Merge) else None
+    source = found.rel if isinstance(body.input, n.From | n.Merge | None) else None
     saved: dict[Rel, Known] = {}
-    for run in _runs(_available(body.operators, scope)):
+    operators, last = _last_apart(body.operators)
+    for run in _runs(_available(operators, scope)):
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
             found = _effect(run.effect, found.shape, steps, body.scope)
-        if isinstance(run.effect, n.SaveOp) and isinstance(last := steps[-1], SaveStep):
-            saved |= columns_saved(last.save, found.shape.columns)
+        if isinstance(run.effect, n.SaveOp) and isinstance(step := steps[-1], SaveStep):
+            saved |= columns_saved(step.save, found.shape.columns)
     if not isinstance(found.rel, Piped) or not steps:
         steps.append(RowsStep(found.rel))
-    return StageBody(tuple(steps), found.shape.columns, source, saved)
+    if isinstance(last, n.RouteOp):
+        steps.append(route_step(last, found.shape, body.scope))
+    return StageBody(tuple(steps), found.shape.columns, source, saved, last.span if isinstance(last, n.EndOp) else None)
+
+
+def _last_apart(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], n.Operator | None]:
+    """The operators up to the one that says where the rows go from here; what stands behind it is told already."""
+    for index, operator in enumerate(operators):
+        if isinstance(operator, n.RouteOp | n.ForkOp | n.EndOp):
+            return operators[:index], operator
+    return operators, None
 
 
 def _available(operators: tuple[n.Operator, ...], scope: Scope) -> tuple[n.Operator, ...]:

@@ -54,7 +54,15 @@ class CallStep(NamedTuple):
         return self.function if is_delivery(self.function) else self.activity
 
 
-Step: TypeAlias = RowsStep | SaveStep | CallStep
+class RouteStep(NamedTuple):
+    """``route``, at the end. ``label``: for each row the name of the stage that it goes to, null for none; ``targets``
+    by name, where the text names them."""
+
+    label: Expr
+    targets: Mapping[str, Span]
+
+
+Step: TypeAlias = RowsStep | SaveStep | CallStep | RouteStep
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +71,8 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     output as declared, to be seen to at run time. ``shape``: those that its readers see, None where nobody knows.
 
     ``trigger``: its ``if``, also one that comes of another's ``on_failure`` (``is_fallback``). ``controls``: the
-    upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names.
+    upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names. ``end``: the ``end()`` that
+    it ends with.
     """
 
     name: str
@@ -81,6 +90,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None = None
     is_fallback: bool = False
     is_forked: bool = False
+    end: Span | None = None
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):

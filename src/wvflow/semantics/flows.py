@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import EvaluationError
@@ -23,6 +25,7 @@ from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
+from wvflow.semantics.routes import check_ends, routed
 from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.saves import Saves
 from wvflow.semantics.scopes import Columns, Scope
@@ -41,7 +44,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
     _check_defaults(flow, params, session)
-    written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one)]
+    written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one, None)]
     distinct = _distinct(written, session)
     stages = _check_stages(distinct, flow.lost, params, session) if check_size(flow, written, session) else ()
     check_reuse(stages, defaults.values, [param.name for param in params], session)
@@ -92,18 +95,29 @@ def _is_constant(default: Expr) -> bool:
     return is_static(default) and not any(isinstance(node, Value) for node in nodes(default))
 
 
-def _with_forked(stage: StageDef) -> Iterator[StageDef]:
+class _Written(NamedTuple):
+    """A stage and the one that forks it."""
+
+    stage: StageDef
+    forking: Name | None
+
+    @property
+    def name(self) -> Name:
+        return self.stage.name
+
+
+def _with_forked(stage: StageDef, forking: Name | None) -> Iterator[_Written]:
     """A stage and those that it forks, which the whole flow sees."""
-    yield stage
+    yield _Written(stage, forking)
     for operator in stage.body.operators:
         if isinstance(operator, ForkOp):
             for forked in operator.stages:
-                yield from _with_forked(forked)
+                yield from _with_forked(forked, stage.name)
 
 
-def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:
+def _distinct(written: Sequence[_Written], session: Session) -> list[_Written]:
     """The stages, of several with one name the first."""
-    named: dict[str, StageDef] = {}
+    named: dict[str, _Written] = {}
     for stage in written:
         first = named.setdefault(stage.name.text, stage)
         if first is not stage:
@@ -113,7 +127,7 @@ def _distinct(written: Sequence[StageDef], session: Session) -> list[StageDef]:
 
 
 def _check_stages(
-    written: Sequence[StageDef], lost: Sequence[Name], params: tuple[FlowParam, ...], session: Session
+    written: Sequence[_Written], lost: Sequence[Name], params: tuple[FlowParam, ...], session: Session
 ) -> tuple[CheckedStage, ...]:
     """All stages in order of declaration. Each is read after those that it names, as it sees their columns.
 
@@ -126,21 +140,23 @@ def _check_stages(
     edges = _edges(written)
     saves = Saves(edges)
     for index in _reading_order(edges):
-        stage = written[index]
+        stage = written[index].stage
         read = read_settings(stage.configs, "stage", session)
         session.saved = saves.seen_by(index, stage.body)
-        checked[index], columns[stage.name.text], saved = _check_stage(stage, read, scope)
+        checked[index], columns[stage.name.text], saved = _check_stage(written[index], read, scope)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
     session.saved = {}
     stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
     for one in stages:
         check_rule(one, spans[one.name], session)
+    check_ends(stages, session)
+    stages = routed(stages, session)
     check_acyclic(stages, session)
     return stages
 
 
-def _edges(written: Sequence[StageDef]) -> list[list[int]]:
+def _edges(written: Sequence[_Written]) -> list[list[int]]:
     """For each stage the numbers of those that its text names."""
     numbers = {stage.name.text: number for number, stage in enumerate(written)}
     return [
@@ -154,9 +170,10 @@ def _reading_order(edges: Sequence[Sequence[int]]) -> list[int]:
     return [*order, *sorted(set(range(len(edges))) - set(order))]
 
 
-def _names(stage: StageDef) -> list[str]:
-    found: list[Name] = [*stage.depends]
-    for node in walk(stage.body):
+def _names(written: _Written) -> list[str]:
+    found: list[Name] = [*written.stage.depends]
+    found += [] if written.forking is None else [written.forking]
+    for node in walk(written.stage.body):
         match node:
             case TableRef(parts=(name,)):
                 found.append(name)
@@ -167,9 +184,9 @@ def _names(stage: StageDef) -> list[str]:
     return [name.text for name in found]
 
 
-def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedStage, Columns, dict[Rel, Known]]:
-    session = around.session
-    scope = _inside(stage, around)
+def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Columns, dict[Rel, Known]]:
+    session, stage = around.session, written.stage
+    scope = replace(around, stage=stage.name.text, forking=written.forking)
     if stage.connector is not None:
         session.report(mistakes.not_available("on", stage.connector.span))
     trigger, named = trigger_of(stage, read, scope)
@@ -194,6 +211,8 @@ def _check_stage(stage: StageDef, read: Read, around: Scope) -> tuple[CheckedSta
         input=body.input,
         columns=() if declared is None or is_certain(declared, body.columns) else declared,
         uses=tuple(record.uses),
+        is_forked=written.forking is not None,
+        end=body.end,
     )
     return checked, body.columns if declared is None else declared, body.saved
 
@@ -206,10 +225,6 @@ def _fallback(read: Read) -> str | None:
 
 def _shape(columns: Columns) -> tuple[RowColumn, ...] | None:
     return None if columns is None else tuple((one.name, one.type) for one in columns)
-
-
-def _inside(stage: StageDef, around: Scope) -> Scope:
-    return Scope(around.session, values=around.values, stages=around.stages, stage=stage.name.text)
 
 
 def _depend(names: Sequence[Name], scope: Scope) -> None:
@@ -249,6 +264,7 @@ def _last(stages: Sequence[CheckedStage]) -> str | None:
     read = {one for stage in stages for one in stage.upstreams if one not in stage.controls}
     unread = [stage for stage in reversed(stages) if stage.name not in read]
     steady = [one for one in unread if one.trigger is None and "trigger" not in one.settings and not one.is_forked]
+    steady = [one for one in steady if one.end is None]
     return next((one.name for one in (*steady, *unread)), None)
 
 

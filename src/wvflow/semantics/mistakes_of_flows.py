@@ -273,6 +273,34 @@ def eager_without_rule(use: Span, rules: Sequence[str]) -> Diagnostic:
     return Diagnostic(Code.TRIGGER_WITHOUT_EFFECT, message, use, "leave it out, or set one of these triggers")
 
 
+def target_reads_nothing(target: str, routing: str, use: Span, stage: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ROUTE,
+        f"rows are routed to `{target}`, which doesn't read `{routing}`",
+        use,
+        f"let it begin with `from {routing}`",
+        (Note(f"`{target}` is here", stage),),
+    )
+
+
+def too_large_shares(total: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ROUTE, f"the shares add up to {total} of 100", use, "make them smaller; what is left goes to `else`"
+    )
+
+
+def shadowed_case(use: Span, earlier: Span) -> Diagnostic:
+    message = "no row reaches this case: an earlier one takes all that meet it"
+    return Diagnostic(
+        Code.SHADOWED_CASE, message, use, "put it first, or leave it out", (Note("the earlier case", earlier),)
+    )
+
+
+def reads_an_end(stage: str, use: Span, end: Span) -> Diagnostic:
+    message = f"the branch of `{stage}` ends there, so nobody can read it"
+    return Diagnostic(Code.READS_AN_END, message, use, "take `end()` out of it", (Note("it ends here", end),))
+
+
 def unread_stage(name: str, output: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNREAD_STAGE,

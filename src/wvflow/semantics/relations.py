@@ -101,6 +101,8 @@ def beginning(node: n.From | n.SelectQuery | n.ShowInput | n.DescribeInput | n.M
             return reshaping.describe(sources.source(source, scope.over(None)))
         case n.Merge():
             return _merge(node, scope)
+        case None if scope.forking is not None:
+            return sources.stage_rows(scope.forking, "", scope)
         case None:
             return sources.NOWHERE
 
@@ -172,11 +174,8 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
 
 def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
     match operator:
-        case n.ForkOp(span=span):
-            scope.session.report(mistakes.not_available("fork", span.first("fork")))
-        case n.RouteOp(span=span):
-            scope.session.report(mistakes.not_available("route", span.first("route")))
-            _check_route(operator, found.shape, scope)
+        case n.ForkOp(span=span) | n.RouteOp(span=span) | n.EndOp(span=span):
+            scope.session.report(mistakes.only_in_stage(f"`{span.text.split('(')[0].split()[0]}`", span))
         case n.SaveOp(span=span) | n.AppendOp(span=span):
             scope.session.report(mistakes.only_in_stage(f"`{span.text.split(maxsplit=1)[0]} to`", span))
         case n.DeleteOp(span=span):
@@ -187,7 +186,7 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             scope.session.report(mistakes.only_in_stage(f"`| call {call.function.text}(…)`", call.function.span))
         case n.ActivateOp():
             scope.session.report(mistakes.only_in_stage("`| activate(…)`", operator.span))
-        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp() | n.EndOp():
+        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp():
             scope.session.report(mistakes.not_available(operator.span.text.split("(")[0].split()[0], operator.span))
             return Relation(found.rel, Shape())
     return found
@@ -201,17 +200,6 @@ def _unknown_partial(call: n.CallExpr, found: Relation, scope: Scope) -> Relatio
     else:
         session.report(mistakes.unknown_partial_query(name.text, name.span, session.definitions.functions))
     return found
-
-
-def _check_route(route: n.RouteOp, shape: Shape, scope: Scope) -> None:
-    """Conditions over the rows, and targets that are stages."""
-    for case in route.cases:
-        if case.condition is not None:
-            expressions.condition(case.condition, scope.over(shape))
-        if scope.stage and (case.target.text not in scope.stages or case.target.text == scope.stage):
-            scope.session.report(sources.not_a_stage(case.target, scope))
-    if route.key is not None:
-        expressions.elaborate(route.key, scope.over(shape))
 
 
 # --- one input ------------------------------------------------------------------------------------------------------

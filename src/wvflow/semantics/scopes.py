@@ -15,6 +15,7 @@ from wvflow.lang.types import STRING, TIMESTAMP, UNKNOWN, Type
 
 if TYPE_CHECKING:
     from wvflow.semantics.session import Session
+    from wvflow.syntax.nodes import Name
 
 IMPLICIT: Mapping[str, Type] = MappingProxyType(
     {
@@ -92,7 +93,8 @@ def column(columns: Iterable[Col], name: str) -> Col | None:
 class Scope:
     """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
 
-    ``stages`` have their columns; ``stage`` is the one around, which never reads itself. ``keys``: the grouping keys
+    ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
+    it. ``keys``: the grouping keys
     by name. ``for_argument``: in an argument of an activity. ``locals``: the parameters of the lambda or function
     around, several expressions for one that takes all remaining arguments; ``this``: the receiver of the method around.
     """
@@ -102,6 +104,7 @@ class Scope:
     values: Mapping[str, Expr] = field(default_factory=dict)
     stages: Mapping[str, Columns] = field(default_factory=dict)
     stage: str = ""
+    forking: Name | None = None
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     keys: Mapping[str, Expr] = field(default_factory=dict)
     outer: Scope | None = None

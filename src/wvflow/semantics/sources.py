@@ -108,6 +108,8 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
             return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
+    if first.text == "_" and not first.quoted and scope.forking is not None:
+        return _aliased(stage_rows(scope.forking, "" if node.columns else alias, scope), node, scope)
     if first.text == "_" and not first.quoted:
         if not scope.stage:
             scope.session.report(mistakes.rows_of_no_stage(first.span))

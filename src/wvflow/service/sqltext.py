@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import ActivityTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan
+from wvflow.plan.nodes import ActivityTask, FlowPlan, FlowRef, QueryTask, RouteTask, Save, StagePlan
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
 
@@ -56,7 +56,8 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
         if isinstance(task, ActivityTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
         else:
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=_lowered(task, dialect))
+            query = QueryTask(task.counts) if isinstance(task, RouteTask) else task
+            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=_lowered(query, dialect))
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

@@ -12,7 +12,8 @@ from wvflow.ports.store import RunRow, StageRow
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
-    ``reused_from`` the run that computed its output, None when this one did."""
+    ``reused_from`` the run that computed its output, None when this one did. ``routed``: how many of its rows go to
+    which reader, those that reach none under ``""``; None where it doesn't route."""
 
     stage: str
     state: str
@@ -25,6 +26,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str | None = None
     target: str | None = None
     reused_from: str | None = None
+    routed: dict[str, int] | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,4 +95,5 @@ def _stage(row: StageRow) -> StageSummary:
         finished_at=instant(row.finished_at),
         target=(row.output.target or None) if row.output else None,
         reused_from=row.reused or None,
+        routed=dict(row.output.routed) if row.output and row.output.routed else None,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
+import sqlglot
 from sqlglot import exp
 from sqlglot.dialects import Dialect
 from sqlglot.errors import ErrorLevel, UnsupportedError
@@ -14,7 +15,7 @@ from sqlglot.errors import ErrorLevel, UnsupportedError
 from wvflow.diagnostics import nearest
 from wvflow.lang.algebra import Rel
 from wvflow.sql import Columns, DialectCannot, Locate, UnknownDialect
-from wvflow.sql.dialects import DIALECTS, RENAMED, Traits
+from wvflow.sql.dialects import BUCKETS, DIALECTS, RENAMED, Traits
 
 if TYPE_CHECKING:
     from wvflow.sql.block import Query
@@ -79,6 +80,8 @@ class Context:
     def function(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
         """A call by its name in DuckDB. There it is passed as written; elsewhere sqlglot renames what it knows."""
         self.refuse(name)
+        if name == "route_bucket":
+            return self._bucket(*arguments)
         if self.is_duckdb and name == "array_except":
             return _members_not_in(*arguments)
         if self.is_duckdb or name == "concat":
@@ -94,6 +97,15 @@ class Context:
         """The name as it is written, in quotes where it isn't a word."""
         reserved = self.is_duckdb and name.lower() in _RESERVED - _CALLED
         return self.name(name) if reserved or not _CALLABLE.fullmatch(name) else name
+
+    def _bucket(self, key: exp.Expr) -> exp.Expr:
+        """A number below a million, stable across dialects."""
+        if (text := BUCKETS.get(self.dialect)) is None:
+            raise DialectCannot("route by hash", self.dialect)
+        made = sqlglot.parse_one(text, read=self.dialect)
+        for column in list(made.find_all(exp.Column)):
+            column.replace(key.copy())
+        return exp.Paren(this=made)
 
     def nested(self, query: Query) -> exp.Expr:
         """A query as it stands in parentheses."""

@@ -9,6 +9,7 @@ from sqlglot import exp
 from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
 from wvflow.lang.evaluate import evaluate
+from wvflow.lang.relations import fan_in_stages
 from wvflow.lang.types import UNKNOWN, Type
 from wvflow.sql import ColumnsDiffer, input_name
 from wvflow.sql.block import EVERYTHING, Block, Combined, Output, Query, SortBy, Source, Union
@@ -280,7 +281,7 @@ class Relations:
 
     def _fan_in(self, merge: a.FanIn) -> Block:
         parts: list[Query] = [self.lower(one) for one in merge.inputs]
-        known = [self.context.columns.get(one.stage) for one in merge.inputs]
+        known = [self.context.columns.get(stage) for stage in fan_in_stages(merge)]
         columns = [tuple(names) for names in known if names is not None]
         if len(parts) == 1:
             return self._over(parts[0])
@@ -341,7 +342,8 @@ def _reads_inside(value: exp.Expr, block: Block) -> bool:
 
 
 def _columns_differ(merge: a.FanIn, columns: list[tuple[str, ...]]) -> ColumnsDiffer:
-    counts = ", ".join(f"`{one.stage}` has {len(names)}" for one, names in zip(merge.inputs, columns, strict=True))
+    found = zip(fan_in_stages(merge), columns, strict=True)
+    counts = ", ".join(f"`{stage}` has {len(names)}" for stage, names in found)
     return ColumnsDiffer(
         f"merged stages have different numbers of columns: {counts}", help="select the same columns in each stage"
     )

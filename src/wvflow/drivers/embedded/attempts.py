@@ -17,7 +17,7 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import StagePlan, Task
+from wvflow.plan.nodes import RouteTask, StagePlan, Task
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
@@ -52,6 +52,11 @@ class Attempt:
     def in_queue(self) -> bool:
         """Whether no worker has it: it is not launched yet, held, or waits for its turn."""
         return self._job is None or not self._job.taken
+
+    @property
+    def makes_the_output(self) -> bool:
+        """Whether the stage's rows are those that it makes: no later task makes others."""
+        return all(isinstance(later, RouteTask) for later in self.stage.tasks[self.command.task + 1 :])
 
     def launch(
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]

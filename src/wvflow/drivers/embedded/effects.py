@@ -21,7 +21,7 @@ from wvflow.lang.algebra import Column, Expr, Literal, NamedArgument, Piped, Rel
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.missing import Missing, empty, without
 from wvflow.lang.types import STRING, Type
-from wvflow.plan.nodes import ActivityTask, Argument, FileTarget, FlowPlan, Place, QueryTask, Save, Task
+from wvflow.plan.nodes import ActivityTask, Argument, FileTarget, FlowPlan, Place, QueryTask, RouteTask, Save, Task
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
@@ -101,6 +101,8 @@ class Effects:
                 stored = self._query(task, errand, stop, errand.columns)
             case ActivityTask() as task:
                 stored = self._activity(task, errand, stop)
+            case RouteTask() as task:
+                return self._route(task, errand, stop)
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
         return stored
@@ -151,6 +153,15 @@ class Effects:
         if rows is None:
             return Stored(given or Output())
         return self._engine.keep(rows, errand.name, stop, errand.columns)
+
+    def _route(self, task: RouteTask, errand: Errand, stop: Stop) -> Stored:
+        """The rows as they are, counted by where they go."""
+        rows = errand.piped or Output()
+        counted = dict.fromkeys(task.targets, 0)
+        if rows.ref and (counts := self._query(QueryTask(task.counts), errand, stop).inline) is not None:
+            found = self._engine.read(InlineRows(counts)).read_all().to_pylist()
+            counted |= {str(row["target"] or ""): int(row["rows"]) for row in found}
+        return Stored(msgspec.structs.replace(rows, routed=tuple(counted.items())))
 
     def _statement(
         self, task: ActivityTask, arguments: Mapping[str, object], given: Output | None, errand: Errand, stop: Stop

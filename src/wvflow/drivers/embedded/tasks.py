@@ -36,7 +36,7 @@ from wvflow.kernel.state import Phase
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Missing, Shape
 from wvflow.lang.relations import stages_read
-from wvflow.plan.nodes import Millis, QueryTask, StageId
+from wvflow.plan.nodes import Millis, StageId
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
@@ -186,7 +186,7 @@ class Tasks:
                 run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
             ),
             probe=probe,
-            columns=stage.columns if command.task + 1 == len(stage.tasks) else (),
+            columns=stage.columns if attempt.makes_the_output else (),
             inputs=inputs,
             missing=missing,
             piped=command.input,
@@ -366,7 +366,7 @@ def _inputs(attempt: Attempt, probe: Rel | None) -> tuple[dict[str, Output], Mis
     """The rows of the stages that the task and its probe read, and which of them put nothing out, as far as the stage
     was to wait for them."""
     run, task = attempt.run, attempt.task
-    read = {*stages_read(task.relation if isinstance(task, QueryTask) else task.input), *stages_read(probe)}
+    read = {*stages_read(task), *stages_read(probe)}
     seen = run.state.stages[attempt.command.stage].seen
     inputs: dict[str, Output] = {}
     missing: dict[str, Shape | None] = {}

@@ -9,10 +9,10 @@ from wvflow.plan.graph import cycle
 from wvflow.semantics import mistakes_of_flows as mistakes
 from wvflow.semantics.checked import CheckedStage, RowsStep
 from wvflow.semantics.session import Session
-from wvflow.syntax.nodes import FlowDef, StageDef
+from wvflow.syntax.nodes import FlowDef
 
 
-def check_size(flow: FlowDef, stages: Sequence[StageDef], session: Session) -> bool:
+def check_size(flow: FlowDef, stages: Sequence[object], session: Session) -> bool:
     """Whether there are stages, and not too many."""
     if not flow.items and not flow.broken:
         session.report(mistakes.empty_flow(flow.name.text, flow.name.span))
@@ -30,6 +30,8 @@ def check_read(stages: Sequence[CheckedStage], needed: Collection[str], output: 
     if has_errors(session.findings):
         return
     for stage in stages:
+        if stage.end is not None:
+            continue
         if stage.name != output and stage.name not in needed and all(isinstance(one, RowsStep) for one in stage.steps):
             session.report(mistakes.unread_stage(stage.name, output, stage.span))
 

@@ -66,6 +66,17 @@ DIALECTS = {
     "redshift": Traits(refused=_NO_ROW_VALUES | _NO_ASOF | _NO_LAMBDAS | {"map"}),
 }
 
+# A number below a million for a key, the same in every dialect: of the first 32 bits of the MD5 of its text.
+BUCKETS = {
+    "duckdb": "CAST('0x' || SUBSTR(MD5(CAST(key AS VARCHAR)), 1, 8) AS BIGINT) % 1000000",
+    "postgres": "CAST(CAST('x' || SUBSTR(MD5(CAST(key AS TEXT)), 1, 8) AS BIT(32)) AS BIGINT) % 1000000",
+    "trino": "FROM_BASE(LOWER(SUBSTR(TO_HEX(MD5(TO_UTF8(CAST(key AS VARCHAR)))), 1, 8)), 16) % 1000000",
+    "spark": "CAST(CONV(SUBSTR(MD5(CAST(key AS STRING)), 1, 8), 16, 10) AS BIGINT) % 1000000",
+    "databricks": "CAST(CONV(SUBSTR(MD5(CAST(key AS STRING)), 1, 8), 16, 10) AS BIGINT) % 1000000",
+    "snowflake": "TO_NUMBER(SUBSTR(MD5(CAST(key AS VARCHAR)), 1, 8), 'XXXXXXXX') % 1000000",
+    "bigquery": "MOD(CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(CAST(key AS STRING))), 1, 8)) AS INT64), 1000000)",
+}
+
 # Functions by their name in DuckDB that another dialect calls differently and sqlglot doesn't rename.
 RENAMED = {
     "postgres": {"arbitrary": "any_value"},
