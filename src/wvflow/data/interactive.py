@@ -96,6 +96,8 @@ class Interactive:
             return True, self._typed(select)
         except duckdb.CatalogException:
             return self._in_warehouse(source, select) if isinstance(source, Table | SqlText) else (False, None)
+        except duckdb.IOException:  # `a.csv` without quotes is taken for a file if there is no table of that name
+            return isinstance(source, Table), None
         except duckdb.Error:
             return False, None
 

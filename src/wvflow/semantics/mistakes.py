@@ -587,6 +587,11 @@ def missing_table(name: str, use: Span, near: str | None) -> Diagnostic:
     )
 
 
+def file_without_quotes(path: str, use: Span) -> Diagnostic:
+    help_ = f"a file is written in quotes: `from '{path}'`"
+    return Diagnostic(Code.MISSING_TABLE, f"there is no table `{path}`", use, help_)
+
+
 def missing_file(path: str, use: Span, near: str | None) -> Diagnostic:
     help_ = f"did you mean '{near}'?" if near else "paths are relative to the folder of the program"
     return Diagnostic(Code.MISSING_FILE, f"there is no file '{path}'", use, help_)

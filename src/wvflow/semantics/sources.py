@@ -204,6 +204,8 @@ def _missing(parts: tuple[str, ...], use: Span, near: str | None, session: Sessi
     schemas = session.catalog.schemas or frozenset()
     catalogs, names = {catalog for catalog, _ in schemas}, {schema for _, schema in schemas}
     match [part.lower() for part in parts] if schemas else []:
+        case [_, ("csv" | "tsv" | "json" | "jsonl" | "ndjson" | "parquet")]:
+            return mistakes.file_without_quotes(".".join(parts), use)
         case [catalog, _, _] if catalog not in catalogs:
             return mistakes.missing_catalog(parts[0], use, nearest(catalog, sorted(catalogs)))
         case [catalog, schema, _] if (catalog, schema) not in schemas:

@@ -52,9 +52,9 @@ def test_check_asks_for_the_columns_of_everything_that_is_read(people: Path, wvf
 
 
 def test_a_table_found_nowhere_is_a_warning_with_the_nearest(people: Path, wvflow: Call) -> None:
-    (people / "q.wv").write_text("flow Q = { stage a = from keptt stage b = from other.t }\n")
+    (people / "q.wv").write_text("flow Q = { stage a = from keptt stage b = from other.t stage c = from gone.csv }\n")
     told = wvflow("check", "q.wv").stderr
-    assert told.count("warning[WV0204]: no stage, model or table named") == 2
+    assert told.count("warning[WV0204]: no stage, model or table named") == 3
     assert "did you mean" not in told
     wvflow("run", "-e", "from 'people.csv' save to kept; from 'people.csv' save to other.t")
     told = wvflow("check", "q.wv").stderr
@@ -62,6 +62,10 @@ def test_a_table_found_nowhere_is_a_warning_with_the_nearest(people: Path, wvflo
     assert "did you mean `kept`?" in told
     assert "named `other.t`" not in told
     assert "WV0204" not in wvflow("check", "q.wv", "--offline").stderr
+
+
+def test_a_file_without_quotes_is_told_from_a_table(people: Path, wvflow: Call) -> None:
+    assert "`from 'gone.csv'`" in wvflow("run", "-e", "from gone.csv", status=1).stderr
 
 
 def test_tables_that_statements_make_are_not_missed(people: Path, wvflow: Call) -> None:
