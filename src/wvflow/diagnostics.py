@@ -69,6 +69,8 @@ class Code(Enum):
     UNKNOWN_SHOWN_MODEL = ("WV0225", "NOT_A_RELATION", "warning")
     MISSING_SCHEMA = ("WV0226", "SCHEMA_NOT_FOUND", "error")
     MISSING_CATALOG = ("WV0227", "CATALOG_NOT_FOUND", "error")
+    PARTIAL_QUERY_COLUMN = ("WV0228", "PARTIAL_QUERY_COLUMN_MISSING", "error")
+    DUPLICATE_TYPE = ("WV0229", "DUPLICATE_TYPE", "warning")
     # types and arguments
     TYPE_MISMATCH = ("WV0301", "TYPE_ERROR", "warning")
     BAD_ARGUMENT = ("WV0302", "INVALID_ARGUMENT", "error")

@@ -70,6 +70,10 @@ class Span(NamedTuple):
         """The span of the word that this one begins with."""
         return Span(self.source, self.start, self.start + len(word))
 
+    def covers(self, other: Span) -> bool:
+        """Whether all of ``other`` is in this one."""
+        return self.source is other.source and self.start <= other.start and other.end <= self.end
+
     def to(self, other: Span) -> Span:
         """The span from the start of this one to the end of ``other``."""
         return Span(self.source, self.start, max(self.end, other.end))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from wvflow.errors import EvaluationError
@@ -10,15 +10,36 @@ from wvflow.kernel.events import Failure
 from wvflow.kernel.state import RunState
 from wvflow.lang.algebra import Expr
 from wvflow.lang.evaluate import evaluate
+from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import FlowPlan
 
 
-def run_values(plan: FlowPlan, run: RunState) -> dict[str, object]:
-    """Everything that an expression of the run may name; a declared parameter wins over an implicit value."""
+class RunValues(Mapping[str, object]):
+    """Everything that an expression of the run may name. New ids are made when they are asked for: nothing lists the
+    places that ask. Pure: the same run has the same values wherever, and however often, they are read."""
+
+    def __init__(self, run: RunState, listed: Mapping[str, object]) -> None:
+        self._run = run
+        self._listed = listed
+
+    def __getitem__(self, name: str) -> object:
+        if name not in self._listed and asks_for_ulid(name):
+            return ulid_of_run(self._run.run_id, self._run.started_at or self._run.run_time, name)
+        return self._listed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+
+def run_values(plan: FlowPlan, run: RunState) -> Mapping[str, object]:
+    """What the run's expressions may name; a declared parameter wins over an implicit value."""
     typed = {param.name: param.type for param in plan.params}
     given = {name: to_python(value, typed[name]) for name, value in run.params.items() if name in typed}
-    return {**_implicit(run), **given}
+    return RunValues(run, {**_implicit(run), **given})
 
 
 def _implicit(run: RunState) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from wvflow.lang.types import BOOLEAN, DATE, DOUBLE, LONG, STRING, TIMESTAMP, Ty
 class Method(NamedTuple):
     """``x.name(args)`` as ``function(x, args)``. ``receiver`` false: the receiver is no argument; ``distinct``: over
     distinct values. ``least`` and ``most``: how many arguments it takes besides the receiver; ``default``: a last one
-    that is given for the user."""
+    that is given for the user. ``dialects``: those that have it, all without any."""
 
     function: str
     least: int = 0
@@ -23,6 +23,7 @@ class Method(NamedTuple):
     receiver: bool = True
     distinct: bool = False
     default: int | None = None
+    dialects: tuple[str, ...] = ()
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -34,6 +35,9 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "trim": Method("trim"),
         "substring": Method("substring", 1, 2),
         "regexp_like": Method("regexp_matches", 1, 1),
+        "within": Method("td_interval", 1, 1, dialects=("td_trino",)),
+        "td_interval": Method("td_interval", 1, 1, dialects=("td_hive",)),
+        "td_time_string": Method("td_time_string", 1, 1, dialects=("td_trino", "td_hive")),
         # groups and arrays (9.2)
         "count_distinct": Method("count", distinct=True),
         "count_if": Method("count_if", 1, 1, receiver=False),
@@ -55,6 +59,25 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "size": Method("length"),
     }
 )
+
+PARAMETERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "or_else": ("v",),
+        "round": ("d",),
+        "between": ("lo", "hi"),
+        "like": ("p",),
+        "substring": ("start", "len"),
+        "regexp_like": ("p",),
+        "extract": ("unit",),
+        "within": ("d",),
+        "td_interval": ("d",),
+        "td_time_string": ("f",),
+        "approx_quantile": ("p",),
+        "get": ("i",),
+        "exclude": ("arr",),
+    }
+)
+"""What the arguments of methods are called. Of those that take conditions `name = …` is one."""
 
 CASTS: Mapping[str, Type] = MappingProxyType(
     {
@@ -135,7 +158,7 @@ RESULTS: Mapping[str, Type] = MappingProxyType(
             ),
             LONG,
         ),
-        **dict.fromkeys(("regexp_matches", "regexp_like", "contains", "starts_with"), BOOLEAN),
+        **dict.fromkeys(("regexp_matches", "regexp_like", "contains", "starts_with", "td_interval"), BOOLEAN),
         **dict.fromkeys(
             (
                 "concat",
@@ -154,6 +177,7 @@ RESULTS: Mapping[str, Type] = MappingProxyType(
                 "string_agg",
                 "strftime",
                 "secret",
+                "td_time_string",
             ),
             STRING,
         ),

@@ -5,11 +5,22 @@ from __future__ import annotations
 import msgspec
 
 
-class Type(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A type by its canonical name, with the arguments in its brackets: ``decimal[10,2]``, ``array[long]``."""
+class Type(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, eq=False):
+    """A type by its canonical name, with the arguments in its brackets: ``decimal[10,2]``, ``array[long]``.
+
+    ``named``: what the program calls it, whose methods its values have. The engine knows nothing of that name, and two
+    types are equal whatever they are called.
+    """
 
     name: str
     args: tuple[Type | int, ...] = ()
+    named: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Type) and self.name == other.name and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.args))
 
     def __str__(self) -> str:
         return f"{self.name}[{','.join(map(str, self.args))}]" if self.args else self.name

@@ -12,6 +12,7 @@ from wvflow.semantics import mistakes
 from wvflow.semantics.session import Session
 from wvflow.source import Span
 from wvflow.syntax.nodes import CallArg
+from wvflow.syntax.nodes import Expr as Written
 
 _FROM_TEXT = frozenset({"date", "time", "timestamp", "interval", "duration", "uuid", "json", "decimal", "binary"})
 _OPEN_ENDED = frozenset({"any", "sql", "struct", "array", "map"})
@@ -28,17 +29,18 @@ class Formal(NamedTuple):
 
 
 class Callee(NamedTuple):
-    """What is called. ``open``: it takes arguments of any name."""
+    """What is called. ``open``: it takes arguments of any name; ``rest``: it takes any number of further ones."""
 
     name: str
     formals: tuple[Formal, ...]
     open: bool = False
+    rest: bool = False
 
     @property
     def signature(self) -> str:
         """As a declaration would write it; what has a default ends in ``?``."""
         parts = [f"{one.name}{'' if one.required else '?'}: {one.type}" for one in self.formals]
-        return f"`{self.name}({', '.join([*parts, *(['…'] if self.open else [])])})`"
+        return f"`{self.name}({', '.join([*parts, *(['…'] if self.open or self.rest else [])])})`"
 
     def formal(self, name: str) -> Formal | None:
         return next((one for one in self.formals if one.name == name), None)
@@ -47,7 +49,7 @@ class Callee(NamedTuple):
 def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -> dict[str, CallArg]:
     """The argument of each parameter that gets one. What doesn't fit is reported and left out."""
     positional = [one for one in args if one.name is None]
-    if len(positional) > len(callee.formals):
+    if len(positional) > len(callee.formals) and not callee.rest:
         extra = positional[len(callee.formals)]
         wanted = (len(callee.formals), "by position" if callee.open else "")
         given = len(positional) if callee.open else len(args)
@@ -61,6 +63,12 @@ def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -
         if formal.required and formal.name not in bound and formal.name not in misspelt:
             session.report(mistakes.missing_argument(callee.name, formal.name, use, callee.signature))
     return bound
+
+
+def remaining(callee: Callee, args: Sequence[CallArg]) -> tuple[Written, ...]:
+    """What is left for a parameter that takes all further arguments."""
+    positional = [one.value for one in args if one.name is None]
+    return tuple(positional[len(callee.formals) :])
 
 
 def _bind_named(callee: Callee, name: str, one: CallArg, bound: dict[str, CallArg], session: Session) -> None:

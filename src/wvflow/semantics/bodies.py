@@ -33,12 +33,12 @@ class Run(NamedTuple):
 
 
 class StageBody(NamedTuple):
-    """What a stage does, in order, and the columns that its readers see. ``input``: the rows that it begins with, None
+    """What a stage does, in order, and the rows that its readers see. ``input``: the rows that it begins with, None
     where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes.
     ``end``: the ``end()`` that it ends with."""
 
     steps: tuple[Step, ...]
-    columns: Columns
+    shape: Shape
     input: Rel | None
     saved: dict[Rel, Known]
     end: Span | None
@@ -67,7 +67,9 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
         steps.append(RowsStep(found.rel))
     if isinstance(last, n.RouteOp):
         steps.append(route_step(last, found.shape, body.scope))
-    return StageBody(tuple(steps), found.shape.columns, source, saved, last.span if isinstance(last, n.EndOp) else None)
+    return StageBody(
+        tuple(steps), found.shape.named(""), source, saved, last.span if isinstance(last, n.EndOp) else None
+    )
 
 
 def _last_apart(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], n.Operator | None]:
@@ -117,7 +119,7 @@ def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Re
         steps += [delivery] if delivery is not None else []
     else:
         steps.append(SaveStep(read_save(effect, scope)))
-    return Relation(Piped(), Shape(shape.columns))
+    return Relation(Piped(), shape.named(""))
 
 
 def _check_version(node: n.CallInput | n.CallOp, scope: Scope) -> None:

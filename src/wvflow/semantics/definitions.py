@@ -153,7 +153,8 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
         if isinstance(one, Unavailable | RunFlowStatement | CallFlowStatement)
     ]
     files = {module.source.name: _file(module, found) for module in in_order}
-    _check_between([file for file in files.values() if not file.package], found)
+    for package in sorted({file.package for file in files.values()}):
+        _check_between([file for file in files.values() if file.package == package], found)
     definitions = Definitions(
         files=files,
         flows=_flows([one for one in statements if isinstance(one, FlowDef)], found),
@@ -217,6 +218,36 @@ def _check_between(files: Sequence[_File], found: list[Diagnostic]) -> None:
             first = named.setdefault(name, one)
             if first is not one:
                 found.append(_duplicate(one.name, first.name))
+    _check_functions([one for file in files for several in file.functions.values() for one in several], found)
+    _check_bindings([one for file in files for several in file.types.values() for one in several], found)
+
+
+def _check_functions(functions: Sequence[FunctionDef], found: list[Diagnostic]) -> None:
+    """Of two functions of a name for the same dialects the first counts."""
+    named: dict[tuple[str, frozenset[str]], FunctionDef] = {}
+    for one in functions:
+        first = named.setdefault((one.name.text, frozenset(_dotted(path) for path in one.contexts)), one)
+        if first is not one:
+            found.append(_duplicate(one.name, first.name))
+
+
+def _check_bindings(types: Sequence[TypeDef], found: list[Diagnostic]) -> None:
+    """Of two types of a name that are bound to different tables the first counts."""
+    bound: dict[str, TypeDef] = {}
+    for one in types:
+        place = binding(one)
+        if place and _lower(binding(first := bound.setdefault(one.name.text, one))) != _lower(place):
+            found.append(mistakes.duplicate_type(one.name.text, one.name.span, first.name.span))
+
+
+def _lower(names: Sequence[str]) -> list[str]:
+    return [name.lower() for name in names]
+
+
+def binding(node: TypeDef) -> tuple[str, ...]:
+    """The catalog and schema that a type is bound to; nothing for one that is bound to none."""
+    tied = next((context for context in node.contexts if len(context) == 2), ())
+    return tuple(name.text for name in tied)
 
 
 def _flows(several: Sequence[FlowDef], found: list[Diagnostic]) -> dict[tuple[str, int], FlowDef]:

@@ -6,6 +6,7 @@ the tree costs at most three calls: the parser's limit of nesting counts on it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -15,11 +16,13 @@ from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.stdlib import AGGREGATES, RESULT_OF_FIRST, RESULTS
 from wvflow.lang.types import BOOLEAN, DECIMAL, DOUBLE, DURATION, LONG, NULL, STRING, Type, array_of
+from wvflow.lang.ulids import NATIVE
 from wvflow.semantics import functions, infer, methods, mistakes, names, windows
 from wvflow.semantics.infer import type_of
-from wvflow.semantics.scopes import Scope
+from wvflow.semantics.scopes import Row, Scope
 from wvflow.semantics.types import resolve_type
 from wvflow.syntax import nodes as n
+from wvflow.syntax.substitute import apart
 
 SECRET = "secret"
 _NUMBERS = {"exp": DOUBLE, "float": Type("float"), "double": DOUBLE}
@@ -96,17 +99,21 @@ def _refused(node: n.Underscore | n.StarRef, scope: Scope) -> Expr:
 
 
 def _this(node: n.This, scope: Scope) -> Expr:
-    """The receiver of the method around."""
-    if scope.this is None:
-        scope.session.report(mistakes.this_misplaced(node.span))
+    """The receiver of the method around. A row has no value of its own."""
+    if scope.this is None or isinstance(scope.this, Row):
+        found = mistakes.this_misplaced if scope.this is None else mistakes.row_as_value
+        scope.session.report(found(node.span))
         return names.NOTHING
     return scope.this
 
 
 def _lambda(node: n.Lambda, scope: Scope) -> Expr:
-    params = tuple(name.text for name in node.params)
-    inside = {**scope.locals, **{name: a.LocalName(name) for name in params}}
-    body = elaborate(node.body, replace(scope, locals=inside))
+    """A variable that a parameter's value names is renamed, so that it doesn't catch it."""
+    taken = {one.name for one in nodes_of(tuple(scope.locals.values())) if isinstance(one, a.Column | a.LocalName)}
+    written = [name.text for name in node.params]
+    params = tuple([apart(name, taken) for name in written])
+    named = {old: a.LocalName(new) for old, new in zip(written, params, strict=True)}
+    body = elaborate(node.body, replace(scope, locals={**scope.locals, **named}))
     return a.LambdaValue(params, body, type_of(body))
 
 
@@ -143,13 +150,13 @@ def parts(node: n.Interpolation, scope: Scope) -> tuple[str | Expr, ...]:
     """Text and values in turn; a parameter that takes all remaining arguments is a list of them."""
     found: list[str | Expr] = []
     for part in node.parts:
-        several = _several(part, scope)
+        listed = _several(part, scope)
         if isinstance(part, str):
             found.append(part)
-        elif several is None:
+        elif listed is None:
             found.append(elaborate(part, scope))
         else:
-            for index, one in enumerate(several):
+            for index, one in enumerate(listed):
                 found += [", ", one] if index else [one]
     return tuple(found)
 
@@ -265,7 +272,12 @@ def contained(operand: Expr, options: tuple[n.Expr, ...], scope: Scope, *, negat
         case (n.Subquery(query=query),):
             return InQuery(operand, scope.session.query(query, scope.inside()).rel, negated)
         case _:
-            return In(operand, tuple([elaborate(one, scope) for one in options]), negated)
+            return In(operand, several(options, scope), negated)
+
+
+def several(written: Iterable[n.Expr], scope: Scope) -> tuple[Expr, ...]:
+    """The values of a list; among them all those that a parameter for the remaining arguments stands for."""
+    return tuple([value for one in written for value in _arguments(one, scope)])
 
 
 def _case(node: n.IfExpr | n.CaseExpr, scope: Scope) -> Case:
@@ -286,9 +298,9 @@ def _case(node: n.IfExpr | n.CaseExpr, scope: Scope) -> Case:
 def _composite(node: n.TupleExpr | n.ArrayExpr | n.StructExpr | n.MapExpr | n.IndexExpr, scope: Scope) -> Expr:
     match node:
         case n.TupleExpr(items=items):
-            return a.Tuple(tuple([elaborate(one, scope) for one in items]))
+            return a.Tuple(several(items, scope))
         case n.ArrayExpr(items=items):
-            members = tuple([elaborate(one, scope) for one in items])
+            members = several(items, scope)
             inner = infer.common([type_of(one) for one in members])
             return a.Array(members, array_of(inner) if inner.is_known else Type("array"))
         case n.StructExpr(fields=fields):
@@ -318,8 +330,8 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
     defined = None if node.function.quoted else functions.chosen(name, scope.session)
     if defined is not None and not isinstance(defined.body, n.Native | None):
         return functions.call(defined, node.args, node.function, scope)
-    if name == functions.NATIVE and not node.args:
-        return names.native(scope, node.function.span)
+    if name == NATIVE and not node.args:
+        return names.native(scope.session)
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING
@@ -350,7 +362,7 @@ def _secret(node: n.CallExpr, scope: Scope) -> Expr:
 def function(name: str, before: tuple[Expr, ...], args: tuple[n.CallArg, ...], scope: Scope) -> Call:
     """A call of an engine's function with these arguments behind those in ``before``."""
     args = tuple([_compared(one) for one in args]) if name in AGGREGATES else args
-    given = [(one, value) for one in args for value in _arguments(one, scope)]
+    given = [(one, value) for one in args for value in _arguments(one.value, scope)]
     positional = (*before, *[value for one, value in given if one.name is None])
     named = tuple([NamedArgument(one.name.text, value) for one, value in given if one.name is not None])
     distinct = any(one.distinct for one in args)
@@ -365,10 +377,10 @@ def _compared(arg: n.CallArg) -> n.CallArg:
     return n.CallArg(value=n.BinaryExpr(op="=", left=left, right=arg.value, span=arg.span), span=arg.span)
 
 
-def _arguments(arg: n.CallArg, scope: Scope) -> tuple[Expr, ...]:
+def _arguments(node: n.Expr, scope: Scope) -> tuple[Expr, ...]:
     """The value of an argument; all of them for a parameter that takes the remaining ones."""
-    several = _several(arg.value, scope)
-    return (_argument(arg.value, scope),) if several is None else several
+    found = _several(node, scope)
+    return (_argument(node, scope),) if found is None else found
 
 
 def _argument(node: n.Expr, scope: Scope) -> Expr:

@@ -28,7 +28,7 @@ from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.routes import check_ends, routed
 from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.saves import Saves
-from wvflow.semantics.scopes import Columns, Scope
+from wvflow.semantics.scopes import Columns, Scope, Shape
 from wvflow.semantics.session import Known, Session
 from wvflow.semantics.triggers import check_rule, trigger_of, with_fallbacks
 from wvflow.semantics.when import read_when
@@ -133,8 +133,8 @@ def _check_stages(
 
     Those ``lost`` to the parser are known by name, so that nobody is told that they don't exist.
     """
-    columns: dict[str, Columns] = {name.text: None for name in (*lost, *[stage.name for stage in written])}
-    scope = Scope(session, values=values_of(params), stages=columns)
+    shapes: dict[str, Shape] = {name.text: Shape() for name in (*lost, *[stage.name for stage in written])}
+    scope = Scope(session, values=values_of(params), stages=shapes)
     checked: dict[int, CheckedStage] = {}
     spans: dict[str, Mapping[str, Span]] = {}
     edges = _edges(written)
@@ -143,7 +143,7 @@ def _check_stages(
         stage = written[index].stage
         read = read_settings(stage.configs, "stage", session)
         session.saved = saves.seen_by(index, stage.body)
-        checked[index], columns[stage.name.text], saved = _check_stage(written[index], read, scope)
+        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, scope)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
     session.saved = {}
@@ -184,7 +184,7 @@ def _names(written: _Written) -> list[str]:
     return [name.text for name in found]
 
 
-def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Columns, dict[Rel, Known]]:
+def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Shape, dict[Rel, Known]]:
     session, stage = around.session, written.stage
     scope = replace(around, stage=stage.name.text, forking=written.forking)
     if stage.connector is not None:
@@ -194,7 +194,8 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         _depend(stage.depends, scope)
         body = stage_steps(stage.body, scope)
         when = read_when(read, scope)
-    declared = declared_columns(read, body.columns, session)
+    found = body.shape.columns
+    declared = declared_columns(read, found, session)
     if read.values.get("skip_empty") and body.input is None:
         session.report(flow_mistakes.nothing_to_be_empty(read.spans["skip_empty"]))
     checked = CheckedStage(
@@ -206,15 +207,16 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         controls=tuple(name for name in named if name not in record.reads),
         trigger=trigger,
         fallback=_fallback(read),
-        shape=_shape(body.columns if declared is None else declared),
+        shape=_shape(found if declared is None else declared),
         when=when,
         input=body.input,
-        columns=() if declared is None or is_certain(declared, body.columns) else declared,
+        columns=() if declared is None or is_certain(declared, found) else declared,
         uses=tuple(record.uses),
         is_forked=written.forking is not None,
         end=body.end,
     )
-    return checked, body.columns if declared is None else declared, body.saved
+    shape = body.shape if declared is None else Shape(declared, row_type=str(read.values["type"]))
+    return checked, shape, body.saved
 
 
 def _fallback(read: Read) -> str | None:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from wvflow.lang import algebra as a
 from wvflow.lang.algebra import Call, Cast, Column, Expr, Field, Literal, Star
-from wvflow.lang.stdlib import CASTS, EXTRACTED_UNITS, METHODS, OVER_GROUP, RESULT_OF_FIRST, RESULTS, Method
-from wvflow.lang.types import LONG, Type
+from wvflow.lang.stdlib import CASTS, EXTRACTED_UNITS, METHODS, OVER_GROUP, PARAMETERS, RESULT_OF_FIRST, RESULTS, Method
+from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, functions, infer, mistakes, names
 from wvflow.semantics.infer import type_of
-from wvflow.semantics.scopes import Scope
+from wvflow.semantics.scopes import Row, Scope, column
+from wvflow.semantics.types import columns_of_type
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
@@ -38,10 +39,15 @@ def member(operand: n.Expr, name: n.Name, args: Args | None, span: Span, scope: 
     """The meaning of ``operand.name`` (``args`` None) or ``operand.name(args)``."""
     if isinstance(operand, n.Underscore):
         return _of_input(name, args, scope)
-    if args is None and isinstance(operand, n.NameRef) and _qualifies(operand.name, name, scope):
-        return _qualified(operand.name, name, scope)
+    if (row := _row(operand, scope)) is not None:
+        if (method := _method_of_row(name, row, scope)) is not None:
+            return functions.call_method(method, args or (), name, scope, row)
+        if args is None and isinstance(operand, n.This):
+            return _of_receiver(name, row, scope)
+        if args is None and isinstance(operand, n.NameRef) and _qualifies(operand.name, name, scope):
+            return _qualified(operand.name, name, scope)
     receiver = expressions.elaborate(operand, scope)
-    if args is None and type_of(receiver).name == "struct" and name.text not in CASTS:
+    if args is None and type_of(receiver).name == "struct" and _is_field(name, receiver, scope):
         return Field(receiver, name.text)
     return _method(Use(receiver, name, args or (), span, scope), bare=args is None)
 
@@ -55,8 +61,9 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
         return _of_row(name, args, scope)
     if not args and name.text == "count" and scope.column("count") is None:
         return COUNT_ROWS
-    if (defined := _of_row_type(name, scope)) is not None:
-        return functions.call(defined, args or (), name, scope)
+    row = None if scope.rows is None else Row(scope.rows)
+    if row is not None and (method := _method_of_row(name, row, scope)) is not None:
+        return functions.call_method(method, args or (), name, scope, row)
     if args is not None:
         return _over_group(name, args, scope)
     if scope.rows is None or (scope.is_known and scope.column(name.text) is None):
@@ -65,11 +72,40 @@ def _of_input(name: n.Name, args: Args | None, scope: Scope) -> Expr:
     return names.column(name, scope)
 
 
-def _of_row_type(name: n.Name, scope: Scope) -> n.FunctionDef | None:
-    """The method of the input's declared row type that a name means, where it is no column."""
-    if scope.rows is None or not scope.rows.row_type or scope.column(name.text) is not None:
+def _row(operand: n.Expr, scope: Scope) -> Row | None:
+    """The row that stands before a dot: by the name of its source, or as the receiver of the method around."""
+    match operand:
+        case n.This():
+            return scope.this if isinstance(scope.this, Row) else None
+        case n.NameRef(name=name) if name.quoted or name.text not in scope.locals:
+            rows = scope.qualified(name.text)
+            return None if rows is None else Row(rows, name.text)
+        case _:
+            return None
+
+
+def _method_of_row(name: n.Name, row: Row, scope: Scope) -> functions.Method | None:
+    """The method of the declared type of rows that a name means, where it is no column of theirs."""
+    if not row.rows.row_type or column(row.rows.columns or (), name.text) is not None:
         return None
-    return functions.method(name.text, Type(scope.rows.row_type), scope.session)
+    return functions.method_of_row(name.text, row.rows.row_type, scope.session)
+
+
+def _of_receiver(name: n.Name, row: Row, scope: Scope) -> Expr:
+    """``this.name`` in a method of a row."""
+    own = scope.over(row.rows)
+    if row.rows.columns is not None and own.column(name.text) is None:
+        scope.session.report(mistakes.unknown_column(name.text, name.span, row.rows.columns))
+    return names.column(name, own, row.table)
+
+
+def _is_field(name: n.Name, receiver: Expr, scope: Scope) -> bool:
+    """Whether a name behind a struct is a field of it rather than a method."""
+    if name.text in CASTS:
+        return False
+    type_ = type_of(receiver)
+    declared = [one.name.text for one in columns_of_type(type_.named, scope.session)] if type_.named else []
+    return name.text in declared or functions.method(name.text, type_, scope.session) is None
 
 
 def _of_row(name: n.Name, args: Args | None, scope: Scope) -> Expr:
@@ -117,8 +153,9 @@ def _qualified(qualifier: n.Name, name: n.Name, scope: Scope) -> Expr:
 
 def _method(use: Use, *, bare: bool) -> Expr:
     name, session = use.name.text, use.scope.session
-    if session.definitions.types and (defined := functions.method(name, type_of(use.receiver), session)) is not None:
-        return functions.call(defined, use.args, use.name, use.scope, use.receiver)
+    if (defined := functions.method(name, type_of(use.receiver), session)) is not None:
+        return functions.call_method(defined, use.args, use.name, use.scope, use.receiver)
+    use = use._replace(args=_by_position(use))
     if (target := CASTS.get(name)) and _counted(use, 0, 0):
         return Cast(use.receiver, target)
     if (special := _SPECIAL.get(name)) is not None:
@@ -126,7 +163,7 @@ def _method(use: Use, *, bare: bool) -> Expr:
     if (known := METHODS.get(name)) is not None:
         return _standard(known, use)
     if (defined := functions.method_of_any(name, type_of(use.receiver), session)) is not None:
-        return functions.call(defined, use.args, use.name, use.scope, use.receiver)
+        return functions.call_method(defined, use.args, use.name, use.scope, use.receiver)
     if bare and _may_have_fields(use.receiver) and name not in RESULTS and name not in RESULT_OF_FIRST:
         return Field(use.receiver, name)
     use.scope.session.use(name, use.name.span)
@@ -137,7 +174,25 @@ def _may_have_fields(receiver: Expr) -> bool:
     return isinstance(receiver, Column | Field | a.Index) and not receiver.type.is_known
 
 
+def _by_position(use: Use) -> Args:
+    """The arguments of a method of the standard library in the order of its parameters."""
+    parameters = PARAMETERS.get(use.name.text, ())
+    if not parameters or not any(one.name for one in use.args):
+        return use.args
+    found = dict(zip(parameters, [one for one in use.args if one.name is None], strict=False))
+    for one in use.args:
+        if one.name is not None and one.name.text not in parameters:
+            found_ = mistakes.unknown_function_argument(use.name.text, one.name.text, one.name.span, parameters)
+            use.scope.session.report(found_)
+        elif one.name is not None:
+            found[one.name.text] = n.CallArg(value=one.value, span=one.span)
+    return tuple([found[name] for name in parameters if name in found])
+
+
 def _standard(method: Method, use: Use) -> Expr:
+    if method.dialects and use.scope.session.catalog.engine not in method.dialects:
+        found = mistakes.not_in_dialect(use.name.text, use.scope.session.catalog.engine, method.dialects, use.name.span)
+        use.scope.session.report(found)
     _counted(use, method.least, method.most)
     receiver = (use.receiver,) if method.receiver else ()
     called = expressions.function(method.function, receiver, use.args, use.scope)

@@ -119,6 +119,16 @@ def duplicate_source(name: str, use: Span) -> Diagnostic:
     )
 
 
+def duplicate_type(name: str, second: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.DUPLICATE_TYPE,
+        f"the type `{name}` is bound to another table already; this binding is not used",
+        second,
+        "rename one of them",
+        (Note("the first one counts", first),),
+    )
+
+
 def duplicate_definition(name: str, second: Span, first: Span) -> Diagnostic:
     return Diagnostic(
         Code.DUPLICATE_DEFINITION,
@@ -175,10 +185,19 @@ def table_as_value(name: str, use: Span) -> Diagnostic:
     )
 
 
-def unknown_type(name: str, use: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.UNKNOWN_TYPE, f"no type named `{name}`", use, did_you_mean(name, NAMES, "such as string, long or date")
-    )
+def unknown_type(name: str, use: Span, defined: Iterable[str] = ()) -> Diagnostic:
+    help_ = did_you_mean(name, [*NAMES, *defined], "such as string, long or date")
+    return Diagnostic(Code.UNKNOWN_TYPE, f"no type named `{name}`", use, help_)
+
+
+def recursive_type(path: Sequence[str], use: Span) -> Diagnostic:
+    return Diagnostic(Code.CYCLE, f"a type extends itself: {' -> '.join(path)}", use, "leave one `extends` out")
+
+
+def type_without_engine(name: str, use: Span) -> Diagnostic:
+    """Nothing can be cast to what the engine has no form of."""
+    help_ = f"say what it extends: `type {name} extends long = …`"
+    return Diagnostic(Code.UNKNOWN_TYPE, f"nothing tells what `{name}` is for the engine", use, help_)
 
 
 def recursive(what: str, path: Sequence[str], use: Span) -> Diagnostic:
@@ -501,20 +520,47 @@ def extra_function_argument(name: str, wanted: int, given: int, use: Span) -> Di
 
 
 def unknown_function_argument(name: str, argument: str, use: Span, known: Iterable[str]) -> Diagnostic:
-    return Diagnostic(
-        Code.FUNCTION_ARGUMENTS, f"`{name}` has no free parameter `{argument}`", use, did_you_mean(argument, known)
-    )
+    help_ = did_you_mean(argument, known)
+    return Diagnostic(Code.FUNCTION_ARGUMENTS, f"`{name}` has no parameter `{argument}`", use, help_)
+
+
+def doubled_function_argument(name: str, argument: str, use: Span) -> Diagnostic:
+    message = f"`{name}` gets its parameter `{argument}` twice"
+    return Diagnostic(Code.FUNCTION_ARGUMENTS, message, use, "leave one out")
 
 
 def missing_function_argument(name: str, argument: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.FUNCTION_ARGUMENTS, f"`{name}` needs a value for `{argument}`", use)
 
 
+def rest_not_last(name: str, use: Span) -> Diagnostic:
+    message = f"`{name}` takes all remaining arguments, and parameters stand behind it"
+    return Diagnostic(Code.FUNCTION_ARGUMENTS, message, use, "put it last")
+
+
+def not_a_partial_query(name: str, use: Span) -> Diagnostic:
+    message = f"`{name}` is a function of values, not a part of a query"
+    return Diagnostic(Code.PARTIAL_QUERY_BODY, message, use, f"call it in an operator: `| select {name}(…)`")
+
+
+def update_in_partial_query(name: str, word: str, use: Span) -> Diagnostic:
+    message = f"`{word}` can't stand in a partial query, and `{name}` is one"
+    return Diagnostic(Code.PARTIAL_QUERY_BODY, message, use, "put it behind the application")
+
+
+def column_missing_in_partial_query(found: Diagnostic, name: str, uses: Sequence[Span]) -> Diagnostic:
+    """An unknown column, told as one that the input of a partial query is to have."""
+    notes = (Note("it is applied here", uses[0]),) if len(uses) == 1 else ()
+    message = f"{found.message} in what `{name}` is applied to"
+    return found._replace(code=Code.PARTIAL_QUERY_COLUMN, message=message, notes=(*found.notes, *notes))
+
+
 # --- statements -----------------------------------------------------------------------------------------------------
 
 
-def native_in_flow(use: Span) -> Diagnostic:
-    return not_available("ulid_string", use, "a stage has `run_id`; statements of a file may ask for new ones")
+def not_in_dialect(name: str, dialect: str, others: Sequence[str], use: Span) -> Diagnostic:
+    help_ = f"it is a method of {' and '.join(others)}: `wvflow compile --dialect {others[0]}`"
+    return Diagnostic(Code.NOT_IMPLEMENTED, f"`{name}` is not implemented in {dialect}", use, help_)
 
 
 def not_implemented(what: str, use: Span, help: str | None = None) -> Diagnostic:
@@ -667,6 +713,10 @@ def name_not_constant(use: Span) -> Diagnostic:
 
 def this_misplaced(use: Span) -> Diagnostic:
     return Diagnostic(Code.MISPLACED, "`this` is the receiver of a method, and there is none here", use)
+
+
+def row_as_value(use: Span) -> Diagnostic:
+    return Diagnostic(Code.MISPLACED, "`this` is a row here, not a value", use, "name a column of it: `this.name`")
 
 
 def function_wanted(use: Span) -> Diagnostic:

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import structs
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Alias, Column, Expr, LocalName, Rel, Table, Value
+from wvflow.lang.algebra import Alias, Column, Expr, LocalName, Rel, Table, Tuple, Value
 from wvflow.lang.relations import nodes, rebuilt
 from wvflow.plan.nodes import FlowParam
-from wvflow.semantics import expressions, mistakes, relations
-from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits
+from wvflow.semantics import expressions, mistakes, names, relations
+from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits, remaining
 from wvflow.semantics.checked import CheckedQuery, CheckedTests, Constant, DeleteFrom, Inspector, Observed
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.rowtypes import declared_rows
@@ -29,12 +29,14 @@ from wvflow.syntax.walk import walk
 
 T = TypeVar("T", bound=Rel | Expr)
 MAX_DEPTH = 100
+Arguments = Mapping[str, Expr | tuple[Expr, ...]]
 
 
 class Template(NamedTuple):
     """A model that was read: its rows with parameters as ``Value``, what it names, and what is wrong with it.
 
-    ``depth``: how many models lie on the longest way down, itself included.
+    ``depth``: how many models lie on the longest way down, itself included; ``rest``: the last parameter, where it
+    takes all remaining arguments.
     """
 
     params: tuple[FlowParam, ...]
@@ -42,10 +44,12 @@ class Template(NamedTuple):
     record: Record
     findings: tuple[Diagnostic, ...]
     depth: int = 1
+    rest: str = ""
 
     def callee(self, name: str) -> Callee:
-        formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in self.params)
-        return Callee(name, formals)
+        fixed = [one for one in self.params if one.name != self.rest]
+        formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in fixed)
+        return Callee(name, formals, rest=bool(self.rest))
 
 
 def read_models(session: Session, models: Iterable[ModelDef]) -> None:
@@ -128,10 +132,13 @@ def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Sco
     session.report(*template.findings)
     session.record.add(template.record)
     callee = template.callee(model.name.text)
-    values = {one.name: one.default for one in template.params if one.default is not None}
+    values: dict[str, Expr | tuple[Expr, ...]] = {one.name: names.native(session) for one in template.record.natives}
+    values |= {one.name: one.default for one in template.params if one.default is not None}
     for parameter, arg in bind(callee, args, use.span, session).items():
-        values[parameter] = expressions.elaborate(arg.value, scope)
-        check_type(callee, parameter, type_of(values[parameter]), arg.value.span, session)
+        value = values[parameter] = expressions.elaborate(arg.value, scope)
+        check_type(callee, parameter, type_of(value), arg.value.span, session)
+    if template.rest:
+        values[template.rest] = expressions.several(remaining(callee, args), scope)
     given = {type(node) for node in nodes(tuple(values.values()))}
     closed = not given & {Column, LocalName}
     put = partial(substitute, values=values, settled=session.settled, closed=closed)
@@ -168,19 +175,35 @@ def values_of(params: tuple[FlowParam, ...]) -> Mapping[str, Expr]:
     return {one.name: Value(one.name, one.type) for one in params}
 
 
-def substitute(rel: T, values: Mapping[str, Expr], settled: Mapping[int, Rel], *, closed: bool) -> T:
-    """A relation or expression with expressions in the place of values of these names; the relations in it that are
-    settled, by their identity, are left as they are. ``closed``: the expressions read no rows."""
+def substitute(rel: T, values: Arguments, settled: Mapping[int, Rel], *, closed: bool) -> T:
+    """A relation or expression with expressions in the place of values of these names, several where one stands in a
+    list. What is settled in it, by its identity, is left as it is. ``closed``: the expressions read no rows."""
+    given = {name: Tuple(one) if isinstance(one, tuple) else one for name, one in values.items()}
+    lists = {id(one): one.items for name, one in given.items() if isinstance(one, Tuple) and one is not values[name]}
 
     def change(new: Any, old: Any) -> Any:
         if isinstance(new, Value):
-            return values.get(new.name, new)
+            return given.get(new.name, new)
+        if lists:
+            new = _spread(new, lists)
         if isinstance(new, Alias) and not closed and new is not old:
             return structs.replace(new, closed=False)
         return new
 
     found: T = rebuilt(rel, change, settled)
     return found
+
+
+def _spread(node: Any, lists: Mapping[int, tuple[Expr, ...]]) -> Any:
+    """A node with all values of a list in the place of that, where it is a member of one."""
+    before = structs.astuple(node)
+    if not any(id(member) in lists for part in before if isinstance(part, tuple) for member in part):
+        return node
+    return type(node)(*[_members(part, lists) if isinstance(part, tuple) else part for part in before])
+
+
+def _members(several: tuple[Any, ...], lists: Mapping[int, tuple[Expr, ...]]) -> tuple[Any, ...]:
+    return tuple([one for member in several for one in lists.get(id(member), (member,))])
 
 
 def observed_with(observed: Observed, put: Callable[[Any], Any]) -> Observed:
@@ -213,7 +236,8 @@ def _read(model: ModelDef, session: Session) -> Template:
         else:
             relation = relations.query(model.query, Scope(session, values=values_of(params)))
             relation = declared_rows(model.result, relation, session)
-    return Template(params, relation, record, tuple(findings), depth)
+    rest = model.params[-1].name.text if model.params and model.params[-1].variadic else ""
+    return Template(params, relation, record, tuple(findings), depth, rest)
 
 
 def _stand_in(model: ModelDef) -> Relation:

@@ -11,14 +11,13 @@ from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Call, Column, Expr, Literal, Tuple, Value
 from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
 from wvflow.lang.types import STRING, UNKNOWN
+from wvflow.lang.ulids import KEPT, NATIVE
 from wvflow.semantics import functions, mistakes
 from wvflow.semantics.scopes import IMPLICIT, Col, Scope
+from wvflow.semantics.session import Session
 from wvflow.semantics.vals import scalar_val
-from wvflow.source import Span
 from wvflow.syntax.nodes import Name, Native
 
-KEPT = "of_"
-"""In the name of a native value: it is a constant's, and stays."""
 NOTHING = Literal(None, UNKNOWN)
 """Stands for an expression that could not be understood; the finding is made."""
 
@@ -68,14 +67,16 @@ def _among(columns: Iterable[Col], wanted: str) -> bool:
     return any(col.name.lower() == wanted for col in columns)
 
 
-def native(scope: Scope, place: Span) -> Value:
-    """A new ULID: a value that is made when the task runs, its own at each place where it is asked for."""
-    session = scope.session
-    if scope.stage:
-        session.report(mistakes.native_in_flow(place))
+def native(session: Session) -> Value:
+    """A new ULID: a value of the run or the statement, its own at each place where it is asked for."""
     session.natives += 1
-    of = f"{KEPT}{session.expanding[0].name.text}_" if session.expanding else ""
-    return Value(f"{functions.NATIVE}_{of}{session.natives}", STRING)
+    if session.expanding:
+        val = session.expanding[-1]
+        package = session.program.package(val.span.source.name).replace(".", "_")
+        return Value(f"{KEPT}{package}_{val.name.text}_{session.natives}", STRING)
+    found = Value(f"{NATIVE}_{session.natives}", STRING)
+    session.record.natives.append(found)
+    return found
 
 
 def _global(name: Name, scope: Scope) -> Expr | None:
@@ -87,8 +88,8 @@ def _global(name: Name, scope: Scope) -> Expr | None:
     defined = functions.chosen(name.text, scope.session)
     if defined is not None and not isinstance(defined.body, Native | None):
         return functions.call(defined, (), name, scope)
-    if name.text == functions.NATIVE:
-        return native(scope, name.span)
+    if name.text == NATIVE:
+        return native(scope.session)
     if name.text in BARE_FUNCTIONS:
         return Call(name.text, type=RESULTS.get(name.text, UNKNOWN))
     return None

@@ -17,10 +17,11 @@ from wvflow.semantics.properties import check_foreign
 from wvflow.semantics.rowtypes import check_type
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.session import Session
+from wvflow.semantics.signatures import check_function, check_parameters
 from wvflow.semantics.sources import rows_of
 from wvflow.semantics.statements import check_statements
 from wvflow.semantics.vals import scalar_val
-from wvflow.syntax.nodes import ArrayExpr, FlowDef, ModelDef, Module, Statement, TypeDef, ValDef
+from wvflow.syntax.nodes import ArrayExpr, FlowDef, FunctionDef, ModelDef, Module, Statement, TypeDef, ValDef
 
 
 def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[Diagnostic, ...]]:
@@ -75,12 +76,12 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
 
 def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     read_models_of([flow], session)
-    with session.within(flow.span):
+    with session.within(flow.span), session.numbering():
         return check_flow(flow, session)
 
 
 def _check_constants(defined: Sequence[Statement], session: Session) -> None:
-    """Constants and row types, used or not."""
+    """Constants, types and the heads of functions and models, used or not."""
     for one in defined:
         with session.within(one.span):
             match one:
@@ -91,6 +92,10 @@ def _check_constants(defined: Sequence[Statement], session: Session) -> None:
                     rows_of(rows, name.text, columns or (), Scope(session))
                 case TypeDef():
                     check_type(one, session)
+                case FunctionDef():
+                    check_function(one, session)
+                case ModelDef(params=params):
+                    check_parameters(params, session)
 
 
 def _of_unused_models(session: Session, models: Sequence[ModelDef]) -> Iterator[Diagnostic]:

@@ -109,22 +109,28 @@ def beginning(node: n.From | n.SelectQuery | n.ShowInput | n.DescribeInput | n.M
 
 def operate(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) -> Relation:
     """The relation behind these operators, each over the whole result of the one before."""
+    while operators and scope.session.applied:  # each means what the file that it stands in says
+        with scope.session.within(operators[0].span):
+            found, operators = _next(found, operators, scope)
     while operators:
-        if (group := grouping.split(operators)) is not None:
-            for conditions, observer in group.observers:
-                observing.observe(observer, grouping.seen(group, conditions, found, scope), scope)
-            found, operators = grouping.grouped(group, found, scope)
-        elif (pivoting := reshaping.split_pivot(operators)) is not None:
-            for above, observer in pivoting.observers:
-                observing.observe(observer, reshaping.pivot(above, found, scope), scope)
-            found, operators = reshaping.pivot(pivoting, found, scope), pivoting.rest
-        elif isinstance(operators[0], n.ExcludeOp):
-            described = isinstance(operators[1], n.DescribeOp) if operators[1:] else False
-            found = reshaping.exclude(operators[0], found, scope.over(found.shape), described=described)
-            operators = operators[1:]
-        else:
-            found, operators = _apply(operators[0], found, scope), operators[1:]
+        found, operators = _next(found, operators, scope)
     return found
+
+
+def _next(found: Relation, operators: tuple[n.Operator, ...], scope: Scope) -> tuple[Relation, tuple[n.Operator, ...]]:
+    """The relation behind the first operator, or behind those that belong together, and the operators that are left."""
+    if (group := grouping.split(operators)) is not None:
+        for conditions, observer in group.observers:
+            observing.observe(observer, grouping.seen(group, conditions, found, scope), scope)
+        return grouping.grouped(group, found, scope)
+    if (pivoting := reshaping.split_pivot(operators)) is not None:
+        for above, observer in pivoting.observers:
+            observing.observe(observer, reshaping.pivot(above, found, scope), scope)
+        return reshaping.pivot(pivoting, found, scope), pivoting.rest
+    if isinstance(operators[0], n.ExcludeOp):
+        described = isinstance(operators[1], n.DescribeOp) if operators[1:] else False
+        return reshaping.exclude(operators[0], found, scope.over(found.shape), described=described), operators[1:]
+    return _apply(operators[0], found, scope), operators[1:]
 
 
 def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
@@ -163,7 +169,8 @@ def _apply(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.CountOp():
             return Relation(Count(rel), Shape((Col(COUNT_NAME, LONG),)))
         case n.DedupOp():
-            return Relation(Distinct(rel), Shape(shape.columns, shape.qualifiers if len(shape.qualifiers) == 1 else {}))
+            qualifiers = shape.qualifiers if len(shape.qualifiers) == 1 else {}
+            return Relation(Distinct(rel), shape.still(shape.columns)._replace(qualifiers=qualifiers))
         case n.JoinOp():
             return _join(operator, found, scope)
         case n.ConcatOp():
@@ -225,9 +232,15 @@ def _select(operator: n.SelectOp, found: Relation, scope: Scope) -> Relation:
     items = read_items(operator.items, scope)
     rel = SelectRel(found.rel, items, operator.distinct)
     columns = columns_of(items, scope)
+    shape = found.shape.still(columns) if _keeps_all(operator.items) else found.shape.now(columns)
     if operator.distinct:
-        return Relation(rel, Shape(columns, still_qualified(items, found.shape)))
-    return Relation(rel, found.shape.now(columns))
+        shape = shape._replace(below=(), qualifiers=still_qualified(items, found.shape))
+    return Relation(rel, shape)
+
+
+def _keeps_all(items: tuple[n.SelectItem, ...]) -> bool:
+    """Whether a bare `*` is among the items: then all columns stay."""
+    return any(isinstance(one.value, n.StarRef) and one.value.qualifier is None for one in items)
 
 
 def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
@@ -236,7 +249,7 @@ def _add(operator: n.AddOp, found: Relation, scope: Scope) -> Relation:
     check_new(operator.items, items, existing, scope)
     added = columns_of(items, scope)
     columns = merged(added, existing) if operator.first else merged(existing, added)
-    return Relation(Extend(found.rel, items, operator.first), Shape(columns, found.shape.qualifiers))
+    return Relation(Extend(found.rel, items, operator.first), found.shape.still(columns))
 
 
 def _check_positions(keys: tuple[n.SortItem, ...], shape: Shape, scope: Scope) -> None:
@@ -326,7 +339,8 @@ def _fan_in(several: list[n.Name], word: str, span: Span, scope: Scope) -> Relat
     if len(set(counts)) > 1:
         scope.session.report(mistakes.different_columns(word, counts, span))
     columns = known[0] if len(known) == len(found) else None
-    return Relation(FanIn(inputs), Shape(columns))
+    row_types = {one.shape.row_type for one in found}
+    return Relation(FanIn(inputs), Shape(columns, row_type=row_types.pop() if len(row_types) == 1 else ""))
 
 
 def _join(operator: n.JoinOp, found: Relation, scope: Scope) -> Relation:
@@ -356,13 +370,12 @@ def _joined(
 ) -> Relation:
     if len(left.shape.qualifiers) < 2 or not isinstance(right.rel, TableFunction):  # whose arguments may name them
         left = _told_apart(left, right.shape, using=isinstance(on, tuple))
-    qualifiers = {**left.shape.qualifiers, **right.shape.qualifiers}
-    both = Shape(merged(left.shape.columns, right.shape.columns), qualifiers)
+    both = left.shape.beside(right.shape)
     if isinstance(on, tuple):
         using = tuple([_shared(name, left.shape, right.shape, scope) for name in on])
         columns = _columns_using(left.shape.columns, right.shape.columns, using)
         rel = Join(left.rel, right.rel, kind, None, using, asof)  # type: ignore[arg-type]  # the parser's kinds
-        return Relation(rel, Shape(columns, qualifiers))
+        return Relation(rel, both.still(columns))
     condition = None if on is None else expressions.condition(on, scope.over(both))
     if asof and on is not None and condition is not None:
         _check_asof(condition, left.shape, right.shape, on.span, scope)
@@ -380,7 +393,12 @@ def _told_apart(left: Relation, right: Shape, *, using: bool) -> Relation:
         return left
     fresh = (f"_left{number}" for number in count(1))
     name = next(iter(qualifiers)) if len(qualifiers) == 1 else next(one for one in fresh if one not in qualifiers)
-    return Relation(Alias(left.rel, name), Shape(columns, {name: columns} | {**qualifiers, name: columns}))
+    shape = left.shape._replace(
+        qualifiers={name: columns} | {**qualifiers, name: columns},
+        below=(),
+        row_types={name: left.shape.row_type, **left.shape.row_types},
+    )
+    return Relation(Alias(left.rel, name), shape)
 
 
 def _check_asof(condition: Expr, left: Shape, right: Shape, use: Span, scope: Scope) -> None:
@@ -440,7 +458,7 @@ def _concat(operator: n.ConcatOp, found: Relation, scope: Scope) -> Relation:
     left, right = found.shape.columns, other.shape.columns
     if left is not None and right is not None and len(left) != len(right):
         scope.session.report(mistakes.different_columns("concat", (len(left), len(right)), operator.span))
-    return Relation(Concat(found.rel, other.rel), Shape(left))
+    return Relation(Concat(found.rel, other.rel), found.shape.named(""))
 
 
 def _set_operation(operator: n.SetOp, found: Relation, scope: Scope) -> Relation:
@@ -449,4 +467,4 @@ def _set_operation(operator: n.SetOp, found: Relation, scope: Scope) -> Relation
     left, right = found.shape.columns, other.shape.columns
     if left is not None and right is not None and len(left) != len(right):
         scope.session.report(mistakes.different_columns(operator.kind, (len(left), len(right)), operator.span))
-    return Relation(SetOperation(found.rel, other.rel, operator.kind, operator.all), Shape(left))
+    return Relation(SetOperation(found.rel, other.rel, operator.kind, operator.all), found.shape.named(""))

@@ -76,7 +76,7 @@ def shift(operator: n.ShiftOp, found: Relation, scope: Scope) -> Relation:
     last = operator.to == "right"
     now = None if known is None else _shifted(known, names, last=last)
     rel = _listed(found.rel, now, now) or Shift(found.rel, tuple(names), last)
-    return Relation(rel, found.shape.now(now))
+    return Relation(rel, found.shape.now(now)._replace(row_type=found.shape.row_type))
 
 
 def _shifted(known: Sequence[Col], names: Sequence[str], *, last: bool) -> tuple[Col, ...]:
@@ -242,4 +242,4 @@ def sample(operator: n.SampleOp, found: Relation, scope: Scope) -> Relation:
     if size.kind != "int" and not operator.percent:
         scope.session.report(mistakes.broken_count(size.text, size.span))
     rel = Sample(found.rel, method, size.text, operator.percent)  # type: ignore[arg-type]  # one of the methods
-    return Relation(rel, Shape(found.shape.columns, found.shape.qualifiers, row_type=found.shape.row_type))
+    return Relation(rel, found.shape.still(found.shape.columns))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from wvflow.lang.algebra import Expr, Rel
+from wvflow.lang.algebra import Column, Expr, Rel
 from wvflow.lang.types import STRING, TIMESTAMP, UNKNOWN, Type
 
 if TYPE_CHECKING:
@@ -42,30 +42,61 @@ class Shape(NamedTuple):
     """What is known of rows. ``qualifiers``: the names that may stand before a column's, with their columns.
 
     ``below``: columns that are no longer there but that ``order by`` may still name, and ``beneath`` the qualifiers for
-    those, where they are others. ``row_type``: the declared type
-    that has the rows' methods, ``""`` for none.
+    those, where they are others. ``row_type``: the declared type that has the rows' methods, ``""`` for none;
+    ``row_types``: the same of the sources, by qualifier.
     """
 
     columns: Columns = None
     qualifiers: Mapping[str, Columns] = MappingProxyType({})
     below: Columns = ()
     row_type: str = ""
+    row_types: Mapping[str, str] = MappingProxyType({})
     beneath: Mapping[str, Columns] | None = None
 
     def named(self, alias: str) -> Shape:
         """As seen under an alias."""
-        return Shape(self.columns, {alias: self.columns} if alias else {}, row_type=self.row_type)
+        if not alias:
+            return Shape(self.columns, row_type=self.row_type)
+        return Shape(self.columns, {alias: self.columns}, (), self.row_type, {alias: self.row_type})
 
     def now(self, columns: Columns) -> Shape:
-        """Other columns over the same sources."""
-        return Shape(columns, self.qualifiers, self.columns)
+        """Other columns over the same sources: no longer of the declared type."""
+        return self._replace(columns=columns, below=self.columns, beneath=None, row_type="")
+
+    def still(self, columns: Columns) -> Shape:
+        """At least the same columns, so that the rows keep their type."""
+        return self._replace(columns=columns, below=(), beneath=None)
+
+    def beside(self, right: Shape) -> Shape:
+        """Joined with the rows of another source; `_` means a row of the left one."""
+        return Shape(
+            merged(self.columns, right.columns),
+            {**self.qualifiers, **right.qualifiers},
+            row_type=self.row_type,
+            row_types={**self.row_types, **right.row_types},
+        )
 
     @property
     def for_sorting(self) -> Shape:
         """What a sort may name: the columns there are, and those below that none of them hides."""
         shown = {col.name.lower() for col in self.columns or ()}
         hidden = self.below if self.below is None else tuple(col for col in self.below if col.name.lower() not in shown)
-        return Shape(merged(self.columns, hidden), self.qualifiers if self.beneath is None else self.beneath)
+        qualifiers = self.qualifiers if self.beneath is None else self.beneath
+        return self.still(merged(self.columns, hidden))._replace(qualifiers=qualifiers)
+
+
+class Row(NamedTuple):
+    """One of these rows, as `_` or a source's name (``table``) means it: the receiver of its type's methods."""
+
+    rows: Shape
+    table: str = ""
+
+    def method_scope(self, scope: Scope) -> Scope:
+        """The place where the body of a method of the row is read: bare names are its columns."""
+        if not self.table:
+            return scope
+        own = {col.name: Column(col.name, self.table, col.type) for col in self.rows.columns or ()}
+        return replace(scope.over(self.rows), locals=own)
 
 
 class Relation(NamedTuple):
@@ -96,13 +127,14 @@ class Scope:
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
     it. ``keys``: the grouping keys
     by name. ``for_argument``: in an argument of an activity. ``locals``: the parameters of the lambda or function
-    around, several expressions for one that takes all remaining arguments; ``this``: the receiver of the method around.
+    around, several expressions for one that takes all remaining arguments, and the receiver's columns; ``this``: the
+    receiver of the method around.
     """
 
     session: Session
     rows: Shape | None = None
     values: Mapping[str, Expr] = field(default_factory=dict)
-    stages: Mapping[str, Columns] = field(default_factory=dict)
+    stages: Mapping[str, Shape] = field(default_factory=dict)
     stage: str = ""
     forking: Name | None = None
     ctes: Mapping[str, Relation] = field(default_factory=dict)
@@ -110,7 +142,7 @@ class Scope:
     outer: Scope | None = None
     for_argument: bool = False
     locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
-    this: Expr | None = None
+    this: Expr | Row | None = None
 
     def over(self, rows: Shape | None) -> Scope:
         """The same place with these rows at hand."""
@@ -143,7 +175,7 @@ class Scope:
         """The rows behind a qualifier, None when it is none."""
         for scope in self.around():
             if scope.rows and name in scope.rows.qualifiers:
-                return Shape(scope.rows.qualifiers[name])
+                return Shape(scope.rows.qualifiers[name], row_type=scope.rows.row_types.get(name, "")).named(name)
         return None
 
     @property

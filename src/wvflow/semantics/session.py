@@ -8,14 +8,15 @@ from fnmatch import fnmatchcase
 from posixpath import normpath
 from typing import TYPE_CHECKING, TypeAlias
 
-from wvflow.diagnostics import Diagnostic
-from wvflow.lang.algebra import Expr, File, Rel, Table
+from wvflow.diagnostics import Code, Diagnostic
+from wvflow.lang.algebra import Expr, File, Rel, Table, Value
 from wvflow.lang.builtins import ACTIVITIES
 from wvflow.lang.catalog import Catalog, Columns
+from wvflow.semantics import mistakes
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View
 from wvflow.source import Span
-from wvflow.syntax.nodes import ModelDef, Query, ValDef
+from wvflow.syntax.nodes import ModelDef, Name, Query, ValDef
 
 Known: TypeAlias = "Columns | None"
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """What one stage, model or query names: columns and tables with their places, and stages that it reads; and the
-    tests and debugging that stand in it, in their order."""
+    """What one stage, model or query names: columns and tables with their places, and stages that it reads; the new
+    ids that it asks for; and the tests and debugging that stand in it, in their order."""
 
     def __init__(self) -> None:
         self.uses: list[Use] = []
+        self.natives: list[Value] = []
         self.reads: dict[str, Span] = {}
         self.observed: list[Observed] = []
         self._added: set[object] = set()
@@ -54,7 +56,7 @@ class Session:
     identity, ``inlining`` the functions and partial queries that are being put in place.
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
-    ``natives``: how many calls of the compiler's own function there were.
+    ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
 
     def __init__(self, program: Definitions, catalog: Catalog, query: Callable[[Query, Scope], Relation]) -> None:
@@ -69,15 +71,25 @@ class Session:
         self.vals: dict[int, Expr] = {}
         self.settled: dict[int, Rel] = {}
         self.expanding: list[ValDef] = []
-        self.inlining: list[str] = []
+        self.inlining: dict[object, str] = {}
         self.selected: dict[str, Relation] = {}
         self.saved: dict[Rel, Known] = {}
         self.wanted: dict[Rel, None] = {}
         self.natives = 0
+        self.applied: dict[Span, list[Name]] = {}
 
     def report(self, *found: Diagnostic) -> None:
         """Keep findings; one that was made already (in a model expanded twice) counts once."""
-        self.findings.update(dict.fromkeys(found))
+        self.findings.update(dict.fromkeys([self._in_partial_query(one) for one in found] if self.applied else found))
+
+    def _in_partial_query(self, found: Diagnostic) -> Diagnostic:
+        """A column that a partial query wants is missing where it is applied."""
+        if found.code is Code.UNKNOWN_COLUMN:
+            for body, uses in self.applied.items():
+                if body.covers(found.span):
+                    places = [one.span for one in uses]
+                    return mistakes.column_missing_in_partial_query(found, uses[0].text, places)
+        return found
 
     def use(self, name: str, span: Span) -> None:
         self.record.uses.append(Use(name, span))
@@ -121,6 +133,15 @@ class Session:
 
     def template(self, model: ModelDef) -> Template | None:
         return self.models.get(id(model))
+
+    @contextmanager
+    def numbering(self) -> Iterator[None]:
+        """Within, new ids are numbered from 1: the names of one flow's don't depend on what else the program has."""
+        before, self.natives = self.natives, 0
+        try:
+            yield
+        finally:
+            self.natives = before
 
     @contextmanager
     def recording(self) -> Iterator[Record]:

@@ -30,11 +30,13 @@ from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
+from wvflow.semantics.definitions import binding
+from wvflow.semantics.functions import chosen
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.rowtypes import row_type
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
 from wvflow.semantics.session import Session
-from wvflow.semantics.types import resolve_type
+from wvflow.semantics.types import columns_of_type, resolve_type
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
@@ -73,7 +75,7 @@ def stage_rows(name: n.Name, alias: str, scope: Scope) -> Relation:
     """The rows of a stage; it is noted as read."""
     scope.session.reads(name.text, name.span)
     rel = StageRows(name.text, alias or name.text)
-    return Relation(rel, Shape(scope.stages[name.text]).named(rel.alias))
+    return Relation(rel, scope.stages[name.text].named(rel.alias))
 
 
 def not_a_stage(name: n.Name, scope: Scope) -> Diagnostic:
@@ -102,7 +104,7 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
             found, closed = models.expand(model, table.args or (), table, scope)
             return _exposed(found, alias or first.text, node, scope, closed=closed)
         if table.args is None and (selected := scope.session.selected.get(first.text)) is not None:
-            found = Relation(selected.rel, Shape(selected.shape.columns))
+            found = Relation(selected.rel, selected.shape.named(""))
             return _exposed(found, alias or first.text, node, scope, closed=True)
         if not table.args and first.text in STANDARD_MODELS and first.text not in scope.session.definitions.vals:
             return _exposed(standard_model(first.text), alias or first.text, node, scope)
@@ -169,29 +171,30 @@ def _table(table: n.TableRef, alias: str, scope: Scope) -> Relation:
 
 
 def _bound(parts: tuple[str, ...], session: Session) -> n.TypeDef | None:
-    """The type that describes a table (query reference, section 3.3)."""
-    given = tuple(part.lower() for part in parts)
-    for node in session.definitions.types.get(parts[-1], ()):
-        if not node.columns:
-            continue
-        tied = next((one for one in node.contexts if len(one) == 2), None)
-        if tied is None:
-            if len(parts) == 1 and not node.contexts:
-                return node
-            continue
-        catalog, schema = (name.text.lower() for name in tied)
-        current = tuple(name.lower() for name in session.catalog.current)
-        if (catalog, schema, given[-1])[-len(given) :] == given and (len(given) > 1 or current == (catalog, schema)):
-            return node
+    """The first type that describes a table (query reference, section 3.3). Names compare as the engine's."""
+    wanted = parts[-1].lower()
+    named = [node for name, several in session.definitions.types.items() if name.lower() == wanted for node in several]
+    for node in named:
+        if columns_of_type(node.name.text, session):
+            return node if _answers(binding(node), tuple(part.lower() for part in parts), session) else None
     return None
 
 
+def _answers(bound: tuple[str, ...], given: tuple[str, ...], session: Session) -> bool:
+    """Whether a type bound to this catalog and schema, or to none, describes a table of this name."""
+    if not bound:
+        return len(given) == 1
+    current = tuple(name.lower() for name in session.catalog.current)
+    place = tuple(name.lower() for name in bound)
+    return (*place, given[-1])[-len(given) :] == given and (len(given) > 1 or current == place)
+
+
 def _typed_table(node: n.TypeDef, parts: tuple[str, ...], alias: str, session: Session) -> Relation:
-    with session.apart():  # told at the definition
-        columns = row_type(node, session)
-    tied = next((one for one in node.contexts if len(one) == 2), None)
-    full = (*[name.text for name in tied], parts[-1]) if tied else parts
-    return Relation(Table(full, alias), Shape(columns, row_type=node.name.text).named(alias))
+    columns = row_type(node.name.text, session)
+    full = (*binding(node), parts[-1])
+    return Relation(
+        Table(full if len(full) > 1 else parts, alias), Shape(columns, row_type=node.name.text).named(alias)
+    )
 
 
 def _cols(columns: CatalogColumns | None) -> Columns:
@@ -251,6 +254,12 @@ def _function(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> R
     if name.text in session.definitions.activities or name.text in session.catalog.activities:
         help_ = f"write `call {name.text}(…)`, or `from … | {name.text}(…)`"
         session.report(mistakes.not_a_relation(name.text, "an activity", name.span, help_))
+        return NOWHERE
+    if (defined := chosen(name.text, session)) is not None and not isinstance(defined.body, n.Native | None):
+        partial = isinstance(defined.body, n.PartialQuery)
+        help_ = f"apply it behind a pipe: `from … | {name.text}`" if partial else f"write `select {name.text}(…)`"
+        what = "a part of a query" if partial else "a function of values"
+        session.report(mistakes.not_a_relation(name.text, what, name.span, help_))
         return NOWHERE
     return _function_relation(name.text, table.args or (), alias, node.columns, scope)
 
@@ -327,7 +336,7 @@ def _nested(query: n.Query, node: n.Aliased, scope: Scope) -> Relation:
         ):
             return found
         case _:
-            return Relation(found.rel, Shape(found.shape.columns))
+            return Relation(found.rel, found.shape.named(""))
 
 
 # --- rows and files -------------------------------------------------------------------------------------------------
@@ -391,13 +400,13 @@ def _query_file(path: str, span: Span, scope: Scope) -> Relation:
         match statements:
             case (n.QueryStatement(query=query),):
                 if name in session.inlining:
-                    session.report(mistakes.recursive("model", [*session.inlining, name], span))
+                    session.report(mistakes.recursive("model", [*session.inlining.values(), name], span))
                     return NOWHERE
-                session.inlining.append(name)
+                session.inlining[name] = name
                 models.read_models_of(statements, session)
                 with session.within(query.span):
                     found = session.query(query, Scope(session))
-                session.inlining.pop()
+                del session.inlining[name]
                 return Relation(found.rel, Shape(found.shape.columns))
         session.report(mistakes.one_query_wanted(path, len(statements), span))
         return NOWHERE

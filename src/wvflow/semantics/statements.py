@@ -50,7 +50,7 @@ def check_statements(source: str, session: Session) -> Iterator[CheckedStatement
 def check_statement(statement: Executable, session: Session) -> CheckedStatement:
     """One statement. What is wrong with it goes to the session."""
     read_models_of([statement], session)
-    with session.within(statement.span):
+    with session.within(statement.span), session.numbering():
         match statement:
             case n.QueryStatement():
                 return check_query(statement, session)

@@ -30,7 +30,7 @@ def _read(definition: ValDef, name: Name, scope: Scope) -> Expr:
         session.report(mistakes.recursive("val", path, definition.name.span))
         return Literal(None, UNKNOWN)
     session.expanding.append(definition)
-    with session.within(definition.span):
+    with session.within(definition.span), session.numbering():
         value = expressions.elaborate(definition.value, Scope(session))
     session.expanding.pop()
     return value if definition.type is None else Cast(value, resolve_type(definition.type, session))

@@ -94,13 +94,15 @@ def _unusable(name: str, code: Code, message: str, help: str | None = None) -> t
     return source, Diagnostic(code, message, Span(source, 0, 0), help)
 
 
-def compile_program(project: Project, wanted: Path | None = None) -> Compiled:
-    """Parse, check and plan all files of a project; the engine tells the columns of what they read.
+def compile_program(project: Project, wanted: Path | None = None, engine: str = "duckdb") -> Compiled:
+    """Parse, check and plan all files of a project; the engine tells the columns of what they read. Definitions for the
+    dialect ``engine`` count.
 
     With ``wanted``, files that can't be compiled are left out if that file can do without them, so that a broken
     neighbour doesn't keep a good flow from running; else all that is wrong is reported.
     """
     modules, catalog, found = read_program(project, [] if wanted is None else [wanted])
+    catalog = structs.replace(catalog, engine=engine)
     schemas = Schemas(project)
     whole = _compile(modules, catalog, found, schemas)
     if wanted is None or not whole.has_errors:

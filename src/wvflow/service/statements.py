@@ -17,6 +17,7 @@ from wvflow.lang.algebra import Rel, Value
 from wvflow.lang.catalog import Columns
 from wvflow.lang.relations import nodes
 from wvflow.lang.tables import ROW_LIMIT, Result
+from wvflow.lang.ulids import KEPT, asks_for_ulid, ulid
 from wvflow.plan.nodes import Place, Save
 from wvflow.semantics import relations
 from wvflow.semantics.checked import (
@@ -33,8 +34,6 @@ from wvflow.semantics.checked import (
     Update,
     Use,
 )
-from wvflow.semantics.functions import NATIVE
-from wvflow.semantics.names import KEPT
 from wvflow.semantics.scopes import Relation
 from wvflow.semantics.session import Session
 from wvflow.semantics.statements import Executable, check_statement
@@ -44,7 +43,6 @@ from wvflow.service.workspace import Workspace
 from wvflow.source import Span
 
 _OF_A_ROW = "its rows are others for each row of the query around"
-_KEPT = f"{NATIVE}_{KEPT}"
 _ASKS = 8
 """How often a statement is checked again for what was asked: each time may name sources that it couldn't before."""
 
@@ -289,7 +287,7 @@ class Statements:
     def _bound(self, query: CheckedQuery) -> dict[str, object]:
         """The values of a statement: those of constants stay, the others are its own."""
         made = _natives((query.relation, query.observed, query.update))
-        kept = {name: self._values.setdefault(name, value) for name, value in made.items() if name.startswith(_KEPT)}
+        kept = {name: self._values.setdefault(name, value) for name, value in made.items() if name.startswith(KEPT)}
         return self._values | made | kept
 
 
@@ -319,17 +317,12 @@ def _implicit_values() -> dict[str, object]:
 
 def _natives(tree: object) -> dict[str, object]:
     """A new ULID for each place that asks for one."""
-    named = {node.name for node in nodes(tree) if isinstance(node, Value) and node.name.startswith(f"{NATIVE}_")}
+    named = {node.name for node in nodes(tree) if isinstance(node, Value) and asks_for_ulid(node.name)}
     return {name: new_ulid() for name in sorted(named)}
 
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
 def new_ulid() -> str:
-    """26 characters: 48 bits of time in milliseconds, 80 random bits. Source: the ULID specification."""
-    bits = SystemClock().now() << 80 | int.from_bytes(os.urandom(10), "big")
-    return "".join(_CROCKFORD[bits >> shift & 31] for shift in range(125, -5, -5))
+    return ulid(SystemClock().now(), int.from_bytes(os.urandom(10), "big"))
 
 
 @contextmanager

@@ -119,7 +119,7 @@ class Context:
         """SQL text; it uses the node up. Raises DialectCannot for what the generator knows that it can't print."""
         try:
             return node.sql(
-                self.dialect,
+                self.traits.printed or self.dialect,
                 copy=False,
                 pretty=pretty,
                 normalize_functions=False,

@@ -199,6 +199,8 @@ class Scalars:
                 node = exp.Like(this=self._operand(e.operand), expression=self._operand(e.pattern))
                 if e.escape is not None:
                     node = exp.Escape(this=node, expression=self.lower(e.escape))
+            case a.In(options=()):
+                node = exp.false()
             case a.In():
                 node = exp.In(this=self._operand(e.operand), expressions=[self.lower(one) for one in e.options])
             case a.InQuery():

@@ -241,3 +241,29 @@ def test_a_definition_that_is_there_twice_fails_the_file(wvflow: Call, project: 
     error = json.loads(wvflow("test", "--json", "twice.wv", status=1).stdout)["error"]
     assert (error["class"], error["line"], error["column"]) == ("SYNTAX_ERROR", 2, 7)
     assert "twice.wv:2:7" in wvflow("run", "twice.wv", status=1).stderr
+
+
+def test_the_definitions_of_the_dialect_that_is_asked_for_count(wvflow: Call, project: Path) -> None:
+    (project / "in.wv").write_text(
+        "type long = { def sort in duckdb: string = 'd'\n def sort in trino: string = 't' }\n"
+        "def all_of in td_trino: string = 'td'\ndef all_of: string = 'any'\nselect a = 1.sort, b = all_of"
+    )
+    for dialect, a, b in (("duckdb", "d", "any"), ("trino", "t", "any"), ("td_trino", "t", "td")):
+        assert f"'{a}' AS a, '{b}' AS b" in " ".join(wvflow("compile", "in.wv", "--dialect", dialect).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("call", "dialect", "sql"),
+    [
+        ("1.within('1d')", "td_trino", "td_interval(1, '1d')"),
+        ("1.td_interval('1d')", "td_hive", "td_interval(1, '1d')"),
+        ("1.td_time_string(f = 'd!')", "td_trino", "td_time_string(1, 'd!')"),
+        ("1.td_time_string('d!')", "td_hive", "td_time_string(1, 'd!')"),
+    ],
+)
+def test_methods_of_one_dialect_are_refused_in_the_others(
+    wvflow: Call, project: Path, call: str, dialect: str, sql: str
+) -> None:
+    (project / "td.wv").write_text(f"select a = {call}")
+    assert sql in wvflow("compile", "td.wv", "--dialect", dialect).stdout.lower()
+    assert "is not implemented in duckdb" in wvflow("check", "td.wv", status=1).stderr

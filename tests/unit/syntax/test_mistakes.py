@@ -45,7 +45,7 @@ WAYS_OUT = [
     ("flow f @version(1) @version(1) = { }", "`@` stands twice", "into one"),
     ("flow f = { stage a = from t", "this brace is never closed", "close it with `}`"),
     ("activity a with {x: 1} with {y: 2}", "`with` stands twice", "into one"),
-    ("model m(x: int*) = { from t }", "`*` is not available yet", None),
+    ("flow f(x: int*) = { stage a = from t }", "`*` is not available yet", None),
     ("from t | sample x(many)", "a number of rows or a percentage", None),
     ("from t | fork { stage a = count", "this brace is never closed", "close it"),
     ("flow f = { stage a from t }", "expected `=`, found `from`", "a header ends with `=`"),

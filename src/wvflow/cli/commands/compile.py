@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,10 @@ def compile_(app: App, file: Path, name: str | None, dialect: str) -> None:
     Parameters stand as named placeholders, other stages by their names. JSON: one object a line.
     """
     from wvflow.cli.programs import compiled, flows_of, sources_of
+    from wvflow.service.program import compile_program
     from wvflow.service.sqltext import sql_texts
 
-    project, program, _ = compiled(app, file)
+    project, program, _ = compiled(app, file, partial(compile_program, engine=dialect.lower()))
     flows, sources = flows_of(program, project, file), sources_of(program, project, file)
     texts = sql_texts(program, flows, sources, name, dialect)
     if app.json:

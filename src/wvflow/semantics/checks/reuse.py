@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from wvflow.lang import builtins
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
+from wvflow.lang.ulids import NATIVE, asks_for_ulid
 from wvflow.semantics import mistakes_of_flows as mistakes
 from wvflow.semantics.checked import CallStep, CheckedStage, Settings
 from wvflow.semantics.session import Session
@@ -29,5 +30,7 @@ def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
         if isinstance(step, CallStep) and step.function in _BUILT_IN:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"
     for name in values(stage.steps):
-        if name in OF_THE_RUN and name not in params:
+        if asks_for_ulid(name):
+            yield f"`{NATIVE}` gives another value in each run"
+        elif name in OF_THE_RUN and name not in params:
             yield f"`{name}` differs from run to run"

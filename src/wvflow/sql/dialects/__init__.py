@@ -12,7 +12,8 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     join with ``USING`` lists the keys first, as the language does. ``union_by_name``: has ``UNION ALL BY NAME``.
     ``replace_table``: has ``CREATE OR REPLACE TABLE … AS``. ``copy_to``: has ``COPY (…) TO``. ``table_options``: takes
     options of a table in ``WITH (…)``. ``text_intervals``: casts text such as ``45 minutes`` to an interval.
-    ``refused``: functions and operators that have no form.
+    ``refused``: functions and operators that have no form. ``printed``: whose SQL it is for the generator, where that
+    has none of its name.
     """
 
     star_except: bool = False
@@ -24,6 +25,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
     table_options: bool = False
     text_intervals: bool = False
     refused: frozenset[str] = frozenset()
+    printed: str = ""
 
 
 _NO_ROW_VALUES = frozenset({"struct"})
@@ -65,6 +67,7 @@ DIALECTS = {
     "clickhouse": Traits(star_except=True, replace_table=True, refused=_NO_ASOF),
     "redshift": Traits(refused=_NO_ROW_VALUES | _NO_ASOF | _NO_LAMBDAS | {"map"}),
 }
+DIALECTS |= {name: msgspec.structs.replace(DIALECTS[name[3:]], printed=name[3:]) for name in ("td_trino", "td_hive")}
 
 # A number below a million for a key, the same in every dialect: of the first 32 bits of the MD5 of its text.
 BUCKETS = {

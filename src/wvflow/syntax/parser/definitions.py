@@ -65,7 +65,7 @@ class DefinitionParser(FlowParser):
         """``"model" name [params] [":" name] "=" "{" query "}"``"""
         start = self._expect("model").start
         name = self._name()
-        params = self._params() if self._at("(") else ()
+        params = self._params(variadic=True) if self._at("(") else ()
         result = self._any_name("a type") if self._accept(":") else None
         self._expect("=")
         query = self._braced_query()
