@@ -14,7 +14,7 @@ from wvflow.syntax.nodes import Unavailable
 from wvflow.syntax.walk import walk
 
 HERE = Path(__file__).parent
-BLOCKS = re.findall(r"```wv\n(.*?)```", (HERE / "task-oriented-syntax.md").read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```wv\n(.*?)```", (HERE.parent / "request" / "task-oriented-syntax.md").read_text(), re.DOTALL)
 EXPECTATION = re.compile(r'--! (\d+) (WV\d{4}) "(.*?)"')
 
 

@@ -1,0 +1,69 @@
+"""The activities that the request names, as small as they can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wvflow import ActivityContext, NonRetryable, activity
+
+Rows = list[dict[str, Any]]
+
+
+@activity
+def fetch_data(rows: Rows) -> Rows:
+    return [{"id": row["id"], "name": f" Name {row['id']} "} for row in rows]
+
+
+@activity
+def normalize(rows: Rows) -> Rows:
+    return [{**row, "name": row["name"].strip().lower()} for row in rows]
+
+
+@activity
+def fetch_api(rows: Rows, *, endpoint: str) -> Rows:
+    return [{"id": row["id"], "address": f"{row['id']}@example.com", "endpoint": endpoint} for row in rows]
+
+
+@activity
+def send_email(rows: Rows, *, template: str, ctx: ActivityContext) -> None:
+    ctx.logger.info("%s to %s", template, ", ".join(row["address"] for row in rows))
+
+
+@activity
+def process(rows: Rows) -> Rows:
+    return [{**row, "processed": True} for row in rows]
+
+
+@activity
+def call_primary_api(rows: Rows) -> Rows:
+    raise NonRetryable("the primary is down")
+
+
+@activity
+def call_backup_api(rows: Rows) -> Rows:
+    return [{**row, "from": "backup"} for row in rows]
+
+
+@activity
+def initialize(rows: Rows) -> Rows:
+    return [{"value": row["name"]} for row in rows]
+
+
+@activity
+def long_running_task(rows: Rows) -> Rows:
+    return [{"worked_on": row["param"]} for row in rows]
+
+
+@activity
+def finalize(rows: Rows) -> Rows:
+    return [{**row, "final": True} for row in rows]
+
+
+@activity
+def validate(rows: Rows) -> Rows:
+    return [row for row in rows if row["id"] is not None]
+
+
+@activity
+def transform(rows: Rows) -> Rows:
+    return [{**row, "transformed": True} for row in rows]

@@ -1,0 +1,61 @@
+"""The examples of the request that started the project run as written, over the tables and activities of their text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from wvflow.testing import Sandbox
+
+HERE = Path(__file__).parent
+BLOCKS = re.findall(r"```wv\n(.*?)```", (HERE / "task-oriented-syntax.md").read_text(), re.DOTALL)
+TABLES = {
+    "api_source": "select 1 as id union all select 2 order by id",
+    "customer_id": "select 7 as id",
+    "source": "select 1 as id, 'a' as name",
+    "config": "select 'x' as name",
+}
+EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "DataPipeline": (
+        "extract:success transform:success load:success",
+        [{"id": 1, "name": "name 1"}, {"id": 2, "name": "name 2"}],
+    ),
+    "CustomerOnboarding": (
+        "fetch:success welcome:success",
+        [{"id": 7, "address": "7@example.com", "endpoint": "/users"}],
+    ),
+    "Pipeline": ("fast:success reliable:success critical:success", [{"id": 1, "name": "a", "processed": True}]),
+    "ResilientPipeline": (
+        "primary:failed fallback_stage:success continue:success",
+        [{"id": 1, "name": "a", "from": "backup", "processed": True}],
+    ),
+    "ReliablePipeline": ("load:success process:success", [{"id": 1, "name": "a", "transformed": True}]),
+}
+"""By flow: the states of its stages, and the rows that it yields, or saves to the table ``warehouse``."""
+
+
+def block(flow: str) -> str:
+    return next(text for text in BLOCKS if f"flow {flow} " in text)
+
+
+@pytest.mark.parametrize("flow", EXPECTED)
+def test_an_example_runs_as_written(tmp_path: Path, flow: str) -> None:
+    (tmp_path / "request.wv").write_text(block(flow))
+    (tmp_path / "activities.py").write_text((HERE / "activities.py").read_text())
+    with Sandbox(tmp_path / "request.wv") as sandbox:
+        database = sandbox.program.project.database
+        with duckdb.connect(database) as warehouse:
+            for name, select in TABLES.items():
+                warehouse.execute(f"create table {name} as {select}")
+        result = sandbox.run(flow)
+        with duckdb.connect(database) as warehouse:
+            saved = warehouse.execute("from duckdb_tables() select table_name").fetchall()
+            kept = warehouse.table("warehouse").to_arrow_table() if ("warehouse",) in saved else result.output
+    states = " ".join(f"{one.stage}:{one.state}" for one in result.summary.stages)
+    assert (result.state, result.error) == ("success", None)
+    assert kept is not None
+    assert (states, kept.to_pylist()) == EXPECTED[flow]
