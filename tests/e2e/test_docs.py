@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 import wvflow
 from wvflow.cli.main import cli
+from wvflow.lang.properties import PROPERTIES
 from wvflow.service.config import Profile, ProjectFile
 
 ROOT = Path(__file__).parents[2]
@@ -198,3 +199,12 @@ def test_every_package_stands_in_the_layout() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     packages = [path.parent.name for path in (ROOT / "src" / "wvflow").glob("*/__init__.py")]
     assert [name for name in packages if f"{name}/" not in text] == []
+
+
+def test_every_property_that_the_comparison_names_exists() -> None:
+    """In the right column of its tables, what looks like a setting is one."""
+    text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    right = "".join(re.findall(r"^\|[^|]*\|(.*)\|$", text, re.MULTILINE))
+    settings = {name for name in re.findall(r"`(\w+): [^`]+`", right) if not name[0].isupper()}
+    assert settings
+    assert settings <= {*PROPERTIES, "defaults"}
