@@ -108,13 +108,27 @@ def _this(node: n.This, scope: Scope) -> Expr:
 
 
 def _lambda(node: n.Lambda, scope: Scope) -> Expr:
-    """A variable that a parameter's value names is renamed, so that it doesn't catch it."""
-    taken = {one.name for one in nodes_of(tuple(scope.locals.values())) if isinstance(one, a.Column | a.LocalName)}
+    """A variable is renamed where its body names a column or an outer variable by a parameter or in a function, so that
+    it doesn't catch that."""
     written = [name.text for name in node.params]
-    params = tuple([apart(name, taken) for name in written])
+    taken = _named_in(tuple(scope.locals.values()))
+    found = _lambda_with([apart(name, taken) for name in written], written, node, scope)
+    if clash := _named_in(found.body, columns_only=True) & {*found.params}:
+        taken |= clash | _named_in(found.body)
+        found = _lambda_with([apart(name, taken) for name in written], written, node, scope)
+    return found
+
+
+def _lambda_with(params: list[str], written: list[str], node: n.Lambda, scope: Scope) -> a.LambdaValue:
     named = {old: a.LocalName(new) for old, new in zip(written, params, strict=True)}
     body = elaborate(node.body, replace(scope, locals={**scope.locals, **named}))
-    return a.LambdaValue(params, body, type_of(body))
+    return a.LambdaValue(tuple(params), body, type_of(body))
+
+
+def _named_in(tree: object, *, columns_only: bool = False) -> set[str]:
+    """The columns and variables that an expression names."""
+    kinds = a.Column if columns_only else a.Column | a.LocalName
+    return {one.name for one in nodes_of(tree) if isinstance(one, kinds)}
 
 
 # --- literals -------------------------------------------------------------------------------------------------------
