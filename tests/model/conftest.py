@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wvflow.lang.algebra import Literal, Single
 from wvflow.lang.relations import nodes
-from wvflow.lang.types import BOOLEAN, NULL
+from wvflow.lang.types import BOOLEAN, NULL, STRING
 from wvflow.plan.nodes import (
     CLEANUP_RULES,
     EAGER_RULES,
@@ -27,13 +27,16 @@ from wvflow.plan.nodes import (
     StageId,
     StagePlan,
     StateIs,
+    Task,
     Trigger,
+    UntilTask,
+    WaitTask,
 )
 
 
 def _plan(
     upstreams: list[tuple[int, ...]],
-    policies: list[list[Policy]],
+    tasks: list[list[Task]],
     gates: list[dict[str, object]] | None = None,
     **flow: object,
 ) -> FlowPlan:
@@ -41,7 +44,7 @@ def _plan(
     stages = tuple(
         StagePlan(
             f"s{index}",
-            tuple(QueryTask(Single(), policy) for policy in policies[index]),
+            tuple(tasks[index]),
             tuple(map(StageId, sources)),
             tuple(StageId(reader) for reader, read in enumerate(upstreams) if index in read),
             **(gates[index] if gates else {}),  # type: ignore[arg-type]
@@ -88,6 +91,13 @@ def _fallbacks(triggers: list[Trigger], chosen: list[bool]) -> list[tuple[Fallba
     return [tuple(sorted(several, key=lambda one: not one.declared)) for several in found]
 
 
+def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
+    query = st.builds(QueryTask, st.just(Single()), policies)
+    wait = st.builds(WaitTask, st.sampled_from([Millis(0), Millis(300), Literal("700ms", STRING)]), policies)
+    until = st.builds(UntilTask, st.just(Single()), st.just(Single()), policy=policies)
+    return st.one_of(query, query, wait, until)
+
+
 @st.composite
 def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
     """``timeouts``: with what depends on how long things take."""
@@ -112,7 +122,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
             "probe": st.sampled_from([None, Single()]),
         }
     )
-    tasks = [draw(st.lists(policies, min_size=1, max_size=2)) for _ in range(size)]
+    tasks = [draw(st.lists(_tasks(policies), min_size=1, max_size=3)) for _ in range(size)]
     triggers = [draw(_triggers(sources, timeouts)) for sources in upstreams]
     fallbacks = _fallbacks(triggers, draw(st.lists(st.booleans(), min_size=size, max_size=size)))
     gates = [
@@ -160,6 +170,7 @@ def chain() -> Build:
     """A plan of ``size`` stages, each reading the one before, all under one policy."""
 
     def build(size: int, policy: Policy = Policy(), **flow: object) -> FlowPlan:  # noqa: B008 - immutable
-        return _plan([(index - 1,) if index else () for index in range(size)], [[policy]] * size, **flow)
+        tasks: list[Task] = [QueryTask(Single(), policy)]
+        return _plan([(index - 1,) if index else () for index in range(size)], [tasks] * size, **flow)
 
     return build

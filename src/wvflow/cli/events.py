@@ -23,8 +23,9 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
-from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
-from wvflow.plan.nodes import FlowPlan
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
+from wvflow.plan.explain import wait_text
+from wvflow.plan.nodes import FlowPlan, Task, UntilTask, WaitTask
 
 _WIDTH = 15
 
@@ -85,12 +86,20 @@ def _timer(plan: FlowPlan, name: str) -> str:
             return f"{plan.stages[stage].name}, attempt {attempt}: start_timeout"
         case ScheduleTimer(stage):
             return f"{plan.stages[stage].name}: schedule_timeout"
+        case WaitTimer(stage, task):
+            return f"{plan.stages[stage].name}: {_wait(plan.stages[stage].tasks[task])}"
         case RunTimer(kind="grace"):
             return "the time to end after a cancel"
         case RunTimer():
             return "the flow's timeout"
         case None:
             return name
+
+
+def _wait(task: Task) -> str:
+    if isinstance(task, UntilTask):
+        return f"timeout of `{wait_text(task)}`"
+    return wait_text(task) if isinstance(task, WaitTask) else ""
 
 
 def _output(output: Output) -> str:

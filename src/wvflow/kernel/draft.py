@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -26,7 +27,7 @@ from wvflow.kernel.stage import Scene, StageEvent, TriggerBroke, TriggerHeld, Tu
 from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
 from wvflow.kernel.triggers import heard, judge
-from wvflow.kernel.values import holds
+from wvflow.kernel.values import holds, run_values
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan
 
 
@@ -181,7 +182,9 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
     """A stage's surroundings. A cancel does not concern a clean-up stage."""
     here = plan.stages[id]
     cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup
-    return Scene(id, here, run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None)
+    return Scene(
+        id, here, run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None, partial(run_values, plan, run)
+    )
 
 
 def outcome(run: RunState, unhandled: Sequence[StageId]) -> RunPhase:

@@ -15,9 +15,9 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import RUNNING, WORKING, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, parse_timer
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
-from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger
+from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger, UntilTask, Wait
 
 BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
 
@@ -82,13 +82,24 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
     if bool(commands) == state.phase.is_terminal:
         yield f"the run is {state.phase.value} and has {len(commands)} commands outstanding"
     tasks = [command.stage for command in commands if isinstance(command, RunTask | CancelTask)]
-    expected = [index for index, stage in enumerate(state.stages) if stage.phase in (Phase.QUEUED, Phase.ATTEMPTING)]
+    pairs = list(enumerate(zip(plan.stages, state.stages, strict=True)))
+    expected = [index for index, (here, stage) in pairs if stage.phase in WORKING or _polls(here, stage)]
     if tasks != expected:
         yield f"tasks are under way for the stages {tasks}, wanted for {expected}"
     timers = {command.timer for command in commands if isinstance(command, StartTimer)}
     for index, stage in enumerate(state.stages):
         if stage.phase is Phase.RETRYING and f"retry:{index}:{stage.attempt + 1}" not in timers:
             yield f"no timer ends the back-off of stage {index}"
+        begun = stage.phase in (Phase.WAITING, Phase.RETRYING)
+        named = [name for name in timers if name.startswith(f"wait:{index}:")]
+        if len(named) != (begun and stage.wait_due is not None):
+            yield f"stage {index} is {stage.phase.value}, its wait is due at {stage.wait_due}, its timers are {named}"
+        if stage.phase is Phase.WAITING and not named and index not in expected:
+            yield f"nothing ends the wait of stage {index}"
+
+
+def _polls(here: StagePlan, stage: StageState) -> bool:
+    return stage.phase is Phase.WAITING and isinstance(here.tasks[len(stage.done)], UntilTask)
 
 
 def _turns(plan: FlowPlan, state: RunState) -> Iterator[str]:
@@ -118,7 +129,10 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
     if stage.losses > plan.lost_limit + 1:
         yield f"was lost {stage.losses} times"
     if not stage.phase.is_terminal:
-        limit = here.tasks[len(stage.done)].policy.retries
+        task = here.tasks[len(stage.done)]
+        if stage.phase in RUNNING - {Phase.RETRYING} and isinstance(task, Wait) != (stage.phase is Phase.WAITING):
+            yield f"is {stage.phase.value} at a {type(task).__name__}"
+        limit = task.policy.retries
         if limit is not None and stage.retries > limit:
             yield f"was retried {stage.retries} times, allowed are {limit}"
 
@@ -151,8 +165,9 @@ def _fits(after: RunState, command: Command) -> bool:
             stage = after.stages[id]
             current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
             given = stage.done[-1] if stage.done else None
-            wanted = (Phase.QUEUED, command.attempt, command.task, command.delivery)
-            return not after.phase.is_terminal and current == wanted and command.input == given
+            wanted = (command.attempt, command.task, command.delivery)
+            orders = current[0] in (Phase.QUEUED, Phase.WAITING) and current[1:] == wanted
+            return not after.phase.is_terminal and orders and command.input == given
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
         case StartTimer(timer=name, due=due):
@@ -171,6 +186,10 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
         case LineTimer(id, attempt):
             stage = after.stages[id]
             return (stage.phase, stage.attempt, stage.due) == (Phase.IN_LINE, attempt, due)
+        case WaitTimer(id, task, epoch):
+            stage = after.stages[id]
+            wait = (len(stage.done), after.epoch, stage.wait_due)
+            return stage.phase in (Phase.WAITING, Phase.RETRYING) and wait == (task, epoch, due)
         case ScheduleTimer(id, epoch):
             return epoch == after.epoch and after.stages[id].first_at is not None
         case None:

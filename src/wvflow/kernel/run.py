@@ -52,7 +52,16 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.kernel.handled import is_handled
-from wvflow.kernel.stage import Abandoned, BackoffOver, CancelAsked, PatienceOver, ScheduleOver, StageEvent, under_way
+from wvflow.kernel.stage import (
+    Abandoned,
+    BackoffOver,
+    CancelAsked,
+    PatienceOver,
+    ScheduleOver,
+    StageEvent,
+    WaitOver,
+    under_way,
+)
 from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
@@ -61,10 +70,12 @@ from wvflow.kernel.timers import (
     RunTimer,
     RunTimerKind,
     ScheduleTimer,
+    WaitTimer,
     parse_timer,
     run_timers,
 )
 from wvflow.kernel.triggers import tally_of
+from wvflow.kernel.waits import TIMEOUT
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
 
@@ -183,7 +194,7 @@ def _move(draft: Draft, id: StageId, event: Event, told: StageEvent) -> None:
 
 def _fire(draft: Draft, event: TimerFired) -> None:
     match parse_timer(event.timer):
-        case RunTimer(_, epoch) | ScheduleTimer(_, epoch) if epoch < draft.run.epoch:
+        case RunTimer(_, epoch) | ScheduleTimer(_, epoch) | WaitTimer(_, _, epoch) if epoch < draft.run.epoch:
             pass  # of an earlier epoch: cancelled when it was already on its way
         case RunTimer("flow", epoch) if epoch == draft.run.epoch and draft.plan.timeout is not None:
             _time_out(draft)
@@ -195,10 +206,12 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _abandon(draft)
         case ScheduleTimer(id, epoch) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
+        case WaitTimer(id, task, epoch) if epoch == draft.run.epoch:
+            _move(draft, id, event, WaitOver(draft.now, task))
         case RetryTimer(id, attempt):
             _move(draft, id, event, BackoffOver(draft.now, attempt))
-        case LineTimer(id, attempt):
-            _move(draft, id, event, PatienceOver(draft.now, attempt))
+        case LineTimer(id, attempt, task):
+            _move(draft, id, event, PatienceOver(draft.now, attempt, task))
         case _:
             raise UnexpectedEvent(f"no such timer was started: {event}")
 
@@ -299,10 +312,17 @@ def _reset_all(plan: FlowPlan, run: RunState) -> list[StageState]:
 
 
 def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
-    """What is done stays so, and so does a failure that others have dealt with."""
+    """What is done stays so, and so does a failure that others have dealt with. A wait goes on; one that has timed out
+    begins anew, as there would be no time left for it."""
     stage = run.stages[id]
     if stage.phase is Phase.SUCCESS or stage.reason == "on_failure":
         return stage
     if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):
         return stage
-    return StageState(attempt=stage.attempt, done=stage.done, details=stage.details)
+    timed_out = stage.failure is not None and stage.failure.kind == TIMEOUT
+    return StageState(
+        attempt=stage.attempt,
+        done=stage.done,
+        details=stage.details,
+        wait_due=None if timed_out else stage.wait_due,
+    )

@@ -7,6 +7,8 @@
     skipped (its rule can't hold, ``when`` is false)         failed (no retries left, or time or patience is over)
 
     Where the flow has ``max_parallel``, a start leads to the line, and from there to queued when the turn comes.
+    Where the task to begin is a wait, the stage is waiting instead: without a worker, without a place. When the wait is
+    over, the next task begins as a start does.
     A task that finds nothing to do makes its stage skipped. Any that is not terminal can become cancelled. Terminal
     phases stay: only a reopened run makes a stage pending.
 
@@ -46,10 +48,11 @@ from wvflow.kernel.events import (
     TaskTimedOut,
 )
 from wvflow.kernel.retries import may_retry, retry_delay
-from wvflow.kernel.state import Phase, StageState
-from wvflow.kernel.timers import LineTimer, RetryTimer, ScheduleTimer
+from wvflow.kernel.state import RUNNING, WORKING, Phase, StageState
+from wvflow.kernel.timers import LineTimer, RetryTimer, ScheduleTimer, WaitTimer
+from wvflow.kernel.waits import Values, due_of, timed_out
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Millis, Policy, StageId, StagePlan
+from wvflow.plan.nodes import Millis, Policy, StageId, StagePlan, Task, UntilTask, Wait, WaitTask
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -83,15 +86,22 @@ class TurnCame(Told, frozen=True):
 
 
 class PatienceOver(Told, frozen=True):
-    """``attempt`` has waited for its turn as long as it may."""
+    """``attempt`` has waited for its turn as long as it may. ``task``: of a second line, behind a wait."""
 
     attempt: int
+    task: int = 0
 
 
 class BackoffOver(Told, frozen=True):
     """It is time for ``attempt``."""
 
     attempt: int
+
+
+class WaitOver(Told, frozen=True):
+    """The wait that is this task has come to its end, or to its time-out."""
+
+    task: int
 
 
 class ScheduleOver(Told, frozen=True):
@@ -113,6 +123,7 @@ StageEvent: TypeAlias = (
     | TurnCame
     | PatienceOver
     | BackoffOver
+    | WaitOver
     | ScheduleOver
     | CancelAsked
     | Abandoned
@@ -128,7 +139,7 @@ StageEvent: TypeAlias = (
 
 class Scene(NamedTuple):
     """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled. ``by_turns``:
-    only so many stages are at work at once."""
+    only so many stages are at work at once. ``values``: what its expressions may name."""
 
     id: StageId
     plan: StagePlan
@@ -136,10 +147,15 @@ class Scene(NamedTuple):
     lost_limit: int
     cancelling: bool
     by_turns: bool = False
+    values: Values = dict
+
+    def task(self, stage: StageState) -> Task:
+        """The current one."""
+        return self.plan.tasks[len(stage.done)]
 
     def policy(self, stage: StageState) -> Policy:
         """That of the current task."""
-        return self.plan.tasks[len(stage.done)].policy
+        return self.task(stage).policy
 
 
 class Step(NamedTuple):
@@ -162,14 +178,15 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return _fail(scene, stage, failure, event.at, ())
         case Phase.IN_LINE, TurnCame(waited=waited):
             return _take_turn(scene, stage, waited)
-        case Phase.IN_LINE, PatienceOver(attempt=n) if n == stage.attempt:
+        case Phase.IN_LINE, PatienceOver() if (event.attempt, event.task) == _line(scene, stage)[1:]:
             return _fail_attempt(scene, stage, _start_timeout(scene.policy(stage)), event.at)
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return _start(scene, stage, event.at)
-        case Phase.IN_LINE | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING, ScheduleOver() if _is_armed(
-            scene, stage
-        ):
-            return _fail(scene, stage, _schedule_timeout(scene), event.at, _drop_work(scene, stage))
+        case Phase.WAITING | Phase.RETRYING, WaitOver(task=n) if n == len(stage.done) and stage.wait_due is not None:
+            return _end_wait(scene, stage, event.at)
+        case _, ScheduleOver() if stage.phase in RUNNING and _is_armed(scene, stage):
+            dropped = (*_drop_work(scene, stage), *_stop_waiting(scene, stage))
+            return _fail(scene, stage, _schedule_timeout(scene), event.at, dropped)
 
         case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
             return Step(replace(stage, phase=Phase.ATTEMPTING))
@@ -177,13 +194,13 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(stage)  # said twice
         case Phase.ATTEMPTING, TaskTimedOut(kind="start") if _is_current(stage, event):
             return Step(stage)  # a worker took it at the last moment
-        case Phase.QUEUED | Phase.ATTEMPTING, TaskSucceeded(output=output) if _is_current(stage, event):
+        case Phase.QUEUED | Phase.ATTEMPTING | Phase.WAITING, TaskSucceeded(output=output) if _is_current(stage, event):
             return _finish_task(scene, stage, output, event.at)
         case Phase.QUEUED | Phase.ATTEMPTING, StageReused() if _is_current(stage, event):
             return _reuse(scene, stage, event)
-        case Phase.QUEUED | Phase.ATTEMPTING, TaskSkipped(reason=reason) if _is_current(stage, event):
+        case Phase.QUEUED | Phase.ATTEMPTING | Phase.WAITING, TaskSkipped(reason=reason) if _is_current(stage, event):
             return Step(_skipped(stage, reason, event.at), _disarm(scene, stage))
-        case Phase.QUEUED | Phase.ATTEMPTING, TaskFailed(failure=failure) if _is_current(stage, event):
+        case Phase.QUEUED | Phase.ATTEMPTING | Phase.WAITING, TaskFailed(failure=failure) if _is_current(stage, event):
             return _fail_attempt(scene, _heard(stage, event.details), failure, event.at, event.draw)
         case Phase.QUEUED | Phase.ATTEMPTING, TaskTimedOut() if _is_current(stage, event):
             failure = _timeout(scene, stage, event)
@@ -194,10 +211,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
 
         case Phase.QUEUED | Phase.ATTEMPTING, CancelAsked():
             return Step(stage, (_cancel_task(scene, stage), *_disarm(scene, stage)))
-        case (Phase.PENDING | Phase.IN_LINE | Phase.RETRYING, CancelAsked()) | (
-            Phase.PENDING | Phase.IN_LINE | Phase.QUEUED | Phase.ATTEMPTING | Phase.RETRYING,
-            Abandoned(),
-        ):
+        case _, CancelAsked() | Abandoned() if not stage.phase.is_terminal:
             return _cancel(scene, stage, event.at, _drop_work(scene, stage))
 
         case _, TaskEvent() if _is_past(stage, event):
@@ -205,6 +219,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case _, BackoffOver(attempt=n) if 1 < n <= stage.attempt + 1:
             return Step(stage)  # cancelled when it was already on its way
         case _, PatienceOver(attempt=n) if scene.by_turns and 1 <= n <= stage.attempt:
+            return Step(stage)  # likewise
+        case _, WaitOver(task=n) if n <= len(stage.done):
             return Step(stage)  # likewise
         case _, ScheduleOver() if scene.plan.schedule_timeout is not None and stage.first_at is not None:
             return Step(stage)  # likewise
@@ -219,10 +235,13 @@ def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (_cancel_task(scene, stage),)
         case Phase.QUEUED | Phase.ATTEMPTING:
             return (_run_task(scene, stage), *_arm(scene, stage))
+        case Phase.WAITING:
+            return (*_polls(scene, stage), *_wait_timer(scene, stage), *_arm(scene, stage))
         case Phase.IN_LINE:
             return (*patience(scene, stage), *_arm(scene, stage))
         case Phase.RETRYING if stage.due is not None:
-            return (StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), stage.due), *_arm(scene, stage))
+            retry = StartTimer(str(RetryTimer(scene.id, stage.attempt + 1)), stage.due)
+            return (retry, *_wait_timer(scene, stage), *_arm(scene, stage))
         case _:
             return ()
 
@@ -231,7 +250,14 @@ def patience(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """What ends the wait of a stage in the line, if anything does."""
     if stage.phase is not Phase.IN_LINE or stage.due is None:
         return ()
-    return (StartTimer(str(LineTimer(scene.id, stage.attempt)), stage.due),)
+    return (StartTimer(str(_line(scene, stage)), stage.due),)
+
+
+def _line(scene: Scene, stage: StageState) -> LineTimer:
+    """That of its patience. Behind a wait, the same attempt lines up once more."""
+    task = len(stage.done)
+    behind = task > 0 and isinstance(scene.plan.tasks[task - 1], Wait)
+    return LineTimer(scene.id, stage.attempt, task if behind else 0)
 
 
 def _is_current(stage: StageState, event: TaskEvent) -> bool:
@@ -244,21 +270,56 @@ def _is_past(stage: StageState, event: TaskEvent) -> bool:
 
 
 def _start(scene: Scene, stage: StageState, now: EpochMs) -> Step:
-    """The next attempt, at the current task. Where it must line up, the run hands out the turns and starts the timer of
-    its patience; what waits in the line has not been handed to the driver."""
+    """The next attempt, at the current task."""
     first = stage.first_at is None
-    limit = scene.policy(stage).start_timeout if scene.by_turns else None
-    started = replace(
-        stage,
-        phase=Phase.IN_LINE if scene.by_turns else Phase.QUEUED,
-        attempt=stage.attempt + 1,
-        due=None if limit is None else EpochMs(now + limit),
-        delivery=1,
-        losses=0,
-        first_at=now if first else stage.first_at,
-    )
-    ordered = () if scene.by_turns else (_run_task(scene, started),)
-    return Step(started, (*ordered, *(_arm(scene, started) if first else ())))
+    begun = now if first else stage.first_at
+    started = replace(stage, attempt=stage.attempt + 1, due=None, delivery=1, losses=0, first_at=begun)
+    step = _begin_task(scene, started, now)
+    arms = first and not step.stage.phase.is_terminal
+    return Step(step.stage, (*step.commands, *(_arm(scene, started) if arms else ())))
+
+
+def _begin_task(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """The current task: to a worker, unless it is a wait or must line up first. The run hands out the turns and starts
+    the timer of its patience; what waits in the line has not been handed to the driver."""
+    task = scene.task(stage)
+    if isinstance(task, Wait):
+        return _wait(scene, stage, task, now)
+    if scene.by_turns and stage.phase not in WORKING:
+        limit = task.policy.start_timeout
+        return Step(replace(stage, phase=Phase.IN_LINE, due=None if limit is None else EpochMs(now + limit)))
+    queued = replace(stage, phase=Phase.QUEUED)
+    return Step(queued, (_run_task(scene, queued),))
+
+
+def _wait(scene: Scene, stage: StageState, wait: Wait, now: EpochMs) -> Step:
+    """It is anchored when it is first reached. While a poll that failed is to be retried, its timer goes on."""
+    due = due_of(wait, now, scene.values) if stage.wait_due is None else stage.wait_due
+    if isinstance(due, Failure):
+        return _fail_attempt(scene, stage, due, now)
+    waiting = replace(stage, phase=Phase.WAITING, wait_due=due)
+    timer = () if stage.phase is Phase.RETRYING else _wait_timer(scene, waiting)
+    return Step(waiting, (*_polls(scene, waiting), *timer))
+
+
+def _end_wait(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """Its time is over: that is what a timer waits for, and the failure of all else."""
+    over = replace(stage, wait_due=None)  # its timer has fired and needs no cancelling
+    if isinstance(scene.task(stage), WaitTask):
+        return _finish_task(scene, over, stage.done[-1] if stage.done else Output(), now)
+    dropped = (*_drop_work(scene, stage), *_disarm(scene, over))
+    return _fail(scene, over, timed_out(scene.policy(stage)), now, dropped)
+
+
+def _polls(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """What the driver is to do during a wait."""
+    return (_run_task(scene, stage),) if isinstance(scene.task(stage), UntilTask) else ()
+
+
+def _wait_timer(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    if stage.wait_due is None:
+        return ()
+    return (StartTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch)), stage.wait_due),)
 
 
 def _take_turn(scene: Scene, stage: StageState, waited: bool) -> Step:
@@ -267,7 +328,7 @@ def _take_turn(scene: Scene, stage: StageState, waited: bool) -> Step:
     if not waited or stage.due is None:
         return Step(queued, (_run_task(scene, queued),))
     order = replace(_run_task(scene, queued), start_due=stage.due)
-    return Step(queued, (CancelTimer(str(LineTimer(scene.id, stage.attempt))), order))
+    return Step(queued, (CancelTimer(str(_line(scene, stage))), order))
 
 
 def _heard(stage: StageState, details: object) -> StageState:
@@ -277,13 +338,13 @@ def _heard(stage: StageState, details: object) -> StageState:
 
 def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) -> Step:
     done = (*stage.done, output)
-    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None, details=None)
+    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None, details=None, wait_due=None)
     if len(done) == len(scene.plan.tasks):
         return Step(replace(after, phase=Phase.SUCCESS, ended_at=now), _disarm(scene, stage))
     if scene.cancelling:
         return _cancel(scene, after, now)
-    queued = replace(after, phase=Phase.QUEUED)
-    return Step(queued, (_run_task(scene, queued),))
+    step = _begin_task(scene, after, now)
+    return Step(step.stage, (*_stop_waiting(scene, stage), *step.commands))
 
 
 def _reuse(scene: Scene, stage: StageState, event: StageReused) -> Step:
@@ -355,8 +416,10 @@ def _drop_work(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     match stage.phase:
         case Phase.QUEUED | Phase.ATTEMPTING:
             return (_cancel_task(scene, stage, abandon=True),)
+        case Phase.WAITING if isinstance(scene.task(stage), UntilTask):
+            return (_cancel_task(scene, stage, abandon=True),)
         case Phase.IN_LINE if stage.due is not None:
-            return (CancelTimer(str(LineTimer(scene.id, stage.attempt))),)
+            return (CancelTimer(str(_line(scene, stage))),)
         case Phase.RETRYING:
             return (CancelTimer(str(RetryTimer(scene.id, stage.attempt + 1))),)
         case _:
@@ -371,7 +434,14 @@ def _arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 
 def _disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
-    return (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),) if _is_armed(scene, stage) else ()
+    """Stop the timers of a stage that ends."""
+    schedule = (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),) if _is_armed(scene, stage) else ()
+    return (*_stop_waiting(scene, stage), *schedule)
+
+
+def _stop_waiting(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    waits = stage.phase in (Phase.WAITING, Phase.RETRYING) and stage.wait_due is not None
+    return (CancelTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch))),) if waits else ()
 
 
 def _is_armed(scene: Scene, stage: StageState) -> bool:

@@ -56,7 +56,7 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
 
 
 class Phase(Enum):
-    """Of a stage. The four above the line are terminal; ``running`` is shown for the four below ``PENDING``.
+    """Of a stage. The four above the line are terminal; ``running`` is shown for those below ``PENDING``.
 
     ``shown`` is the stage state of the language reference, ``detailed`` the same with the states within ``running``.
     All three are plain attributes: asking them is on the way of every event.
@@ -76,6 +76,7 @@ class Phase(Enum):
     QUEUED = "queued"  # handed to the driver, no worker has taken it
     ATTEMPTING = "attempting"
     RETRYING = "retrying"  # waits for its back-off
+    WAITING = "waiting"  # its current task is a wait; nothing of it is at work
 
     def __init__(self, value: str) -> None:
         self.is_terminal = value in ("success", "failed", "skipped", "cancelled")
@@ -84,9 +85,9 @@ class Phase(Enum):
 
 
 WORKING = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
-"""Those that count against ``max_parallel``: a stage gives its place up while it waits for its back-off."""
+"""Those that count against ``max_parallel``: a stage gives its place up while it waits."""
 
-RUNNING = WORKING | {Phase.IN_LINE, Phase.RETRYING}
+RUNNING = WORKING | {Phase.IN_LINE, Phase.RETRYING, Phase.WAITING}
 
 
 class RunPhase(Enum):
@@ -125,7 +126,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     handed out and lost after a recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that
     computed its output, when that was an earlier one. ``details``: what an attempt at the current task said last of how
     far it is, as JSON values. ``seen``: the upstreams that had succeeded when it started, where it started before the
-    others had ended.
+    others had ended. ``wait_due``: when the wait that is its current task is over, or times out; it is set when the
+    wait is first reached and stays, whatever happens to attempts and epochs.
     """
 
     phase: Phase = Phase.PENDING
@@ -143,6 +145,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     reused: str = ""
     details: object = None
     seen: tuple[StageId, ...] | None = None
+    wait_due: EpochMs | None = None
 
     @property
     def output(self) -> Output | None:

@@ -1,9 +1,10 @@
 """The names of the kernel's timers: ``flow``, ``grace``, ``cleanup``, ``schedule:<stage>``,
-``retry:<stage>:<attempt>`` and ``line:<stage>:<attempt>``.
+``retry:<stage>:<attempt>``, ``line:<stage>:<attempt>`` and ``wait:<stage>:<task>``.
 
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
-back-offs and the line; the others carry the run's epoch behind an ``@`` once it was reopened (``flow@1``).
+back-offs and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others carry the
+run's epoch behind an ``@`` once it was reopened (``flow@1``).
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import StageId
 
-_NAME = re.compile(
-    r"(?P<kind>flow|grace|cleanup|schedule|retry|line)(?::(?P<stage>\d+))?(?::(?P<attempt>\d+))?(?:@(?P<epoch>\d+))?"
-)
+_NAME = re.compile(r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:@(?P<epoch>\d+))?")
 
 
 RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup"]
@@ -66,16 +65,29 @@ class RetryTimer(NamedTuple):
 
 
 class LineTimer(NamedTuple):
-    """Bounds how long ``attempt`` waits for its turn: its ``start_timeout``."""
+    """Bounds how long ``attempt`` waits for its turn: its ``start_timeout``. ``task``: the one behind a wait, 0 where
+    the attempt lines up for the first time."""
 
     stage: StageId
     attempt: int
+    task: int = 0
 
     def __str__(self) -> str:
-        return f"line:{self.stage}:{self.attempt}"
+        return f"line:{self.stage}:{self.attempt}{f':{self.task}' if self.task else ''}"
 
 
-Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer
+class WaitTimer(NamedTuple):
+    """The end of a wait, or its time-out."""
+
+    stage: StageId
+    task: int
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"wait:{self.stage}:{self.task}{_suffix(self.epoch)}"
+
+
+Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer | WaitTimer
 
 
 def parse_timer(name: str) -> Timer | None:
@@ -89,15 +101,18 @@ def parse_timer(name: str) -> Timer | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    numbers = {key: int(text) for key, text in match.groupdict().items() if key != "kind" and text}
-    match match["kind"], sorted(numbers.keys() - {"epoch"}):
+    epoch = int(match["epoch"] or 0)
+    match match["kind"], [int(number) for number in match["numbers"].split(":")[1:]]:
         case "flow" | "grace" | "cleanup" as kind, []:
-            return RunTimer(kind, numbers.get("epoch", 0))
-        case "schedule", ["stage"]:
-            return ScheduleTimer(StageId(numbers["stage"]), numbers.get("epoch", 0))
-        case "retry" | "line" as kind, ["attempt", "stage"] if "epoch" not in numbers:
-            made = RetryTimer if kind == "retry" else LineTimer
-            return made(StageId(numbers["stage"]), numbers["attempt"])
+            return RunTimer(kind, epoch)
+        case "schedule", [stage]:
+            return ScheduleTimer(StageId(stage), epoch)
+        case "wait", [stage, task]:
+            return WaitTimer(StageId(stage), task, epoch)
+        case "retry", [stage, attempt] if not match["epoch"]:
+            return RetryTimer(StageId(stage), attempt)
+        case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
+            return LineTimer(StageId(stage), attempt, *task)
         case _:
             return None
 

@@ -10,6 +10,7 @@ from wvflow.lang.algebra import (
     Alias,
     Concat,
     Exclude,
+    Expr,
     Extend,
     FanIn,
     File,
@@ -27,7 +28,20 @@ from wvflow.lang.algebra import (
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.relations import fan_in_stages, nodes
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Policy, Rate, Ratio, RouteTask, StageId, StagePlan, Task
+from wvflow.plan.nodes import (
+    ActivityTask,
+    FlowPlan,
+    Policy,
+    Rate,
+    Ratio,
+    RouteTask,
+    StageId,
+    StagePlan,
+    Task,
+    UntilTask,
+    Wait,
+    WaitTask,
+)
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
@@ -57,8 +71,30 @@ def task_text(task: Task) -> str:
         return called if task.input is None else _piped(_relation(task.input), called)
     if isinstance(task, RouteTask):
         return f"| route to {', '.join(task.targets)}"
+    if isinstance(task, WaitTask):
+        return f"| {wait_text(task)}"
+    if isinstance(task, UntilTask):
+        return _piped(_relation(task.relation), wait_text(task))
     text = _relation(task.relation)
     return text if task.save is None else _piped(text, f"save to {task.save.target}")
+
+
+def wait_text(wait: Wait) -> str:
+    """What is waited for, in the language's words.
+
+    >>> wait_text(WaitTask(Millis(604_800_000)))
+    'wait(1w)'
+    """
+    if isinstance(wait, UntilTask):
+        return f"wait until {wait.text}"
+    if isinstance(wait.duration, int):
+        return f"wait({format_duration(wait.duration)})"
+    return f"wait({', '.join(_values(wait.duration)) or '…'})"
+
+
+def _values(expr: Expr) -> list[str]:
+    """The values that an expression depends on, each once."""
+    return list(dict.fromkeys(node.name for node in nodes(expr) if isinstance(node, Value)))
 
 
 def _piped(*steps: str) -> str:
@@ -170,8 +206,7 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
     """Properties of the whole stage that are set, likewise. Of ``when``, the values that it depends on."""
     found: dict[str, Any] = {}
     if stage.when is not None:
-        names = dict.fromkeys(node.name for node in nodes(stage.when) if isinstance(node, Value))
-        found["when"] = f"({', '.join(names)})"
+        found["when"] = f"({', '.join(_values(stage.when))})"
     if stage.probe is not None:
         found["skip_empty"] = True
     if stage.columns:
@@ -313,4 +348,6 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
 def _kind(task: Task) -> str:
     if isinstance(task, ActivityTask):
         return "activate" if is_delivery(task.function) else "activity"
+    if isinstance(task, WaitTask | UntilTask):
+        return "wait"
     return "route" if isinstance(task, RouteTask) else "query"

@@ -22,6 +22,7 @@ Backoff = OneOf["constant", "linear", "exponential"]
 Isolation = OneOf["thread", "process"]
 DEFAULT_RETRY_DELAY = Millis(1_000)
 DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
+DEFAULT_POLL_INTERVAL = Millis(10_000)
 
 
 class Ratio(msgspec.Struct, frozen=True, array_like=True):
@@ -136,7 +137,42 @@ class RouteTask(Node, frozen=True, tag="route"):
     policy: Policy = Policy()
 
 
-Task: TypeAlias = QueryTask | ActivityTask | RouteTask
+class WaitTask(Node, frozen=True, tag="wait"):
+    """``wait('7 days')``: the rows so far go on when that much time has passed since it was first reached.
+
+    ``duration``: milliseconds, or an expression that needs no rows and gives a text or an interval.
+    """
+
+    duration: Millis | Expr
+    policy: Policy = Policy()
+
+
+class Reread(msgspec.Struct, frozen=True, array_like=True):
+    """What a purely relational stage does: run again where a poll reads the stage."""
+
+    stage: str
+    relation: Rel
+
+
+class UntilTask(Node, frozen=True, tag="wait_until"):
+    """``wait until``: polled every ``interval`` until ``condition`` has a row; the rows of ``relation`` then go on.
+
+    In the condition, ``Piped`` stands for these rows; ``text`` is how it is written, to be shown. ``sources``: the
+    stages that are run again with each poll. The policy's ``timeout`` bounds the whole wait, from when it was first
+    reached.
+    """
+
+    condition: Rel
+    relation: Rel
+    text: str = ""
+    interval: Millis = DEFAULT_POLL_INTERVAL
+    sources: tuple[Reread, ...] = ()
+    policy: Policy = Policy()
+
+
+Task: TypeAlias = QueryTask | ActivityTask | RouteTask | WaitTask | UntilTask
+Wait: TypeAlias = WaitTask | UntilTask
+"""Those that hold no worker while they are under way."""
 
 
 Rule = OneOf[

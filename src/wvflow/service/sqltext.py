@@ -9,7 +9,18 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import ActivityTask, FlowPlan, FlowRef, QueryTask, RouteTask, Save, StagePlan
+from wvflow.plan.nodes import (
+    ActivityTask,
+    FlowPlan,
+    FlowRef,
+    QueryTask,
+    RouteTask,
+    Save,
+    StagePlan,
+    UntilTask,
+    WaitTask,
+)
+from wvflow.plan.polls import awaited_rows, met
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
 
@@ -55,9 +66,20 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
     for number, task in enumerate(stage.tasks):
         if isinstance(task, ActivityTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
-        else:
-            query = QueryTask(task.counts) if isinstance(task, RouteTask) else task
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=_lowered(query, dialect))
+        elif not isinstance(task, WaitTask):
+            sql = _lowered(_query(task), dialect)
+            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
+
+
+def _query(task: QueryTask | RouteTask | UntilTask) -> QueryTask:
+    """What a task asks the engine; of a ``wait until``, what each poll begins with."""
+    match task:
+        case QueryTask():
+            return task
+        case RouteTask(counts=counts):
+            return QueryTask(counts)
+        case UntilTask():
+            return QueryTask(met(task, awaited_rows(task)))
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

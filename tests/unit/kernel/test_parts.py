@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wvflow.kernel.state import Phase, Tally, Vector
-from wvflow.kernel.timers import RetryTimer, RunTimer, ScheduleTimer, parse_timer
+from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, Timer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import counted
 from wvflow.plan.nodes import StageId
 
@@ -39,16 +39,21 @@ TIMERS = [
     ScheduleTimer(StageId(4), 0),
     ScheduleTimer(StageId(4), 2),
     RetryTimer(StageId(4), 7),
+    LineTimer(StageId(4), 7),
+    LineTimer(StageId(4), 7, 2),
+    WaitTimer(StageId(4), 2, 0),
+    WaitTimer(StageId(4), 2, 1),
 ]
 
 
 @pytest.mark.parametrize("timer", TIMERS, ids=str)
-def test_a_timer_is_read_back_from_its_name(timer: RunTimer | ScheduleTimer | RetryTimer) -> None:
+def test_a_timer_is_read_back_from_its_name(timer: Timer) -> None:
     assert parse_timer(str(timer)) == timer
 
 
 @pytest.mark.parametrize(
-    "name", ["", "flow:1", "flow@", "retry:1", "retry:1:2@1", "schedule", "schedule:x", "grace:1:2"]
+    "name",
+    ["", "flow:1", "flow@", "retry:1", "retry:1:2@1", "line:1:2:3:4", "schedule", "schedule:x", "grace:1:2", "wait:1"],
 )
 def test_another_name_is_no_timer(name: str) -> None:
     assert parse_timer(name) is None

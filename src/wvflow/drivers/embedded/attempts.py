@@ -17,7 +17,7 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import RouteTask, StagePlan, Task
+from wvflow.plan.nodes import RouteTask, StagePlan, Task, UntilTask, WaitTask
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
@@ -28,7 +28,8 @@ R = TypeVar("R")
 class Attempt:
     """One delivery of one attempt. Used on the loop's thread only; ``work`` runs on a worker's.
 
-    ``careful``: its start must be durable before its work begins, as it counts if the attempt is lost.
+    ``careful``: its start must be durable before its work begins, as it counts if the attempt is lost. ``polls``: it is
+    launched again and again until a condition is met; that it begins is no news, and nothing but the kernel bounds it.
     """
 
     def __init__(self, run: LiveRun, command: RunTask, overdue: Callable[[Attempt, Overdue], None]) -> None:
@@ -37,6 +38,7 @@ class Attempt:
         self.stage: StagePlan = run.plan.stages[command.stage]
         self.task: Task = self.stage.tasks[command.task]
         self.stop = StopToken()
+        self.polls = isinstance(self.task, UntilTask)
         self.careful = command.delivery > 1 or self.task.policy.on_lost == "fail"
         self.begun = False
         self.closed = False
@@ -56,7 +58,7 @@ class Attempt:
     @property
     def makes_the_output(self) -> bool:
         """Whether the stage's rows are those that it makes: no later task makes others."""
-        return all(isinstance(later, RouteTask) for later in self.stage.tasks[self.command.task + 1 :])
+        return all(isinstance(later, RouteTask | WaitTask) for later in self.stage.tasks[self.command.task + 1 :])
 
     def launch(
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]
@@ -75,7 +77,7 @@ class Attempt:
     def wait(self, now: EpochMs) -> None:
         """It stands in the queue: its ``start_timeout`` runs, or what it has left of that."""
         due = self.command.start_due
-        if not self.begun:
+        if not self.begun and not self.polls:
             self._arm("start", self.task.policy.start_timeout if due is None else max(due - now, 0))
 
     def take(self) -> None:

@@ -14,14 +14,27 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.errors import EvaluationError, OutputMissing, TaskError
+from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
 from wvflow.lang.algebra import Column, Expr, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.missing import Missing, empty, without
 from wvflow.lang.types import STRING, Type
-from wvflow.plan.nodes import ActivityTask, Argument, FileTarget, FlowPlan, Place, QueryTask, RouteTask, Save, Task
+from wvflow.plan.nodes import (
+    ActivityTask,
+    Argument,
+    FileTarget,
+    FlowPlan,
+    Place,
+    QueryTask,
+    RouteTask,
+    Save,
+    Task,
+    UntilTask,
+    WaitTask,
+)
+from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
@@ -58,6 +71,10 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     last_heartbeat: object
 
 
+class NotMet(Exception):
+    """The condition of a ``wait until`` isn't met yet. Nobody's failure: it is to be polled again."""
+
+
 class Effects:
     """Runs errands against the engine, the activities and the store. Used by many threads at once."""
 
@@ -88,23 +105,54 @@ class Effects:
         return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
 
     def perform(self, errand: Errand, stop: Stop) -> Stored | None:
-        """What the task put out, None when there is nothing to do."""
-        if errand.probe is not None:
-            probe = QueryTask(without(errand.probe, errand.missing))
-            if not self._query(probe, errand, stop).output.rows:
-                return None
+        """What the task put out, None when there is nothing to do.
+
+        Raises:
+            NotMet: it is a wait whose condition has no row yet.
+        """
+        if isinstance(errand.task, UntilTask) and not self._is_met(errand.task, errand, stop):
+            raise NotMet
+        if errand.probe is not None and not self._has_row(without(errand.probe, errand.missing), errand, stop):
+            return None
         match _over_what_is_there(errand):
-            case QueryTask() as task if not errand.columns and (untouched := passthrough(task)):
-                errand.begun()
-                return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
             case QueryTask() as task:
-                stored = self._query(task, errand, stop, errand.columns)
+                stored = self._rows(task, errand, stop)
             case ActivityTask() as task:
                 stored = self._activity(task, errand, stop)
             case RouteTask() as task:
                 return self._route(task, errand, stop)
+            case UntilTask() as task:
+                stored = self._awaited(task, errand, stop)
+            case WaitTask():
+                raise Bug("a wait is the kernel's, not a task of a worker")
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
+        return stored
+
+    def _rows(self, task: QueryTask, errand: Errand, stop: Stop) -> Stored:
+        """Those of a query; rows that it leaves untouched aren't copied."""
+        if errand.columns or not (untouched := passthrough(task)):
+            return self._query(task, errand, stop, errand.columns)
+        errand.begun()
+        return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
+
+    def _has_row(self, relation: Rel, errand: Errand, stop: Stop) -> bool:
+        return bool(self._query(QueryTask(relation), errand, stop).output.rows)
+
+    def _is_met(self, task: UntilTask, errand: Errand, stop: Stop) -> bool:
+        condition = met(task, awaited_rows(task, errand.missing), errand.missing)
+        return self._has_row(without(condition, errand.missing), errand, stop)
+
+    def _awaited(self, task: UntilTask, errand: Errand, stop: Stop) -> Stored:
+        """The rows that go on: those that meet the condition, if it is about them."""
+        rows = QueryTask(without(awaited_rows(task, errand.missing), errand.missing))
+        stored = self._rows(rows, errand, stop)
+        if is_about_its_rows(task):
+            if stored.inline is not None:
+                self._remember(stored.output.ref, stored.inline)
+            found = msgspec.structs.replace(errand, piped=stored.output)
+            if not self._has_row(without(met(task, Piped(), errand.missing), errand.missing), found, stop):
+                raise NotMet
         return stored
 
     def _query(self, task: QueryTask, errand: Errand, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, not_begun
 from wvflow.drivers.embedded.calls import Calls
-from wvflow.drivers.embedded.effects import Effects, Errand
+from wvflow.drivers.embedded.effects import Effects, Errand, NotMet
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
@@ -36,7 +36,7 @@ from wvflow.kernel.state import Phase
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Missing, Shape
 from wvflow.lang.relations import stages_read
-from wvflow.plan.nodes import Millis, StageId
+from wvflow.plan.nodes import Millis, StageId, UntilTask
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
@@ -207,6 +207,8 @@ class Tasks:
         """On the worker's thread, before the work begins: what was told to stop meanwhile is not begun."""
         if attempt.stop.requested:
             raise not_begun()
+        if attempt.polls:
+            return
         self._calls.make(self._began, attempt)
         attempt.await_record()
 
@@ -251,6 +253,9 @@ class Tasks:
         if isinstance(result, Unavailable) and not self._closing:
             self._hold(attempt, result)
             return
+        if isinstance(result, NotMet) and not self._closing:
+            self._poll_again(attempt)
+            return
         del self._attempts[attempt.key]
         attempt.close()
         self._gates.leave(attempt)
@@ -274,6 +279,15 @@ class Tasks:
         self._gates.leave(attempt)
         self._holds.add(attempt.run, attempt, trouble, attempt.stage.name)
         asyncio.get_running_loop().call_later(next(attempt.pauses), self._start, attempt)
+
+    def _poll_again(self, attempt: Attempt) -> None:
+        """Between polls it has neither a worker nor a slot."""
+        task = attempt.task
+        assert isinstance(task, UntilTask)
+        attempt.hold()
+        self._gates.leave(attempt)
+        self._holds.end(attempt.run, attempt, attempt.stage.name)
+        asyncio.get_running_loop().call_later(task.interval / 1000, self._launch, attempt)
 
     def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
         if attempt.closed:
@@ -370,7 +384,7 @@ def _inputs(attempt: Attempt, probe: Rel | None) -> tuple[dict[str, Output], Mis
     seen = run.state.stages[attempt.command.stage].seen
     inputs: dict[str, Output] = {}
     missing: dict[str, Shape | None] = {}
-    for index in attempt.stage.upstreams:
+    for index in _sources(attempt):
         here, state = run.plan.stages[index], run.state.stages[index]
         if here.name not in read:
             continue
@@ -379,3 +393,17 @@ def _inputs(attempt: Attempt, probe: Rel | None) -> tuple[dict[str, Output], Mis
         else:
             missing[here.name] = here.shape
     return inputs, missing
+
+
+def _sources(attempt: Attempt) -> Sequence[StageId]:
+    """The stages that the task may read: its own upstreams; where it runs others again, what these read, too."""
+    found = dict.fromkeys(attempt.stage.upstreams)
+    if isinstance(attempt.task, UntilTask):
+        stages, waiting = attempt.run.plan.stages, list(found)
+        anew = {one.stage for one in attempt.task.sources}
+        while waiting:
+            here = stages[waiting.pop()]
+            fresh = [one for one in here.upstreams if one not in found] if here.name in anew else []
+            found.update(dict.fromkeys(fresh))
+            waiting += fresh
+    return tuple(found)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from wvflow.drivers.simulator.world import World
+from wvflow.drivers.simulator.world import Fate, World
 from wvflow.errors import Bug
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.events import (
@@ -42,7 +42,7 @@ from wvflow.kernel.events import (
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.nodes import FlowPlan, UntilTask
 
 START = EpochMs(1_767_225_600_000)
 MILLION = 1_000_000
@@ -264,8 +264,11 @@ class _Simulation:
         stage, task, attempt = where = command.stage, command.task, command.attempt
         here = self.plan.stages[stage]
         policy = here.tasks[task].policy
-        queue = policy.start_timeout if command.start_due is None else max(command.start_due - self.now, 0)
         fate = self.world.fate(self.seed, here.name, task, attempt, command.delivery)
+        if isinstance(here.tasks[task], UntilTask):
+            self._poll(command, fate)
+            return
+        queue = policy.start_timeout if command.start_due is None else max(command.start_due - self.now, 0)
         if queue is not None and fate.queued > queue:
             self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw()))
         if policy.timeout is not None and fate.works > policy.timeout:
@@ -275,6 +278,12 @@ class _Simulation:
         answer = self._answer(command, fate.outcome)
         for _ in range(1 + (fate.outcome != "lost" and self._happens(self.world.twice))):
             self._plan(fate.queued + fate.works + self._late(), answer)
+
+    def _poll(self, command: RunTask, fate: Fate) -> None:
+        """Nothing is heard of polls but how the last one ended."""
+        outcome = "success" if fate.outcome == "lost" else fate.outcome
+        for _ in range(1 + self._happens(self.world.twice)):
+            self._plan(fate.queued + fate.works + self._late(), self._answer(command, outcome))
 
     def _answer(self, command: RunTask, outcome: str) -> Event:
         where = command.stage, command.task, command.attempt
