@@ -98,7 +98,7 @@ class DuckDBEngine:
     def read(self, rows: Located) -> pa.RecordBatchReader:
         return read_output(rows, self._state, self._connection)
 
-    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop) -> str | None:
+    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop, connector: str = "") -> str | None:
         with suppress(OSError):
             match place:
                 case Table(parts=parts) | TableTarget(parts=parts):

@@ -89,4 +89,5 @@ class Catalog(msgspec.Struct, frozen=True):
     connectors: tuple[str, ...] = ("duckdb",)
     engine: str = "duckdb"
     live: bool = False
+    engines: tuple[str, ...] = ()
     strict_sinks: bool = False

@@ -249,6 +249,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     ``controls`` are the upstreams that only its trigger names: it doesn't read them. ``chains``: stages of a fan-in
     that count as one upstream, each but the first the fallback of the one before. ``fallbacks``: its own. ``shape``:
     its columns, for those who may read it when it put nothing out; None where nobody does or nobody knows.
+    ``connector``: the engine that it runs on, ``""`` for the profile's own.
     """
 
     name: str
@@ -268,6 +269,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     fallbacks: tuple[Fallback, ...] = ()
     on_failure: OneOf["fail", "skip"] = "fail"
     shape: tuple[tuple[str, Type], ...] | None = None
+    connector: str = ""
 
 
 class FlowParam(msgspec.Struct, frozen=True):

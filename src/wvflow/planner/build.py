@@ -108,6 +108,7 @@ def _stage(
         description=settled.get("description", ""),
         tags=settled.get("tags", ()),
         cache=settled.get("cache", "none"),
+        connector=stage.connector,
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
     )
 

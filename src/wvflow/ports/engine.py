@@ -98,6 +98,7 @@ class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
     places: Sequence[Place] = ()
     begun: Callable[[], None] = lambda: None
     waiting: Callable[[str], None] = lambda holder: None
+    connector: str = ""
 
 
 class StatementJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +112,7 @@ class StatementJob(msgspec.Struct, frozen=True, kw_only=True):
     places: Sequence[Place] = ()
     begun: Callable[[], None] = lambda: None
     waiting: Callable[[str], None] = lambda holder: None
+    connector: str = ""
 
 
 class Engine(Protocol):
@@ -151,7 +153,7 @@ class Engine(Protocol):
         """The rows of an output, as a stream. Raises OutputMissing when its file is gone."""
         ...
 
-    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop) -> str | None:
+    def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop, connector: str = "") -> str | None:
         """A text that changes whenever what stands there does, None where nothing stands or nothing tells (a web
         address). Text of a table changes with every write by a run, and of all tables when somebody else has written.
 

@@ -91,6 +91,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     is_fallback: bool = False
     is_forked: bool = False
     end: Span | None = None
+    connector: str = ""
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):

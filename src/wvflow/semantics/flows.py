@@ -143,10 +143,11 @@ def _check_stages(
         stage = written[index].stage
         read = read_settings(stage.configs, "stage", session)
         session.saved = saves.seen_by(index, stage.body)
+        session.connector = _connector(stage, session)
         checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, scope)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
-    session.saved = {}
+    session.saved, session.connector = {}, ""
     stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
     for one in stages:
         check_rule(one, spans[one.name], session)
@@ -187,8 +188,6 @@ def _names(written: _Written) -> list[str]:
 def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Shape, dict[Rel, Known]]:
     session, stage = around.session, written.stage
     scope = replace(around, stage=stage.name.text, forking=written.forking)
-    if stage.connector is not None:
-        session.report(mistakes.not_available("on", stage.connector.span))
     trigger, named = trigger_of(stage, read, scope)
     with session.recording() as record:
         _depend(stage.depends, scope)
@@ -214,9 +213,20 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         uses=tuple(record.uses),
         is_forked=written.forking is not None,
         end=body.end,
+        connector=session.connector,
     )
     shape = body.shape if declared is None else Shape(declared, row_type=str(read.values["type"]))
     return checked, shape, body.saved
+
+
+def _connector(stage: StageDef, session: Session) -> str:
+    """The engine that a stage runs on, ``""`` for the profile's own."""
+    if stage.connector is None:
+        return ""
+    name, known = stage.connector.text, session.catalog.engines
+    if name not in known:
+        session.report(mistakes.unknown_connector(name, stage.connector.span, known))
+    return name
 
 
 def _fallback(read: Read) -> str | None:

@@ -81,7 +81,8 @@ def unknown_qualifier(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
         Code.UNKNOWN_NAME,
         f"no source here is called `{name}`",
         use,
-        did_you_mean(name, known, f"there is {listed(known)}"),
+        did_you_mean(name, known, f"there is {listed(known)}" if known else None)
+        or f"add it to the project file: [profile.default.connectors.{name}]",
     )
 
 
@@ -591,7 +592,8 @@ def unknown_connector(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
         Code.BAD_ARGUMENT,
         f"no connector of this profile is named `{name}`",
         use,
-        did_you_mean(name, known, f"there is {listed(known)}"),
+        did_you_mean(name, known, f"there is {listed(known)}" if known else None)
+        or f"add it to the project file: [profile.default.connectors.{name}]",
     )
 
 
@@ -684,7 +686,8 @@ def unknown_method(name: str, use: Span, known: Sequence[str]) -> Diagnostic:
         Code.UNEXPECTED_TOKEN,
         f"there is no sampling method `{name}`",
         use,
-        did_you_mean(name, known, f"there is {listed(known)}"),
+        did_you_mean(name, known, f"there is {listed(known)}" if known else None)
+        or f"add it to the project file: [profile.default.connectors.{name}]",
     )
 
 

@@ -22,7 +22,7 @@ class Saves:
         self._made: dict[Rel, tuple[int, Known]] = {}
 
     def add(self, stage: int, saved: Mapping[Rel, Known], session: Session) -> None:
-        for target, columns in saved.items():
+        for target, columns in saved.items() if not session.connector else ():
             if session.is_saved_once(target):
                 self._made[target] = stage, columns
 

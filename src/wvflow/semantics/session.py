@@ -74,6 +74,7 @@ class Session:
         self.inlining: dict[object, str] = {}
         self.selected: dict[str, Relation] = {}
         self.saved: dict[Rel, Known] = {}
+        self.connector = ""
         self.wanted: dict[Rel, None] = {}
         self.natives = 0
         self.applied: dict[Span, list[Name]] = {}
@@ -113,8 +114,11 @@ class Session:
         return known
 
     def is_elsewhere(self, source: Rel) -> bool:
-        """Whether a bare name means a table of the schema that a `use` before it chose."""
-        return isinstance(source, Table) and len(source.parts) == 1 and self.catalog.current != self._first
+        """Whether a table is not where the engine was asked: on the connector of a stage, or, by its bare name, in the
+        schema that a `use` before it chose."""
+        if not isinstance(source, Table):
+            return False
+        return bool(self.connector) or (len(source.parts) == 1 and self.catalog.current != self._first)
 
     def is_saved(self, source: Rel) -> bool:
         """Whether the program writes that table, or a file of those."""

@@ -55,6 +55,14 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, rename={"sender": "from"}
     sender: str = ""
 
 
+class Connector(msgspec.Struct, frozen=True, kw_only=True):
+    """One ``[profile.NAME.connectors.NAME]``: another engine, for ``stage x on NAME``. ``database``: of DuckDB a file,
+    relative to the project."""
+
+    engine: str
+    database: str
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """One ``[profile.NAME]``: where the flows of a project run."""
 
@@ -63,7 +71,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     driver: str = "embedded"
     temporal: dict[str, str] = {}
     artifacts: str = ""
-    connectors: dict[str, dict[str, Any]] = {}
+    connectors: dict[str, Connector] = {}
 
 
 class ProjectFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +92,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
 NOT_YET_IN_LIMITS = ("depth", "signal_payload")
-NOT_YET_IN_PROFILE = ("temporal", "artifacts", "connectors")
+NOT_YET_IN_PROFILE = ("temporal", "artifacts")
+ENGINES = ("duckdb",)
 
 
 def find_config(start: Path) -> Path | None:

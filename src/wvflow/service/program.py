@@ -175,6 +175,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         sql_files=_sql_files(project.root, missing | there),
         most_stages=project.limits.stages,
         strict_sinks=project.strict_sinks,
+        engines=tuple(project.connectors),
     )
     return catalog, problems
 

@@ -14,8 +14,10 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import ConfigError
 from wvflow.service.config import (
     DEFAULT_PROFILE,
+    ENGINES,
     NOT_YET_IN_LIMITS,
     NOT_YET_IN_PROFILE,
+    Connector,
     Email,
     Limits,
     Profile,
@@ -48,6 +50,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     retention: Retention = Retention()
     profile: str = DEFAULT_PROFILE
     without_effect: tuple[str, ...] = ()
+    connectors: dict[str, Connector] = {}
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -97,6 +100,7 @@ def _project(root: Path, config: Path | None, settings: ProjectFile, name: str) 
         retention=settings.retention,
         profile=name,
         without_effect=tuple(_without_effect(settings, chosen, name)),
+        connectors=chosen.connectors,
     )
 
 
@@ -119,6 +123,13 @@ def _profile(known: Mapping[str, Profile], name: str, config: Path | None) -> Pr
             f"{config}: `profile.{name}.engine`: the engine {chosen.engine} isn't available in this version",
             help="use engine = 'duckdb'",
         )
+    for connector, one in chosen.connectors.items():
+        if one.engine not in ENGINES:
+            raise ConfigError(
+                f"{config}: `profile.{name}.connectors.{connector}.engine`: "
+                f"the engine {one.engine} isn't available in this version",
+                help=f"engines are {', '.join(ENGINES)}",
+            )
     return chosen
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import random
 import time
+from functools import partial
+from pathlib import Path
 
 from wvflow.drivers.embedded.loop import Driver
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
+from wvflow.ports.engine import Engine
 from wvflow.ports.store import Store
 from wvflow.service.project import Project
 
@@ -62,14 +65,9 @@ class Wiring:
         alone: bool = False,
     ) -> Driver:
         """A driver for the project's runs, of which it drives any number."""
-        from wvflow.data.duckdb import DuckDBEngine
-
-        engine = DuckDBEngine(
-            state=project.state, root=project.root, database=project.database, cache=project.state / "cache"
-        )
         return Driver(
             store=store,
-            engine=engine,
+            engine=_engine(project),
             activities=activities,
             clock=self.clock,
             folder=project.state,
@@ -80,6 +78,23 @@ class Wiring:
             most_events=project.limits.events,
             scalar_rows=project.limits.scalar_rows,
         )
+
+
+def _engine(project: Project) -> Engine:
+    """The engine of the project's warehouse, with those of its connectors."""
+    from wvflow.data.connectors import Connected
+    from wvflow.data.duckdb import DuckDBEngine
+
+    def duckdb(database: Path) -> Engine:
+        cache = project.state / "cache"
+        return DuckDBEngine(state=project.state, root=project.root, database=database, cache=cache)
+
+    main = duckdb(project.database)
+    if not project.connectors:
+        return main
+    return Connected(
+        main, {name: partial(duckdb, project.root / one.database) for name, one in project.connectors.items()}
+    )
 
 
 def new_run_id() -> str:

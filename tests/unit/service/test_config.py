@@ -91,6 +91,7 @@ def test_every_key_of_the_reference_is_accepted(toml) -> None:
     from = "a@b"
     [profile.default.connectors.NAME]
     engine = "postgres"
+    database = "postgresql:///db"
     [profile.default]
     engine = "duckdb"
     database = "warehouse.duckdb"

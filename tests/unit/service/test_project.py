@@ -98,7 +98,13 @@ def test_a_profile_that_cannot_be_used_is_refused(tree, text: str, profile: str,
     assert help in (caught.value.help or "")
 
 
+def test_a_connector_has_an_engine_that_there_is(tree) -> None:
+    text = "[profile.default.connectors.x]\nengine = 'oracle'\ndatabase = 'y'"
+    with pytest.raises(ConfigError, match="the engine oracle isn't available"):
+        load_project(tree({"wvflow.toml": text}))
+
+
 def test_keys_of_later_versions_are_named_as_without_effect(tree) -> None:
-    text = "[limits]\ndepth = 3\n[profile.default.connectors.pg]\nengine = 'x'"
+    text = "[limits]\ndepth = 3\n[profile.default]\nartifacts = 's3://x'"
     project = load_project(tree({"wvflow.toml": text}))
-    assert project.without_effect == ("limits.depth", "profile.default.connectors")
+    assert project.without_effect == ("limits.depth", "profile.default.artifacts")

@@ -64,6 +64,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, object]
     run_time: EpochMs
     places: tuple[Place, ...]
+    connector: str
     begun: Callable[[], None]
     waiting: Callable[[str], None]
     log: Callable[[str, str], None]
@@ -166,6 +167,7 @@ class Effects:
             places=errand.places,
             begun=errand.begun,
             waiting=errand.waiting,
+            connector=errand.connector,
         )
         return self._engine.query(job, stop)
 
@@ -223,6 +225,7 @@ class Effects:
             places=errand.places,
             begun=errand.begun,
             waiting=errand.waiting,
+            connector=errand.connector,
         )
         return self._engine.execute(job, stop)
 
@@ -241,6 +244,7 @@ class Effects:
             places=errand.places,
             begun=errand.begun,
             waiting=errand.waiting,
+            connector=errand.connector,
         )
         self._engine.query(job, stop)
         return Stored(given or Output())

@@ -102,7 +102,9 @@ class Reuse:
     def _holds(self, row: OutputRow, attempt: Attempt) -> bool:
         """Whether the targets of the stage's saves still hold what was saved there."""
         saves = [task.save for task in attempt.stage.tasks if isinstance(task, QueryTask) and task.save]
-        return row.saved == tuple(self._engine.identity(save.target, attempt.stop) for save in saves)
+        return row.saved == tuple(
+            self._engine.identity(save.target, attempt.stop, attempt.stage.connector) for save in saves
+        )
 
     def _taken(self, row: OutputRow, name: OutputName) -> Stored:
         """The output as one of this run's own, which lasts when the other run is deleted."""
@@ -125,13 +127,14 @@ class Reuse:
         code = [self._effects.fingerprint(task) for task in stage.tasks if isinstance(task, ActivityTask)]
         places = sources(stage.tasks)
         try:
-            found = [self._engine.identity(place, attempt.stop) for place in places]
+            found = [self._engine.identity(place, attempt.stop, stage.connector) for place in places]
         except TaskError:
             return ""  # the task will meet the same, and tell it
         if None in found or "" in code:
             return ""
         named = {name: errand.values.get(name) for name in values(stage.tasks)}
-        whole = (KEYS, LOWERING, errand.plan.flow, stage.name, _tasks(stage), code, named, places, found)
+        where = (errand.plan.flow, stage.name, stage.connector) if stage.connector else (errand.plan.flow, stage.name)
+        whole = (KEYS, LOWERING, *where, _tasks(stage), code, named, places, found)
         return _hash((*whole, tuple(_inputs(attempt))))
 
 

@@ -194,6 +194,7 @@ class Tasks:
             params=state.params,
             run_time=state.run_time,
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
+            connector=stage.connector,
             begun=lambda: self._take(attempt),
             waiting=lambda holder: self._calls.make(self._waits, attempt, holder),
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
