@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simulate
 from wvflow.drivers.simulator.world import World
+from wvflow.kernel.explained import explain
+from wvflow.kernel.run import decide
+from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowPlan, Millis
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
@@ -57,3 +60,19 @@ def test_the_same_seed_gives_the_same_journal(data: st.DataObject, seed: int, pl
     plan = data.draw(plans(timeouts=True))
     first, second = (simulate(plan, seed=seed, world=ROUGH, crash_rate=0.1) for _ in range(2))
     assert first == second
+
+
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=60, deadline=None)
+def test_at_every_moment_it_is_told_what_is_waited_for_and_why_a_stage_ended(
+    data: st.DataObject, seed: int, plans: Plans
+) -> None:
+    plan = data.draw(plans(timeouts=True))
+    world = msgspec.structs.replace(ROUGH, cancel_at=data.draw(st.none() | st.integers(0, 3_000)))
+    state = RunState()
+    for event in simulate(plan, seed=seed, world=world, crash_rate=0.1).events:
+        state, _ = decide(plan, state, event)
+        for told in explain(plan, state).stages:
+            assert bool(told.unmet) == (told.state in ("pending", "running")), told
+            assert bool(told.reasons) == (told.state in ("skipped", "failed", "cancelled")), told
+            assert all(reason.state != "success" for reason in told.reasons)

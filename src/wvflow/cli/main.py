@@ -44,6 +44,7 @@ def cli() -> None:
     lazy={
         "list": (f"{_COMMANDS}.runs_read:list_", "Recorded runs, newest first."),
         "show": (f"{_COMMANDS}.runs_read:show", "One run: its stages, attempts and errors."),
+        "explain": (f"{_COMMANDS}.runs_explain:explain", "Why a run is as it is: what it waits for, what stopped it."),
         "events": (f"{_COMMANDS}.runs_read:events", "A run's journal."),
         "output": (f"{_COMMANDS}.runs_output:output", "The rows of a stage, or of the flow's output."),
         "logs": (f"{_COMMANDS}.runs_read:logs", "What the run's activities logged."),

@@ -11,6 +11,7 @@ Source: flow language, section 2, "Failure".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
 from wvflow.kernel.state import Phase, StageState
 from wvflow.plan.nodes import FlowPlan, StageId
@@ -26,21 +27,38 @@ def unhandled(plan: FlowPlan, state_of: StateOf) -> list[StageId]:
     return [one for one in failed if not is_handled(plan, one, state_of)]
 
 
+class Handling(NamedTuple):
+    """Whether the failure of a stage is handled, and ``by`` which stages: those that stand in for it, or those that
+    are in the way. ``none``: it has no fallback. ``lost``: readers were skipped because of it. ``unsaved``: no fallback
+    has succeeded. ``unread``: no reader of it and of those that stand in succeeded."""
+
+    how: Literal["handled", "none", "lost", "unsaved", "unread"]
+    by: tuple[StageId, ...] = ()
+
+
 def is_handled(plan: FlowPlan, id: StageId, state_of: StateOf) -> bool:
     """Whether the failure of a stage is handled."""
+    return handling(plan, id, state_of).how == "handled"
+
+
+def handling(plan: FlowPlan, id: StageId, state_of: StateOf) -> Handling:
+    """How the failure of a stage is dealt with, as the stages stand."""
     fallbacks = plan.stages[id].fallbacks
+    if not fallbacks:
+        return Handling("none")
     readers = [one for one in _readers(plan, id) if all(one != other.stage for other in fallbacks)]
-    if any(_lost_to(state_of(one)) for one in readers):
-        return False
-    for fallback in fallbacks:
-        saving = next(_saving(plan, fallback.stage, state_of), None)
-        if saving is None:
-            continue
+    if lost := tuple(one for one in readers if _lost_to(state_of(one))):
+        return Handling("lost", lost)
+    found = [(one, next(_saving(plan, one.stage, state_of), None)) for one in fallbacks]
+    saving = tuple((one, saved) for one, saved in found if saved is not None)
+    for fallback, saved in saving:
         if fallback.declared and not readers:
-            return True
-        if any(saving in plan.stages[one].upstreams and state_of(one).phase is Phase.SUCCESS for one in readers):
-            return True
-    return False
+            return Handling("handled", (saved,))
+        if any(saved in plan.stages[one].upstreams and state_of(one).phase is Phase.SUCCESS for one in readers):
+            return Handling("handled", (saved,))
+    if not saving:
+        return Handling("unsaved", tuple(one.stage for one in fallbacks))
+    return Handling("unread", tuple(saved for _, saved in saving))
 
 
 def _saving(plan: FlowPlan, id: StageId, state_of: StateOf) -> Iterator[StageId]:

@@ -118,7 +118,7 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
     tally = tally_of(here, lambda one: state.stages[one].phase)
     if stage.upstream != tally:
         yield f"keeps {stage.upstream} of its upstreams, they say {tally}"
-    if stage.phase in BEGUN:
+    if stage.phase in RUNNING or (stage.phase in BEGUN and not state.epoch):  # a reopened run keeps what is done
         yield from _too_early(state, here)
     if (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"

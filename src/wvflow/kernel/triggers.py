@@ -123,20 +123,21 @@ def heard(here: StagePlan, tally: Tally, ended: StageId, phase_of: PhaseOf) -> T
     chains = [chain for chain in here.chains if ended in chain]
     for chain in chains:
         if all(phase_of(one).is_terminal for one in chain):
-            tally = counted(tally, _outcome(chain, phase_of))
+            tally = counted(tally, outcome_of(chain, phase_of))
     return tally if chains else counted(tally, phase_of(ended))
 
 
 def tally_of(here: StagePlan, phase_of: PhaseOf) -> Tally:
     """The tally of all upstreams that have ended, counted anew. O(upstreams)."""
     tally = Tally()
-    for unit in _units(here):
+    for unit in units(here):
         if all(phase_of(one).is_terminal for one in unit):
-            tally = counted(tally, _outcome(unit, phase_of))
+            tally = counted(tally, outcome_of(unit, phase_of))
     return tally
 
 
-def _units(here: StagePlan) -> Iterator[tuple[StageId, ...]]:
+def units(here: StagePlan) -> Iterator[tuple[StageId, ...]]:
+    """What counts as one upstream each: chains, then the upstreams in none that the ``if`` doesn't name."""
     chained = _chained(here)
     yield from here.chains
     for one in here.upstreams:
@@ -144,8 +145,8 @@ def _units(here: StagePlan) -> Iterator[tuple[StageId, ...]]:
             yield (one,)
 
 
-def _outcome(chain: tuple[StageId, ...], phase_of: PhaseOf) -> Phase:
-    """The first's state unless it failed, then success if its fallback succeeded, else failed; and so on."""
+def outcome_of(chain: tuple[StageId, ...], phase_of: PhaseOf) -> Phase:
+    """How a unit ended: as its first stage unless that failed, then success if a fallback succeeded, else failed."""
     first, *fallbacks = chain
     if phase_of(first) is not Phase.FAILED:
         return phase_of(first)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from wvflow.drivers.embedded.loop import Driver
+    from wvflow.service.explaining import RunExplained
 
 __all__ = ["TERMINAL", "Cleaned", "Progress", "Runs", "Watch"]
 
@@ -284,6 +285,16 @@ class Runs:
     def events(self, run: str, after: int = 0) -> tuple[Recorded, ...]:
         """The run's journal behind position ``after``. Raises: RunNotFound, JournalCorrupt."""
         return self._store.events(self._store.find(run).run_id, after)
+
+    def explain(self, run: str, stage: str = "") -> RunExplained:
+        """Why the run, or one of its stages, is as it is. Raises: RunNotFound, JournalCorrupt, RunDamaged."""
+        from wvflow.service.explaining import explained
+
+        row = self.find(run)
+        if stage:
+            self._stage(row, stage)
+        found = explained(self._store, row, self.plan(row), self._driver_of(row), self._clock.now())
+        return found.only(stage) if stage else found
 
     def logs(self, run: str, stage: str = "") -> list[LogRow]:
         """What the run's activities logged, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from wvflow.cli.main import cli
+from wvflow.drivers.progress import Progress
+from wvflow.service.api import load
 
 Call = Callable[..., Result]
 
@@ -184,3 +187,55 @@ def test_without_runs_a_list_says_how_to_get_one(wvflow: Call) -> None:
 def test_a_state_that_no_run_can_be_in_is_wrong_usage(wvflow: Call) -> None:
     result = wvflow("runs", "list", "--state", "succes", status=2)
     assert "'success'" in result.stderr
+
+
+def test_explain_tells_why_stages_failed_and_were_skipped(project: Path, wvflow: Call) -> None:
+    (project / "broken").touch()
+    wvflow("run", "sales.wv", "--quiet", "--run-id", "r1", status=1)
+    text = wvflow("runs", "explain", "r1").stdout
+    assert "because    nothing handled the failure of `taxed`" in text
+    assert re.search(
+        r"^saved  ↷ skipped\n"
+        r"  because +every upstream must succeed, and `by_region` was skipped\n"
+        r"  because +`by_region` was skipped: every upstream must succeed, and `taxed` failed\n"
+        r"  because +`taxed` failed: ValueError: the tax office is closed; after 2 attempts, as many as `retries: 1` ",
+        text,
+        re.MULTILINE,
+    )
+    assert "not handled  it has neither a fallback nor `on_failure: skip`" in text
+    assert text.endswith("\n\n1 succeeded\n")
+    told = json.loads(wvflow("runs", "explain", "r1", "taxed", "--json").stdout)
+    assert (told["run_id"], told["state"], [one["stage"] for one in told["stages"]]) == ("r1", "failed", ["taxed"])
+    assert "did you mean `taxed`?" in wvflow("runs", "explain", "r1", "taxd", status=2).stderr
+
+
+def test_explain_has_little_to_say_about_a_success(ran: Call) -> None:
+    assert ran("runs", "explain", "r1").stdout == "✓ success  Sales  run r1\n\n4 succeeded\n"
+    assert "orders  ✓ success" in ran("runs", "explain", "r1", "orders").stdout
+
+
+def test_explain_tells_that_nobody_drives_a_run_and_what_it_waited_for(project: Path, wvflow: Call) -> None:
+    (project / "broken").touch()
+    (project / "sales.wv").write_text(
+        "flow Sales = { stage taxed with { retries: 3, retry_delay: 1h } = from 'orders.csv' | with_tax(rate: 0.5) "
+        "stage saved = from taxed }"
+    )
+
+    async def leave_it_retrying() -> None:
+        retrying = asyncio.Event()
+
+        def watch(progress: Progress) -> None:
+            if any(stage.phase == "retrying" for stage in progress.stages):
+                retrying.set()
+
+        await load(project).start("Sales", run_id="r1", watch=watch)
+        await retrying.wait()
+
+    asyncio.run(leave_it_retrying())
+    text = wvflow("runs", "explain", "r1").stdout
+    assert "waiting    a process must drive it, and none does\n  until      `wvflow runs resume r1`\n" in text
+    assert re.search(r"waiting +the delay before attempt 2 \(retry 1 of 3\) must be over; the last failed: Value", text)
+    assert re.search(r"until +TimerFired: it is tried again \(\d{4}-.*, in (59m|1h)", text)
+    assert "waiting      `taxed` must succeed: it waits for another attempt\n  until        `taxed` succeeds\n" in text
+    told = json.loads(wvflow("runs", "explain", "r1", "--json").stdout)
+    assert re.fullmatch(r"\d{4}-.*Z", told["stages"][0]["unmet"][0]["due"])

@@ -1,0 +1,98 @@
+"""An explained run for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from wvflow.cli.format import duration, instant, printable
+from wvflow.cli.states import state_text
+
+if TYPE_CHECKING:
+    from wvflow.kernel.because import Reason
+    from wvflow.kernel.events import EpochMs
+    from wvflow.kernel.explained import StageExplained
+    from wvflow.kernel.unmet import Bound, Unmet
+    from wvflow.service.explaining import RunExplained
+
+MOST_STAGES = 60
+
+
+def lines(found: RunExplained, *, wanted: str = "") -> Iterator[RenderableType]:
+    """The run, then each stage that there is something to say about. ``wanted``: the only stage that was asked for."""
+    row, why = found.row, found.why
+    yield Text.assemble(state_text(row.state), "  ", (row.flow.flow, "bold"), (f"  run {row.run_id}", "dim"))
+    if why.reason:
+        yield _indented("because", why.reason, 1)
+    clock = _Clock(found.at)
+    for one in why.unmet:
+        yield from _unmet(one, clock, 1)
+    for bound in why.unless:
+        yield _indented("at most", _bound(bound, clock), 1)
+    told = [one for one in why.stages if wanted or one.unmet or one.reasons]
+    for stage in told[:MOST_STAGES]:
+        yield from _stage(stage, clock)
+    if hidden := len(told) - MOST_STAGES if len(told) > MOST_STAGES else 0:
+        yield Text(f"\n… and {hidden:,} more stages; name one, or all of them: --json", style="dim")
+    if left := Counter(one.state for one in why.stages if one not in told):
+        counts = ", ".join(f"{count:,} {'succeeded' if state == 'success' else state}" for state, count in left.items())
+        yield Text(f"\n{counts}", style="dim")
+
+
+class _Clock(NamedTuple):
+    now: EpochMs
+
+    def at(self, due: EpochMs) -> str:
+        """An instant, and how far away it is."""
+        away = due - self.now
+        return f"{instant(due)}, {f'in {duration(away)}' if away > 0 else f'{duration(-away)} ago'}"
+
+
+def _stage(stage: StageExplained, clock: _Clock) -> Iterator[RenderableType]:
+    since = f"  since {clock.at(stage.since)}" if stage.since is not None else ""
+    yield Text.assemble("\n", (printable(stage.stage), "bold"), "  ", state_text(stage.phase), (since, "dim"))
+    for one in stage.unmet:
+        yield from _unmet(one, clock, 2)
+    for bound in stage.unless:
+        yield _indented("at most", _bound(bound, clock), 2)
+    yield from _chain(stage.reasons)
+    if stage.failure is not None:
+        yield _indented("handled" if stage.failure.handled else "not handled", stage.failure.why, 2)
+
+
+def _unmet(one: Unmet, clock: _Clock, depth: int) -> Iterator[RenderableType]:
+    due = f" ({clock.at(one.due)})" if one.due is not None else ""
+    yield _indented("waiting", one.condition, depth)
+    yield _indented("until", one.event + due, depth)
+
+
+def _bound(bound: Bound, clock: _Clock) -> str:
+    return bound.limit + (f", over at {clock.at(bound.due)}" if bound.due is not None else "")
+
+
+def _chain(reasons: Sequence[Reason]) -> Iterator[RenderableType]:
+    for depth, reason in enumerate(reasons):
+        if reason.left_out:
+            yield _indented("", f"… {reason.left_out:,} more between …", 2)
+        whose = f"`{reason.stage}` {_WAS[reason.state]}: " if depth else ""
+        yield _indented("because", f"{whose}{reason.why}", 2)
+
+
+_WAS = {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}
+
+
+def _indented(word: str, text: str, depth: int) -> Padding:
+    """A line under its headline; what is too long goes on below its own beginning."""
+    shown = printable(text).replace("\n", " ")
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(style="dim", no_wrap=True, width=11 if depth > 1 else 9)
+    line.add_column(overflow="fold")
+    line.add_row(word, shown)
+    return Padding(line, (0, 0, 0, 2))

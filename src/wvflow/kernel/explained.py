@@ -1,0 +1,129 @@
+"""Why a run is as it is: what each stage that isn't done waits for, and why each other one ended without success.
+
+Pure, over plan and state: text and JSON are made of it, and nothing is looked up. Stages that succeeded have nothing to
+be explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+
+import msgspec
+
+from wvflow.kernel.because import Reason, Reasons, fate_of_failure
+from wvflow.kernel.events import EpochMs, Event, TaskStarted
+from wvflow.kernel.handled import unhandled
+from wvflow.kernel.picture import Began, Picture
+from wvflow.kernel.state import Phase, RunPhase, RunState
+from wvflow.kernel.unmet import Bound, Unmet, bounds, unmet
+from wvflow.lang.durations import format_duration
+from wvflow.plan.nodes import FlowPlan, StageId
+
+
+class Handled(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a failure is handled, and ``why`` (not)."""
+
+    handled: bool
+    why: str
+
+
+class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage. ``phase`` is the finer state. ``since``: when the attempt that is running began. ``unmet``:
+    what it waits for, ``unless``: what ends the wait otherwise. ``reasons``: the chain that led to its end.
+    ``failure``: whether its failure is handled, None where it didn't fail."""
+
+    stage: str
+    state: str
+    phase: str
+    since: EpochMs | None = None
+    unmet: tuple[Unmet, ...] = ()
+    unless: tuple[Bound, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    failure: Handled | None = None
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. ``unmet``: what keeps all of it from going on, ``unless``: what ends it; ``reason``: why it ended
+    as it did."""
+
+    unmet: tuple[Unmet, ...] = ()
+    unless: tuple[Bound, ...] = ()
+    reason: str = ""
+    stages: tuple[StageExplained, ...] = ()
+
+
+def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> Explained:
+    """The run and all its stages in order of declaration. ``began``: when the attempts that are running did."""
+    seen = Picture(plan, run, began)
+    why = Reasons(seen)
+    stages = tuple(_stage(seen, one, why) for one in plan.declared)
+    limits = tuple(_limits(seen))
+    return Explained(unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages)
+
+
+def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
+    phase = seen.phase(id)
+    return StageExplained(
+        stage=seen.name(id),
+        state=phase.shown,
+        phase=phase.detailed,
+        since=seen.began.get(id) if phase is Phase.ATTEMPTING else None,
+        unmet=tuple(unmet(seen, id)),
+        unless=tuple(bounds(seen, id)),
+        reasons=why.of(id),
+        failure=_failure(seen, id) if phase is Phase.FAILED else None,
+    )
+
+
+def starts(events: Iterable[Event]) -> Began:
+    """When the last recorded attempt of each stage began."""
+    return {event.stage: event.at for event in events if isinstance(event, TaskStarted)}
+
+
+def _failure(seen: Picture, id: StageId) -> Handled:
+    found, why = fate_of_failure(seen, id)
+    return Handled(handled=found, why=why)
+
+
+def _stopping(run: RunState) -> tuple[Unmet, ...]:
+    if run.phase is not RunPhase.CANCELLING:
+        return ()
+    ending = run.ending.value.replace("_", " ") if run.ending else "cancelled"
+    condition = f"all of it must end: then the run is {ending}"
+    return (Unmet(condition=condition, event="the last stage ends, or its time is over", due=_last_due(run)),)
+
+
+def _limits(seen: Picture) -> Iterator[Bound]:
+    if seen.run.timeout_due is not None:
+        yield Bound(limit=f"`timeout` of {format_duration(seen.plan.timeout or 0)}", due=seen.run.timeout_due)
+
+
+def _last_due(run: RunState) -> EpochMs | None:
+    """When nobody waits any longer."""
+    dues = [due for due in (run.grace_due, run.cleanup_due) if due is not None]
+    return max(dues, default=None)
+
+
+def _ending(seen: Picture) -> str:
+    """Why it ended, or will end, as it does."""
+    match seen.run.ending or seen.run.phase:
+        case RunPhase.FAILED:
+            return _failing(seen)
+        case RunPhase.TIMED_OUT:
+            return f"it took longer than the flow's `timeout` of {format_duration(seen.plan.timeout or 0)}"
+        case RunPhase.CANCELLED:
+            return "it was asked to cancel"
+        case RunPhase.TERMINATED:
+            return "it was terminated"
+        case RunPhase.SUCCESS if seen.run.failed:
+            return "every failure was handled"
+        case _:
+            return ""
+
+
+def _failing(seen: Picture) -> str:
+    ids = unhandled(seen.plan, seen.stage)
+    if ids:
+        return f"nothing handled the failure of {seen.named(*ids)}"
+    return "a stage was cancelled, though the run was not"

@@ -1,0 +1,104 @@
+"""A run as it stands, to be explained: how its stages are spoken of, and what the explanations of several share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.state import WORKING, Phase, RunState, StageState
+from wvflow.plan.nodes import Condition, FlowPlan, StageId, StagePlan, Trigger
+from wvflow.plan.triggers import condition_text, trigger_text
+
+MOST = 5
+"""So many of a kind are named; of the others it is told how many they are."""
+
+_IS = MappingProxyType(
+    {
+        Phase.SUCCESS: "succeeded",
+        Phase.FAILED: "failed",
+        Phase.SKIPPED: "was skipped",
+        Phase.CANCELLED: "was cancelled",
+        Phase.IN_LINE: "waits for its turn",
+        Phase.ATTEMPTING: "is running",
+        Phase.RETRYING: "waits for another attempt",
+    }
+)
+
+Began = Mapping[StageId, EpochMs]
+
+
+class Picture:
+    """``began``: when the attempts that are running did, as far as it is known."""
+
+    def __init__(self, plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> None:
+        self.plan = plan
+        self.run = run
+        self.began = began
+
+    def here(self, id: StageId) -> StagePlan:
+        return self.plan.stages[id]
+
+    def stage(self, id: StageId) -> StageState:
+        return self.run.stages[id]
+
+    def phase(self, id: StageId) -> Phase:
+        return self.run.stages[id].phase
+
+    def has_ended(self, ids: Iterable[StageId]) -> bool:
+        return all(self.phase(one).is_terminal for one in ids)
+
+    def those(self, phases: Iterable[Phase]) -> list[StageId]:
+        """The stages in one of these phases."""
+        return [StageId(index) for index, stage in enumerate(self.run.stages) if stage.phase in phases]
+
+    @cached_property
+    def at_work(self) -> list[StageId]:
+        """Those that count against ``max_parallel``."""
+        return self.those(WORKING)
+
+    @cached_property
+    def line(self) -> Mapping[StageId, int]:
+        """How many stand before each stage that waits for its turn."""
+        return {stage: place for place, stage in enumerate(self._in_line())}
+
+    def _in_line(self) -> Iterator[StageId]:
+        for queue in self.run.line.queues:
+            for ticket in queue.waiting():
+                stage = self.stage(ticket.stage)
+                if (stage.phase, stage.attempt) == (Phase.IN_LINE, ticket.attempt):
+                    yield ticket.stage
+
+    # --- words ---
+
+    def name(self, id: StageId) -> str:
+        return self.here(id).name
+
+    def named(self, *ids: StageId) -> str:
+        return listed([f"`{self.name(one)}`" for one in ids])
+
+    def is_(self, id: StageId) -> str:
+        """What has become of a stage: ``succeeded``, ``is pending``."""
+        phase = self.phase(id)
+        return _IS.get(phase) or f"is {phase.detailed}"
+
+    def with_states(self, ids: Iterable[StageId]) -> str:
+        """Stages with what has become of each."""
+        return listed([f"`{self.name(one)}` {self.is_(one)}" for one in ids])
+
+    def trigger(self, trigger: Trigger) -> str:
+        return f"`{trigger_text(trigger, self.name)}`"
+
+    def condition(self, condition: Condition) -> str:
+        return f"`if {condition_text(condition, self.name)}`"
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """
+    >>> listed(["a", "b", "c"]), listed(list("abcdefg"), "or")
+    ('a, b and c', 'a, b, c, d, e or 2 others')
+    """
+    if len(names) > MOST + 1:
+        names = [*names[:MOST], f"{len(names) - MOST:,} others"]
+    return f" {word} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

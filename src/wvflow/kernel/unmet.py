@@ -1,0 +1,252 @@
+"""What a stage that isn't done waits for: the conditions that aren't met, and the event that would meet each.
+
+Read off plan and state alone. What only the world knows (who holds the slots of a pool, whether a worker is free) is
+told as what it may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+
+from wvflow.errors import EvaluationError
+from wvflow.kernel.events import EpochMs, Failure
+from wvflow.kernel.picture import MOST, Picture, listed
+from wvflow.kernel.state import WORKING, Phase, RunPhase
+from wvflow.kernel.triggers import RULES, truth, units
+from wvflow.kernel.values import holds, run_values
+from wvflow.lang.algebra import Expr, Value
+from wvflow.lang.durations import format_duration
+from wvflow.lang.relations import nodes
+from wvflow.plan.explain import policy_items, task_text
+from wvflow.plan.nodes import Policy, Rule, StageId, StateIs, Task
+
+
+class Unmet(msgspec.Struct, frozen=True, kw_only=True):
+    """``condition``: what must be the case and isn't. ``event``: what would make it so; ``due``: when that comes by
+    itself."""
+
+    condition: str
+    event: str
+    due: EpochMs | None = None
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """What ends the wait if nothing else does. ``due``: when, where that is known."""
+
+    limit: str
+    due: EpochMs | None = None
+
+
+class _Demand(NamedTuple):
+    """What a rule wants of each upstream, and the event of one that does it."""
+
+    of_each: str = "must end"
+    event: str = "ends"
+
+
+_SUCCESS = _Demand("must succeed", "succeeds")
+_DEMANDS: Mapping[Rule, _Demand] = MappingProxyType(
+    {
+        "all_success": _SUCCESS,
+        "one_success": _Demand(),
+        "one_failed": _Demand(),
+        "one_done": _Demand(),
+        "none_failed": _Demand("must succeed or be skipped", "succeeds or is skipped"),
+        "none_failed_min_one_success": _Demand("must succeed or be skipped", "succeeds or is skipped"),
+        "none_skipped": _Demand("must end and not be skipped", "succeeds, fails or is cancelled"),
+        "all_failed": _Demand("must fail", "fails"),
+        "all_skipped": _Demand("must be skipped", "is skipped"),
+        "all_done": _Demand(),
+        "always": _Demand(),
+    }
+)
+VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "success": "succeeds",
+        "failed": "fails",
+        "skipped": "is skipped",
+        "cancelled": "is cancelled",
+        "done": "ends",
+    }
+)
+"""How a stage comes into a state."""
+
+
+def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
+    """What a stage waits for, first things first."""
+    match seen.phase(id):
+        case Phase.PENDING:
+            yield from _of_condition(seen, id)
+            yield from _of_rule(seen, id)
+            yield from _of_when(seen, id)
+        case Phase.IN_LINE:
+            yield _turn(seen, id)
+        case Phase.QUEUED:
+            yield _worker(seen, id)
+        case Phase.ATTEMPTING:
+            yield _answer(seen, id)
+        case Phase.RETRYING:
+            yield _another_attempt(seen, id)
+        case phase if not phase.is_terminal:
+            yield Unmet(condition=f"{_work(seen, id)} must end", event="it ends, or its time is over")
+
+
+# --- pending --------------------------------------------------------------------------------------------------------
+
+
+def _of_condition(seen: Picture, id: StageId) -> Iterator[Unmet]:
+    trigger = seen.here(id).trigger
+    condition = trigger.condition
+    waited = [named for named in trigger.named if not seen.phase(named).is_terminal]
+    if condition is None or not waited:
+        return
+    text, states = seen.condition(condition), seen.with_states(waited)
+    event = f"{seen.named(*waited)} {'ends' if len(waited) == 1 else 'have ended'}"
+    if truth(condition, seen.phase):
+        yield Unmet(condition=f"{text} holds, and all that it names must have ended: {states}", event=event)
+        return
+    if isinstance(condition, StateIs):
+        event = f"`{seen.name(condition.stage)}` {VERBS[condition.state]}"
+    yield Unmet(condition=f"{text} must hold: {states}", event=event)
+
+
+def _of_rule(seen: Picture, id: StageId) -> Iterator[Unmet]:
+    trigger = seen.here(id).trigger
+    if trigger.condition is not None:
+        yield from _of_units(seen, id, _SUCCESS)
+        return
+    if not trigger.eager:
+        yield from _of_units(seen, id, _DEMANDS[trigger.rule])
+    needs = RULES[trigger.rule].needs
+    if needs and not any(getattr(seen.stage(id).upstream, state) for state in needs):
+        wanted = listed([state for state in VERBS if state in needs], "or")
+        at_once = ", and it starts at once" if trigger.eager else ""
+        yield Unmet(
+            condition=f"at least one upstream must have ended as {wanted} ({seen.trigger(trigger)})",
+            event=f"one {listed([VERBS[state] for state in VERBS if state in needs], 'or')}{at_once}",
+        )
+
+
+def _of_units(seen: Picture, id: StageId, demand: _Demand) -> Iterator[Unmet]:
+    """One for each upstream that is open; of many the first, and how many there are."""
+    waited = [unit for unit in units(seen.here(id)) if not seen.has_ended(unit)]
+    for first, *fallbacks in waited[:MOST]:
+        name = seen.named(first)
+        if fallbacks:
+            name += f" or its fallback {seen.named(*fallbacks)}"
+        is_open = next(one for one in (first, *fallbacks) if not seen.phase(one).is_terminal)
+        states = seen.with_states([is_open]) if fallbacks else f"it {seen.is_(first)}"
+        yield Unmet(condition=f"{name} {demand.of_each}: {states}", event=f"{name} {demand.event}")
+    if (left := len(waited) - MOST) > 0:
+        yield Unmet(condition=f"{left:,} more upstreams {demand.of_each}", event=f"each of them {demand.event}")
+
+
+def _of_when(seen: Picture, id: StageId) -> Iterator[Unmet]:
+    when = seen.here(id).when
+    found = True if when is None else holds(when, seen.plan, seen.run)
+    if when is not None and found is not True:
+        what = found.message if isinstance(found, Failure) else f"`when` must be true, and isn't{given(seen, when)}"
+        yield Unmet(condition=what, event="none: its values don't change in this run")
+
+
+def given(seen: Picture, when: Expr) -> str:
+    """The values that a ``when`` depends on."""
+    names = dict.fromkeys(node.name for node in nodes(when) if isinstance(node, Value))
+    try:
+        values = run_values(seen.plan, seen.run)
+    except (EvaluationError, ValueError):
+        return ""
+    shown = [f"{name} = {values[name]}" for name in names if name in values]
+    return f" with {listed(shown)}" if shown else ""
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def _turn(seen: Picture, id: StageId) -> Unmet:
+    ahead = seen.line.get(id, 0)
+    line = f"{ahead:,} stand before it in the line" if ahead else "it is the next"
+    return Unmet(
+        condition=f"one of {seen.plan.max_parallel} places (`max_parallel`) must be free; {line}; "
+        f"at work: {seen.named(*seen.at_work)}",
+        event="one of these ends, or waits for another attempt",
+    )
+
+
+def _worker(seen: Picture, id: StageId) -> Unmet:
+    policy = _task(seen, id).policy
+    gates = [f"a slot of the pool `{policy.pool}` must be free"] if policy.pool else []
+    gates += [f"its `rate` of {policy_items(policy)['rate']} must have a start left"] if policy.rate else []
+    delivery = seen.stage(id).delivery
+    again = f", handed out {delivery} times," if delivery > 1 else ""
+    return Unmet(
+        condition=f"{_work(seen, id)}{again} must begin: {listed([*gates, 'a worker must take it'])}",
+        event="TaskStarted, which is recorded with the next event",
+    )
+
+
+def _answer(seen: Picture, id: StageId) -> Unmet:
+    if seen.run.phase is RunPhase.CANCELLING and not seen.here(id).trigger.cleanup:
+        return Unmet(
+            condition=f"{_work(seen, id)} was told to stop and must end",
+            event="it ends, or its time to do so is over",
+            due=seen.run.grace_due,
+        )
+    return Unmet(condition=f"{_work(seen, id)} must end", event="TaskSucceeded or TaskFailed")
+
+
+def _another_attempt(seen: Picture, id: StageId) -> Unmet:
+    stage = seen.stage(id)
+    failed = f"; the last failed: {stage.failure.kind}: {stage.failure.message}" if stage.failure else ""
+    return Unmet(
+        condition=f"the delay before {_attempt(seen, id, stage.attempt + 1)} must be over{failed}",
+        event="TimerFired: it is tried again",
+        due=stage.due,
+    )
+
+
+def _task(seen: Picture, id: StageId) -> Task:
+    return seen.here(id).tasks[len(seen.stage(id).done)]
+
+
+def _work(seen: Picture, id: StageId) -> str:
+    """The attempt and what it is at: ``attempt 2 (retry 1 of 3), task 1 of 2, `from a | f()```."""
+    stage, count = seen.stage(id), len(seen.here(id).tasks)
+    which = f", task {len(stage.done) + 1} of {count}" if count > 1 else ""
+    return f"{_attempt(seen, id, stage.attempt)}{which}, `{task_text(_task(seen, id))}`"
+
+
+def _attempt(seen: Picture, id: StageId, number: int) -> str:
+    retries, most = seen.stage(id).retries, _task(seen, id).policy.retries
+    allowed = f" (retry {retries} of {'any number' if most is None else most})" if retries else ""
+    return f"attempt {number}{allowed}"
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
+    """What ends the wait of a stage that is running, if nothing else does."""
+    stage, patience = seen.stage(id), seen.here(id).schedule_timeout
+    if stage.phase not in (Phase.IN_LINE, *WORKING, Phase.RETRYING) or seen.run.phase is RunPhase.CANCELLING:
+        return
+    policy = _task(seen, id).policy
+    if stage.phase is Phase.ATTEMPTING:
+        yield from _bounds_of_attempt(policy, seen.began.get(id))
+    elif stage.phase is not Phase.RETRYING and policy.start_timeout is not None:
+        yield Bound(limit=f"`start_timeout` of {format_duration(policy.start_timeout)}", due=stage.due)
+    if patience is not None and stage.first_at is not None:
+        due = EpochMs(stage.first_at + patience)
+        yield Bound(limit=f"`schedule_timeout` of {format_duration(patience)}", due=due)
+
+
+def _bounds_of_attempt(policy: Policy, since: EpochMs | None) -> Iterator[Bound]:
+    if policy.timeout is not None:
+        due = None if since is None else EpochMs(since + policy.timeout)
+        yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=due)
+    if policy.heartbeat is not None:
+        yield Bound(limit=f"`heartbeat`: silence for longer than {format_duration(policy.heartbeat)}")

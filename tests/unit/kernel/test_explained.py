@@ -1,0 +1,453 @@
+"""Why a run is as it is, in words: every way to wait, every reason to end, whether a failure is handled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+import pytest
+from msgspec.structs import replace
+
+from wvflow.kernel.because import LONGEST
+from wvflow.kernel.events import (
+    CancelRequested,
+    EpochMs,
+    Event,
+    Failure,
+    Output,
+    OwnerChanged,
+    RunStarted,
+    TaskFailed,
+    TaskSkipped,
+    TaskStarted,
+    TaskSucceeded,
+    TimerFired,
+)
+from wvflow.kernel.explained import StageExplained, explain, starts
+from wvflow.kernel.run import fold
+from wvflow.kernel.state import Phase, RunState, StageState, Vector
+from wvflow.lang.algebra import Binary, Literal, Value
+from wvflow.lang.types import BOOLEAN, INT
+from wvflow.plan.nodes import (
+    AllOf,
+    AnyOf,
+    Fallback,
+    FlowParam,
+    FlowPlan,
+    Millis,
+    Policy,
+    Rate,
+    Rule,
+    StageId,
+    StateIs,
+    Trigger,
+)
+
+Build = Callable[..., FlowPlan]
+A, B, C, D = map(StageId, range(4))
+BOOM = Failure("IOError", "boom")
+START = RunStarted(EpochMs(0), "r1", EpochMs(0), {"n": 3})
+PAIR = {"a": (), "b": ("a",)}
+
+
+def done(stage: StageId, rows: int = 1) -> TaskSucceeded:
+    return TaskSucceeded(EpochMs(10), stage, 0, 1, Output("x", rows))
+
+
+def failed(stage: StageId, failure: Failure = BOOM, attempt: int = 1) -> TaskFailed:
+    return TaskFailed(EpochMs(10), stage, 0, attempt, failure)
+
+
+def told(plan: FlowPlan, name: str, *events: Event) -> StageExplained:
+    state = fold(plan, (START, *events))
+    return next(one for one in explain(plan, state, starts(events)).stages if one.stage == name)
+
+
+def with_stage(plan: FlowPlan, id: StageId, **changes: Any) -> FlowPlan:
+    stages = list(plan.stages)
+    stages[id] = replace(stages[id], **changes)
+    return replace(plan, stages=tuple(stages))
+
+
+# --- what it waits for ----------------------------------------------------------------------------------------------
+
+BOTH = {"a": (), "b": (), "c": ("a", "b")}
+DEMANDS: dict[Rule, list[tuple[str, str]]] = {
+    "all_success": [("`b` must succeed: it is queued", "`b` succeeds")],
+    "one_success": [
+        ("`b` must end: it is queued", "`b` ends"),
+        ("at least one upstream must have ended as success (`trigger: one_success`)", "one succeeds"),
+    ],
+    "one_failed": [("`b` must end: it is queued", "`b` ends")],
+    "one_done": [("`b` must end: it is queued", "`b` ends")],
+    "none_failed": [],
+    "none_failed_min_one_success": [],
+    "none_skipped": [("`b` must end and not be skipped: it is queued", "`b` succeeds, fails or is cancelled")],
+    "all_failed": [("`b` must fail: it is queued", "`b` fails")],
+    "all_skipped": [],
+    "all_done": [("`b` must end: it is queued", "`b` ends")],
+    "always": [("`b` must end: it is queued", "`b` ends")],
+}
+
+
+@pytest.mark.parametrize("rule", get_args(Rule))
+def test_each_rule_says_what_it_wants_of_the_upstreams_that_are_open(flow: Build, rule: Rule) -> None:
+    plan = with_stage(flow(BOTH), C, trigger=Trigger(rule))
+    first = done(A) if rule == "all_success" else failed(A)
+    found = told(plan, "c", first)
+    assert [(one.condition, one.event) for one in found.unmet] == DEMANDS[rule]
+    assert bool(found.reasons) == (found.state == "skipped")
+
+
+FAILED = StateIs(A, "failed")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "events", "unmet"),
+    [
+        (
+            Trigger(condition=FAILED, named=(A,)),
+            [],
+            [
+                ("`if a.failed` must hold: `a` is queued", "`a` fails"),
+                ("`b` must succeed: it is queued", "`b` succeeds"),
+            ],
+        ),
+        (
+            Trigger(condition=AnyOf((FAILED, StateIs(B, "failed"))), named=(A, B)),
+            [failed(A)],
+            [("`if a.failed or b.failed` holds, and all that it names must have ended: `b` is queued", "`b` ends")],
+        ),
+        (
+            Trigger(condition=AllOf((FAILED, StateIs(B, "done"))), named=(A, B)),
+            [],
+            [("`if a.failed and b.done` must hold: `a` is queued and `b` is queued", "`a` and `b` have ended")],
+        ),
+        (
+            Trigger("one_failed", eager=True),
+            [],
+            [
+                (
+                    "at least one upstream must have ended as failed (`trigger: one_failed, eager`)",
+                    "one fails, and it starts at once",
+                )
+            ],
+        ),
+    ],
+    ids=["one state", "holds already", "several states", "eager"],
+)
+def test_a_condition_says_what_is_open(
+    flow: Build, trigger: Trigger, events: list[Event], unmet: list[tuple[str, str]]
+) -> None:
+    plan = with_stage(flow(BOTH), C, trigger=trigger)
+    assert [(one.condition, one.event) for one in told(plan, "c", *events).unmet] == unmet
+
+
+def test_a_stage_and_its_fallback_are_waited_for_as_one(flow: Build) -> None:
+    plan = with_stage(flow(BOTH), C, chains=((A, B),))
+    (one,) = told(plan, "c", failed(A)).unmet
+    assert (one.condition, one.event) == (
+        "`a` or its fallback `b` must succeed: `b` is queued",
+        "`a` or its fallback `b` succeeds",
+    )
+
+
+def test_of_a_thousand_upstreams_a_few_are_named(flow: Build) -> None:
+    names = [f"s{number}" for number in range(1_000)]
+    plan = flow({**dict.fromkeys(names, ()), "all": names})
+    assert [one.condition for one in told(plan, "all").unmet][-2:] == [
+        "`s4` must succeed: it is queued",
+        "995 more upstreams must succeed",
+    ]
+
+
+def test_a_when_that_will_not_hold_is_told_before_it_is_asked(flow: Build) -> None:
+    small = Binary(">", Value("n", INT), Literal(5, INT), BOOLEAN)
+    plan = replace(with_stage(flow(PAIR), B, when=small), params=(FlowParam("n", INT),))
+    assert [one.condition for one in told(plan, "b").unmet][1:] == ["`when` must be true, and isn't with n = 3"]
+    assert told(plan, "b", done(A)).reasons[0].why == "its `when` was not true with n = 3"
+
+
+RUNNING: list[Any] = [
+    pytest.param(
+        {"policy": Policy(pool="api", rate=Rate("a", 10, Millis(1_000)), start_timeout=Millis(500))},
+        [],
+        "attempt 1, `select` must begin: a slot of the pool `api` must be free, its `rate` of 10/s must have a start "
+        "left and a worker must take it",
+        None,
+        [("`start_timeout` of 500ms", None)],
+        id="queued, behind a pool and a rate",
+    ),
+    pytest.param(
+        {},
+        [OwnerChanged(EpochMs(5), 2)],
+        "attempt 1, `select`, handed out 2 times, must begin: a worker must take it",
+        None,
+        [],
+        id="queued again",
+    ),
+    pytest.param(
+        {"policy": Policy(timeout=Millis(500), heartbeat=Millis(50)), "schedule_timeout": 900, "tasks": 2},
+        [TaskStarted(EpochMs(5), A, 0, 1)],
+        "attempt 1, task 1 of 2, `select` must end",
+        None,
+        [
+            ("`timeout` of 500ms", 505),
+            ("`heartbeat`: silence for longer than 50ms", None),
+            ("`schedule_timeout` of 900ms", 900),
+        ],
+        id="attempting",
+    ),
+    pytest.param(
+        {"policy": Policy(retries=3, retry_delay=Millis(100))},
+        [failed(A)],
+        "the delay before attempt 2 (retry 1 of 3) must be over; the last failed: IOError: boom",
+        110,
+        [],
+        id="retrying",
+    ),
+    pytest.param(
+        {"policy": Policy(retries=None, retry_delay=Millis(100))},
+        [failed(A), TimerFired(EpochMs(110), "retry:0:2"), TaskStarted(EpochMs(120), A, 0, 2)],
+        "attempt 2 (retry 1 of any number), `select` must end",
+        None,
+        [],
+        id="attempting again",
+    ),
+    pytest.param(
+        {"cancel_grace": Millis(50)},
+        [TaskStarted(EpochMs(5), A, 0, 1), CancelRequested(EpochMs(20))],
+        "attempt 1, `select` was told to stop and must end",
+        70,
+        [],
+        id="cancelling",
+    ),
+]
+
+
+@pytest.mark.parametrize(("how", "events", "condition", "due", "unless"), RUNNING)
+def test_a_running_stage_says_what_ends_its_wait(
+    flow: Build,
+    how: dict[str, Any],
+    events: list[Event],
+    condition: str,
+    due: int | None,
+    unless: list[tuple[str, int | None]],
+) -> None:
+    found = told(flow({"a": ()}, **how), "a", *events)
+    assert [(one.condition, one.due) for one in found.unmet] == [(condition, due)]
+    assert [(one.limit, one.due) for one in found.unless] == unless
+    begun = [event.at for event in events if isinstance(event, TaskStarted)]
+    assert found.since == (begun[-1] if begun else None)
+
+
+def test_who_waits_for_a_turn_is_told_its_place_in_the_line(flow: Build) -> None:
+    plan = flow({"a": (), "b": (), "c": ()}, max_parallel=1)
+    told_b, told_c = (told(plan, name).unmet[0].condition for name in "bc")
+    assert told_b == "one of 1 places (`max_parallel`) must be free; it is the next; at work: `a`"
+    assert "1 stand before it in the line" in told_c
+
+
+# --- why it ended ---------------------------------------------------------------------------------------------------
+
+
+def chain(plan: FlowPlan, name: str, *events: Event) -> list[tuple[str, str, str]]:
+    return [(one.stage, one.state, one.why) for one in told(plan, name, *events).reasons]
+
+
+BOOM_ONCE = ("a", "failed", "IOError: boom; it has no `retries`")
+
+
+def test_a_chain_leads_to_where_it_began(flow: Build) -> None:
+    plan = flow({"a": (), "b": ("a",), "c": ("b",)})
+    assert chain(plan, "c", failed(A)) == [
+        ("c", "skipped", "every upstream must succeed, and `b` was skipped"),
+        ("b", "skipped", "every upstream must succeed, and `a` failed"),
+        BOOM_ONCE,
+    ]
+    assert chain(plan, "a", done(A)) == []
+
+
+def test_a_long_chain_is_told_by_its_ends(flow: Build) -> None:
+    plan = flow({"s0": (), **{f"s{number}": (f"s{number - 1}",) for number in range(1, 3_000)}})
+    reasons = told(plan, "s2999", failed(A)).reasons
+    assert (len(reasons), reasons[-1].stage, reasons[-1].left_out) == (LONGEST, "s0", 3_000 - LONGEST)
+    assert [one.stage for one in reasons[:3]] == ["s2999", "s2998", "s2997"]
+    assert [one.left_out for one in told(plan, "s9", failed(A)).reasons] == [0] * 10
+
+
+@pytest.mark.parametrize(
+    ("trigger", "events", "links"),
+    [
+        (
+            Trigger(condition=StateIs(A, "success"), named=(A,)),
+            [failed(A)],
+            ["`if a.success` doesn't hold: `a` failed", BOOM_ONCE[2]],
+        ),
+        (
+            Trigger(condition=StateIs(A, "failed"), named=(A,)),
+            [failed(B)],
+            ["every upstream that its `if` doesn't name must succeed, and `b` failed", BOOM_ONCE[2]],
+        ),
+        (
+            Trigger("one_success"),
+            [failed(A), failed(B)],
+            [
+                "at least one upstream had to succeed (`trigger: one_success`), and none did: "
+                "`a` failed and `b` failed",
+                BOOM_ONCE[2],
+            ],
+        ),
+        (
+            Trigger("all_failed"),
+            [done(A)],
+            ["every upstream must fail (`trigger: all_failed`), and `a` succeeded"],
+        ),
+        (
+            Trigger("none_failed"),
+            [failed(A)],
+            ["no upstream may fail or be cancelled (`trigger: none_failed`), and `a` failed", BOOM_ONCE[2]],
+        ),
+        (
+            Trigger("none_skipped"),
+            [TaskSkipped(EpochMs(5), A, 0, 1)],
+            [
+                "no upstream may be skipped (`trigger: none_skipped`), and `a` was skipped",
+                "it has `skip_empty`, and there were no input rows",
+            ],
+        ),
+        (
+            Trigger(),
+            [failed(A), failed(B)],
+            ["every upstream must succeed, and `a` failed (and 1 more)", BOOM_ONCE[2]],
+        ),
+    ],
+    ids=lambda value: value.rule if isinstance(value, Trigger) else "",
+)
+def test_a_skipped_stage_names_what_its_trigger_wanted(
+    flow: Build, trigger: Trigger, events: list[Event], links: list[str]
+) -> None:
+    plan = with_stage(flow(BOTH), C, trigger=trigger)
+    assert [why for _, _, why in chain(plan, "c", *events)] == links
+
+
+def test_no_input_rows_are_those_of_an_upstream(flow: Build) -> None:
+    events = [done(A, rows=0), TaskSkipped(EpochMs(12), B, 0, 1)]
+    assert chain(flow(PAIR), "b", *events)[0][2].endswith("no input rows: `a` put out none")
+
+
+@pytest.mark.parametrize(
+    ("policy", "failure", "why"),
+    [
+        (Policy(), BOOM, "it has no `retries`"),
+        (Policy(retries=3, non_retryable=("IOError",)), BOOM, "as `non_retryable` names `IOError`"),
+        (Policy(retries=3, retry_on=("OSError",)), BOOM, "as `retry_on` doesn't name `IOError`"),
+        (Policy(retries=3), replace(BOOM, retryable=False), "as an error of this kind would come again"),
+    ],
+)
+def test_a_failed_stage_says_why_it_got_no_other_attempt(
+    flow: Build, policy: Policy, failure: Failure, why: str
+) -> None:
+    assert chain(flow({"a": ()}, policy=policy), "a", failed(A, failure))[0][2].endswith(why)
+
+
+def test_a_failed_stage_says_that_its_retries_or_its_time_are_used_up(flow: Build) -> None:
+    again: list[Event] = [failed(A), TimerFired(EpochMs(2_000), "retry:0:2")]
+    plan = flow({"a": ()}, policy=Policy(retries=1), schedule_timeout=3_000)
+    used = chain(plan, "a", *again, failed(A, attempt=2))[0][2]
+    assert used == "IOError: boom; after 2 attempts, as many as `retries: 1` allows"
+    late = chain(plan, "a", *again, TimerFired(EpochMs(3_000), "schedule:0"))[0][2]
+    assert late.endswith("after 2 attempts, there was no time for another attempt")
+
+
+def test_a_tolerated_failure_is_a_reason_to_be_skipped(flow: Build) -> None:
+    plan = with_stage(flow(PAIR), A, on_failure="skip")
+    assert chain(plan, "b", failed(A))[1] == (
+        "a",
+        "skipped",
+        "it has `on_failure: skip`, and failed: IOError: boom",
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "event", "why"),
+    [
+        ({}, CancelRequested(EpochMs(5)), "the run was cancelled before it began"),
+        ({}, CancelRequested(EpochMs(5), "terminate"), "the run was terminated before it began"),
+        (
+            {"timeout": Millis(5)},
+            TimerFired(EpochMs(5), "flow"),
+            "the flow's `timeout` of 5ms was over before it began",
+        ),
+        ({"fail_fast": True}, failed(A), "the flow has `fail_fast`, and `a` failed before it began"),
+    ],
+    ids=["cancel", "terminate", "time-out", "fail_fast"],
+)
+def test_a_cancelled_stage_says_what_ended_the_run(flow: Build, header: dict[str, Any], event: Event, why: str) -> None:
+    plan = flow({"a": (), "b": (), "c": ("b",)}, **header)
+    assert chain(plan, "c", event)[0] == ("c", "cancelled", why)
+
+
+# --- whether a failure is handled -----------------------------------------------------------------------------------
+
+SAVED = {"a": (), "f": ("a",), "both": ("a", "f"), "other": ("a",)}
+F, BOTH_ID, OTHER = map(StageId, range(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("names", "events", "handled", "why"),
+    [
+        (["a"], [failed(A)], False, "it has neither a fallback nor `on_failure: skip`"),
+        (["a", "f"], [failed(A)], False, "its fallback has not succeeded: `f` is queued"),
+        (["a", "f"], [failed(A), failed(F)], False, "its fallback has not succeeded: `f` failed"),
+        (["a", "f"], [failed(A), done(F)], True, "`f` stood in for it"),
+        (
+            ["a", "f", "both"],
+            [failed(A), done(F), failed(BOTH_ID)],
+            False,
+            "`f` succeeded, and no stage that reads both did",
+        ),
+        (["a", "f", "both"], [failed(A), done(F), done(BOTH_ID)], True, "`f` stood in for it"),
+        (
+            ["a", "f", "both", "other"],
+            [failed(A), done(F), done(BOTH_ID)],
+            False,
+            "because of it, `other` was skipped",
+        ),
+    ],
+)
+def test_a_failure_says_whether_it_is_handled(
+    flow: Build, names: list[str], events: Sequence[Event], handled: bool, why: str
+) -> None:
+    plan = flow({name: [up for up in SAVED[name] if up in names] for name in names})
+    if "f" in names:
+        plan = with_stage(plan, A, fallbacks=(Fallback(F, declared=True),))
+        plan = with_stage(plan, F, controls=(A,), trigger=Trigger(condition=FAILED, named=(A,)))
+    if "both" in names:
+        plan = with_stage(plan, BOTH_ID, chains=((A, F),))
+    found = told(plan, "a", *events).failure
+    assert found is not None
+    assert (found.handled, found.why) == (handled, why)
+
+
+def test_a_run_says_why_it_ended(flow: Build) -> None:
+    def reason(plan: FlowPlan, *events: Event) -> str:
+        return explain(plan, fold(plan, (START, *events))).reason
+
+    plan = flow(PAIR)
+    assert reason(plan, failed(A)) == "nothing handled the failure of `a`"
+    assert reason(plan, done(A), done(B)) == ""
+    assert reason(plan, CancelRequested(EpochMs(5))) == "it was asked to cancel"
+    assert explain(plan, fold(plan, (START, CancelRequested(EpochMs(5))))).unmet[0].condition == (
+        "all of it must end: then the run is cancelled"
+    )
+
+
+def test_a_state_that_has_no_words_of_its_own_is_told_all_the_same(flow: Build) -> None:
+    """Whatever phase a stage is in, there is something to say about it, or it succeeded."""
+    plan = flow({"a": ()})
+    for phase in Phase:
+        stage = StageState(phase=phase, attempt=1, failure=BOOM, reason="when", upstream=StageState().upstream)
+        (found,) = explain(plan, RunState(stages=Vector.of(stage, 1))).stages
+        assert bool(found.unmet) == (not phase.is_terminal and phase is not Phase.PENDING)
+        assert bool(found.reasons) == (phase.is_terminal and phase is not Phase.SUCCESS)
