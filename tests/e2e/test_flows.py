@@ -278,12 +278,19 @@ def test_a_column_that_only_the_engine_misses_is_told_with_its_line(run_flow: An
     result = run_flow(
         """
         flow F = {
-          stage a = from sql"select 3 as age"
+          stage a = call people()
           stage b =
             from a
             where agee > 3
         }
+        """,
         """
+        from wvflow import activity
+
+        @activity
+        def people() -> list[dict]:
+            return [{"age": 3}]
+        """,
     )
     error = result.stages["b"].error or {}
     assert error["place"] == "program.wv:6:11"

@@ -173,8 +173,8 @@ ANYTHING = """
         pytest.param("call give(what: 'less') | look()", "`name` (string) is missing", id="rows that pass through"),
         pytest.param("from a", "`name` (string) is missing", id="rows of another stage"),
         pytest.param("from 'right.csv'", None, id="a file in another order"),
-        pytest.param('from sql"select 1::bigint as id"', "`name` (string) is missing", id="a query of the engine"),
-        pytest.param('from sql"select 1::bigint as id" save to kept', "`name` (string) is missing", id="a save"),
+        pytest.param("from a where id > 0", "`name` (string) is missing", id="a query"),
+        pytest.param("from a where id > 0 save to kept", "`name` (string) is missing", id="a save"),
     ],
 )
 def test_rows_that_are_not_of_the_stages_type_fail_it_before_they_are_kept_or_saved(

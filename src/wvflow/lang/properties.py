@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal as OneOf
+from typing import NamedTuple, TypeAlias, get_args
 
 from wvflow.lang.durations import parse_duration
 
@@ -157,7 +158,7 @@ FLAG = Kind("true or false", _flag)
 ANY = Kind("a value", _anything)
 EXPRESSION = Kind("an expression", _anything)
 """Not a plain value: whoever checks the stage makes it out."""
-TRIGGERS = _words(
+TriggerRule: TypeAlias = OneOf[
     "all_success",
     "one_success",
     "one_failed",
@@ -169,7 +170,8 @@ TRIGGERS = _words(
     "all_skipped",
     "all_done",
     "always",
-)
+]
+TRIGGERS = _words(*get_args(TriggerRule))
 ON_FAILURE = Kind("fail, skip or the name of a stage", _name)
 
 _STAGE_AND_ACTIVITY = (

@@ -13,6 +13,7 @@ from typing import NewType, TypeAlias
 import msgspec
 
 from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel
+from wvflow.lang.properties import TriggerRule
 from wvflow.lang.types import Type
 
 StageId = NewType("StageId", int)
@@ -175,19 +176,7 @@ Wait: TypeAlias = WaitTask | UntilTask
 """Those that hold no worker while they are under way."""
 
 
-Rule = OneOf[
-    "all_success",
-    "one_success",
-    "one_failed",
-    "one_done",
-    "none_failed",
-    "none_failed_min_one_success",
-    "none_skipped",
-    "all_failed",
-    "all_skipped",
-    "all_done",
-    "always",
-]
+Rule: TypeAlias = TriggerRule
 EAGER_RULES: tuple[Rule, ...] = ("one_success", "one_failed", "one_done")
 """Those that ``eager`` lets start at the first."""
 
