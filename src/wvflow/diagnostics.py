@@ -103,6 +103,7 @@ class Code(Enum):
     BAD_ROUTE = ("WV0508", "INVALID_ARGUMENT", "error")
     SHADOWED_CASE = ("WV0509", "INVALID_ARGUMENT", "warning")
     READS_AN_END = ("WV0510", "INVALID_ARGUMENT", "error")
+    MISPLACED_VALUE = ("WV0511", "INVALID_ARGUMENT", "error")
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
     ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")

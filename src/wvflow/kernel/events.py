@@ -92,9 +92,10 @@ class StageReused(TaskEvent, frozen=True, tag="StageReused"):
 
 
 class TaskSkipped(TaskEvent, frozen=True, tag="TaskSkipped"):
-    """There was nothing to do, as the first task found: no input rows where the stage has ``skip_empty``."""
+    """There was nothing to do, as the first task found: no input rows where the stage has ``skip_empty``, or a ``when``
+    that takes values out of rows and isn't true."""
 
-    reason: Literal["empty"] = "empty"
+    reason: Literal["empty", "when"] = "empty"
 
 
 class TaskFailed(TaskEvent, frozen=True, tag="TaskFailed"):

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 from wvflow.errors import EvaluationError
 from wvflow.kernel.events import Failure
-from wvflow.kernel.state import RunState
+from wvflow.kernel.state import Phase, RunState
 from wvflow.lang.algebra import Expr
 from wvflow.lang.evaluate import evaluate
+from wvflow.lang.keys import of_failure
 from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
 from wvflow.lang.values import to_python
-from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.nodes import FlowPlan, StageId
 
 
 class RunValues(Mapping[str, object]):
@@ -28,6 +29,10 @@ class RunValues(Mapping[str, object]):
             return ulid_of_run(self._run.run_id, self._run.started_at or self._run.run_time, name)
         return self._listed[name]
 
+    def beside(self, more: Mapping[str, object]) -> RunValues:
+        """These and some more."""
+        return RunValues(self._run, {**self._listed, **more})
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._listed)
 
@@ -35,7 +40,7 @@ class RunValues(Mapping[str, object]):
         return len(self._listed)
 
 
-def run_values(plan: FlowPlan, run: RunState) -> Mapping[str, object]:
+def run_values(plan: FlowPlan, run: RunState) -> RunValues:
     """What the run's expressions may name; a declared parameter wins over an implicit value."""
     typed = {param.name: param.type for param in plan.params}
     given = {name: to_python(value, typed[name]) for name, value in run.params.items() if name in typed}
@@ -52,6 +57,18 @@ def _implicit(run: RunState) -> Mapping[str, object]:
         "window_start": moment,
         "window_end": moment,
     }
+
+
+def failures(plan: FlowPlan, run: RunState, here: StageId) -> dict[str, object]:
+    """What a stage whose trigger names others may ask of those: why each failed, null where it didn't, and how many
+    attempts it made."""
+    found: dict[str, object] = {}
+    for upstream in plan.stages[here].trigger.named:
+        name, state = plan.stages[upstream].name, run.stages[upstream]
+        failure = state.failure if state.phase is Phase.FAILED else None
+        found[of_failure(name, "error")] = None if failure is None else f"{failure.kind}: {failure.message}"
+        found[of_failure(name, "attempts")] = state.attempt
+    return found
 
 
 def holds(when: Expr, plan: FlowPlan, run: RunState) -> bool | Failure:

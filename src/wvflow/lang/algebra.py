@@ -49,6 +49,20 @@ class Value(Node, frozen=True, tag="value"):
     type: Type = UNKNOWN
 
 
+class Cell(Node, frozen=True, tag="cell"):
+    """``s.col``: the value in the one row of a stage, and ``_.col`` in that of the input (``rows`` is ``StageRows`` or
+    ``Piped``). Whoever evaluates the expression reads it; it is never part of SQL."""
+
+    rows: Rel
+    column: str
+    type: Type = UNKNOWN
+
+    @property
+    def shown(self) -> str:
+        """As the program writes it."""
+        return f"{self.rows.stage if isinstance(self.rows, StageRows) else '_'}.{self.column}"
+
+
 class Star(Node, frozen=True, tag="star"):
     """``*`` or ``t.*``: as a select item, and as the argument of ``count``. ``columns``: those of ``t``, where they are
     known."""
@@ -244,6 +258,7 @@ Expr: TypeAlias = (
     Literal
     | Column
     | Value
+    | Cell
     | Star
     | Call
     | Unary

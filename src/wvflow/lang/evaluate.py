@@ -20,6 +20,7 @@ from wvflow.lang.algebra import (
     Call,
     Case,
     Cast,
+    Cell,
     Column,
     Exists,
     Expr,
@@ -49,6 +50,7 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.scalar_functions import FUNCTIONS, call
 
 Secrets = Callable[[str], str]
+Cells = Callable[[Cell], object]
 SECRET = "secret"
 UNITS = frozenset({"year", "month", "day", "quarter", "week", "dow", "isodow", "doy", "hour", "minute", "second"})
 """Those that ``Extract`` can take without an engine."""
@@ -56,12 +58,15 @@ UNITS = frozenset({"year", "month", "day", "quarter", "week", "dow", "isodow", "
 _NEEDS_ROWS = (Column, Star, InQuery, Exists, ScalarQuery, Window, LambdaValue, LocalName, RawSql)
 
 
-def is_static(expr: Expr) -> bool:
-    """Whether it can be evaluated without rows, once the values that it names are known."""
-    return all(_is_static(node) for node in nodes(expr))
+def is_static(expr: Expr, *, cells: bool = False) -> bool:
+    """Whether it can be evaluated without rows, once the values that it names are known; with ``cells``, and those in
+    the one row of a stage or of the input."""
+    return all(_is_static(node, cells) for node in nodes(expr))
 
 
-def _is_static(node: object) -> bool:
+def _is_static(node: object, cells: bool = False) -> bool:
+    if isinstance(node, Cell):
+        return cells
     if isinstance(node, Call):
         known = node.function.lower() in FUNCTIONS or node.function == SECRET
         return known and not node.distinct and not node.named
@@ -70,25 +75,29 @@ def _is_static(node: object) -> bool:
     return not isinstance(node, _NEEDS_ROWS)
 
 
-def evaluate(expr: Expr, values: Mapping[str, object], *, secrets: Secrets | None = None) -> object:
+def evaluate(
+    expr: Expr, values: Mapping[str, object], *, secrets: Secrets | None = None, cells: Cells | None = None
+) -> object:
     """The value of a static expression: None, bool, int, float, Decimal, str, date, datetime, time, timedelta, list,
     dict (structs and maps) or tuple.
 
     Args:
         values: what ``Value`` names, as Python values.
         secrets: answers ``secret('NAME')``; None where none may be read.
+        cells: reads ``s.col`` and ``_.col``; None where none may be read.
 
     Raises:
         EvaluationError: it has no value: a division by zero, a cast that fails, a name without a value.
         CompilerBug: it isn't static.
     """
-    return _Evaluator(values, secrets).value(expr)
+    return _Evaluator(values, secrets, cells).value(expr)
 
 
 class _Evaluator:
-    def __init__(self, values: Mapping[str, object], secrets: Secrets | None) -> None:
+    def __init__(self, values: Mapping[str, object], secrets: Secrets | None, cells: Cells | None) -> None:
         self._values = values
         self._secrets = secrets
+        self._cells = cells
 
     def value(self, expr: Expr) -> object:
         match expr:
@@ -96,6 +105,8 @@ class _Evaluator:
                 return _literal(expr)
             case Value(name=name):
                 return self._named(name)
+            case Cell() if self._cells is not None:
+                return self._cells(expr)
             case Binary(op="and" | "or"):
                 return self._logic(expr)
             case Unary():

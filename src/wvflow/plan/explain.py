@@ -8,6 +8,7 @@ from typing import Any
 from wvflow.lang.algebra import (
     Aggregate,
     Alias,
+    Cell,
     Concat,
     Exclude,
     Expr,
@@ -26,7 +27,7 @@ from wvflow.lang.algebra import (
     Value,
 )
 from wvflow.lang.durations import format_duration
-from wvflow.lang.keys import is_delivery
+from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import fan_in_stages, nodes
 from wvflow.plan.nodes import (
     ActivityTask,
@@ -94,7 +95,11 @@ def wait_text(wait: Wait) -> str:
 
 def _values(expr: Expr) -> list[str]:
     """The values that an expression depends on, each once."""
-    return list(dict.fromkeys(node.name for node in nodes(expr) if isinstance(node, Value)))
+    return list(dict.fromkeys(_named(node) for node in nodes(expr) if isinstance(node, Value | Cell)))
+
+
+def _named(value: Value | Cell) -> str:
+    return value.shown if isinstance(value, Cell) else ".".join(failure_named(value.name) or (value.name,))
 
 
 def _piped(*steps: str) -> str:
@@ -205,8 +210,8 @@ def _spelled(name: str, value: Any) -> Any:
 def stage_items(stage: StagePlan) -> dict[str, Any]:
     """Properties of the whole stage that are set, likewise. Of ``when``, the values that it depends on."""
     found: dict[str, Any] = {}
-    if stage.when is not None:
-        found["when"] = f"({', '.join(_values(stage.when))})"
+    if (when := stage.when or stage.asks) is not None:
+        found["when"] = f"({', '.join(_values(when))})"
     if stage.probe is not None:
         found["skip_empty"] = True
     if stage.columns:

@@ -104,8 +104,7 @@ class QueryTask(Node, frozen=True, tag="query"):
 
 
 class Argument(msgspec.Struct, frozen=True):
-    """An argument of an activity. Its value needs no rows, but for ``_.col``: the value in the one input row, written
-    ``Column(col, table="_")``."""
+    """An argument of an activity. Its value needs no rows, but for those of its ``Cell``s."""
 
     name: str
     value: Expr
@@ -232,7 +231,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage. ``upstreams`` and ``readers`` are the edges of the graph, both ascending and without doubles.
 
     A stage whose body is nothing but another stage's rows (``= from a``) has one ``QueryTask`` over ``StageRows``.
-    ``when``: needs no rows; unless it is true, the stage is skipped. ``probe``: skipped unless this has a row.
+    ``when``: needs no rows; unless it is true, the stage is skipped. ``asks``: as ``when``, where it takes values out
+    of other stages' rows or of their failure, so that the first task decides. ``probe``: skipped unless this has a row.
     ``columns``: those that its rows must turn out to have.
 
     ``controls`` are the upstreams that only its trigger names: it doesn't read them. ``chains``: stages of a fan-in
@@ -248,6 +248,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     trigger: Trigger = Trigger()
     schedule_timeout: Millis | None = None
     when: Expr | None = None
+    asks: Expr | None = None
     probe: Rel | None = None
     columns: tuple[tuple[str, Type], ...] = ()
     description: str = ""

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wvflow.errors import CompilerBug
-from wvflow.lang.algebra import Item, Limit, Literal, Rel, Select
+from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, Value
 from wvflow.lang.catalog import Catalog
+from wvflow.lang.evaluate import is_static
+from wvflow.lang.keys import failure_named
+from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
-from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, StageId, StagePlan
+from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, QueryTask, StageId, StagePlan, WaitTask
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import cut
 from wvflow.planner.wiring import wired
@@ -96,13 +99,17 @@ def _stage(
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
 
     settled = settle((stage.settings, layers.flow, layers.project))
+    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output)
+    if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
+        tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
     return StagePlan(
         name=stage.name,
-        tasks=cut(stage.steps, policy_of, keep=bool(read_by) or is_output),
+        tasks=tasks,
         upstreams=tuple(StageId(one) for one in upstreams),
         readers=tuple(StageId(one) for one in read_by),
         schedule_timeout=_schedule_timeout(stage, layers),
-        when=stage.when,
+        when=None if _needs_a_task(stage.when) else stage.when,
+        asks=stage.when if _needs_a_task(stage.when) else None,
         columns=tuple((name, type_) for name, type_ in stage.columns),
         probe=_probe(stage.input) if settled.get("skip_empty") else None,
         description=settled.get("description", ""),
@@ -111,6 +118,12 @@ def _stage(
         connector=stage.connector,
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
     )
+
+
+def _needs_a_task(when: Expr | None) -> bool:
+    """Whether the first task decides, and not the kernel."""
+    named = [node.name for node in nodes(when) if isinstance(node, Value)]
+    return when is not None and (not is_static(when) or any(failure_named(name) for name in named))
 
 
 def _probe(rows: Rel | None) -> Rel | None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from wvflow.lang import builtins
-from wvflow.lang.algebra import Cast, Column, Expr, Item, Literal, Piped, Select
+from wvflow.lang.algebra import Cast, Cell, Column, Expr, Item, Literal, Piped, Select
 from wvflow.lang.catalog import SCALAR_COLUMN, ActivitySignature
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.relations import nodes
@@ -248,13 +248,12 @@ def callee_of(signature: ActivitySignature) -> Callee:
 
 
 def _value(arg: CallArg, scope: Scope, *, piped: bool) -> Expr:
-    """An argument: a value without rows, or ``_.col``, the one in the one input row."""
+    """An argument: an expression without rows, but for the values in the one input row and in that of a stage."""
     value = expressions.elaborate(arg.value, scope)
-    of_row = any(isinstance(node, Column) for node in nodes(value))
-    if isinstance(value, Column) and value.table == "_":
-        if not piped:
-            scope.session.report(flow_mistakes.no_input_row(arg.value.span))
-    elif not is_static(value):
+    if not piped and any(isinstance(node, Cell) and isinstance(node.rows, Piped) for node in nodes(value)):
+        scope.session.report(flow_mistakes.no_input_row(arg.value.span))
+    elif not is_static(value, cells=True):
+        of_row = any(isinstance(node, Column) for node in nodes(value))
         refused = flow_mistakes.argument_over_rows if of_row else flow_mistakes.argument_needs_engine
         scope.session.report(refused(arg.value.span))
     return value

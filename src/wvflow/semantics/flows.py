@@ -30,10 +30,30 @@ from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.saves import Saves
 from wvflow.semantics.scopes import Columns, Scope, Shape
 from wvflow.semantics.session import Known, Session
-from wvflow.semantics.triggers import check_rule, trigger_of, with_fallbacks
+from wvflow.semantics.triggers import (
+    check_rule,
+    failures_in,
+    fallback_of,
+    owners_of_fallbacks,
+    trigger_of,
+    with_fallbacks,
+)
 from wvflow.semantics.when import read_when
 from wvflow.source import Span
-from wvflow.syntax.nodes import FlowDef, ForkOp, Merge, Name, StageDef, TableRef, Unavailable
+from wvflow.syntax.nodes import (
+    ActivateOp,
+    CallExpr,
+    Dot,
+    FlowDef,
+    ForkOp,
+    Merge,
+    Name,
+    NameRef,
+    StageDef,
+    SyntaxNode,
+    TableRef,
+    Unavailable,
+)
 from wvflow.syntax.walk import walk
 
 
@@ -139,12 +159,14 @@ def _check_stages(
     spans: dict[str, Mapping[str, Span]] = {}
     edges = _edges(written)
     saves = Saves(edges)
+    settings = [read_settings(one.stage.configs, "stage", session) for one in written]
+    owners = owners_of_fallbacks({one.name.text: read for one, read in zip(written, settings, strict=True)})
     for index in _reading_order(edges):
-        stage = written[index].stage
-        read = read_settings(stage.configs, "stage", session)
+        stage, read = written[index].stage, settings[index]
         session.saved = saves.seen_by(index, stage.body)
         session.connector = _connector(stage, session)
-        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, scope)
+        around = replace(scope, failed=owners.get(stage.name.text, ()))
+        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, around)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
     session.saved, session.connector = {}, ""
@@ -180,15 +202,25 @@ def _names(written: _Written) -> list[str]:
                 found.append(name)
             case Merge(stages=stages):
                 found += stages
+            case CallExpr() | ActivateOp():
+                found += _dotted(node)
             case _:
                 pass
+    for config in written.stage.configs:
+        found += _dotted(config)
     return [name.text for name in found]
+
+
+def _dotted(node: SyntaxNode) -> list[Name]:
+    """The names that may be those of stages, in ``s.col``."""
+    return [one.operand.name for one in walk(node) if isinstance(one, Dot) and isinstance(one.operand, NameRef)]
 
 
 def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Shape, dict[Rel, Known]]:
     session, stage = around.session, written.stage
     scope = replace(around, stage=stage.name.text, forking=written.forking)
     trigger, named = trigger_of(stage, read, scope)
+    scope = replace(scope, failed=(*around.failed, *failures_in(trigger)))
     with session.recording() as record:
         _depend(stage.depends, scope)
         body = stage_steps(stage.body, scope)
@@ -205,7 +237,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         upstreams={**record.reads, **{name: span for name, span in named.items() if name not in record.reads}},
         controls=tuple(name for name in named if name not in record.reads),
         trigger=trigger,
-        fallback=_fallback(read),
+        fallback=fallback_of(read),
         shape=_shape(found if declared is None else declared),
         when=when,
         input=body.input,
@@ -227,12 +259,6 @@ def _connector(stage: StageDef, session: Session) -> str:
     if name not in known:
         session.report(mistakes.unknown_connector(name, stage.connector.span, known))
     return name
-
-
-def _fallback(read: Read) -> str | None:
-    """The stage that ``on_failure`` names."""
-    named = read.values.get("on_failure")
-    return str(named) if named not in (None, "fail", "skip") else None
 
 
 def _shape(columns: Columns) -> tuple[RowColumn, ...] | None:

@@ -13,6 +13,7 @@ from wvflow.lang.types import LONG
 from wvflow.semantics import expressions, functions, infer, mistakes, names
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.scopes import Row, Scope, column
+from wvflow.semantics.stage_values import of_stage
 from wvflow.semantics.types import columns_of_type
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
@@ -39,6 +40,8 @@ def member(operand: n.Expr, name: n.Name, args: Args | None, span: Span, scope: 
     """The meaning of ``operand.name`` (``args`` None) or ``operand.name(args)``."""
     if isinstance(operand, n.Underscore):
         return _of_input(name, args, scope)
+    if args is None and isinstance(operand, n.NameRef) and (value := of_stage(operand.name, name, scope)) is not None:
+        return value
     if (row := _row(operand, scope)) is not None:
         if (method := _method_of_row(name, row, scope)) is not None:
             return functions.call_method(method, args or (), name, scope, row)
@@ -117,7 +120,7 @@ def _of_row(name: n.Name, args: Args | None, scope: Scope) -> Expr:
         scope.session.report(mistakes.unknown_column(name.text, name.span, scope.known))
     scope.session.use(name.text, name.span)
     found = scope.column(name.text)
-    return Column(name.text, "_", found.type) if found else Column(name.text, "_")
+    return a.Cell(a.Piped(), name.text, found.type) if found else a.Cell(a.Piped(), name.text)
 
 
 def _over_group(name: n.Name, args: Args, scope: Scope) -> Expr:

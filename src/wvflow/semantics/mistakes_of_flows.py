@@ -66,7 +66,7 @@ def other_columns(name: str, wrong: Sequence[str], use: Span, definition: Span) 
 def condition_over_rows(use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISTYPED_PROPERTY,
-        "`when` is decided before any row is read, from parameters and values of the run alone",
+        "`when` is decided before the stage reads a row, from values of the run and `s.col` of other stages",
         use,
         "test rows in the body, with `where`, or skip a stage without input by `skip_empty: true`",
     )
@@ -241,6 +241,24 @@ def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
         f"the flow has {count:,} stages, more than the limit of {limit:,}",
         use,
         "split it into several flows, or raise `limits.stages` in wvflow.toml",
+    )
+
+
+def no_failure(stage: str, what: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_VALUE,
+        f"`{stage}.{what}` is a value only where `{stage}` has failed",
+        use,
+        f"write it in a stage that runs then: `stage … if {stage}.failed = …`, or one that its `on_failure` names",
+    )
+
+
+def cell_misplaced(stage: str, column: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_VALUE,
+        f"`{stage}.{column}` is a value in call arguments and `when` only",
+        use,
+        f"write `{{from {stage} select {column}}}` for the one value, or `join {stage}` for its rows",
     )
 
 

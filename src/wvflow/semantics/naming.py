@@ -15,6 +15,7 @@ from wvflow.lang.algebra import (
     Call,
     Case,
     Cast,
+    Cell,
     Column,
     Exists,
     Expr,
@@ -39,6 +40,7 @@ from wvflow.lang.algebra import (
     Value,
     Window,
 )
+from wvflow.lang.keys import failure_named
 from wvflow.lang.types import Type
 
 _SQL_NAMES = {
@@ -67,8 +69,13 @@ def display(expr: Expr) -> str:
     'max(age)'
     """
     match expr:
-        case Column(name=name) | Value(name=name):
+        case Column(name=name):
             return name
+        case Value(name=name):
+            _, shown = failure_named(name) or ("", name)
+            return shown
+        case Cell():
+            return expr.shown
         case Star(table=table):
             return f"{table}.*" if table else "*"
         case Literal():

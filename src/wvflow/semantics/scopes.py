@@ -5,7 +5,7 @@ Nothing is looked up by a string in a global table: a scope is a value, and a na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -125,10 +125,10 @@ class Scope:
     """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
 
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
-    it. ``keys``: the grouping keys
-    by name. ``for_argument``: in an argument of an activity. ``locals``: the parameters of the lambda or function
-    around, several expressions for one that takes all remaining arguments, and the receiver's columns; ``this``: the
-    receiver of the method around.
+    it, ``failed`` those by whose failure it can be that it runs. ``keys``: the grouping keys by name. ``for_argument``:
+    in an argument of an activity, ``for_when``: in a stage's ``when``. ``locals``: the parameters of the lambda or
+    function around, several expressions for one that takes all remaining arguments, and the receiver's columns;
+    ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -141,6 +141,8 @@ class Scope:
     keys: Mapping[str, Expr] = field(default_factory=dict)
     outer: Scope | None = None
     for_argument: bool = False
+    for_when: bool = False
+    failed: Collection[str] = ()
     locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
     this: Expr | Row | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -39,6 +39,31 @@ def _is_other_stage(name: Name, scope: Scope) -> bool:
         return True
     scope.session.report(sources.not_a_stage(name, scope))
     return False
+
+
+def failures_in(trigger: TriggerExpr | None) -> Iterator[str]:
+    """The stages by whose failure an ``if`` can hold."""
+    match trigger:
+        case StateOf(name=name, state="failed"):
+            yield name.text
+        case TriggerJunction(operands=operands):
+            for one in operands:
+                yield from failures_in(one)
+
+
+def fallback_of(read: Read) -> str | None:
+    """The stage that ``on_failure`` names."""
+    named = read.values.get("on_failure")
+    return str(named) if named not in (None, "fail", "skip") else None
+
+
+def owners_of_fallbacks(settings: Mapping[str, Read]) -> dict[str, list[str]]:
+    """For each stage that an ``on_failure`` names the stages whose it is."""
+    found: dict[str, list[str]] = {}
+    for owner, read in settings.items():
+        if (target := fallback_of(read)) is not None:
+            found.setdefault(target, []).append(owner)
+    return found
 
 
 def check_rule(stage: CheckedStage, spans: Mapping[str, Span], session: Session) -> None:

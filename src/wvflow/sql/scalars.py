@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from sqlglot import exp
 
+from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.sql import DialectCannot
@@ -104,6 +105,8 @@ class Scalars:
                 return exp.Column(this=self.context.name(name))
             case a.RawSql(parts=parts):
                 return exp.Paren(this=raw(parts, self))
+            case a.Cell():
+                raise CompilerBug(f"`{e.shown}` is no part of SQL")
             case _:
                 assert_never(e)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wvflow.diagnostics import has_errors
-from wvflow.lang.algebra import Alias, Column, FanIn, Filter, Piped, Select, StageRows, Table
+from wvflow.lang.algebra import Alias, Cell, FanIn, Filter, Piped, Select, StageRows, Table
 from wvflow.lang.catalog import ActivitySignature, Catalog
 from wvflow.plan.explain import task_text
 from wvflow.plan.nodes import ActivityTask, FlowPlan, Place, Policy, QueryTask, Ratio, StagePlan
@@ -73,7 +73,7 @@ def test_rows_of_a_stage_go_into_an_activity_untouched() -> None:
     (task,) = stage.tasks
     assert isinstance(task, ActivityTask)
     assert task.input == StageRows("s", "s")
-    assert task.arguments[0].value == Column("c", "_")
+    assert task.arguments[0].value == Cell(Piped(), "c")
 
 
 @pytest.mark.parametrize(

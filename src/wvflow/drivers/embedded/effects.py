@@ -10,15 +10,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from typing import Literal as OneOf
 
 import msgspec
 
+from wvflow.drivers.embedded.cells import value_of
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
-from wvflow.lang.algebra import Column, Expr, Literal, NamedArgument, Piped, Rel, StageRows
-from wvflow.lang.evaluate import evaluate
+from wvflow.lang.algebra import Cell, Expr, Literal, NamedArgument, Piped, Rel, StageRows
+from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.missing import Missing, empty, without
 from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import (
@@ -48,13 +50,15 @@ INLINE_CACHE = 1_000
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of one task with all that its worker needs to know. ``probe``: there is nothing to do unless it has a
-    row. ``columns``: those that the rows must have, none for any. ``inputs``: outputs of the stages that task and probe
-    read; ``missing``: those of them that put nothing out."""
+    """One attempt of one task with all that its worker needs to know. ``asks`` and ``probe``: there is nothing to do
+    unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
+    ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
+    nothing out."""
 
     plan: FlowPlan
     task: Task
     name: OutputName
+    asks: Expr | None
     probe: Rel | None
     columns: Sequence[tuple[str, Type]]
     inputs: Mapping[str, Output]
@@ -74,6 +78,12 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
 
 class NotMet(Exception):
     """The condition of a ``wait until`` isn't met yet. Nobody's failure: it is to be polled again."""
+
+
+class Idle(NamedTuple):
+    """There is nothing to do."""
+
+    reason: OneOf["empty", "when"]
 
 
 class Effects:
@@ -105,16 +115,18 @@ class Effects:
     def fingerprint(self, task: Task) -> str:
         return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
 
-    def perform(self, errand: Errand, stop: Stop) -> Stored | None:
-        """What the task put out, None when there is nothing to do.
+    def perform(self, errand: Errand, stop: Stop) -> Stored | Idle:
+        """What the task put out.
 
         Raises:
             NotMet: it is a wait whose condition has no row yet.
         """
+        if errand.asks is not None and not self._is_true(errand.asks, errand):
+            return Idle("when")
         if isinstance(errand.task, UntilTask) and not self._is_met(errand.task, errand, stop):
             raise NotMet
         if errand.probe is not None and not self._has_row(without(errand.probe, errand.missing), errand, stop):
-            return None
+            return Idle("empty")
         match _over_what_is_there(errand):
             case QueryTask() as task:
                 stored = self._rows(task, errand, stop)
@@ -265,6 +277,13 @@ class Effects:
                 return errand.piped
         return None
 
+    def _is_true(self, asks: Expr, errand: Errand) -> bool:
+        """Whether a ``when`` lets the stage run; null doesn't."""
+        found = self._evaluate(asks, errand.values, lambda cell: self._cell(cell, None, "when", errand))
+        if found is None or isinstance(found, bool):
+            return found is True
+        raise TaskError("EvaluationError", f"`when` is neither true nor false: {found!r}", retryable=False)
+
     def _arguments(self, task: ActivityTask, given: Output | None, errand: Errand) -> dict[str, object]:
         """By name; those of an implementation are made of the values of the declaration's parameters."""
         values = errand.values
@@ -281,36 +300,22 @@ class Effects:
         return stored.output
 
     def _argument(self, argument: Argument, given: Output | None, errand: Errand) -> object:
-        match argument.value:
-            case Column(name=column, table="_"):
-                return self._cell(column, given, argument, errand)
-        return self._evaluate(argument.value, errand.values)
+        return self._evaluate(
+            argument.value, errand.values, lambda cell: self._cell(cell, given, argument.name, errand)
+        )
 
-    def _evaluate(self, value: Expr, values: Mapping[str, object]) -> object:
+    def _evaluate(self, value: Expr, values: Mapping[str, object], cells: Cells | None = None) -> object:
         try:
-            return evaluate(value, values, secrets=self._secret)
+            return evaluate(value, values, secrets=self._secret, cells=cells)
         except EvaluationError as error:
             raise TaskError("EvaluationError", error.message, help=error.help, retryable=False) from None
 
-    def _cell(self, column: str, given: Output | None, argument: Argument, errand: Errand) -> object:
-        rows = self._opener(given, errand.name.stage)().read_all()
-        if column not in rows.column_names:
-            known = ", ".join(rows.column_names) or "none"
-            raise TaskError(
-                "ColumnNotFound",
-                f"`_.{column}`: the input has no column named `{column}`",
-                help=f"its columns: {known}",
-                retryable=False,
-            )
-        if not 1 <= rows.num_rows <= self._scalar_rows:
-            raise TaskError(
-                "ScalarExpected",
-                f"`{argument.name}: _.{column}` needs one input row, there are {rows.num_rows}",
-                help="reduce the rows to one first, for example with `agg` or `limit 1`; "
-                "or raise `limits.scalar_rows` in wvflow.toml, and the first of so many counts",
-                retryable=False,
-            )
-        return rows.column(column)[0].as_py()
+    def _cell(self, cell: Cell, given: Output | None, use: str, errand: Errand) -> object:
+        """The value in the one row of a stage, or of the input (``given``)."""
+        stage = cell.rows.stage if isinstance(cell.rows, StageRows) else ""
+        output = errand.inputs.get(stage) if stage else given
+        rows = self._opener(output, stage or errand.name.stage)
+        return value_of(cell, output, rows, use=use, most=self._scalar_rows)
 
     def _opener(self, output: Output | None, stage: str) -> Callable[[], pa.RecordBatchReader]:
         def open_rows() -> pa.RecordBatchReader:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Event
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
-from wvflow.kernel.values import run_values
+from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.store import NewRun, OutputRow, RunBatch, RunRow, StageRow
 
@@ -149,7 +149,7 @@ class LiveRun:
         return [stage_row(self.plan, index, stage) for index, stage in enumerate(self.state.stages)]
 
     @cached_property
-    def values(self) -> Mapping[str, object]:
+    def values(self) -> RunValues:
         """What the expressions of its tasks may name, once it has begun."""
         return run_values(self.plan, self.state)
 

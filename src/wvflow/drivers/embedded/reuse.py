@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt
-from wvflow.drivers.embedded.effects import Effects, Errand
+from wvflow.drivers.embedded.effects import Effects, Errand, Idle
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import stages_read
 from wvflow.lang.reuse import obstacles, sources, values
@@ -64,18 +64,18 @@ class Reuse:
         self._begun[attempt.run.run_id, attempt.command.stage] = key, ()
         return None
 
-    def perform(self, attempt: Attempt, errand: Errand) -> Result | None:
+    def perform(self, attempt: Attempt, errand: Errand) -> Result | Idle:
         """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
             stored = self._effects.perform(errand, attempt.stop)
-            return None if stored is None else Result(stored)
+            return stored if isinstance(stored, Idle) else Result(stored)
         if self.looks(attempt) and (found := self.find(attempt, errand)):
             return found
         place = attempt.run.run_id, attempt.command.stage
         stored = self._effects.perform(errand, attempt.stop)
         key, saved = self._begun.pop(place, ("", ()))
-        if stored is None:
-            return None
+        if isinstance(stored, Idle):
+            return stored
         saved += (stored.saved,) if stored.saved else ()
         if attempt.command.task + 1 < len(attempt.stage.tasks):
             self._begun[place] = key, saved
@@ -132,7 +132,7 @@ class Reuse:
             return ""  # the task will meet the same, and tell it
         if None in found or "" in code:
             return ""
-        named = {name: errand.values.get(name) for name in values(stage.tasks)}
+        named = {name: errand.values.get(name) for name in values((stage.tasks, stage.asks))}
         where = (errand.plan.flow, stage.name, stage.connector) if stage.connector else (errand.plan.flow, stage.name)
         whole = (KEYS, LOWERING, *where, _tasks(stage), code, named, places, found)
         return _hash((*whole, tuple(_inputs(attempt))))
@@ -140,15 +140,15 @@ class Reuse:
 
 def _tasks(stage: StagePlan) -> list[object]:
     """What the tasks do, however often and how long they may try."""
-    probe = [] if stage.probe is None else [stage.probe]
-    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns, *probe]
+    conditions = [one for one in (stage.asks, stage.probe) if one is not None]
+    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns, *conditions]
 
 
 def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:
     """The stages that it needs. Rows that it reads count by their content. Where Python code runs, which may see
     whatever a stage did before it, one whose rows it doesn't read counts by the run that it was done in."""
     run = attempt.run
-    read = stages_read(attempt.stage.tasks)
+    read = stages_read((attempt.stage.tasks, attempt.stage.asks))
     sees_all = any(isinstance(task, ActivityTask) for task in attempt.stage.tasks)
     for upstream in attempt.stage.upstreams:
         name, state = run.plan.stages[upstream].name, run.state.stages[upstream]

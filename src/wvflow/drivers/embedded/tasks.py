@@ -8,7 +8,7 @@ from typing import Protocol
 
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, not_begun
 from wvflow.drivers.embedded.calls import Calls
-from wvflow.drivers.embedded.effects import Effects, Errand, NotMet
+from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
@@ -33,7 +33,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
 )
 from wvflow.kernel.state import Phase
-from wvflow.lang.algebra import Rel
+from wvflow.kernel.values import failures
 from wvflow.lang.missing import Missing, Shape
 from wvflow.lang.relations import stages_read
 from wvflow.plan.nodes import Millis, StageId, UntilTask
@@ -177,8 +177,8 @@ class Tasks:
         """What the worker must know; made on its thread from the run's state, which is immutable."""
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
-        probe = None if command.task else stage.probe
-        inputs, missing = _inputs(attempt, probe)
+        probe, asks = (None, None) if command.task else (stage.probe, stage.asks)
+        inputs, missing = _inputs(attempt, (attempt.task, probe, asks))
         return Errand(
             plan=run.plan,
             task=attempt.task,
@@ -186,11 +186,12 @@ class Tasks:
                 run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
             ),
             probe=probe,
+            asks=asks,
             columns=stage.columns if attempt.makes_the_output else (),
             inputs=inputs,
             missing=missing,
             piped=command.input,
-            values=run.values,
+            values=run.values.beside(failures(run.plan, run.state, command.stage)),
             params=state.params,
             run_time=state.run_time,
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
@@ -248,7 +249,7 @@ class Tasks:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Result | BaseException | None) -> None:
+    def _ended(self, attempt: Attempt, result: Result | Idle | BaseException) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -263,8 +264,8 @@ class Tasks:
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Result):
             self._succeed(attempt, result)
-        elif result is None:
-            self._skip(attempt)
+        elif isinstance(result, Idle):
+            self._skip(attempt, result)
         elif isinstance(result, WorkerLost) and not self._closing:
             self._lose(attempt, result)
         elif not self._closing:
@@ -326,9 +327,9 @@ class Tasks:
             event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
         self._apply(attempt.run, event, output=row)
 
-    def _skip(self, attempt: Attempt) -> None:
+    def _skip(self, attempt: Attempt, idle: Idle) -> None:
         at, stage, task, number = self._now_about(attempt)
-        self._apply(attempt.run, TaskSkipped(at=at, stage=stage, task=task, attempt=number))
+        self._apply(attempt.run, TaskSkipped(at=at, stage=stage, task=task, attempt=number, reason=idle.reason))
 
     def _lose(self, attempt: Attempt, lost: WorkerLost) -> None:
         """Its process died: whether it is delivered again is for the kernel to say."""
@@ -377,11 +378,10 @@ class Tasks:
         )
 
 
-def _inputs(attempt: Attempt, probe: Rel | None) -> tuple[dict[str, Output], Missing]:
-    """The rows of the stages that the task and its probe read, and which of them put nothing out, as far as the stage
-    was to wait for them."""
-    run, task = attempt.run, attempt.task
-    read = {*stages_read(task), *stages_read(probe)}
+def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missing]:
+    """The rows of the stages that ``reading`` reads, and which of them put nothing out, as far as the stage was to wait
+    for them."""
+    run, read = attempt.run, stages_read(reading)
     seen = run.state.stages[attempt.command.stage].seen
     inputs: dict[str, Output] = {}
     missing: dict[str, Shape | None] = {}

@@ -288,8 +288,9 @@ class _Simulation:
     def _answer(self, command: RunTask, outcome: str) -> Event:
         where = command.stage, command.task, command.attempt
         here = self.plan.stages[command.stage]
-        if here.probe is not None and not command.task and self.world.is_empty(self.seed, here.name):
-            return TaskSkipped(self.now, *where)
+        asked = here.probe is not None or here.asks is not None
+        if asked and not command.task and self.world.is_empty(self.seed, here.name):
+            return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty")
         match outcome:
             case "success":
                 return TaskSucceeded(self.now, *where, Output(".".join(map(str, where)), rows=command.attempt))
