@@ -133,20 +133,21 @@ def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
 def _errors(summary: RunSummary, root: Path) -> Iterator[Text]:
     failed = [stage for stage in summary.stages if stage.state == "failed" and stage.error]
     for stage in failed[:MOST_ERRORS]:
-        yield error_text(stage, root)
+        yield error_text(stage, root, handled=summary.succeeded)
     if len(failed) > MOST_ERRORS:
         yield Text(f"\n… and {len(failed) - MOST_ERRORS:,} more stages failed", style="dim")
     if not failed and summary.error:
         yield Text.assemble("\n", ("error", "bold red"), f": {printable(summary.error)}")
 
 
-def error_text(stage: StageSummary, root: Path) -> Text:
-    """A stage's error: what it says, the program's line at fault, the user's own lines of the traceback."""
+def error_text(stage: StageSummary, root: Path, *, handled: bool = False) -> Text:
+    """A stage's error: what it says, the program's line at fault, the user's own lines of the traceback. ``handled``:
+    the run got over it."""
     error = stage.error or {}
     attempts = f" after {stage.attempts} attempts" if stage.attempts > 1 else ""
     text = Text.assemble(
         "\n",
-        ("error", "bold red"),
+        ("handled", "bold yellow") if handled else ("error", "bold red"),
         (f": stage {stage.stage} failed{attempts}", "bold"),
         f"\n  {printable(error_line(error)).replace(chr(10), chr(10) + '  ')}",
     )

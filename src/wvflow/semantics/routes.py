@@ -33,7 +33,10 @@ def route_step(node: RouteOp, shape: Shape, scope: Scope) -> RouteStep:
     rest = next((case.target.text for case in node.cases if case not in cases), None)
     otherwise = None if rest is None else Literal(rest, STRING)
     label = Case(branches, otherwise, type=STRING) if branches else otherwise or Literal(None, STRING)
-    return RouteStep(label, {case.target.text: case.target.span for case in reversed(node.cases)})
+    targets: dict[str, Span] = {}
+    for case in node.cases:
+        targets.setdefault(case.target.text, case.target.span)
+    return RouteStep(label, targets)
 
 
 def _in_turn(cases: Sequence[RouteCase], shape: Shape, scope: Scope) -> tuple[Branch, ...]:

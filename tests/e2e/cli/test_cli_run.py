@@ -202,3 +202,21 @@ def test_what_the_users_code_prints_is_no_result(project: Path, wvflow: Call) ->
     assert json.loads(ran.stdout)["state"] == "success"
     assert "imported" in checked.stderr
     assert "called" in ran.stderr
+
+
+def test_a_handled_failure_and_where_rows_went_are_told(project: Path, wvflow: Call) -> None:
+    (project / "prices.wv").write_text(
+        """
+        flow Prices = {
+          stage live with { on_failure: cached } = call shell('exit 3')
+          stage cached = from [[1, 5], [2, 50]] as t(id, price)
+          stage prices = merge live, cached | route { case price > 10 -> high case price > 1 -> low }
+          stage high = from prices | save to 'high.csv'
+          stage low = from prices | save to 'low.csv'
+        }
+        """
+    )
+    result = wvflow("run", "prices.wv")
+    assert "1 → high, 1 → low" in result.stdout
+    assert "handled: stage live failed" in result.stderr
+    assert "error" not in result.stderr.replace("ShellError", "")
