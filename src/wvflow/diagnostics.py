@@ -84,6 +84,7 @@ class Code(Enum):
     UNSUPPORTED_TEST = ("WV0310", "TYPE_ERROR", "warning")
     BAD_UPDATE = ("WV0311", "SYNTAX_ERROR", "error")
     FUNCTION_ARGUMENTS = ("WV0312", "SYNTAX_ERROR", "error")
+    UNCLEAR_TEST = ("WV0313", "TYPE_ERROR", "error")
     # properties
     UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
     MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")

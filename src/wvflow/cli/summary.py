@@ -79,8 +79,14 @@ def _remark(stage: StageSummary) -> str:
         return stage.reason.replace("_", " ") + kept
     if stage.state == "success":
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
-        return "  ".join(filter(None, (f"→ {stage.target}" if stage.target else "", _routed(stage), reused)))
+        target = f"→ {stage.target}" if stage.target else ""
+        return "  ".join(filter(None, (target, _routed(stage), reused, *_warned(stage))))
     return one_line(error_line(stage.error), 100)
+
+
+def _warned(stage: StageSummary) -> list[str]:
+    """The tests that its rows failed."""
+    return [f"⚠ {one_line(printable(warning), 100)}" for warning in stage.warnings or ()]
 
 
 def _routed(stage: StageSummary) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from wvflow.errors import TaskError
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
+from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, TableTarget
 from wvflow.ports.engine import Engine, Located, OutputName, QueryJob, StatementJob, Stored
@@ -33,6 +34,9 @@ class Connected:
 
     def query(self, job: QueryJob, stop: Stop) -> Stored:
         return self._at(job.connector).query(job, stop)
+
+    def look(self, job: QueryJob, most: int, stop: Stop) -> Result:
+        return self._at(job.connector).look(job, most, stop)
 
     def execute(self, job: StatementJob, stop: Stop) -> Stored:
         return self._at(job.connector).execute(job, stop)

@@ -24,6 +24,7 @@ from wvflow.data.warehouse import CATALOG, Mode, Warehouse
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.reuse import is_remote
+from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, TableTarget
 from wvflow.ports.engine import Located, OutputName, QueryJob, StatementJob, Stored
@@ -62,12 +63,12 @@ class DuckDBEngine:
     # --- the port ---
 
     def query(self, job: QueryJob, stop: Stop) -> Stored:
-        known = facts(job.task)
-        with translated(job.places), self._entered(job, known, stop) as attached:
-            with self._session(stop, attached=attached) as session:
-                job.begun()
-                query = Query(job, known, session, texts=self._texts, state=self._state, warehouse=self._warehouse)
-                return query.run(stop)
+        with self._begun(job, stop) as query:
+            return query.run(stop)
+
+    def look(self, job: QueryJob, most: int, stop: Stop) -> Result:
+        with self._begun(job, stop) as query:
+            return query.look(most)
 
     def execute(self, job: StatementJob, stop: Stop) -> Stored:
         with translated(job.places):
@@ -129,6 +130,14 @@ class DuckDBEngine:
             if attached:
                 session.execute(f"SET search_path = '{CATALOG}.main,memory.main'")
             yield session
+
+    @contextmanager
+    def _begun(self, job: QueryJob, stop: Stop) -> Iterator[Query]:
+        known = facts(job.task)
+        with translated(job.places), self._entered(job, known, stop) as attached:
+            with self._session(stop, attached=attached) as session:
+                job.begun()
+                yield Query(job, known, session, texts=self._texts, state=self._state, warehouse=self._warehouse)
 
     @contextmanager
     def _entered(self, job: QueryJob, known: Facts, stop: Stop) -> Iterator[bool]:

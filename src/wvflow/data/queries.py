@@ -15,9 +15,12 @@ from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
 from wvflow.data.tasks import Facts
 from wvflow.data.texts import Texts
+from wvflow.data.times import times_as_texts
 from wvflow.data.tiny import as_arrow
 from wvflow.data.warehouse import Warehouse
 from wvflow.kernel.events import Output
+from wvflow.lang.kinds import parse
+from wvflow.lang.tables import Column, Result
 from wvflow.plan.nodes import FileTarget, TableTarget
 from wvflow.ports.engine import FileRows, QueryJob, Stored
 from wvflow.ports.stop import Stop
@@ -58,6 +61,19 @@ class Query:
                     return self._to_table(target, lowered.select, values)
             case FileTarget() as target:
                 return self._to_file(target, lowered, values)
+
+    def look(self, most: int) -> Result:
+        """The first rows, and the number of all."""
+        lowered = self._lowered()
+        select, values = self._session.reading(lowered.select), bound(lowered.values, self._job.values)
+        shape = self._session.relation(select, values)
+        names = zip(shape.columns, shape.types, strict=True)
+        columns = tuple(Column(name, parse(str(type_))) for name, type_ in names)
+        rows = self._session.few(times_as_texts(select, columns), values, most).rows
+        size = len(rows)
+        if size == most:
+            ((size,),) = self._session.execute(f"SELECT count(*) FROM ({select})", values)
+        return Result(columns, rows, size)
 
     def _gives_few(self) -> bool:
         """Whether everything it reads is small, so that most likely all it gives is, too."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wvflow.kernel.events import Failure
+from msgspec.structs import replace
+
+from wvflow.kernel.events import Failure, Output
 from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
 from wvflow.ports.store import RunRow, StageRow
@@ -35,7 +37,7 @@ def _headline(state: RunState) -> str | None:
 
 
 def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
-    output = stage.output
+    output = _with_warnings(stage)
     return StageRow(
         index=index,
         stage=plan.stages[index].name,
@@ -50,6 +52,12 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         output=output,
         reused=stage.reused,
     )
+
+
+def _with_warnings(stage: StageState) -> Output | None:
+    """The stage's output, with what any of its tests warned of."""
+    warnings = tuple(dict.fromkeys(one for output in stage.done for one in output.warnings))
+    return replace(stage.output, warnings=warnings) if stage.output is not None and warnings else stage.output
 
 
 def error_of(failure: Failure) -> dict[str, object]:

@@ -23,7 +23,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``ref``: where the rows are, ``""`` when none are kept. ``rows``: how many, None when nobody counted. ``target``:
     where they were saved for the user, ``""`` when nowhere. ``routed``: how many rows go to which reader, those that
-    reach none under ``""``.
+    reach none under ``""``. ``warnings``: the tests that it failed, where that is no more than a warning.
     """
 
     ref: str = ""
@@ -32,6 +32,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: str = ""
     target: str = ""
     routed: tuple[tuple[str, int], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -217,7 +217,7 @@ _STAGE_ONLY = (
     Property("cache", _words("none", "inputs"), activity=False, runs=True),
     Property("deadline", DELAY, activity=False, flow=True),
     Property("materialize", _words("table", "view"), activity=False),
-    Property("on_test", _words("fail", "warn"), activity=False),
+    Property("on_test", _words("fail", "warn"), activity=False, runs=True),
     Property("type", NAME, activity=False, runs=True),
 )
 

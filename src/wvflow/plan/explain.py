@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wvflow.lang.algebra import (
@@ -31,6 +31,7 @@ from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import fan_in_stages, nodes
 from wvflow.plan.nodes import (
     ActivityTask,
+    DebugTask,
     FlowPlan,
     Policy,
     Rate,
@@ -39,6 +40,7 @@ from wvflow.plan.nodes import (
     StageId,
     StagePlan,
     Task,
+    TestTask,
     UntilTask,
     Wait,
     WaitTask,
@@ -48,6 +50,7 @@ _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_time
 _MILLION = 1_000_000
 _DEEPEST = 40  # levels of a tree; what is below begins anew at the left
 _INDENT = 3
+_KINDS: Mapping[type[Task], str] = {RouteTask: "route", TestTask: "test", DebugTask: "debug"}
 _RATES = {1_000: "s", 60_000: "m", 3_600_000: "h", 86_400_000: "d"}
 
 
@@ -72,6 +75,10 @@ def task_text(task: Task) -> str:
         return called if task.input is None else _piped(_relation(task.input), called)
     if isinstance(task, RouteTask):
         return f"| route to {', '.join(task.targets)}"
+    if isinstance(task, TestTask):
+        return _piped("", *[f"test {one.text}" for one in task.tests])
+    if isinstance(task, DebugTask):
+        return f"| debug {{ {_relation(task.shown)} }}"
     if isinstance(task, WaitTask):
         return f"| {wait_text(task)}"
     if isinstance(task, UntilTask):
@@ -355,4 +362,4 @@ def _kind(task: Task) -> str:
         return "activate" if is_delivery(task.function) else "activity"
     if isinstance(task, WaitTask | UntilTask):
         return "wait"
-    return "route" if isinstance(task, RouteTask) else "query"
+    return _KINDS.get(type(task), "query")

@@ -13,6 +13,7 @@ from typing import NewType, TypeAlias
 import msgspec
 
 from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel
+from wvflow.lang.assertions import Assertion
 from wvflow.lang.properties import TriggerRule
 from wvflow.lang.types import Type
 
@@ -170,7 +171,35 @@ class UntilTask(Node, frozen=True, tag="wait_until"):
     policy: Policy = Policy()
 
 
-Task: TypeAlias = QueryTask | ActivityTask | RouteTask | WaitTask | UntilTask
+class RowTest(Node, frozen=True, tag="row_test"):
+    """A condition that must be true for every row. ``failing``: the rows of ``Piped`` for which it isn't; ``text``: as
+    the program writes it."""
+
+    failing: Rel
+    text: str
+
+
+Test: TypeAlias = RowTest | Assertion
+
+
+class TestTask(Node, frozen=True, tag="test"):
+    """What must hold for the rows so far, which pass on. ``warns``: where it doesn't, that is told and no failure."""
+
+    __test__ = False  # for pytest: no test of ours
+
+    tests: tuple[Test, ...]
+    policy: Policy = Policy()
+    warns: bool = False
+
+
+class DebugTask(Node, frozen=True, tag="debug"):
+    """Prints ``shown``, over ``Piped``, to the run's log. The rows so far pass on."""
+
+    shown: Rel
+    policy: Policy = Policy()
+
+
+Task: TypeAlias = QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | WaitTask | UntilTask
 Wait: TypeAlias = WaitTask | UntilTask
 """Those that hold no worker while they are under way."""
 

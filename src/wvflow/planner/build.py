@@ -99,7 +99,8 @@ def _stage(
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
 
     settled = settle((stage.settings, layers.flow, layers.project))
-    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output)
+    warns = settled.get("on_test") == "warn"
+    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output, warns=warns)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
         tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
     return StagePlan(

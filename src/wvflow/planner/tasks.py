@@ -12,15 +12,16 @@ import msgspec
 
 from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.types import LONG
-from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, RouteTask, Task
-from wvflow.semantics.checked import CallStep, RouteStep, RowsStep, SaveStep, Step
+from wvflow.plan.nodes import ActivityTask, DebugTask, Policy, QueryTask, RouteTask, Task, TestTask
+from wvflow.semantics.checked import CallStep, DebugStep, RouteStep, RowsStep, SaveStep, Step, TestStep
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
 
 
-def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool) -> tuple[Task, ...]:
-    """The tasks of a stage. ``keep``: whether somebody can ask for the rows of a save that ends it."""
+def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool, warns: bool = False) -> tuple[Task, ...]:
+    """The tasks of a stage. ``keep``: whether somebody can ask for the rows of a save that ends it; ``warns``: its
+    tests do no more than that."""
     tasks: list[Task] = []
     rows: Rel = Piped()
     for step in steps:
@@ -34,6 +35,10 @@ def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool) -> tuple[Task, .
                 tasks += _call(step, rows, policy)
             case RouteStep():
                 tasks += _route(step, rows, policy)
+            case TestStep(tests=tests):
+                tasks += [*_made(rows, policy), TestTask(tests, policy(""), warns)]
+            case DebugStep(shown=shown):
+                tasks += [*_made(rows, policy), DebugTask(shown, policy(""))]
         rows = Piped()
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
@@ -42,12 +47,16 @@ def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool) -> tuple[Task, .
     return tuple(tasks)
 
 
+def _made(rows: Rel, policy: PolicyOf) -> list[Task]:
+    """What makes the rows, where they aren't handed over already."""
+    return [] if isinstance(rows, Piped) else [QueryTask(rows, policy(""))]
+
+
 def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     """What makes the rows, then the count of where they go."""
-    before = [] if isinstance(rows, Piped) else [QueryTask(rows, policy(""))]
     one = Call("count", (Star(),), type=LONG)
     counts = Aggregate(Piped(), (Item("target", step.label),), (Item("rows", one),))
-    return [*before, RouteTask(tuple(step.targets), counts, policy(""))]
+    return [*_made(rows, policy), RouteTask(tuple(step.targets), counts, policy(""))]
 
 
 def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:

@@ -12,6 +12,7 @@ import msgspec
 
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
+from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import FileTarget, Place, QueryTask, TableTarget
 from wvflow.ports.stop import Stop
@@ -130,6 +131,11 @@ class Engine(Protocol):
                 ``OutOfMemory``, ``SaveFailed``, and ``WrongColumns`` before anything is kept or saved.
             NoSpace, Unavailable: not the task's fault.
         """
+        ...
+
+    def look(self, job: QueryJob, most: int, stop: Stop) -> Result:
+        """The first ``most`` rows of the task's relation, as tests and people see them, and how many there are in all.
+        Nothing is kept or saved. Raises as ``query``."""
         ...
 
     def execute(self, job: StatementJob, stop: Stop) -> Stored:

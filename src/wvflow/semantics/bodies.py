@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from wvflow.lang.algebra import Expr, File, Literal, NamedArgument, Piped, Rel, Table
+from wvflow.lang.algebra import Alias, Expr, File, Literal, NamedArgument, Piped, Rel, Table
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import STRING, UNKNOWN
-from wvflow.plan.nodes import FileTarget, Save, TableTarget
-from wvflow.semantics import expressions, mistakes, sources
+from wvflow.plan.nodes import FileTarget, Save, TableTarget, Test
+from wvflow.semantics import expressions, grouping, mistakes, reshaping, sources
 from wvflow.semantics.activities import call_activity
-from wvflow.semantics.checked import RowsStep, SaveStep, Step
+from wvflow.semantics.checked import DebugStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
 from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
@@ -22,7 +23,7 @@ from wvflow.syntax import nodes as n
 _LATER_OPTIONS = frozenset({"mode", "key", "partition"})
 
 
-Effect: TypeAlias = n.SaveOp | n.ApplyOp | n.CallOp | n.ActivateOp
+Effect: TypeAlias = n.SaveOp | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp
 
 
 class Run(NamedTuple):
@@ -63,7 +64,7 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
             found = _effect(run.effect, found.shape, steps, body.scope)
         if isinstance(run.effect, n.SaveOp) and isinstance(step := steps[-1], SaveStep):
             saved |= columns_saved(step.save, found.shape.columns)
-    if not isinstance(found.rel, Piped) or not steps:
+    if not _is_handed(found.rel) or not steps:
         steps.append(RowsStep(found.rel))
     if isinstance(last, n.RouteOp):
         steps.append(route_step(last, found.shape, body.scope))
@@ -93,19 +94,35 @@ def _available(operators: tuple[n.Operator, ...], scope: Scope) -> tuple[n.Opera
 def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
     runs: list[Run] = []
     pending: list[n.Operator] = []
-    for operator in operators:
-        if isinstance(operator, Effect):
+    while operators:
+        whole = _together(operators)
+        if whole == 1 and isinstance(operator := operators[0], Effect):
             runs.append(Run(tuple(pending), operator))
             pending = []
         else:
-            pending.append(operator)
+            pending += operators[:whole]
+        operators = operators[whole:]
     return [*runs, Run(tuple(pending), None)]
+
+
+def _together(operators: tuple[n.Operator, ...]) -> int:
+    """How many of the first operators make one relation, so that no effect stands between them."""
+    if (group := grouping.split(operators)) is not None:
+        ends = bool(group.rest) and isinstance(group.rest[0], n.AggOp | n.SelectOp | n.CountOp)
+        return len(operators) - len(group.rest) + 1 if ends else 1
+    if (pivoting := reshaping.split_pivot(operators)) is not None:
+        return len(operators) - len(pivoting.rest)
+    return 1
 
 
 def _flush(found: Relation, steps: list[Step]) -> None:
     """Rows that are only what was handed over need no step of their own."""
-    if not isinstance(found.rel, Piped):
+    if not _is_handed(found.rel):
         steps.append(RowsStep(found.rel))
+
+
+def _is_handed(rel: Rel) -> bool:
+    return isinstance(rel.input if isinstance(rel, Alias) and not rel.columns else rel, Piped)
 
 
 def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
@@ -114,12 +131,29 @@ def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Re
         _check_version(effect, scope)
     if isinstance(effect, n.ApplyOp | n.CallOp):
         return _called(effect.call, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
-    if isinstance(effect, n.ActivateOp):
-        delivery = activate(effect, shape, scope)
-        steps += [delivery] if delivery is not None else []
-    else:
-        steps.append(SaveStep(read_save(effect, scope)))
+    match effect:
+        case n.ActivateOp():
+            delivery = activate(effect, shape, scope)
+            steps += [delivery] if delivery is not None else []
+        case n.TestOp():
+            _test(stage_test(effect, shape, scope), steps)
+            return handed(shape)
+        case n.DebugOp():
+            steps.append(DebugStep(stage_debug(effect, shape, scope)))
+            return handed(shape)
+        case n.SaveOp():
+            steps.append(SaveStep(read_save(effect, scope)))
     return Relation(Piped(), shape.named(""))
+
+
+def _test(test: Test | None, steps: list[Step]) -> None:
+    """Tests right behind each other are one step."""
+    tests = () if test is None else (test,)
+    match steps:
+        case [*_, TestStep(tests=before)]:
+            steps[-1] = TestStep((*before, *tests))
+        case _:
+            steps.append(TestStep(tests))
 
 
 def _check_version(node: n.CallInput | n.CallOp, scope: Scope) -> None:

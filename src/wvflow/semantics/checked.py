@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal as OneOf
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Expr, Rel, Table
+from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
-from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget
+from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget, Test
 from wvflow.source import Span
 from wvflow.syntax.nodes import TriggerExpr
 
@@ -62,7 +62,19 @@ class RouteStep(NamedTuple):
     targets: Mapping[str, Span]
 
 
-Step: TypeAlias = RowsStep | SaveStep | CallStep | RouteStep
+class TestStep(NamedTuple):
+    """``test``: what must hold for the rows so far, which pass on."""
+
+    tests: tuple[Test, ...]
+
+
+class DebugStep(NamedTuple):
+    """``debug``: what is printed to the run's log, over ``Piped``; the rows so far pass on."""
+
+    shown: Rel
+
+
+Step: TypeAlias = RowsStep | SaveStep | CallStep | RouteStep | TestStep | DebugStep
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,26 +118,13 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
 
 
-Inspector: TypeAlias = OneOf["size", "columns", "rows", "json", "output"]
-
-
 class CheckedTest(NamedTuple):
-    """One assertion about rows (query reference, section 12.3). A side is what ``_.inspector`` gives, or a constant.
-
-    ``verb``: ``be``, ``contain``, or a comparison ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``. ``unclear`` says why it
-    can't be judged, if it can't: it neither passes nor fails.
-    """
+    """A test (query reference, section 12.3). ``unclear`` says why it can't be judged, if it can't: it neither passes
+    nor fails."""
 
     span: Span
-    left: Inspector | Constant
-    verb: str
-    right: Inspector | Constant
-    negated: bool = False
+    assertion: Assertion
     unclear: str = ""
-
-
-class Constant(NamedTuple):
-    value: Expr
 
 
 class CheckedTests(NamedTuple):

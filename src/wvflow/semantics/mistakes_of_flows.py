@@ -262,6 +262,33 @@ def cell_misplaced(stage: str, column: str, use: Span) -> Diagnostic:
     )
 
 
+def observer_misplaced(word: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        f"`{word}` in a flow stands in the pipe of a stage, not inside of a query or a grouping",
+        use,
+        "put it behind the `agg` or `pivot`, or make the query a stage of its own",
+    )
+
+
+def unclear_test(reason: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNCLEAR_TEST,
+        f"this test can't be judged: {reason}",
+        use,
+        "write a condition over columns, or compare `_.size`, `_.columns`, `_.rows` and the like with a constant",
+    )
+
+
+def update_in_debug(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        "`debug` in a stage changes nothing, and this one has an update",
+        use,
+        "put the update into the stage's pipe",
+    )
+
+
 def two_triggers(stage: str, second: Span, first: Span) -> Diagnostic:
     message = f"`{stage}` has a `trigger` rule and an `if`"
     return Diagnostic(Code.TRIGGER_CONFLICT, message, second, "leave one out", (Note("its `if` is here", first),))

@@ -18,7 +18,7 @@ from wvflow.lang.relations import nodes, rebuilt
 from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import expressions, mistakes, names, relations
 from wvflow.semantics.arguments import Callee, Formal, bind, check_type, fits, remaining
-from wvflow.semantics.checked import CheckedQuery, CheckedTests, Constant, DeleteFrom, Inspector, Observed
+from wvflow.semantics.checked import CheckedQuery, CheckedTests, DeleteFrom, Observed
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.rowtypes import declared_rows
 from wvflow.semantics.scopes import Relation, Scope, Shape
@@ -210,19 +210,13 @@ def observed_with(observed: Observed, put: Callable[[Any], Any]) -> Observed:
     """What a model observes, with the arguments of its caller; ``put`` puts these into a relation or expression."""
     match observed:
         case CheckedTests(relation=rel, tests=tests):
-            given = tuple(
-                one._replace(left=_side_with(one.left, put), right=_side_with(one.right, put)) for one in tests
-            )
+            given = tuple(one._replace(assertion=put(one.assertion)) for one in tests)
             return observed._replace(relation=put(rel), tests=given)
         case CheckedQuery(relation=rel, observed=inner, update=update):
             below = tuple(observed_with(one, put) for one in inner)
             if isinstance(update, DeleteFrom) and update.condition is not None:
                 update = update._replace(condition=put(update.condition))
             return structs.replace(observed, relation=put(rel), observed=below, update=update)
-
-
-def _side_with(side: Inspector | Constant, put: Callable[[Any], Any]) -> Inspector | Constant:
-    return Constant(put(side.value)) if isinstance(side, Constant) else side
 
 
 def _read(model: ModelDef, session: Session) -> Template:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from wvflow.diagnostics import nearest
-from wvflow.lang.algebra import Literal, Rel
+from wvflow.lang.algebra import Alias, Call, Filter, Literal, Piped, Rel, Unary
+from wvflow.lang.assertions import Assertion, Constant, Inspector
 from wvflow.lang.evaluate import is_static
-from wvflow.lang.types import NULL
+from wvflow.lang.types import BOOLEAN, NULL
+from wvflow.plan.nodes import RowTest, Test
 from wvflow.semantics import expressions, mistakes, partial, relations
-from wvflow.semantics.checked import CheckedQuery, CheckedTest, CheckedTests, Constant, Inspector
-from wvflow.semantics.scopes import Relation, Scope
+from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics.checked import CheckedQuery, CheckedTest, CheckedTests
+from wvflow.semantics.scopes import Relation, Scope, Shape, column
 from wvflow.syntax import nodes as n
+from wvflow.syntax.walk import walk
 
 _INSPECTORS: dict[str, Inspector] = {
     "size": "size",
@@ -26,7 +32,7 @@ def observe(operator: n.Observer, found: Relation, scope: Scope) -> Relation:
     """Note what is to be looked at; the rows pass on as they are."""
     if scope.stage or scope.stages:
         word = "test" if isinstance(operator, n.TestOp) else "debug"
-        scope.session.report(mistakes.not_available(word, operator.span, "tests stand in statements of a file"))
+        scope.session.report(flow_mistakes.observer_misplaced(word, operator.span))
     elif isinstance(operator, n.TestOp):
         _note_test(_read(operator, scope), found.rel, scope)
     else:
@@ -41,6 +47,57 @@ def _note_test(test: CheckedTest, rel: Rel, scope: Scope) -> None:
         observed[-1] = observed[-1]._replace(tests=(*observed[-1].tests, test))
     else:
         observed.append(CheckedTests(rel, (test,), inner=scope.outer is not None))
+
+
+# --- in stages ------------------------------------------------------------------------------------------------------
+
+
+def stage_test(node: n.TestOp, shape: Shape, scope: Scope) -> Test | None:
+    """What a stage's rows are tested for: something about them all, or a condition that is true for each. None for one
+    that can't be judged."""
+    if node.verb is None and not any(_inspects(one, shape) for one in walk(node.left)):
+        return _row_test(node, shape, scope)
+    try:
+        return _assertion(node, scope)
+    except _Unclear as reason:
+        scope.session.report(flow_mistakes.unclear_test(str(reason), node.span))
+        return None
+
+
+def _inspects(node: n.SyntaxNode, shape: Shape) -> bool:
+    match node:
+        case n.Dot(operand=n.Underscore(), name=name) | n.CallExpr(receiver=n.Underscore(), function=name, args=()):
+            return name.text in _INSPECTORS and column(shape.columns or (), name.text) is None
+    return False
+
+
+def _row_test(node: n.TestOp, shape: Shape, scope: Scope) -> RowTest | None:
+    """It is a ``where`` that no row may fail."""
+    found = relations.operate(handed(shape), (n.WhereOp(condition=node.left, span=node.left.span),), scope)
+    if not isinstance(found.rel, Filter):
+        return None
+    true = Call("coalesce", (found.rel.condition, Literal(False, BOOLEAN)), type=BOOLEAN)
+    return RowTest(Filter(found.rel.input, Unary("not", true, BOOLEAN)), _text(node))
+
+
+def handed(shape: Shape) -> Relation:
+    """The rows that were handed over, under the name of their source where there is but one."""
+    match tuple(shape.qualifiers):
+        case (alias,):
+            return Relation(Alias(Piped(), alias), shape.named(alias))
+    return Relation(Piped(), shape.named(""))
+
+
+def _text(node: n.TestOp) -> str:
+    return " ".join(node.span.text.split()).removeprefix("test ")
+
+
+def stage_debug(node: n.DebugOp, shape: Shape, scope: Scope) -> Rel:
+    """The rows that a ``debug`` prints; what its own tests are about is looked at in statements only."""
+    debugged = _debugged(node, handed(shape), replace(scope, stage="", stages={}))
+    if debugged.update is not None:
+        scope.session.report(flow_mistakes.update_in_debug(node.span))
+    return debugged.relation
 
 
 def _debugged(operator: n.DebugOp, found: Relation, scope: Scope) -> CheckedQuery:
@@ -73,12 +130,16 @@ class _Unclear(Exception):
 
 def _read(node: n.TestOp, scope: Scope) -> CheckedTest:
     try:
-        left, verb, right = _parts(node)
-        return CheckedTest(node.span, _operand(left, scope), verb, _operand(right, scope), node.negated)
+        return CheckedTest(node.span, _assertion(node, scope))
     except _Unclear as reason:
         scope.session.report(mistakes.unclear_test(str(reason), node.span))
         nothing = Constant(Literal(None, NULL))
-        return CheckedTest(node.span, nothing, "be", nothing, unclear=str(reason))
+        return CheckedTest(node.span, Assertion(nothing, "be", nothing), unclear=str(reason))
+
+
+def _assertion(node: n.TestOp, scope: Scope) -> Assertion:
+    left, verb, right = _parts(node)
+    return Assertion(_operand(left, scope), verb, _operand(right, scope), node.negated, _text(node))
 
 
 def _parts(node: n.TestOp) -> tuple[n.Expr, str, n.Expr]:

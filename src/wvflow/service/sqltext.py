@@ -11,12 +11,15 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
 from wvflow.plan.nodes import (
     ActivityTask,
+    DebugTask,
     FlowPlan,
     FlowRef,
     QueryTask,
     RouteTask,
+    RowTest,
     Save,
     StagePlan,
+    TestTask,
     UntilTask,
     WaitTask,
 )
@@ -67,19 +70,24 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
         if isinstance(task, ActivityTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
         elif not isinstance(task, WaitTask):
-            sql = _lowered(_query(task), dialect)
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
+            for query in _queries_of(task):
+                sql = _lowered(query, dialect)
+                yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
 
 
-def _query(task: QueryTask | RouteTask | UntilTask) -> QueryTask:
+def _queries_of(task: QueryTask | RouteTask | TestTask | DebugTask | UntilTask) -> Iterator[QueryTask]:
     """What a task asks the engine; of a ``wait until``, what each poll begins with."""
     match task:
         case QueryTask():
-            return task
+            yield task
         case RouteTask(counts=counts):
-            return QueryTask(counts)
+            yield QueryTask(counts)
+        case TestTask(tests=tests):
+            yield from (QueryTask(one.failing) for one in tests if isinstance(one, RowTest))
+        case DebugTask(shown=shown):
+            yield QueryTask(shown)
         case UntilTask():
-            return QueryTask(met(task, awaited_rows(task)))
+            yield QueryTask(met(task, awaited_rows(task)))
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

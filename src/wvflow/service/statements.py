@@ -14,6 +14,7 @@ from wvflow.data.interactive import Interactive
 from wvflow.diagnostics import Diagnostic, has_errors
 from wvflow.errors import NoSpace, TaskError
 from wvflow.lang.algebra import Rel, Value
+from wvflow.lang.assertions import Verdict, judge
 from wvflow.lang.catalog import Columns
 from wvflow.lang.relations import nodes
 from wvflow.lang.tables import ROW_LIMIT, Result
@@ -37,7 +38,6 @@ from wvflow.semantics.checked import (
 from wvflow.semantics.scopes import Relation
 from wvflow.semantics.session import Session
 from wvflow.semantics.statements import Executable, check_statement
-from wvflow.service.assertions import Verdict, judge
 from wvflow.service.wiring import SystemClock
 from wvflow.service.workspace import Workspace
 from wvflow.source import Span
@@ -301,7 +301,13 @@ def _named(result: Result, names: tuple[str, ...] | None) -> Result:
 
 def _judged(tests: CheckedTests, result: Result | None) -> Iterator[Tested]:
     for test in tests.tests:
-        yield Tested(test, Verdict(None, _OF_A_ROW) if result is None else judge(test, result))
+        yield Tested(test, _verdict(test, result))
+
+
+def _verdict(test: CheckedTest, result: Result | None) -> Verdict:
+    if result is None or test.unclear:
+        return Verdict(None, test.unclear or _OF_A_ROW)
+    return judge(test.assertion, result)
 
 
 def _implicit_values() -> dict[str, object]:

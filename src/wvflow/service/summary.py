@@ -13,7 +13,8 @@ from wvflow.ports.store import RunRow, StageRow
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
     ``reused_from`` the run that computed its output, None when this one did. ``routed``: how many of its rows go to
-    which reader, those that reach none under ``""``; None where it doesn't route."""
+    which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
+    failed, where its ``on_test`` is ``warn``; None when none."""
 
     stage: str
     state: str
@@ -27,6 +28,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None = None
     reused_from: str | None = None
     routed: dict[str, int] | None = None
+    warnings: tuple[str, ...] | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,4 +98,5 @@ def _stage(row: StageRow) -> StageSummary:
         target=(row.output.target or None) if row.output else None,
         reused_from=row.reused or None,
         routed=dict(row.output.routed) if row.output and row.output.routed else None,
+        warnings=(row.output.warnings or None) if row.output else None,
     )

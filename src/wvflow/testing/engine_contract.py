@@ -119,6 +119,12 @@ class EngineContract:
         stored = engine.query(query_job(a.Count(a.Piped()), piped=located(given)), stop)
         assert engine.read(located(stored)).read_all().to_pylist() == [{"count_star()": count}]
 
+    @pytest.mark.parametrize("count", [3, 300])
+    def test_the_first_rows_are_looked_at_and_all_are_counted(self, engine: Engine, stop: Stop, count: int) -> None:
+        given = engine.keep(pa.table({"i": range(count)}).to_reader(), output_name("given"), stop)
+        seen = engine.look(query_job(a.Sort(a.Piped(), (a.SortKey(a.Column("i")),)), piped=located(given)), 2, stop)
+        assert ([column.name for column in seen.columns], seen.rows, seen.size) == (["i"], [(0,), (1,)], count)
+
     def test_an_output_has_size_and_checksum_and_equal_rows_have_equal_ones(self, engine: Engine, stop: Stop) -> None:
         one, other = (engine.query(query_job(numbers(9), attempt=n), stop).output for n in (1, 2))
         assert one.bytes > 0

@@ -17,7 +17,7 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import RouteTask, StagePlan, Task, UntilTask, WaitTask
+from wvflow.plan.nodes import DebugTask, RouteTask, StagePlan, Task, TestTask, UntilTask, WaitTask
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
@@ -58,7 +58,8 @@ class Attempt:
     @property
     def makes_the_output(self) -> bool:
         """Whether the stage's rows are those that it makes: no later task makes others."""
-        return all(isinstance(later, RouteTask | WaitTask) for later in self.stage.tasks[self.command.task + 1 :])
+        passing = RouteTask | TestTask | DebugTask | WaitTask
+        return all(isinstance(later, passing) for later in self.stage.tasks[self.command.task + 1 :])
 
     def launch(
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]

@@ -16,16 +16,19 @@ from typing import Literal as OneOf
 import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
+from wvflow.drivers.embedded.tested import failed, failure
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
 from wvflow.lang.algebra import Cell, Expr, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.missing import Missing, empty, without
+from wvflow.lang.tables import ROW_LIMIT, Result, box
 from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import (
     ActivityTask,
     Argument,
+    DebugTask,
     FileTarget,
     FlowPlan,
     Place,
@@ -33,6 +36,7 @@ from wvflow.plan.nodes import (
     RouteTask,
     Save,
     Task,
+    TestTask,
     UntilTask,
     WaitTask,
 )
@@ -134,6 +138,11 @@ class Effects:
                 stored = self._activity(task, errand, stop)
             case RouteTask() as task:
                 return self._route(task, errand, stop)
+            case TestTask() as task:
+                return self._test(task, errand, stop)
+            case DebugTask(shown=shown):
+                errand.log("info", box(self._look(shown, ROW_LIMIT, errand, stop)))
+                return Stored(errand.piped or Output())
             case UntilTask() as task:
                 stored = self._awaited(task, errand, stop)
             case WaitTask():
@@ -147,7 +156,9 @@ class Effects:
         if errand.columns or not (untouched := passthrough(task)):
             return self._query(task, errand, stop, errand.columns)
         errand.begun()
-        return Stored((errand.piped if untouched == "_" else errand.inputs[untouched]) or Output())
+        if untouched == "_":
+            return Stored(errand.piped or Output())
+        return Stored(msgspec.structs.replace(errand.inputs[untouched], target="", routed=(), warnings=()))
 
     def _has_row(self, relation: Rel, errand: Errand, stop: Stop) -> bool:
         return bool(self._query(QueryTask(relation), errand, stop).output.rows)
@@ -168,8 +179,24 @@ class Effects:
                 raise NotMet
         return stored
 
+    def _test(self, task: TestTask, errand: Errand, stop: Stop) -> Stored:
+        """The rows as they are, if they pass."""
+        found = failed(task, lambda rel, most: self._look(rel, most, errand, stop), errand.values)
+        if found and not task.warns:
+            raise failure(found)
+        for one in found:
+            errand.log("warning", "\n".join(filter(None, one)))
+        rows = errand.piped or Output()
+        return Stored(msgspec.structs.replace(rows, warnings=(*rows.warnings, *[one.message for one in found])))
+
+    def _look(self, relation: Rel, most: int, errand: Errand, stop: Stop) -> Result:
+        return self._engine.look(self._job(QueryTask(relation), errand), most, stop)
+
     def _query(self, task: QueryTask, errand: Errand, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
-        job = QueryJob(
+        return self._engine.query(self._job(task, errand, columns), stop)
+
+    def _job(self, task: QueryTask, errand: Errand, columns: Sequence[tuple[str, Type]] = ()) -> QueryJob:
+        return QueryJob(
             task=task,
             name=errand.name,
             inputs={stage: self._locate(output, stage) for stage, output in errand.inputs.items()},
@@ -181,7 +208,6 @@ class Effects:
             waiting=errand.waiting,
             connector=errand.connector,
         )
-        return self._engine.query(job, stop)
 
     def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
         given = self._input(task, errand, stop)

@@ -1,16 +1,21 @@
-"""Tests of rows: what an assertion says about a result (query reference, section 12.3)."""
+"""Assertions: what a test says about rows, and whether it is so (query reference, section 12.3).
+
+Compiler and runtime share them: those of statements are judged by the service, those of stages by a task.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+from typing import Literal as OneOf
 
 from wvflow.errors import EvaluationError
+from wvflow.lang.algebra import Expr, Node
 from wvflow.lang.cells import comparable, text
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.tables import Result, box, json_lines
-from wvflow.semantics.checked import CheckedTest, Constant, Inspector
 
 _LONG = 30
 _WORDS = {
@@ -24,6 +29,24 @@ _WORDS = {
 }
 
 
+Inspector: TypeAlias = OneOf["size", "columns", "rows", "json", "output"]
+
+
+class Constant(Node, frozen=True, tag="constant"):
+    value: Expr
+
+
+class Assertion(Node, frozen=True, tag="assertion"):
+    """A side is what ``_.inspector`` gives, or a constant. ``verb``: ``be``, ``contain``, or a comparison ``=``,
+    ``!=``, ``<``, ``<=``, ``>``, ``>=``. ``text``: as the program writes it."""
+
+    left: Inspector | Constant
+    verb: str
+    right: Inspector | Constant
+    negated: bool = False
+    text: str = ""
+
+
 class Verdict(NamedTuple):
     """What became of a test. ``passed`` None: it can't be judged, and ``message`` says why."""
 
@@ -31,12 +54,11 @@ class Verdict(NamedTuple):
     message: str = ""
 
 
-def judge(test: CheckedTest, result: Result) -> Verdict:
-    """Judge a test of a result. An operand that doesn't go with the other gives no verdict."""
-    if test.unclear:
-        return Verdict(None, test.unclear)
+def judge(test: Assertion, result: Result, values: Mapping[str, object] = MappingProxyType({})) -> Verdict:
+    """Judge a result. An operand that doesn't go with the other gives no verdict. ``values``: what constants
+    may name."""
     try:
-        left, right = _side(test.left, result), _side(test.right, result)
+        left, right = _side(test.left, result, values), _side(test.right, result, values)
     except EvaluationError as error:
         return Verdict(False, error.message)
     held = _holds(left, test.verb, right)
@@ -46,9 +68,9 @@ def judge(test: CheckedTest, result: Result) -> Verdict:
     return Verdict(passed, "" if passed else _message(left, test, right))
 
 
-def _side(side: Inspector | Constant, result: Result) -> Any:
+def _side(side: Inspector | Constant, result: Result, values: Mapping[str, object]) -> Any:
     if isinstance(side, Constant):
-        return evaluate(side.value, {})
+        return evaluate(side.value, values)
     match side:
         case "size":
             return result.size
@@ -171,7 +193,7 @@ def _kind(value: Any) -> str:
             return "a number" if _is_number(value) else f"a {type(value).__name__}"
 
 
-def _message(left: Any, test: CheckedTest, right: Any) -> str:
+def _message(left: Any, test: Assertion, right: Any) -> str:
     sides = shown(left), shown(right)
     if test.verb == "contain":
         said = "contained" if test.negated else "did not contain"
