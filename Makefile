@@ -13,7 +13,7 @@ else
   INSTALL  = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test lint types layers unit strain fuzz bench clean help
+.PHONY: demo test lint types layers unit servers strain fuzz bench clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -49,7 +49,11 @@ types: $(VENV)/.tests
 layers: $(VENV)/.tests
 	$(BIN)/lint-imports --no-cache
 
-unit: $(VENV)/.tests $(VENV)/.data
+servers:  ## what tests talk to, on Debian as root; where they aren't installed those tests are skipped
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql >/dev/null; fi
+
+unit: $(VENV)/.tests $(VENV)/.data servers
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.project

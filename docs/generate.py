@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: ``diagnostics.md`` and ``commands.md``. Run it after changing either.
+"""Write the pages that follow from the code: those of ``PAGES``. Run it after changing what one is about.
 
 What a code is about stands in ``codes.toml``; a code without its sentence, or a sentence without its code, is an error.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +16,9 @@ import click
 from wvflow.cli.main import cli
 from wvflow.cli.root import CommonOption
 from wvflow.diagnostics import Code
+from wvflow.lang.stdlib import EXTRACTED_UNITS
+from wvflow.sql.dialects import DIALECTS
+from wvflow.sql.dialects.functions import ALIKE, ANYWHERE, FORMS, SAID_RIGHT, UNITS
 
 HERE = Path(__file__).parent
 GROUPS = {
@@ -109,7 +112,81 @@ def _completion() -> list[str]:
     ]
 
 
-PAGES = {"diagnostics.md": diagnostics, "commands.md": commands}
+OTHERS = ("postgres", "trino", "spark", "snowflake", "bigquery")
+"""The dialects besides DuckDB's whose functions are known."""
+
+
+def dialects() -> str:
+    """The page of what each dialect can say."""
+    lines = [
+        "# SQL dialects",
+        "",
+        "`wvflow compile FILE --dialect D` writes what a query means in DuckDB in the SQL of another engine. What",
+        "can't be said there is refused by name, and so is what would mean something else: a function is written",
+        "in the dialect's own form, or not at all. A name that DuckDB hasn't is taken for a function of your own.",
+        "",
+        "What is said for PostgreSQL is run there by the tests, and its rows are compared with DuckDB's; the",
+        "others follow their manuals.",
+        "",
+        "## Operators that are refused",
+        "",
+        *_table("operator", _operators(), lambda dialect, name: "refused" if name in _refused(dialect) else ""),
+        "",
+        "`shift` is as `exclude`. Refused in all of them, where the columns aren't known before the query runs:",
+        "`describe`, `unpivot`, and `group by` with nothing behind it; `pivot` without `group by` and the values",
+        "of its one column; an `::interval` that isn't one number and one unit in the text (PostgreSQL takes",
+        "any). Data files stand for tables in DuckDB alone, and Parquet, JSON and ORC files in Spark.",
+        "",
+        "## Functions",
+        "",
+        "By their names in DuckDB; methods are listed in the [query language](language/queries.md). Every other",
+        "function of DuckDB is refused.",
+        "",
+        *_table("function", _functions(), lambda dialect, name: "yes" if _is_said(dialect, name) else ""),
+        "",
+        "`extract` takes these units:",
+        "",
+        *_table("unit", sorted(EXTRACTED_UNITS), lambda dialect, unit: "yes" if unit in UNITS[dialect] else ""),
+        "",
+        "## What may differ all the same",
+        "",
+        "* The text of a double or time stamp: `3.0` is `3` in PostgreSQL.",
+        "* The order of texts is that of the database's collation; DuckDB compares bytes.",
+        "* Medians and quantiles of decimals, which DuckDB cuts to their scale; last digits of averages and quotients.",
+        "* A cast of `2.5` to a whole number: DuckDB and PostgreSQL take the even one, the others round up.",
+        "* Names without quotes are folded by PostgreSQL (to lower case) and Snowflake (to upper case).",
+        "* PostgreSQL wants one type in each column: a column of nothing but `null` in rows of the text is text there.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _table(head: str, names: Iterable[str], mark: Callable[[str, str], str]) -> Iterator[str]:
+    yield f"| {head} | {' | '.join(OTHERS)} |"
+    yield "|---" * (len(OTHERS) + 1) + "|"
+    for name in names:
+        yield f"| `{name}` |" + "".join(f" {mark(dialect, name)} |".replace("  ", " ") for dialect in OTHERS)
+
+
+def _refused(dialect: str) -> set[str]:
+    traits = DIALECTS[dialect]
+    unsaid = {"exclude": traits.star_except, "rename": traits.star_rename}
+    return {*traits.refused, *(f"{name} of unknown columns" for name, there in unsaid.items() if not there)}
+
+
+def _operators() -> list[str]:
+    return sorted(set().union(*(_refused(dialect) for dialect in OTHERS)) - {"array_except"})
+
+
+def _functions() -> list[str]:
+    known = set(ALIKE).union(ANYWHERE, *(SAID_RIGHT[one] for one in OTHERS), *(FORMS[one] for one in OTHERS))
+    return sorted(name for name in known if name.isidentifier() and name != "array_except")
+
+
+def _is_said(dialect: str, name: str) -> bool:
+    return name in ALIKE or name in ANYWHERE or name in SAID_RIGHT[dialect] or name in FORMS[dialect]
+
+
+PAGES = {"diagnostics.md": diagnostics, "commands.md": commands, "dialects.md": dialects}
 
 
 def main() -> None:

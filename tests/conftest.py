@@ -34,6 +34,7 @@ from wvflow.syntax.nodes import (
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
 hypothesis.settings.load_profile("untimed")
+pytest_plugins = ["postgres"]
 pytest.register_assert_rewrite("wvflow.testing")  # they live with the code, and pytest must be told of them
 
 _KINDS = {"int": "", "decimal": "", "exp": "", "float": "f", "double": "d"}

@@ -37,6 +37,8 @@ class Slot(Enum):
 _PROJECTED = frozenset({Slot.ITEMS, Slot.GROUP, Slot.DISTINCT})
 _CUT = frozenset({Slot.LIMIT, Slot.OFFSET})
 
+_ALL_ROWS = 2**63 - 1
+
 # Operators that may not join a block which has any of these.
 BARRED = {
     "where": _PROJECTED | _CUT,
@@ -375,6 +377,8 @@ class Block:
             select.set("order", exp.Order(expressions=[_ordered(key) for key in self.order]))
         if self.limit is not None:
             select.set("limit", exp.Limit(expression=exp.Literal.number(self.limit)))
+        if self.offset and self.limit is None and self.context.traits.limit_before_offset:
+            select.set("limit", exp.Limit(expression=exp.Literal.number(_ALL_ROWS)))
         if self.offset:
             select.set("offset", exp.Offset(expression=exp.Literal.number(self.offset)))
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.dialects import Dialect
 from sqlglot.errors import ErrorLevel, UnsupportedError
@@ -15,7 +14,8 @@ from sqlglot.errors import ErrorLevel, UnsupportedError
 from wvflow.diagnostics import nearest
 from wvflow.lang.algebra import Rel
 from wvflow.sql import Columns, DialectCannot, Locate, UnknownDialect
-from wvflow.sql.dialects import BUCKETS, DIALECTS, RENAMED, Traits
+from wvflow.sql.dialects import DIALECTS, Traits
+from wvflow.sql.dialects.functions import RELATIVES
 
 if TYPE_CHECKING:
     from wvflow.sql.block import Query
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LEVELS_AT_ONCE = 16
 
 _CALLABLE = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
+# What the generator finds that it can't print, by what is there.
+_UNSAID: dict[type[exp.Expr], str] = {exp.Window: "over", exp.Struct: "struct"}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CALLED = frozenset({"all", "columns", "distinct", "left", "map", "not", "right", "struct", "try_cast", "tuple"})
 _RESERVED = frozenset(Dialect.get_or_raise("duckdb").generator_class.RESERVED_KEYWORDS)
@@ -56,6 +58,11 @@ class Context:
     def traits(self) -> Traits:
         return DIALECTS[self.dialect]
 
+    @property
+    def family(self) -> str:
+        """The dialect by whose words functions are said."""
+        return RELATIVES.get(self.dialect, self.dialect)
+
     def fresh(self, prefix: str = "_q") -> str:
         return f"{prefix}{next(self._numbers)}"
 
@@ -77,35 +84,10 @@ class Context:
         if operator in self.traits.refused:
             raise DialectCannot(operator, self.dialect)
 
-    def function(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
-        """A call by its name in DuckDB. There it is passed as written; elsewhere sqlglot renames what it knows."""
-        self.refuse(name)
-        if name == "route_bucket":
-            return self._bucket(*arguments)
-        if self.is_duckdb and name == "array_except":
-            return _members_not_in(*arguments)
-        if self.is_duckdb or name == "concat":
-            return exp.Anonymous(this=self._function_name(name), expressions=arguments)
-        if other := RENAMED.get(self.dialect, {}).get(name):
-            return exp.Anonymous(this=other, expressions=arguments)
-        try:
-            return exp.func(name, *arguments, dialect="duckdb")
-        except ValueError:
-            return exp.Anonymous(this=self._function_name(name), expressions=arguments)
-
-    def _function_name(self, name: str) -> str | exp.Identifier:
+    def function_name(self, name: str) -> str | exp.Identifier:
         """The name as it is written, in quotes where it isn't a word."""
         reserved = self.is_duckdb and name.lower() in _RESERVED - _CALLED
         return self.name(name) if reserved or not _CALLABLE.fullmatch(name) else name
-
-    def _bucket(self, key: exp.Expr) -> exp.Expr:
-        """A number below a million, stable across dialects."""
-        if (text := BUCKETS.get(self.dialect)) is None:
-            raise DialectCannot("route by hash", self.dialect)
-        made = sqlglot.parse_one(text, read=self.dialect)
-        for column in list(made.find_all(exp.Column)):
-            column.replace(key.copy())
-        return exp.Paren(this=made)
 
     def nested(self, query: Query) -> exp.Expr:
         """A query as it stands in parentheses."""
@@ -126,13 +108,5 @@ class Context:
                 unsupported_level=ErrorLevel.RAISE,
             )
         except UnsupportedError as error:
-            operator = "over" if node.find(exp.Window) else "query"
+            operator = next((word for kind, word in _UNSAID.items() if node.find(kind)), "query")
             raise DialectCannot(operator, self.dialect, help=str(error).splitlines()[0]) from None
-
-
-def _members_not_in(array: exp.Expr, other: exp.Expr) -> exp.Expr:
-    """DuckDB has no function for it."""
-    member = exp.to_identifier("_m")
-    inside = exp.Anonymous(this="list_contains", expressions=[other, exp.Column(this=member)])
-    keep = exp.Lambda(this=exp.Not(this=inside), expressions=[member.copy()], colon=True)
-    return exp.Anonymous(this="list_filter", expressions=[array, keep])

@@ -8,22 +8,19 @@ from sqlglot import exp
 
 from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
-from wvflow.lang.evaluate import evaluate
 from wvflow.lang.relations import fan_in_stages
-from wvflow.lang.types import UNKNOWN, Type
-from wvflow.sql import ColumnsDiffer, input_name
+from wvflow.sql import ColumnsDiffer, asof
 from wvflow.sql.block import EVERYTHING, Block, Combined, Output, Query, SortBy, Source, Union
 from wvflow.sql.context import Context
 from wvflow.sql.reshaped import Reshaped
-from wvflow.sql.scalars import Scalars, raw
+from wvflow.sql.scalars import Scalars
 from wvflow.sql.shared import Shared
-from wvflow.sql.types import sql_type
+from wvflow.sql.sources import NamedSource, source
 
 COUNT_NAME = "count_star()"
 _SIDES = {"left": ("LEFT", ""), "right": ("RIGHT", ""), "full": ("FULL", "OUTER")}
 _Reshaped = a.Exclude | a.Rename | a.Shift | a.Describe | a.Pivot | a.Unpivot | a.Sample
 _Chained = a.Alias | a.Filter | a.Select | a.Extend | _Reshaped | a.Aggregate | a.Sort | a.Limit | a.Count | a.Distinct
-_Source = a.Table | a.File | a.Rows | a.StageRows | a.Piped | a.Single | a.TableFunction | a.NamedTable | a.SqlText
 
 
 class Relations:
@@ -63,8 +60,8 @@ class Relations:
                 return self._fan_in(relation)
             case a.Single():
                 return Block(self.context, [])
-        if isinstance(relation, _Source):
-            return Block(self.context, [self._source(relation)])
+        if isinstance(relation, NamedSource):
+            return Block(self.context, [source(relation, self.context)])
         raise CompilerBug(f"no source: {type(relation).__name__}")
 
     def _apply(self, operator: _Chained, block: Block) -> Block:
@@ -111,55 +108,6 @@ class Relations:
                 rest = Output("", None, left_out=names)
                 block.items = [rest, *moved] if last else [*moved, rest]
         return block
-
-    # --- sources ---
-
-    def _source(self, relation: _Source) -> Source:
-        match relation:
-            case a.Table(parts=parts, alias=alias):
-                return Source(self.context.table(parts), None, alias or parts[-1])
-            case a.File(path=path, alias=alias):
-                where = exp.to_identifier(self.context.locate(path), quoted=True)
-                return Source(exp.Table(this=where), None, alias)
-            case a.StageRows(stage=stage, alias=alias):
-                return Source(self.context.table((input_name(stage),)), None, alias or stage)
-            case a.Piped():
-                return Source(self.context.table((input_name("_"),)), None, "_")
-            case a.Rows():
-                return self._rows(relation)
-            case a.NamedTable(name=name, alias=alias):
-                parts = tuple(str(evaluate(name, {})).split("."))
-                return Source(self.context.table(parts), None, alias or parts[-1])
-            case a.SqlText(parts=pieces, alias=alias):
-                text = raw(pieces, self._scalars(Block(self.context, [])))
-                source = exp.Table(this=exp.Var(this=f"({text.name})"))
-                return Source(source, None, alias or self.context.fresh())
-            case a.TableFunction(function=function, alias=alias, columns=columns):
-                scalars = self._scalars(Block(self.context, []))
-                if function == "unnest" and not self.context.is_duckdb:
-                    unnest = exp.Unnest(expressions=[scalars.lower(one) for one in relation.args])
-                    return Source(unnest, None, alias or self.context.fresh(), columns)
-                call = scalars.lower(a.Call(function, relation.args, relation.named))
-                return Source(exp.Table(this=call), None, alias or self.context.fresh(), columns)
-            case _:
-                raise CompilerBug(f"no source: {type(relation).__name__}")
-
-    def _rows(self, relation: a.Rows) -> Source:
-        alias = relation.alias or self.context.fresh()
-        if not relation.rows:
-            return Source(exp.Subquery(this=self._no_rows(relation)), None, alias)
-        self.context.refuse("as t(c)")
-        scalars = self._scalars(Block(self.context, []))
-        rows = [exp.Tuple(expressions=[scalars.lower(cell) for cell in row]) for row in relation.rows]
-        return Source(exp.Values(expressions=rows), None, alias, relation.columns)
-
-    def _no_rows(self, relation: a.Rows) -> exp.Select:
-        types = (*relation.types, *[UNKNOWN] * (len(relation.columns) - len(relation.types)))
-        nulls = [
-            exp.alias_(_null(kind), self.context.name(column))
-            for column, kind in zip(relation.columns, types, strict=True)
-        ]
-        return exp.Select(expressions=nulls, where=exp.Where(this=exp.false()))
 
     # --- one input ---
 
@@ -254,7 +202,9 @@ class Relations:
         source.join = self._clause(join)
         block = Block(self.context, [*left.sources, source])
         block.leading = tuple(dict.fromkeys((*join.using, *left.leading)))
-        if join.on is not None:
+        if join.asof and not self.context.is_duckdb:
+            asof.match(join, block, self._scalars(block))
+        elif join.on is not None:
             source.join.set("on", self._condition(join.on, block))
         return block
 
@@ -301,11 +251,6 @@ class Relations:
 
     def _over(self, query: Query) -> Block:
         return Block(self.context, [Source(None, query, self.context.fresh())])
-
-
-def _null(type: Type) -> exp.Expr:
-    target = sql_type(type)
-    return exp.Cast(this=exp.Null(), to=target) if target else exp.Null()
 
 
 def _group_key(value: exp.Expr) -> exp.Expr:

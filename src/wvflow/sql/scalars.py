@@ -1,7 +1,4 @@
-"""Typed expressions to sqlglot.
-
-sqlglot prints a hand-built tree as it stands, so parentheses are put here, by level of precedence.
-"""
+"""Typed expressions to sqlglot. What other dialects say otherwise is in ``elsewhere`` and ``functions``."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from sqlglot import exp
 from wvflow.errors import CompilerBug
 from wvflow.lang import algebra as a
 from wvflow.lang.types import STRING, UNKNOWN, Type
-from wvflow.sql import DialectCannot
+from wvflow.sql import DialectCannot, elsewhere
+from wvflow.sql.functions import bucket, called, extracted, in_duckdb
+from wvflow.sql.levels import ATOM, COMPARISON, LEVELS, NOT, SUM, at_least
 from wvflow.sql.types import sql_type
 
 if TYPE_CHECKING:
     from wvflow.sql.context import Context
-
-_ATOM, _UNARY, _PRODUCT, _SUM, _COMPARISON, _NOT, _AND, _OR = range(8, 0, -1)
 
 _BINARY: dict[a.BinaryOp, type[exp.Expr]] = {
     "+": exp.Add,
@@ -36,16 +33,6 @@ _BINARY: dict[a.BinaryOp, type[exp.Expr]] = {
     ">=": exp.GTE,
     "and": exp.And,
     "or": exp.Or,
-}
-_LEVELS: dict[type[exp.Expr], int] = {
-    exp.Or: _OR,
-    exp.And: _AND,
-    exp.Not: _NOT,
-    **dict.fromkeys((exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE), _COMPARISON),
-    **dict.fromkeys((exp.Is, exp.In, exp.Between, exp.Like, exp.Escape), _COMPARISON),
-    **dict.fromkeys((exp.Add, exp.Sub), _SUM),
-    **dict.fromkeys((exp.Mul, exp.Div, exp.IntDiv, exp.Mod), _PRODUCT),
-    exp.Neg: _UNARY,
 }
 _WITHOUT_PARENTHESES: dict[str, type[exp.Expr]] = {
     "current_date": exp.CurrentDate,
@@ -112,13 +99,17 @@ class Scalars:
 
     def _value(self, e: a.Value) -> exp.Expr:
         parameter = self.context.parameter(e.name)
-        target = None if e.type == STRING else sql_type(e.type)
+        target = None if e.type == STRING and self.context.is_duckdb else sql_type(e.type)
         return exp.Cast(this=parameter, to=target) if target else parameter
 
     def _window(self, e: a.Window) -> exp.Expr:
         order = [self._ordered(one) for one in e.order]
+        function = self.lower(e.function)
+        if not isinstance(function, exp.Func) or isinstance(function, exp.Case | exp.Cast):
+            name = e.function.function if isinstance(e.function, a.Call) else "function"
+            raise DialectCannot(f"{name} over", self.context.dialect)
         return exp.Window(
-            this=self.lower(e.function),
+            this=function,
             partition_by=[self.lower(one) for one in e.partition],
             order=exp.Order(expressions=order) if order else None,
             spec=None if e.frame is None else _frame(*e.frame),
@@ -130,11 +121,27 @@ class Scalars:
     def _call(self, e: a.Call) -> exp.Expr:
         if e.function in _WITHOUT_PARENTHESES and not e.args:
             return _WITHOUT_PARENTHESES[e.function]()
-        arguments = [self.lower(arg) for arg in e.args]
+        self.context.refuse(e.function)
+        arguments = self.arguments(e)
+        if e.function == "route_bucket":
+            return bucket(arguments[0], self.context)
+        if e.function == "concat":
+            return self._concat(e.args, arguments)
         if e.distinct:
             arguments = [exp.Distinct(expressions=arguments)]
-        arguments += [self._named(arg) for arg in e.named]
-        return self.context.function(e.function, arguments)
+        if self.context.is_duckdb:
+            return in_duckdb(e.function, arguments, self.context)
+        return called(e, arguments, self.context)
+
+    def arguments(self, e: a.Call | a.TableFunction) -> list[exp.Expr]:
+        return [*[self.lower(arg) for arg in e.args], *[self._named(arg) for arg in e.named]]
+
+    def _concat(self, texts: tuple[a.Expr, ...], lowered: list[exp.Expr]) -> exp.Expr:
+        """A null adds nothing."""
+        parts = [self._text(one, node) for one, node in zip(texts, lowered, strict=True)]
+        if not self.context.traits.concat_skips_nulls:
+            parts = [elsewhere.or_empty(part) for part in parts]
+        return exp.Anonymous(this="concat", expressions=parts) if len(parts) > 1 or self.context.is_duckdb else parts[0]
 
     def _named(self, argument: a.NamedArgument) -> exp.Expr:
         form = exp.PropertyEQ if self.context.is_duckdb else exp.Kwarg
@@ -144,9 +151,9 @@ class Scalars:
         operand = self.lower(e.operand)
         match e.op:
             case "not":
-                return exp.Not(this=_at_least(_NOT, operand))
+                return exp.Not(this=at_least(NOT, operand))
             case "-":
-                return exp.Neg(this=_at_least(_ATOM, operand))
+                return exp.Neg(this=at_least(ATOM, operand))
             case "+":
                 return operand
 
@@ -161,15 +168,13 @@ class Scalars:
 
     def _operation(self, e: a.Binary, left: exp.Expr, right: exp.Expr) -> exp.Expr:
         if e.op == "+" and e.type == STRING:
-            return self.context.function("concat", [self._text(e.left, left), self._text(e.right, right)])
+            return self._concat((e.left, e.right), [left, right])
+        if e.op in {"/", "//"} and not self.context.is_duckdb:
+            return elsewhere.quotient(e, left, right, self.context)
         form = _BINARY[e.op]
-        self.context.refuse(e.op)
-        level = _LEVELS[form]
-        left_level = level + 1 if level == _COMPARISON else level
-        node = form(this=_at_least(left_level, left), expression=_at_least(level + 1, right))
-        if form is exp.Div:
-            node.set("typed", False)
-        return node
+        level = LEVELS[form]
+        left_level = level + 1 if level == COMPARISON else level
+        return form(this=at_least(left_level, left), expression=at_least(level + 1, right))
 
     def _text(self, e: a.Expr, lowered: exp.Expr) -> exp.Expr:
         if self.context.is_duckdb or getattr(e, "type", UNKNOWN) == STRING:
@@ -180,6 +185,8 @@ class Scalars:
         lowered = self.lower(operand)
         if type.name == "interval" and not self.context.traits.text_intervals:
             return self._interval(lowered)
+        if not self.context.is_duckdb:
+            return elsewhere.cast(operand, lowered, type, self.context)
         target = sql_type(type)
         return exp.Cast(this=lowered, to=target) if target else lowered
 
@@ -199,8 +206,9 @@ class Scalars:
                     this=self._operand(e.operand), low=self._operand(e.low), high=self._operand(e.high)
                 )
             case a.Like():
-                node = exp.Like(this=self._operand(e.operand), expression=self._operand(e.pattern))
+                node = exp.Like(this=self._operand(e.operand), expression=self._pattern(e))
                 if e.escape is not None:
+                    self.context.refuse("escape")
                     node = exp.Escape(this=node, expression=self.lower(e.escape))
             case a.In(options=()):
                 node = exp.false()
@@ -213,8 +221,13 @@ class Scalars:
                 node = exp.Exists(this=self.context.query(e.query))
         return exp.Not(this=node) if e.negated else node
 
+    def _pattern(self, e: a.Like) -> exp.Expr:
+        pattern = self._operand(e.pattern)
+        own = e.escape is None and self.context.traits.like_escapes
+        return elsewhere.without_escapes(pattern) if own else pattern
+
     def _operand(self, e: a.Expr) -> exp.Expr:
-        return _at_least(_SUM, self.lower(e))
+        return at_least(SUM, self.lower(e))
 
     def _case(self, e: a.Case) -> exp.Expr:
         return exp.Case(
@@ -229,12 +242,20 @@ class Scalars:
                 return exp.Tuple(expressions=[self.lower(item) for item in items])
             case a.Array(items=items):
                 self.context.refuse("array")
+                if not items and self.context.traits.typed_arrays:
+                    return elsewhere.empty_array(e, self.context)
                 return exp.Array(expressions=[self.lower(item) for item in items])
             case a.StructValue(fields=fields):
                 self.context.refuse("struct")
+                if self.context.dialect == "snowflake":
+                    return elsewhere.snowflake_object(
+                        [(exp.Literal.string(one.name), self.lower(one.value)) for one in fields]
+                    )
                 return exp.Struct(expressions=[self._field(field) for field in fields])
             case a.MapValue(entries=entries):
                 self.context.refuse("map")
+                if self.context.dialect == "snowflake":
+                    return elsewhere.snowflake_object([(self.lower(one.key), self.lower(one.value)) for one in entries])
                 keys, values = ([self.lower(getattr(one, part)) for one in entries] for part in ("key", "value"))
                 return exp.Map(keys=exp.Array(expressions=keys), values=exp.Array(expressions=values))
 
@@ -244,20 +265,24 @@ class Scalars:
     def _part(self, e: a.Index | a.Field | a.Extract) -> exp.Expr:
         operand = self.lower(e.operand)
         match e:
+            case a.Extract(unit=unit) if not self.context.is_duckdb:
+                return extracted(unit, operand, self.context)
             case a.Extract(unit=unit):
                 return exp.Extract(this=exp.Var(this=unit.upper()), expression=operand)
+            case a.Index(index=index) if not self.context.is_duckdb:
+                return elsewhere.element(e, at_least(ATOM, operand), self.lower(index), self.context)
             case a.Index(index=index):
-                return exp.Bracket(this=_at_least(_ATOM, operand), expressions=[self.lower(index)], offset=1)
+                return exp.Bracket(this=at_least(ATOM, operand), expressions=[self.lower(index)], offset=1)
+            case a.Field(name=name) if self.context.dialect == "snowflake":
+                return exp.Anonymous(this="GET", expressions=[operand, exp.Literal.string(name)])
             case a.Field(name=name):
-                whole = exp.Paren(this=operand) if isinstance(operand, exp.Column) else _at_least(_ATOM, operand)
+                whole = exp.Paren(this=operand) if isinstance(operand, exp.Column) else at_least(ATOM, operand)
                 return exp.Dot(this=whole, expression=self.context.name(name))
 
 
 def raw(parts: tuple[str | a.Expr, ...], scalars: Scalars) -> exp.Var:
     """Text in the dialect it is made for, with the values in its holes."""
-    texts = [
-        one if isinstance(one, str) else scalars.context.text(_at_least(_ATOM, scalars.lower(one))) for one in parts
-    ]
+    texts = [one if isinstance(one, str) else scalars.context.text(at_least(ATOM, scalars.lower(one))) for one in parts]
     return exp.Var(this="".join(texts))
 
 
@@ -273,11 +298,6 @@ def _bound(rows: int | None, beyond: str) -> tuple[str | exp.Expr, str]:
     if rows == 0:
         return "CURRENT ROW", ""
     return exp.Literal.number(abs(rows)), "PRECEDING" if rows < 0 else "FOLLOWING"
-
-
-def _at_least(level: int, node: exp.Expr) -> exp.Expr:
-    """The node as it can stand beside an operator of that level."""
-    return node if _LEVELS.get(type(node), _ATOM) >= level else exp.Paren(this=node)
 
 
 def _literal(e: a.Literal) -> exp.Expr:

@@ -5,7 +5,7 @@ SELECT * FROM shop.sales.`order`
 SELECT * FROM trips AS t(x, y)
 
 -- file
-SELECT * FROM `data/trips 2024.csv` AS trips
+-- `from '….csv'` can't be said in the SQL of spark
 
 -- stage
 SELECT * FROM `stage.riders` AS riders
@@ -17,7 +17,7 @@ SELECT * FROM `stage._` AS _
 SELECT * FROM VALUES (1, 'it\'s'), (2, NULL) AS t(id, name)
 
 -- no rows
-SELECT * FROM (SELECT CAST(NULL AS BIGINT) AS id, CAST(NULL AS STRING) AS name WHERE FALSE) AS t
+SELECT * FROM (SELECT CAST(NULL AS BIGINT) AS id, CAST(NULL AS STRING) AS name LIMIT 0) AS t
 
 -- select without from
 SELECT 1 AS one
@@ -116,7 +116,7 @@ SELECT (a + b) * (a - (b - 1)) AS c1, -(-a) AS c2, NOT (p OR q AND NOT p) AS c3 
 SELECT a / b AS c1, a DIV b AS c2, a % 2 AS c3 FROM trips
 
 -- text
-SELECT concat('a', CAST(b AS STRING)) AS c1, concat('it\'s', 'b') AS c2, 'two\nlines' AS c3, NOT b LIKE 'a!%' ESCAPE '!' AS c4 FROM trips
+SELECT concat('a', COALESCE(CAST(b AS STRING), '')) AS c1, concat('it\'s', 'b') AS c2, 'two\nlines' AS c3, NOT b LIKE 'a!%' ESCAPE '!' AS c4 FROM trips
 
 -- predicates
 SELECT NOT a IN (1, 2) AS c1, a BETWEEN 1 AND b + 1 AS c2, (a, b) IN ((1, 2)) AS c3 FROM trips
@@ -146,11 +146,11 @@ SELECT STRUCT(1 AS `k`) AS c1, (st).k AS c2 FROM trips
 SELECT MAP_FROM_ARRAYS(ARRAY('a'), ARRAY(1)) AS c1 FROM trips
 
 -- functions
-SELECT CURRENT_DATE AS c1, COUNT(DISTINCT id) AS c2, any_value(id) AS c3, APPROX_COUNT_DISTINCT(id) AS c4, b RLIKE '^a' AS c5 FROM trips
+SELECT CURRENT_DATE AS c1, COUNT(DISTINCT id) AS c2, ANY_VALUE(id) AS c3, APPROX_COUNT_DISTINCT(id) AS c4, b RLIKE '^a' AS c5 FROM trips
 
 -- named arguments
 SELECT f(a, mode => 'x') AS c1 FROM trips
 
 -- values
-SELECT * FROM trips WHERE day = CAST(:run_date AS DATE) AND city = :city
+SELECT * FROM trips WHERE day = CAST(:run_date AS DATE) AND city = CAST(:city AS STRING)
 

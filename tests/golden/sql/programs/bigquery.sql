@@ -49,6 +49,15 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 ORDER BY RAND() NULLS LAST LIMIT 10
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
 -- `asof join` can't be said in the SQL of bigquery
 
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+-- `asof join` can't be said in the SQL of bigquery
+
+-- asof using: from trips as t asof join trips as u on zone, at
+-- `asof join` can't be said in the SQL of bigquery
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+-- `asof join` can't be said in the SQL of bigquery
+
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 -- `over` can't be said in the SQL of bigquery
 
@@ -65,7 +74,7 @@ SELECT [1, 2] AS a, [1, 2][ORDINAL(1)] AS b
 SELECT STRUCT(1 AS `k`) AS s
 
 -- string: from trips select zone + '-' + id as k
-SELECT concat(zone, concat('-', id)) AS k FROM trips
+SELECT concat(COALESCE(zone, ''), concat('-', COALESCE(CAST(id AS STRING), ''))) AS k FROM trips
 
 -- interval: from trips where at > current_timestamp - '45 minutes'::interval
 SELECT * FROM trips WHERE `at` > CURRENT_TIMESTAMP() - INTERVAL '45' MINUTE
@@ -74,7 +83,7 @@ SELECT * FROM trips WHERE `at` > CURRENT_TIMESTAMP() - INTERVAL '45' MINUTE
 SELECT EXTRACT(YEAR FROM `at`) AS y FROM trips
 
 -- group default: from zones group by city
-SELECT city, any_value(zone) AS `arbitrary(zone)`, any_value(city) AS `arbitrary(city)` FROM zones GROUP BY city
+SELECT city, ANY_VALUE(zone) AS `arbitrary(zone)`, ANY_VALUE(city) AS `arbitrary(city)` FROM zones GROUP BY city
 
 -- join using: from trips join zones on zone
 SELECT * FROM trips JOIN zones USING (zone)
@@ -86,7 +95,7 @@ SELECT id, tag FROM trips CROSS JOIN UNNEST(tags) AS tag
 SELECT DISTINCT * FROM zones
 
 -- limit: from trips order by fare desc limit 3 offset 2
-SELECT * FROM (SELECT * FROM trips ORDER BY fare DESC LIMIT 3) AS trips ORDER BY fare DESC OFFSET 2
+SELECT * FROM (SELECT * FROM trips ORDER BY fare DESC LIMIT 3) AS trips ORDER BY fare DESC LIMIT 9223372036854775807 OFFSET 2
 
 -- //: from trips select h = id // 2, d = id / 2
 SELECT DIV(id, 2) AS h, id / 2 AS d FROM trips
@@ -98,10 +107,10 @@ SELECT MAX_BY(zone, fare) AS m FROM trips
 SELECT * FROM trips WHERE REGEXP_CONTAINS(zone, 'a+')
 
 -- approx: from trips agg n = zone.count_approx_distinct, q = fare.approx_quantile(0.5)
-SELECT APPROX_COUNT_DISTINCT(zone) AS n, APPROX_QUANTILES(fare, 2)[1] AS q FROM trips
+-- `approx_quantile` can't be said in the SQL of bigquery
 
 -- json: select '{}'::json as j
-SELECT CAST('{}' AS JSON) AS j
+SELECT PARSE_JSON('{}') AS j
 
 -- values: from [[1, 'a']] as t(x, y)
 -- `as t(c)` can't be said in the SQL of bigquery

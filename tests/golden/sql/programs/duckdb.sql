@@ -49,6 +49,15 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 TABLESAMPLE bernoulli(5%)
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
 SELECT * FROM trips AS t ASOF JOIN trips AS u ON t.zone = u.zone AND t."at" >= u."at"
 
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+SELECT * FROM trips AS t ASOF LEFT JOIN trips AS u ON u."at" < t."at" AND t.zone = u.zone WHERE u.id IS NULL
+
+-- asof using: from trips as t asof join trips as u on zone, at
+SELECT zone, "at", * EXCLUDE (zone, "at") FROM trips AS t ASOF JOIN trips AS u USING (zone, "at")
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+SELECT * FROM trips AS t ASOF JOIN trips AS u ON t."at" >= u."at" JOIN zones ON t.zone = zones.zone
+
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 SELECT id, sum(fare) OVER (PARTITION BY zone ORDER BY "at" ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS r FROM trips
 

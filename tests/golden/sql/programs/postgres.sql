@@ -49,6 +49,15 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 ORDER BY RANDOM() LIMIT 10
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
 -- `asof join` can't be said in the SQL of postgres
 
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+-- `asof join` can't be said in the SQL of postgres
+
+-- asof using: from trips as t asof join trips as u on zone, at
+-- `asof join` can't be said in the SQL of postgres
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+-- `asof join` can't be said in the SQL of postgres
+
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 SELECT id, SUM(fare) OVER (PARTITION BY zone ORDER BY "at" ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS r FROM trips
 
@@ -65,16 +74,16 @@ SELECT ARRAY[1, 2] AS a, (ARRAY[1, 2])[1] AS b
 -- `struct` can't be said in the SQL of postgres
 
 -- string: from trips select zone + '-' + id as k
-SELECT concat(zone, concat('-', id)) AS k FROM trips
+SELECT concat(zone, concat('-', CAST(id AS VARCHAR))) AS k FROM trips
 
 -- interval: from trips where at > current_timestamp - '45 minutes'::interval
 SELECT * FROM trips WHERE "at" > CURRENT_TIMESTAMP - CAST('45 minutes' AS INTERVAL)
 
 -- extract: from trips select y = at.extract('year')
-SELECT EXTRACT(YEAR FROM "at") AS y FROM trips
+SELECT CAST(EXTRACT(YEAR FROM "at") AS BIGINT) AS y FROM trips
 
 -- group default: from zones group by city
-SELECT city, any_value(zone) AS "arbitrary(zone)", any_value(city) AS "arbitrary(city)" FROM zones GROUP BY city
+SELECT city, (ARRAY_AGG(zone))[1] AS "arbitrary(zone)", (ARRAY_AGG(city))[1] AS "arbitrary(city)" FROM zones GROUP BY city
 
 -- join using: from trips join zones on zone
 SELECT * FROM trips JOIN zones USING (zone)
@@ -89,10 +98,10 @@ SELECT DISTINCT * FROM zones
 SELECT * FROM (SELECT * FROM trips ORDER BY fare DESC NULLS LAST LIMIT 3) AS trips ORDER BY fare DESC NULLS LAST OFFSET 2
 
 -- //: from trips select h = id // 2, d = id / 2
-SELECT DIV(id, 2) AS h, CAST(id AS DOUBLE PRECISION) / 2 AS d FROM trips
+SELECT id / 2 AS h, CAST(id AS DOUBLE PRECISION) / 2 AS d FROM trips
 
 -- max_by: from trips agg m = zone.max_by(fare)
--- `max_by` can't be said in the SQL of postgres
+SELECT (ARRAY_AGG(zone ORDER BY fare DESC) FILTER(WHERE zone IS NOT NULL AND fare IS NOT NULL))[1] AS m FROM trips
 
 -- regexp: from trips where zone.regexp_like('a+')
 SELECT * FROM trips WHERE zone ~ 'a+'
@@ -113,7 +122,7 @@ SELECT * FROM trips WHERE (id, zone) IN ((1, 'a'))
 -- `array_except` can't be said in the SQL of postgres
 
 -- count_if: from trips agg n = _.count_if(fare > 1)
-SELECT sum(CASE WHEN fare > 1 THEN 1 ELSE 0 END) AS n FROM trips
+SELECT COUNT(CASE WHEN fare > 1 THEN 1 END) AS n FROM trips
 
 -- sql: from sql"select 1 as x" select x
 SELECT x FROM (select 1 as x) AS _q1

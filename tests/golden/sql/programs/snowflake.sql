@@ -26,7 +26,7 @@ WITH _m1 AS (SELECT zone, MAX(fare) AS top FROM trips GROUP BY zone) SELECT * FR
 -- `describe` can't be said in the SQL of snowflake
 
 -- intersect: from zones intersect all from zones
--- `query` can't be said in the SQL of snowflake
+-- `intersect all` can't be said in the SQL of snowflake
 
 -- except: from zones except from zones
 SELECT * FROM zones EXCEPT SELECT * FROM zones
@@ -47,7 +47,16 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 ORDER BY RANDOM() LIMIT 10
 SELECT * FROM (SELECT * FROM trips) AS _q2 TABLESAMPLE BERNOULLI (5)
 
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
+SELECT * FROM trips AS t ASOF JOIN trips AS u MATCH_CONDITION (t."at" >= u."at") ON t.zone = u.zone WHERE u."at" IS NOT NULL
+
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+SELECT * FROM trips AS t ASOF JOIN trips AS u MATCH_CONDITION (t."at" > u."at") ON t.zone = u.zone WHERE u.id IS NULL
+
+-- asof using: from trips as t asof join trips as u on zone, at
 -- `asof join` can't be said in the SQL of snowflake
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+SELECT * EXCLUDE ("t.zone") FROM (SELECT *, t.zone AS "t.zone" FROM trips AS t ASOF JOIN trips AS u MATCH_CONDITION (t."at" >= u."at") WHERE u."at" IS NOT NULL) AS _q1 JOIN zones ON _q1."t.zone" = zones.zone
 
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 SELECT id, SUM(fare) OVER (PARTITION BY zone ORDER BY "at" ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS r FROM trips
@@ -59,13 +68,13 @@ SELECT TRANSFORM(tags, t -> UPPER(t)) AS x FROM trips
 SELECT [1, 2] AS a, [1, 2][0] AS b
 
 -- map: select map {'a': 1} as m
-SELECT OBJECT_CONSTRUCT('a', 1) AS m
+SELECT OBJECT_CONSTRUCT_KEEP_NULL('a', 1) AS m
 
 -- struct: select {k: 1} as s
-SELECT OBJECT_CONSTRUCT('k', 1) AS s
+SELECT OBJECT_CONSTRUCT_KEEP_NULL('k', 1) AS s
 
 -- string: from trips select zone + '-' + id as k
-SELECT concat(zone, concat('-', id)) AS k FROM trips
+SELECT concat(COALESCE(zone, ''), concat('-', COALESCE(CAST(id AS VARCHAR), ''))) AS k FROM trips
 
 -- interval: from trips where at > current_timestamp - '45 minutes'::interval
 SELECT * FROM trips WHERE "at" > CURRENT_TIMESTAMP() - INTERVAL '45 MINUTE'
@@ -74,7 +83,7 @@ SELECT * FROM trips WHERE "at" > CURRENT_TIMESTAMP() - INTERVAL '45 MINUTE'
 SELECT DATE_PART(YEAR, "at") AS y FROM trips
 
 -- group default: from zones group by city
-SELECT city, any_value(zone) AS "arbitrary(zone)", any_value(city) AS "arbitrary(city)" FROM zones GROUP BY city
+SELECT city, ANY_VALUE(zone) AS "arbitrary(zone)", ANY_VALUE(city) AS "arbitrary(city)" FROM zones GROUP BY city
 
 -- join using: from trips join zones on zone
 SELECT * FROM trips JOIN zones USING (zone)
@@ -89,19 +98,19 @@ SELECT DISTINCT * FROM zones
 SELECT * FROM (SELECT * FROM trips ORDER BY fare DESC NULLS LAST LIMIT 3) AS trips ORDER BY fare DESC NULLS LAST LIMIT NULL OFFSET 2
 
 -- //: from trips select h = id // 2, d = id / 2
-SELECT CAST(TRUNC(id / 2) AS BIGINT) AS h, id / 2 AS d FROM trips
+SELECT CAST((id - id % 2) / 2 AS BIGINT) AS h, CAST(id AS DOUBLE) / 2 AS d FROM trips
 
 -- max_by: from trips agg m = zone.max_by(fare)
 SELECT MAX_BY(zone, fare) AS m FROM trips
 
 -- regexp: from trips where zone.regexp_like('a+')
-SELECT * FROM trips WHERE REGEXP_LIKE(zone, 'a+')
+SELECT * FROM trips WHERE REGEXP_INSTR(zone, 'a+') > 0
 
 -- approx: from trips agg n = zone.count_approx_distinct, q = fare.approx_quantile(0.5)
 SELECT APPROX_COUNT_DISTINCT(zone) AS n, APPROX_PERCENTILE(fare, 0.5) AS q FROM trips
 
 -- json: select '{}'::json as j
-SELECT CAST('{}' AS VARIANT) AS j
+SELECT PARSE_JSON('{}') AS j
 
 -- values: from [[1, 'a']] as t(x, y)
 SELECT * FROM (VALUES (1, 'a')) AS t(x, y)
@@ -110,7 +119,7 @@ SELECT * FROM (VALUES (1, 'a')) AS t(x, y)
 SELECT * FROM trips WHERE (id, zone) IN ((1, 'a'))
 
 -- array exclude: from trips select x = tags.exclude(['a'])
-SELECT ARRAY_EXCEPT(tags, ['a']) AS x FROM trips
+SELECT FILTER(tags, _m -> NOT ARRAY_CONTAINS(_m, ['a'])) AS x FROM trips
 
 -- count_if: from trips agg n = _.count_if(fare > 1)
 SELECT COUNT_IF(fare > 1) AS n FROM trips

@@ -49,6 +49,15 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 ORDER BY RAND() NULLS LAST LIMIT 10
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
 -- `asof join` can't be said in the SQL of spark
 
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+-- `asof join` can't be said in the SQL of spark
+
+-- asof using: from trips as t asof join trips as u on zone, at
+-- `asof join` can't be said in the SQL of spark
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+-- `asof join` can't be said in the SQL of spark
+
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 SELECT id, SUM(fare) OVER (PARTITION BY zone ORDER BY `at` ASC NULLS LAST ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS r FROM trips
 
@@ -65,7 +74,7 @@ SELECT MAP_FROM_ARRAYS(ARRAY('a'), ARRAY(1)) AS m
 SELECT STRUCT(1 AS `k`) AS s
 
 -- string: from trips select zone + '-' + id as k
-SELECT concat(zone, concat('-', id)) AS k FROM trips
+SELECT concat(COALESCE(zone, ''), concat('-', COALESCE(CAST(id AS STRING), ''))) AS k FROM trips
 
 -- interval: from trips where at > current_timestamp - '45 minutes'::interval
 SELECT * FROM trips WHERE `at` > CURRENT_TIMESTAMP() - INTERVAL '45' MINUTE
@@ -74,7 +83,7 @@ SELECT * FROM trips WHERE `at` > CURRENT_TIMESTAMP() - INTERVAL '45' MINUTE
 SELECT EXTRACT(YEAR FROM `at`) AS y FROM trips
 
 -- group default: from zones group by city
-SELECT city, any_value(zone) AS `arbitrary(zone)`, any_value(city) AS `arbitrary(city)` FROM zones GROUP BY city
+SELECT city, ANY_VALUE(zone) AS `arbitrary(zone)`, ANY_VALUE(city) AS `arbitrary(city)` FROM zones GROUP BY city
 
 -- join using: from trips join zones on zone
 SELECT * FROM trips JOIN zones USING (zone)
@@ -101,7 +110,7 @@ SELECT * FROM trips WHERE zone RLIKE 'a+'
 SELECT APPROX_COUNT_DISTINCT(zone) AS n, PERCENTILE_APPROX(fare, 0.5) AS q FROM trips
 
 -- json: select '{}'::json as j
-SELECT TO_JSON('{}') AS j
+-- `::json` can't be said in the SQL of spark
 
 -- values: from [[1, 'a']] as t(x, y)
 SELECT * FROM VALUES (1, 'a') AS t(x, y)
@@ -110,7 +119,7 @@ SELECT * FROM VALUES (1, 'a') AS t(x, y)
 SELECT * FROM trips WHERE (id, zone) IN ((1, 'a'))
 
 -- array exclude: from trips select x = tags.exclude(['a'])
-SELECT ARRAY_EXCEPT(tags, ARRAY('a')) AS x FROM trips
+SELECT FILTER(tags, _m -> NOT ARRAY_CONTAINS(ARRAY('a'), _m)) AS x FROM trips
 
 -- count_if: from trips agg n = _.count_if(fare > 1)
 SELECT COUNT_IF(fare > 1) AS n FROM trips

@@ -49,6 +49,15 @@ SELECT * FROM (SELECT * FROM trips) AS _q2 TABLESAMPLE BERNOULLI (5)
 -- asof: from trips as t asof join trips as u on t.zone = u.zone and t.at >= u.at
 -- `asof join` can't be said in the SQL of trino
 
+-- asof left: from trips as t asof left join trips as u on u.at < t.at and t.zone = u.zone where u.id is null
+-- `asof join` can't be said in the SQL of trino
+
+-- asof using: from trips as t asof join trips as u on zone, at
+-- `asof join` can't be said in the SQL of trino
+
+-- asof, joined again: from trips as t asof join trips as u on t.at >= u.at join zones on t.zone = zones.zone
+-- `asof join` can't be said in the SQL of trino
+
 -- window: from trips select id, r = fare.sum over (partition by zone order by at rows[-1,0])
 SELECT id, SUM(fare) OVER (PARTITION BY zone ORDER BY "at" ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS r FROM trips
 
@@ -65,7 +74,7 @@ SELECT MAP(ARRAY['a'], ARRAY[1]) AS m
 SELECT CAST(ROW(1) AS ROW("k" INTEGER)) AS s
 
 -- string: from trips select zone + '-' + id as k
-SELECT concat(zone, concat('-', id)) AS k FROM trips
+SELECT concat(COALESCE(zone, ''), concat('-', COALESCE(CAST(id AS VARCHAR), ''))) AS k FROM trips
 
 -- interval: from trips where at > current_timestamp - '45 minutes'::interval
 SELECT * FROM trips WHERE "at" > CURRENT_TIMESTAMP - INTERVAL '45' MINUTE
@@ -89,7 +98,7 @@ SELECT DISTINCT * FROM zones
 SELECT * FROM (SELECT * FROM trips ORDER BY fare DESC LIMIT 3) AS trips ORDER BY fare DESC OFFSET 2
 
 -- //: from trips select h = id // 2, d = id / 2
-SELECT CAST(TRUNCATE(CAST(id AS DOUBLE) / 2) AS BIGINT) AS h, CAST(id AS DOUBLE) / 2 AS d FROM trips
+SELECT id / 2 AS h, CAST(id AS DOUBLE) / 2 AS d FROM trips
 
 -- max_by: from trips agg m = zone.max_by(fare)
 SELECT MAX_BY(zone, fare) AS m FROM trips
@@ -101,7 +110,7 @@ SELECT * FROM trips WHERE REGEXP_LIKE(zone, 'a+')
 SELECT APPROX_DISTINCT(zone) AS n, APPROX_PERCENTILE(fare, 0.5) AS q FROM trips
 
 -- json: select '{}'::json as j
-SELECT CAST('{}' AS JSON) AS j
+SELECT JSON_PARSE('{}') AS j
 
 -- values: from [[1, 'a']] as t(x, y)
 SELECT * FROM (VALUES (1, 'a')) AS t(x, y)
@@ -110,7 +119,7 @@ SELECT * FROM (VALUES (1, 'a')) AS t(x, y)
 SELECT * FROM trips WHERE (id, zone) IN ((1, 'a'))
 
 -- array exclude: from trips select x = tags.exclude(['a'])
-SELECT ARRAY_EXCEPT(tags, ARRAY['a']) AS x FROM trips
+SELECT FILTER(tags, _m -> NOT CONTAINS(ARRAY['a'], _m)) AS x FROM trips
 
 -- count_if: from trips agg n = _.count_if(fare > 1)
 SELECT COUNT_IF(fare > 1) AS n FROM trips
