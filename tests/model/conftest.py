@@ -16,18 +16,22 @@ from wvflow.plan.nodes import (
     EAGER_RULES,
     AllOf,
     AnyOf,
+    CollectTask,
     Condition,
     Fallback,
     FlowPlan,
+    MapPlan,
     Millis,
     Negation,
     Policy,
     QueryTask,
     Rule,
+    SplitTask,
     StageId,
     StagePlan,
     StateIs,
     Task,
+    Tolerance,
     Trigger,
     UntilTask,
     WaitTask,
@@ -44,7 +48,7 @@ def _plan(
     stages = tuple(
         StagePlan(
             f"s{index}",
-            tuple(tasks[index]),
+            _mapped(tasks[index]) if gates and gates[index]["map"] else tuple(tasks[index]),
             tuple(map(StageId, sources)),
             tuple(StageId(reader) for reader, read in enumerate(upstreams) if index in read),
             **(gates[index] if gates else {}),  # type: ignore[arg-type]
@@ -53,6 +57,18 @@ def _plan(
     )
     every = tuple(map(StageId, range(len(stages))))
     return FlowPlan("F", 1, (), stages, every, output=every[-1], **flow)  # type: ignore[arg-type]
+
+
+def _mapped(tasks: list[Task]) -> tuple[Task, ...]:
+    """What a mapped stage does itself."""
+    return SplitTask(Single(), policy=tasks[0].policy), CollectTask(policy=tasks[-1].policy)
+
+
+def _maps(name: str, tasks: list[Task]) -> st.SearchStrategy[MapPlan | None]:
+    tolerated = st.sampled_from([Tolerance(), Tolerance(1), Tolerance(millionths=500_000)])
+    return st.none() | st.builds(
+        MapPlan, st.just(StagePlan(name, tuple(tasks))), st.sampled_from([1, 2, 500]), tolerated
+    )
 
 
 def _conditions(upstreams: tuple[int, ...]) -> st.SearchStrategy[Condition]:
@@ -133,6 +149,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
             "chains": _chains(upstreams[index], triggers[index], fallbacks) if draw(st.booleans()) else (),
             "controls": tuple(StageId(one) for one in triggers[index].named if draw(st.booleans())),
             "on_failure": draw(st.sampled_from(["fail", "fail", "skip"])),
+            "map": draw(_maps(f"s{index}", tasks[index])),
         }
         for index in range(size)
     ]

@@ -12,7 +12,7 @@ from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simul
 from wvflow.drivers.simulator.world import World
 from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
-from wvflow.kernel.state import RunState
+from wvflow.kernel.state import Instances, RunState
 from wvflow.plan.nodes import FlowPlan, Millis
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
@@ -29,8 +29,8 @@ def outcome(result: SimResult) -> tuple[object, ...]:
 
     Not which failure came first: that depends on the time that a crash takes.
     """
-    stages = [(stage.phase, stage.attempt, stage.failure, stage.done) for stage in result.state.stages]
-    return result.state.phase, stages
+    stages = [one for stage in result.state.stages for one in (stage, *(stage.instances or Instances.of(0)).states)]
+    return result.state.phase, [(one.phase, one.attempt, one.failure, one.done) for one in stages]
 
 
 @given(data=st.data(), seed=seeds)

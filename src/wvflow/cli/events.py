@@ -47,9 +47,10 @@ def event_text(plan: FlowPlan, event: Event) -> str:
 
 
 def _where(plan: FlowPlan, event: TaskEvent) -> str:
-    stage = plan.stages[event.stage]
+    stage = plan.stages[event.stage].of_instance(event.instance)
     task = f" task {event.task + 1}" if len(stage.tasks) > 1 else ""
-    return f"{stage.name}{task}, attempt {event.attempt}"
+    instance = f" instance {event.instance}" if event.instance else ""
+    return f"{stage.name}{instance}{task}, attempt {event.attempt}"
 
 
 def _facts(plan: FlowPlan, event: Event) -> str:

@@ -19,7 +19,8 @@ class RunTask(CommandBase, frozen=True, tag="RunTask"):
 
     ``start_due``: by when a worker must have taken it, where it has already waited for its turn; else it has its
     ``start_timeout`` from now on. ``delivery`` counts from 1; above 1, or where the policy says ``on_lost: fail``,
-    ``TaskStarted`` must be durable before the work begins.
+    ``TaskStarted`` must be durable before the work begins. ``instance``: which one of a mapped stage, from 1; then the
+    tasks are those of an instance.
     """
 
     stage: StageId
@@ -28,6 +29,7 @@ class RunTask(CommandBase, frozen=True, tag="RunTask"):
     input: Output | None = None
     delivery: int = 1
     start_due: EpochMs | None = None
+    instance: int = 0
 
 
 class CancelTask(CommandBase, frozen=True, tag="CancelTask"):
@@ -39,6 +41,7 @@ class CancelTask(CommandBase, frozen=True, tag="CancelTask"):
     task: int
     attempt: int
     abandon: bool = False
+    instance: int = 0
 
 
 class StartTimer(CommandBase, frozen=True, tag="StartTimer"):

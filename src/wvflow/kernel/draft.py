@@ -19,12 +19,26 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from wvflow.errors import UnexpectedEvent
 from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
 from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
+from wvflow.kernel.instances import addressed, map_of, moved, verdict, within
 from wvflow.kernel.line import NOBODY, Ticket
-from wvflow.kernel.stage import Scene, StageEvent, TriggerBroke, TriggerHeld, TurnCame, WhenFailed, advance, patience
-from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
+from wvflow.kernel.stage import (
+    Abandoned,
+    CancelAsked,
+    InstancesEnded,
+    Scene,
+    StageEvent,
+    TriggerBroke,
+    TriggerHeld,
+    TurnCame,
+    WhenFailed,
+    advance,
+    patience,
+)
+from wvflow.kernel.state import WORKING, Instances, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
 from wvflow.kernel.triggers import heard, judge
 from wvflow.kernel.values import holds, run_values
@@ -43,6 +57,7 @@ class Draft:
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()
         self._newcomers: list[StageId] = []
+        self._mapped: dict[StageId, dict[int, None]] = {}
         self.hopeless = False
 
     def stage(self, id: StageId) -> StageState:
@@ -55,16 +70,46 @@ class Draft:
         return (one for one in ids if not self._phase(one).is_terminal)
 
     def move(self, id: StageId, event: StageEvent) -> None:
-        """Let a stage take one step."""
+        """Let a stage take one step. What asks a mapped one to stop asks its instances first."""
         before = self.stage(id)
+        if before.phase is Phase.MAPPING and isinstance(event, CancelAsked | Abandoned):
+            for number in self.open_instances(id):
+                self.move_instance(id, number, event)
+            before = self.stage(id)
         after, commands = advance(scene(self.plan, self.run, id), before, event)
         self.commands += commands
         if after is not before:
             self._changed[id] = after
+        if after.phase is Phase.MAPPING:
+            self._mapped.setdefault(id, {})
         if self.plan.max_parallel is not None:
             self._count_place(id, before.phase, after)
         if after.phase.is_terminal and not before.phase.is_terminal:
             self._count_end(id, after)
+
+    def open_instances(self, id: StageId) -> Iterator[int]:
+        """Those of a mapped stage that are not terminal. O(instances)."""
+        group = self._instances(id)
+        return (number for number, one in enumerate(group.states, 1) if not one.phase.is_terminal)
+
+    def move_instance(self, id: StageId, number: int, event: StageEvent) -> None:
+        """Let an instance of a mapped stage take one step.
+
+        Raises:
+            UnexpectedEvent: there is no such instance.
+        """
+        stage, group = self.stage(id), self._instances(id)
+        if not 1 <= number <= group.count:
+            raise UnexpectedEvent(f"stage `{self.plan.stages[id].name}` has no instance {number}: {event}")
+        before = group[number]
+        after, commands = advance(within(scene(self.plan, self.run, id)), before, event)
+        self.commands += addressed(commands, number)
+        waiting = self._mapped.setdefault(id, {})
+        if after is not before:
+            group = moved(self.plan.stages[id], group, number, after)
+            self._changed[id] = replace(stage, instances=group)
+        if after.phase is Phase.IN_LINE and before.phase is not Phase.IN_LINE:
+            waiting[number] = None
 
     def consider(self, id: StageId) -> None:
         """Ask a pending stage's trigger."""
@@ -77,18 +122,69 @@ class Draft:
 
     def settle(self) -> None:
         """Tell readers of what ended, and end the run with its last stage."""
-        while self._ended:
-            ended = self._ended.popleft()
-            for reader in self.plan.stages[ended].readers:
-                self._tell(reader, ended)
+        self._pass_on()
         if self.run.line.queues:
             self._hand_out_turns()
+            self._pass_on()
         if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
             self._complete()
 
     def result(self) -> tuple[RunState, tuple[Command, ...]]:
         stages = self.run.stages.update(self._changed) if self._changed else self.run.stages
         return replace(self.run, stages=stages, last_at=self.now), tuple(self.commands)
+
+    def _pass_on(self) -> None:
+        """Until nothing moves any more: go on within mapped stages, and tell readers of what ended."""
+        while self._mapped or self._ended:
+            while self._mapped:
+                self._go_on_within(next(iter(self._mapped)))
+            while self._ended:
+                ended = self._ended.popleft()
+                for reader in self.plan.stages[ended].readers:
+                    self._tell(reader, ended)
+
+    def _instances(self, id: StageId) -> Instances:
+        found = self.stage(id).instances
+        if found is None:
+            raise UnexpectedEvent(f"stage `{self.plan.stages[id].name}` has no instances")
+        return found
+
+    def _go_on_within(self, id: StageId) -> None:
+        """Fill the free places of a mapped stage, or leave it when all its instances have ended. Patience runs for
+        those that came with this event and must wait."""
+        while self._has_room(id) and self._take_next(id):
+            pass
+        around = within(scene(self.plan, self.run, id))
+        for number in self._mapped.pop(id):
+            self.commands += addressed(patience(around, self._instances(id)[number]), number)
+        stage, group = self.stage(id), self._instances(id)
+        if stage.phase is Phase.MAPPING and group.all_ended:
+            failure = verdict(self.plan.stages[id], group)
+            self.move(id, InstancesEnded(self.now, failure, cancelled=group.ended.cancelled > 0))
+
+    def _has_room(self, id: StageId) -> bool:
+        stage, limit = self.stage(id), map_of(self.plan.stages[id]).max_parallel
+        ready = stage.phase is Phase.MAPPING and not scene(self.plan, self.run, id).cancelling
+        return ready and self._instances(id).working < limit
+
+    def _take_next(self, id: StageId) -> bool:
+        """Give one place to whoever waits, else to the next instance that has not begun; False when there is none."""
+        stage, group = self.stage(id), self._instances(id)
+        if (found := group.line.next()) is not None:
+            ticket, line = found
+            self._changed[id] = replace(stage, instances=replace(group, line=line))
+            one = group[ticket.stage]
+            if (one.phase, one.attempt) == (Phase.IN_LINE, ticket.attempt):
+                waited = ticket.stage not in self._mapped[id]
+                self.move_instance(id, ticket.stage, TurnCame(self.now, waited=waited))
+            return True
+        if group.begun == group.count:
+            return False
+        number = group.begun + 1
+        self._changed[id] = replace(stage, instances=replace(group, begun=number))
+        if group[number].phase is Phase.PENDING:
+            self.move_instance(id, number, TriggerHeld(self.now))
+        return True
 
     def _opening(self, here: StagePlan) -> StageEvent:
         """What a stage is told whose trigger holds."""

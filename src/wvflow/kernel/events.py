@@ -66,7 +66,13 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     token: int = 0
 
 
-class TaskEvent(EventBase, frozen=True):
+class AboutInstance(EventBase, frozen=True, kw_only=True):
+    """``instance``: which one of a mapped stage, from 1; 0 for the stage itself."""
+
+    instance: int = 0
+
+
+class TaskEvent(AboutInstance, frozen=True):
     """About one attempt of one task of one stage."""
 
     stage: StageId
@@ -142,6 +148,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     task: int
     attempt: int
     details: object
+    instance: int = 0
 
 
 class OwnerChanged(EventBase, frozen=True, tag="OwnerChanged"):

@@ -78,7 +78,7 @@ def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
 
 def starts(events: Iterable[Event]) -> Began:
     """When the last recorded attempt of each stage began."""
-    return {event.stage: event.at for event in events if isinstance(event, TaskStarted)}
+    return {event.stage: event.at for event in events if isinstance(event, TaskStarted) and not event.instance}
 
 
 def _failure(seen: Picture, id: StageId) -> Handled:

@@ -13,11 +13,12 @@ from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
+from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
 from wvflow.kernel.run import outstanding
-from wvflow.kernel.state import RUNNING, WORKING, Phase, RunPhase, RunState, StageState
+from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
-from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger, UntilTask, Wait
+from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Trigger, Wait
 
 BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
 
@@ -27,19 +28,22 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
     if state.phase is RunPhase.PENDING:
         return []
     found = [*_counts(plan, state), *_run(plan, state), *_waits(plan, state), *_turns(plan, state)]
-    for here, stage in zip(plan.stages, state.stages, strict=True):
-        found += [f"stage `{here.name}` {finding}" for finding in _stage(plan, state, here, stage)]
+    commands = outstanding(plan, state) if any(here.map for here in plan.stages) else ()
+    for index, (here, stage) in enumerate(zip(plan.stages, state.stages, strict=True)):
+        wrong = (*_stage(plan, state, here, stage), *wrong_within(here, stage, commands, StageId(index)))
+        found += [f"stage `{here.name}` {finding}" for finding in wrong]
     return found
 
 
 def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: Iterable[Command]) -> list[str]:
     """What is wrong with a step between two states of one run, and with its commands.
 
-    A timer may be started and cancelled in one step: that of a run which ends as it begins, as nothing is to be done.
+    What is ordered may be withdrawn in one step: the timer of a run which ends as it begins, as nothing is to be done,
+    and the work of a stage that begins as the run is cancelled by ``fail_fast``.
     """
     commands = tuple(commands)
-    withdrawn = {command.timer for command in commands if isinstance(command, CancelTimer)}
-    wanted = [one for one in commands if not (isinstance(one, StartTimer) and one.timer in withdrawn)]
+    withdrawn = {_order(command) for command in commands if isinstance(command, CancelTimer | CancelTask)}
+    wanted = [one for one in commands if not (isinstance(one, StartTimer | RunTask) and _order(one) in withdrawn)]
     found = [f"{command} has no place in the state it leads to" for command in wanted if not _fits(after, command)]
     if before.phase is RunPhase.PENDING:
         return found
@@ -49,7 +53,14 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
         found.append(f"the run was {before.phase.value} and became {after.phase.value}")
     for here, old, new in zip(plan.stages, before.stages, after.stages, strict=True):
         found += [f"stage `{here.name}` {finding}" for finding in _moved(old, new, before.epoch == after.epoch)]
-    return found
+    return [*found, *broken_moves_within(plan, before, after)]
+
+
+def _order(command: StartTimer | CancelTimer | RunTask | CancelTask) -> object:
+    """What a command begins, or ends."""
+    if isinstance(command, StartTimer | CancelTimer):
+        return command.timer
+    return command.stage, command.task, command.attempt, command.instance
 
 
 def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
@@ -81,12 +92,12 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
     commands = outstanding(plan, state)
     if bool(commands) == state.phase.is_terminal:
         yield f"the run is {state.phase.value} and has {len(commands)} commands outstanding"
-    tasks = [command.stage for command in commands if isinstance(command, RunTask | CancelTask)]
+    tasks = [one.stage for one in commands if isinstance(one, RunTask | CancelTask) and not one.instance]
     pairs = list(enumerate(zip(plan.stages, state.stages, strict=True)))
-    expected = [index for index, (here, stage) in pairs if stage.phase in WORKING or _polls(here, stage)]
+    expected = [index for index, (here, stage) in pairs if stage.phase in HANDED_OUT or polls(here.tasks, stage)]
     if tasks != expected:
         yield f"tasks are under way for the stages {tasks}, wanted for {expected}"
-    timers = {command.timer for command in commands if isinstance(command, StartTimer)}
+    timers = {one.timer for one in commands if isinstance(one, StartTimer) and not instance_of(one)}
     for index, stage in enumerate(state.stages):
         if stage.phase is Phase.RETRYING and f"retry:{index}:{stage.attempt + 1}" not in timers:
             yield f"no timer ends the back-off of stage {index}"
@@ -96,10 +107,6 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
             yield f"stage {index} is {stage.phase.value}, its wait is due at {stage.wait_due}, its timers are {named}"
         if stage.phase is Phase.WAITING and not named and index not in expected:
             yield f"nothing ends the wait of stage {index}"
-
-
-def _polls(here: StagePlan, stage: StageState) -> bool:
-    return stage.phase is Phase.WAITING and isinstance(here.tasks[len(stage.done)], UntilTask)
 
 
 def _turns(plan: FlowPlan, state: RunState) -> Iterator[str]:
@@ -161,8 +168,8 @@ def _moved(old: StageState, new: StageState, same_epoch: bool) -> Iterator[str]:
 def _fits(after: RunState, command: Command) -> bool:
     """Orders to begin something name what the state then waits for."""
     match command:
-        case RunTask(stage=id):
-            stage = after.stages[id]
+        case RunTask():
+            stage = subject(after, command)
             current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
             given = stage.done[-1] if stage.done else None
             wanted = (command.attempt, command.task, command.delivery)
@@ -170,6 +177,8 @@ def _fits(after: RunState, command: Command) -> bool:
             return not after.phase.is_terminal and orders and command.input == given
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
+        case StartTimer() if instance_of(command):
+            return True
         case StartTimer(timer=name, due=due):
             return _timer_fits(after, name, due)
         case _:

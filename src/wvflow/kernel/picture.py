@@ -22,6 +22,7 @@ _IS = MappingProxyType(
         Phase.CANCELLED: "was cancelled",
         Phase.IN_LINE: "waits for its turn",
         Phase.ATTEMPTING: "is running",
+        Phase.MAPPING: "is running",
         Phase.RETRYING: "waits for another attempt",
     }
 )

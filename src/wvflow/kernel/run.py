@@ -25,7 +25,7 @@ cancel, a new owner, a reopening.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -43,6 +43,7 @@ from wvflow.kernel.events import (
     Reopened,
     RunStarted,
     StageReused,
+    TaskEvent,
     TaskFailed,
     TaskLost,
     TaskSkipped,
@@ -52,17 +53,19 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.kernel.handled import is_handled
+from wvflow.kernel.instances import addressed, reopened, within
 from wvflow.kernel.stage import (
     Abandoned,
     BackoffOver,
     CancelAsked,
     PatienceOver,
+    Scene,
     ScheduleOver,
     StageEvent,
     WaitOver,
     under_way,
 )
-from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Vector
+from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
     LineTimer,
@@ -71,6 +74,7 @@ from wvflow.kernel.timers import (
     RunTimerKind,
     ScheduleTimer,
     WaitTimer,
+    addressee,
     parse_timer,
     run_timers,
 )
@@ -113,8 +117,18 @@ def outstanding(plan: FlowPlan, state: RunState) -> tuple[Command, ...]:
     commands: list[Command] = []
     for index, stage in enumerate(state.stages):
         if not stage.phase.is_terminal:
-            commands += under_way(scene(plan, state, StageId(index)), stage)
+            around = scene(plan, state, StageId(index))
+            commands += under_way(around, stage)
+            if stage.phase is Phase.MAPPING and stage.instances is not None:
+                commands += _outstanding_within(around, stage.instances)
     return (*commands, *_run_timers(state))
+
+
+def _outstanding_within(around: Scene, group: Instances) -> Iterator[Command]:
+    inside = within(around)
+    for number, one in enumerate(group.states, 1):
+        if not one.phase.is_terminal:
+            yield from addressed(under_way(inside, one), number)
 
 
 def fold(plan: FlowPlan, events: Iterable[Event], state: RunState = RunState()) -> RunState:  # noqa: B008 - immutable
@@ -189,11 +203,25 @@ def _open(draft: Draft) -> None:
 def _move(draft: Draft, id: StageId, event: Event, told: StageEvent) -> None:
     if not 0 <= id < len(draft.plan.stages):
         raise UnexpectedEvent(f"the flow `{draft.plan.flow}` has no stage {id}: {event}")
-    draft.move(id, told)
+    if number := _instance(event):
+        draft.move_instance(id, number, told)
+    else:
+        draft.move(id, told)
+
+
+def _instance(event: Event) -> int:
+    """The instance that an event is about, 0 for the stage itself."""
+    match event:
+        case TaskEvent(instance=number):
+            return number
+        case TimerFired(timer=timer):
+            return addressee(timer)[1]
+        case _:
+            return 0
 
 
 def _fire(draft: Draft, event: TimerFired) -> None:
-    match parse_timer(event.timer):
+    match parse_timer(addressee(event.timer)[0]):
         case RunTimer(_, epoch) | ScheduleTimer(_, epoch) | WaitTimer(_, _, epoch) if epoch < draft.run.epoch:
             pass  # of an earlier epoch: cancelled when it was already on its way
         case RunTimer("flow", epoch) if epoch == draft.run.epoch and draft.plan.timeout is not None:
@@ -276,12 +304,18 @@ def _run_timers(state: RunState) -> Iterable[Command]:
 def _take_over(draft: Draft, event: OwnerChanged) -> None:
     """What was under way with the old owner is lost; waits go on."""
     draft.run = replace(draft.run, token=event.token)
-    said = {(one.stage, one.task, one.attempt): one.details for one in event.heartbeats}
+    said = {(one.stage, one.task, one.attempt, one.instance): one.details for one in event.heartbeats}
     for stage_id in draft.open_stages():
         stage = draft.stage(stage_id)
-        if stage.phase in WORKING:
+        if stage.phase in HANDED_OUT:
             work = stage_id, len(stage.done), stage.attempt
-            draft.move(stage_id, TaskLost(draft.now, *work, details=said.get(work)))
+            draft.move(stage_id, TaskLost(draft.now, *work, details=said.get((*work, 0))))
+        elif stage.phase is Phase.MAPPING and stage.instances is not None:
+            for number, one in enumerate(stage.instances.states, 1):
+                if one.phase in HANDED_OUT:
+                    work = stage_id, len(one.done), one.attempt
+                    details = said.get((*work, number))
+                    draft.move_instance(stage_id, number, TaskLost(draft.now, *work, details=details, instance=number))
 
 
 def _reopen(draft: Draft, event: Reopened) -> None:
@@ -319,6 +353,15 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
         return stage
     if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):
         return stage
+    anew = _anew(stage)
+    if stage.instances is None:
+        return anew
+    states = (one if one.phase is Phase.SUCCESS else _anew(one) for one in stage.instances.states)
+    return replace(anew, instances=reopened(states))
+
+
+def _anew(stage: StageState) -> StageState:
+    """A stage, or an instance, with what it is not to do again."""
     timed_out = stage.failure is not None and stage.failure.kind == TIMEOUT
     return StageState(
         attempt=stage.attempt,

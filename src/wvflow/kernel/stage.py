@@ -9,6 +9,7 @@
     Where the flow has ``max_parallel``, a start leads to the line, and from there to queued when the turn comes.
     Where the task to begin is a wait, the stage is waiting instead: without a worker, without a place. When the wait is
     over, the next task begins as a start does.
+    Behind the split of a mapped stage it is mapping, and queued again once its instances have ended (``instances``).
     A task that finds nothing to do makes its stage skipped. Any that is not terminal can become cancelled. Terminal
     phases stay: only a reopened run makes a stage pending.
 
@@ -48,7 +49,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
 )
 from wvflow.kernel.retries import may_retry, retry_delay
-from wvflow.kernel.state import RUNNING, WORKING, Phase, StageState
+from wvflow.kernel.state import RUNNING, WORKING, Instances, Phase, StageState
 from wvflow.kernel.timers import LineTimer, RetryTimer, ScheduleTimer, WaitTimer
 from wvflow.kernel.waits import Values, due_of, timed_out
 from wvflow.lang.durations import format_duration
@@ -108,6 +109,13 @@ class ScheduleOver(Told, frozen=True):
     """All attempts and delays together took longer than ``schedule_timeout``."""
 
 
+class InstancesEnded(Told, frozen=True):
+    """All instances of a mapped stage have. ``failure``: more of them failed than may; ``cancelled``: some were."""
+
+    failure: Failure | None
+    cancelled: bool
+
+
 class CancelAsked(Told, frozen=True):
     """Stop, cooperatively."""
 
@@ -125,6 +133,7 @@ StageEvent: TypeAlias = (
     | BackoffOver
     | WaitOver
     | ScheduleOver
+    | InstancesEnded
     | CancelAsked
     | Abandoned
     | TaskStarted
@@ -187,6 +196,11 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case _, ScheduleOver() if stage.phase in RUNNING and _is_armed(scene, stage):
             dropped = (*_drop_work(scene, stage), *_stop_waiting(scene, stage))
             return _fail(scene, stage, _schedule_timeout(scene), event.at, dropped)
+
+        case Phase.MAPPING, InstancesEnded():
+            return _leave_map(scene, stage, event)
+        case Phase.MAPPING, CancelAsked():
+            return Step(stage)  # its instances are asked
 
         case Phase.QUEUED, TaskStarted() if _is_current(stage, event):
             return Step(replace(stage, phase=Phase.ATTEMPTING))
@@ -288,8 +302,7 @@ def _begin_task(scene: Scene, stage: StageState, now: EpochMs) -> Step:
     if scene.by_turns and stage.phase not in WORKING:
         limit = task.policy.start_timeout
         return Step(replace(stage, phase=Phase.IN_LINE, due=None if limit is None else EpochMs(now + limit)))
-    queued = replace(stage, phase=Phase.QUEUED)
-    return Step(queued, (_run_task(scene, queued),))
+    return _hand_out(scene, stage)
 
 
 def _wait(scene: Scene, stage: StageState, wait: Wait, now: EpochMs) -> Step:
@@ -324,11 +337,30 @@ def _wait_timer(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 def _take_turn(scene: Scene, stage: StageState, waited: bool) -> Step:
     """What is left of its patience goes with it; a timer was started only if it had to wait."""
-    queued = replace(stage, phase=Phase.QUEUED, due=None)
+    begun, ordered = _hand_out(scene, stage)
     if not waited or stage.due is None:
-        return Step(queued, (_run_task(scene, queued),))
-    order = replace(_run_task(scene, queued), start_due=stage.due)
-    return Step(queued, (CancelTimer(str(_line(scene, stage))), order))
+        return Step(begun, ordered)
+    timed = tuple(replace(one, start_due=stage.due) if isinstance(one, RunTask) else one for one in ordered)
+    return Step(begun, (CancelTimer(str(_line(scene, stage))), *timed))
+
+
+def _hand_out(scene: Scene, stage: StageState) -> Step:
+    """The current task, or the instances in front of it that have not ended."""
+    if scene.plan.map is not None and len(stage.done) == 1:
+        group = stage.instances or Instances.of(stage.done[0].rows or 0)
+        stage = replace(stage, instances=group)
+        if not group.all_ended:
+            return Step(replace(stage, phase=Phase.MAPPING, due=None))
+    queued = replace(stage, phase=Phase.QUEUED, due=None)
+    return Step(queued, (_run_task(scene, queued),))
+
+
+def _leave_map(scene: Scene, stage: StageState, event: InstancesEnded) -> Step:
+    if event.failure is not None and not scene.cancelling:
+        return _fail(scene, stage, event.failure, event.at, ())
+    if event.cancelled or scene.cancelling:
+        return _cancel(scene, stage, event.at)
+    return _hand_out(scene, stage)
 
 
 def _heard(stage: StageState, details: object) -> StageState:

@@ -77,14 +77,18 @@ class Phase(Enum):
     ATTEMPTING = "attempting"
     RETRYING = "retrying"  # waits for its back-off
     WAITING = "waiting"  # its current task is a wait; nothing of it is at work
+    MAPPING = "mapping"  # its instances are at work
 
     def __init__(self, value: str) -> None:
         self.is_terminal = value in ("success", "failed", "skipped", "cancelled")
         self.shown = value if self.is_terminal or value == "pending" else "running"
-        self.detailed = "queued" if value == "in_line" else value
+        self.detailed = {"in_line": "queued", "mapping": "attempting"}.get(value, value)
 
 
-WORKING = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
+HANDED_OUT = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
+"""Those whose task is with a worker, or is to be."""
+
+WORKING = HANDED_OUT | {Phase.MAPPING}
 """Those that count against ``max_parallel``: a stage gives its place up while it waits."""
 
 RUNNING = WORKING | {Phase.IN_LINE, Phase.RETRYING, Phase.WAITING}
@@ -117,6 +121,35 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     cancelled: int = 0
 
 
+class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Those of a mapped stage, numbered from 1: each is like a stage that does the body for one element.
+
+    Of ``count``, the first ``begun`` have had their turn; those behind are pending. ``working`` are at work, ``line``
+    holds those that wait for a further turn, ``ended`` counts how they ended. ``failed_first``: of those that failed,
+    the one with the lowest number.
+    """
+
+    count: int
+    states: Vector[StageState]
+    begun: int = 0
+    working: int = 0
+    line: Line = NOBODY
+    ended: Tally = Tally()
+    failed_first: int | None = None
+
+    @classmethod
+    def of(cls, count: int) -> Instances:
+        return cls(count, Vector.of(StageState(), count))
+
+    def __getitem__(self, number: int) -> StageState:
+        return self.states[number - 1]
+
+    @property
+    def all_ended(self) -> bool:
+        ended = self.ended
+        return ended.success + ended.failed + ended.skipped + ended.cancelled == self.count
+
+
 class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage. ``attempt`` is the stage's number of attempts so far (1 + all retries); ``retries`` those of the
     current task in this epoch; ``done`` what its finished tasks put out, so ``len(done)`` is the current task.
@@ -127,7 +160,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     computed its output, when that was an earlier one. ``details``: what an attempt at the current task said last of how
     far it is, as JSON values. ``seen``: the upstreams that had succeeded when it started, where it started before the
     others had ended. ``wait_due``: when the wait that is its current task is over, or times out; it is set when the
-    wait is first reached and stays, whatever happens to attempts and epochs.
+    wait is first reached and stays, whatever happens to attempts and epochs. ``instances``: those of a mapped stage,
+    once it is known how many there are.
     """
 
     phase: Phase = Phase.PENDING
@@ -146,6 +180,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     details: object = None
     seen: tuple[StageId, ...] | None = None
     wait_due: EpochMs | None = None
+    instances: Instances | None = None
 
     @property
     def output(self) -> Output | None:

@@ -4,7 +4,8 @@
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
 back-offs and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others carry the
-run's epoch behind an ``@`` once it was reopened (``flow@1``).
+run's epoch behind an ``@`` once it was reopened (``flow@1``). One of an instance of a mapped stage ends in its number:
+``retry:3:2#317``.
 """
 
 from __future__ import annotations
@@ -115,6 +116,21 @@ def parse_timer(name: str) -> Timer | None:
             return LineTimer(StageId(stage), attempt, *task)
         case _:
             return None
+
+
+def of_instance(name: str, number: int) -> str:
+    """The name that an instance's timer goes by, given the one that it would have as a stage's."""
+    return f"{name}#{number}"
+
+
+def addressee(name: str) -> tuple[str, int]:
+    """A timer's name as that of a stage's, and the instance that it is for, 0 for the stage itself.
+
+    >>> addressee("retry:3:2#317")
+    ('retry:3:2', 317)
+    """
+    plain, _, number = name.partition("#")
+    return (plain, int(number)) if number.isascii() and number.isdigit() else (name, 0)
 
 
 def _suffix(epoch: int) -> str:

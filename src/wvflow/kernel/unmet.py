@@ -15,7 +15,7 @@ import msgspec
 from wvflow.errors import EvaluationError
 from wvflow.kernel.events import EpochMs, Failure
 from wvflow.kernel.picture import MOST, Picture, listed
-from wvflow.kernel.state import WORKING, Phase, RunPhase
+from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase
 from wvflow.kernel.triggers import RULES, truth, units
 from wvflow.kernel.values import holds, run_values
 from wvflow.lang.algebra import Expr, Value
@@ -91,6 +91,8 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
             yield _answer(seen, id)
         case Phase.RETRYING:
             yield _another_attempt(seen, id)
+        case Phase.MAPPING:
+            yield _instances(seen, id)
         case phase if not phase.is_terminal:
             yield Unmet(condition=f"{_work(seen, id)} must end", event="it ends, or its time is over")
 
@@ -199,6 +201,18 @@ def _answer(seen: Picture, id: StageId) -> Unmet:
     return Unmet(condition=f"{_work(seen, id)} must end", event="TaskSucceeded or TaskFailed")
 
 
+def _instances(seen: Picture, id: StageId) -> Unmet:
+    group = seen.stage(id).instances or Instances.of(0)
+    open_ = [one for one in group.states if not one.phase.is_terminal]
+    waiting = sum(one.phase is Phase.RETRYING for one in open_)
+    told = [f"{group.working:,} are at work", f"{waiting:,} wait for another attempt" if waiting else ""]
+    told.append(f"{group.ended.failed:,} have failed" if group.ended.failed else "")
+    return Unmet(
+        condition=f"{len(open_):,} of its {group.count:,} instances must end: {listed([one for one in told if one])}",
+        event="the last of them ends",
+    )
+
+
 def _another_attempt(seen: Picture, id: StageId) -> Unmet:
     stage = seen.stage(id)
     failed = f"; the last failed: {stage.failure.kind}: {stage.failure.message}" if stage.failure else ""
@@ -232,7 +246,7 @@ def _attempt(seen: Picture, id: StageId, number: int) -> str:
 def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
     """What ends the wait of a stage that is running, if nothing else does."""
     stage, patience = seen.stage(id), seen.here(id).schedule_timeout
-    if stage.phase not in (Phase.IN_LINE, *WORKING, Phase.RETRYING) or seen.run.phase is RunPhase.CANCELLING:
+    if stage.phase not in (Phase.IN_LINE, *HANDED_OUT, Phase.RETRYING) or seen.run.phase is RunPhase.CANCELLING:
         return
     policy = _task(seen, id).policy
     if stage.phase is Phase.ATTEMPTING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from wvflow.lang.algebra import (
@@ -30,13 +30,18 @@ from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import fan_in_stages, nodes
 from wvflow.plan.nodes import (
+    INSTANCE,
+    MOST_INSTANCES_AT_WORK,
     ActivityTask,
+    CollectTask,
     DebugTask,
     FlowPlan,
+    MapPlan,
     Policy,
     Rate,
     Ratio,
     RouteTask,
+    SplitTask,
     StageId,
     StagePlan,
     Task,
@@ -50,7 +55,6 @@ _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_time
 _MILLION = 1_000_000
 _DEEPEST = 40  # levels of a tree; what is below begins anew at the left
 _INDENT = 3
-_KINDS: Mapping[type[Task], str] = {RouteTask: "route", TestTask: "test", DebugTask: "debug"}
 _RATES = {1_000: "s", 60_000: "m", 3_600_000: "h", 86_400_000: "d"}
 
 
@@ -83,6 +87,10 @@ def task_text(task: Task) -> str:
         return f"| {wait_text(task)}"
     if isinstance(task, UntilTask):
         return _piped(_relation(task.relation), wait_text(task))
+    if isinstance(task, SplitTask):
+        return _piped(_relation(task.relation), "one instance per row")
+    if isinstance(task, CollectTask):
+        return "| collect"
     text = _relation(task.relation)
     return text if task.save is None else _piped(text, f"save to {task.save.target}")
 
@@ -172,7 +180,7 @@ def _source(relation: Rel) -> str:
         case Table(parts=parts):
             return f"from {'.'.join(parts)}"
         case StageRows(stage=stage):
-            return f"from {stage}"
+            return f"from {'_' if stage == INSTANCE else stage}"
         case FanIn():
             return f"merge {', '.join(fan_in_stages(relation))}"
         case Rows(rows=rows):
@@ -225,12 +233,23 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
         found["columns"] = [f"{name} {type_}" for name, type_ in stage.columns]
     if stage.schedule_timeout is not None:
         found["schedule_timeout"] = format_duration(stage.schedule_timeout)
+    if stage.map is not None:
+        found |= _map_items(stage.map)
     return found
+
+
+def _map_items(how: MapPlan) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if how.max_parallel != MOST_INSTANCES_AT_WORK:
+        found["max_parallel"] = how.max_parallel
+    if how.tolerate:
+        found["tolerate"] = str(how.tolerate)
+    return found | ({} if how.instance.schedule_timeout is None else stage_items(how.instance))
 
 
 def _policies(stage: StagePlan) -> str:
     found = stage_items(stage)
-    for task in stage.tasks:
+    for task in stage.all_tasks:
         found |= policy_items(task.policy)
     return ", ".join(f"{name}: {_flat(value)}" for name, value in found.items())
 
@@ -294,6 +313,8 @@ def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Itera
     yield f"{head}{stage.name}{f' ← {upstreams}' if upstreams else ''}{output}"
     for task in stage.tasks:
         yield f"{inner}{task_text(task)}"
+        if isinstance(task, SplitTask) and stage.map is not None:
+            yield from (f"{inner}· {task_text(one)}" for one in stage.map.instance.tasks)
     if policies := _policies(stage):
         yield f"{inner}[{policies}]"
 
@@ -349,17 +370,18 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
         "readers": [names[index] for index in stage.readers],
         "trigger": stage.trigger.rule,
         "policy": stage_items(stage),
-        "tasks": [
-            {"kind": _kind(task), "text": task_text(task), "policy": policy_items(task.policy)} for task in stage.tasks
-        ],
+        "tasks": [_task_json(task) for task in stage.tasks],
+        **({} if stage.map is None else {"instance": [_task_json(task) for task in stage.map.instance.tasks]}),
         "description": stage.description,
         "tags": list(stage.tags),
     }
 
 
+def _task_json(task: Task) -> dict[str, Any]:
+    return {"kind": _kind(task), "text": task_text(task), "policy": policy_items(task.policy)}
+
+
 def _kind(task: Task) -> str:
     if isinstance(task, ActivityTask):
         return "activate" if is_delivery(task.function) else "activity"
-    if isinstance(task, WaitTask | UntilTask):
-        return "wait"
-    return _KINDS.get(type(task), "query")
+    return "wait" if isinstance(task, Wait) else str(task.__struct_config__.tag)

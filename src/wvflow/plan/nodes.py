@@ -25,6 +25,8 @@ Isolation = OneOf["thread", "process"]
 DEFAULT_RETRY_DELAY = Millis(1_000)
 DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
 DEFAULT_POLL_INTERVAL = Millis(10_000)
+MOST_INSTANCES_AT_WORK = 500
+"""Of a mapped stage, where nothing else is said: what the driver is handed at once stays bounded."""
 
 
 class Ratio(msgspec.Struct, frozen=True, array_like=True):
@@ -199,9 +201,29 @@ class DebugTask(Node, frozen=True, tag="debug"):
     policy: Policy = Policy()
 
 
-Task: TypeAlias = QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | WaitTask | UntilTask
 Wait: TypeAlias = WaitTask | UntilTask
 """Those that hold no worker while they are under way."""
+
+
+class SplitTask(Node, frozen=True, tag="split"):
+    """The first task of a mapped stage: its output has a row for each instance, in their order. ``members``: the rows
+    to take instead where the one column of ``relation`` turns out to hold arrays, None where that is known not to be.
+    """
+
+    relation: Rel
+    members: Rel | None = None
+    policy: Policy = Policy()
+
+
+class CollectTask(Node, frozen=True, tag="collect"):
+    """Unites what the instances of a mapped stage put out, in their order. ``shape``: the columns of the stage, for the
+    case that there are no instances; None where nobody knows them."""
+
+    shape: tuple[tuple[str, Type], ...] | None = None
+    policy: Policy = Policy()
+
+
+Task: TypeAlias = QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask
 
 
 Rule: TypeAlias = TriggerRule
@@ -256,6 +278,37 @@ class Fallback(msgspec.Struct, frozen=True, array_like=True):
     declared: bool
 
 
+class Tolerance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many instances of a mapped stage may fail: a number, or a share of all in millionths."""
+
+    count: int = 0
+    millionths: int | None = None
+
+    def holds(self, failed: int, of: int) -> bool:
+        if self.millionths is None:
+            return failed <= self.count
+        return failed * 1_000_000 <= self.millionths * of
+
+    def __bool__(self) -> bool:
+        return bool(self.count or self.millionths)
+
+    def __str__(self) -> str:
+        return str(self.count) if self.millionths is None else f"{self.millionths / 10_000:g}%"
+
+
+class MapPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a stage is mapped. ``instance``: what each instance does, as a stage; ``StageRows`` of ``INSTANCE`` are its
+    own row. ``max_parallel``: how many may be at work at once."""
+
+    instance: StagePlan
+    max_parallel: int
+    tolerate: Tolerance = Tolerance()
+
+
+INSTANCE = ""
+"""Stands for a stage whose rows are the one row that an instance is about: no stage has that name."""
+
+
 class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """One stage. ``upstreams`` and ``readers`` are the edges of the graph, both ascending and without doubles.
 
@@ -268,6 +321,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     that count as one upstream, each but the first the fallback of the one before. ``fallbacks``: its own. ``shape``:
     its columns, for those who may read it when it put nothing out; None where nobody does or nobody knows.
     ``connector``: the engine that it runs on, ``""`` for the profile's own.
+
+    ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
     """
 
     name: str
@@ -289,6 +344,16 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     on_failure: OneOf["fail", "skip"] = "fail"
     shape: tuple[tuple[str, Type], ...] | None = None
     connector: str = ""
+    map: MapPlan | None = None
+
+    @property
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Its own, and those of its instances."""
+        return self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
+
+    def of_instance(self, number: int) -> StagePlan:
+        """The plan of an instance, of the stage itself for 0."""
+        return self if self.map is None or not number else self.map.instance
 
 
 class FlowParam(msgspec.Struct, frozen=True):

@@ -18,10 +18,11 @@ from wvflow.plan.nodes import (
     RouteTask,
     RowTest,
     Save,
+    SplitTask,
     StagePlan,
+    Task,
     TestTask,
     UntilTask,
-    WaitTask,
 )
 from wvflow.plan.polls import awaited_rows, met
 from wvflow.service.program import Compiled
@@ -66,16 +67,18 @@ def _stages(plans: Sequence[FlowPlan], name: str | None, dialect: str) -> Iterat
 
 
 def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
-    for number, task in enumerate(stage.tasks):
+    """Its tasks; those of a mapped stage's instances stand behind the one that makes the instances."""
+    split, *rest = stage.tasks
+    tasks = stage.tasks if stage.map is None else (split, *stage.map.instance.tasks, *rest)
+    for number, task in enumerate(tasks):
         if isinstance(task, ActivityTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
-        elif not isinstance(task, WaitTask):
-            for query in _queries_of(task):
-                sql = _lowered(query, dialect)
-                yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
+        for query in _queries_of(task):
+            sql = _lowered(query, dialect)
+            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
 
 
-def _queries_of(task: QueryTask | RouteTask | TestTask | DebugTask | UntilTask) -> Iterator[QueryTask]:
+def _queries_of(task: Task) -> Iterator[QueryTask]:
     """What a task asks the engine; of a ``wait until``, what each poll begins with."""
     match task:
         case QueryTask():
@@ -86,8 +89,12 @@ def _queries_of(task: QueryTask | RouteTask | TestTask | DebugTask | UntilTask) 
             yield from (QueryTask(one.failing) for one in tests if isinstance(one, RowTest))
         case DebugTask(shown=shown):
             yield QueryTask(shown)
+        case SplitTask(relation=relation):
+            yield QueryTask(relation)
         case UntilTask():
             yield QueryTask(met(task, awaited_rows(task)))
+        case _:
+            pass
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

@@ -42,7 +42,7 @@ from wvflow.kernel.events import (
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowPlan, UntilTask
+from wvflow.plan.nodes import FlowPlan, SplitTask, UntilTask
 
 START = EpochMs(1_767_225_600_000)
 MILLION = 1_000_000
@@ -232,7 +232,9 @@ class _Simulation:
         self.down = False
         self._replay()
         self.token += 1
-        heard = tuple(Heartbeat(task.stage, task.task, task.attempt, self._details(task)) for task in self._lost())
+        heard = tuple(
+            Heartbeat(task.stage, task.task, task.attempt, self._details(task), task.instance) for task in self._lost()
+        )
         self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token, heard), durable=False)])
         self._perhaps_reopen()
 
@@ -249,9 +251,9 @@ class _Simulation:
                 self._run_task(command)
             case RunTask() | CancelTask(abandon=True):
                 pass  # under way already; nobody waits for the answer, but it may come
-            case CancelTask(stage, task, attempt) if not self._happens(self.world.deaf):
+            case CancelTask(stage, task, attempt, instance=number) if not self._happens(self.world.deaf):
                 stopped = Failure("Cancelled", "the attempt was told to stop")
-                self._plan(self._late(), TaskFailed(self.now, stage, task, attempt, stopped))
+                self._plan(self._late(), TaskFailed(self.now, stage, task, attempt, stopped, instance=number))
             case StartTimer(timer, due):
                 self._plan(max(due - self.now, 0) + self._late(), TimerFired(self.now, timer))
             case CancelTimer(timer) if not self._happens(self.world.stray):
@@ -262,19 +264,22 @@ class _Simulation:
     def _run_task(self, command: RunTask) -> None:
         """Plan all that will be heard of an attempt; it may be too late when it comes."""
         stage, task, attempt = where = command.stage, command.task, command.attempt
-        here = self.plan.stages[stage]
+        of = command.instance
+        here = self.plan.stages[stage].of_instance(of)
         policy = here.tasks[task].policy
-        fate = self.world.fate(self.seed, here.name, task, attempt, command.delivery)
+        name = f"{here.name}#{of}" if of else here.name
+        fate = self.world.fate(self.seed, name, task, attempt, command.delivery)
         if isinstance(here.tasks[task], UntilTask):
             self._poll(command, fate)
             return
         queue = policy.start_timeout if command.start_due is None else max(command.start_due - self.now, 0)
         if queue is not None and fate.queued > queue:
-            self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw()))
+            self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw(), instance=of))
         if policy.timeout is not None and fate.works > policy.timeout:
             told = self._details(command)
-            self._plan(fate.queued + policy.timeout, TaskTimedOut(self.now, *where, "timeout", self._draw(), told))
-        self._plan(fate.queued, TaskStarted(self.now, *where))
+            late = TaskTimedOut(self.now, *where, "timeout", self._draw(), told, instance=of)
+            self._plan(fate.queued + policy.timeout, late)
+        self._plan(fate.queued, TaskStarted(self.now, *where, instance=of))
         answer = self._answer(command, fate.outcome)
         for _ in range(1 + (fate.outcome != "lost" and self._happens(self.world.twice))):
             self._plan(fate.queued + fate.works + self._late(), answer)
@@ -286,19 +291,21 @@ class _Simulation:
             self._plan(fate.queued + fate.works + self._late(), self._answer(command, outcome))
 
     def _answer(self, command: RunTask, outcome: str) -> Event:
-        where = command.stage, command.task, command.attempt
-        here = self.plan.stages[command.stage]
+        where, of = (command.stage, command.task, command.attempt), command.instance
+        here = self.plan.stages[command.stage].of_instance(of)
         asked = here.probe is not None or here.asks is not None
         if asked and not command.task and self.world.is_empty(self.seed, here.name):
             return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty")
         match outcome:
             case "success":
-                return TaskSucceeded(self.now, *where, Output(".".join(map(str, where)), rows=command.attempt))
+                splits = isinstance(here.tasks[command.task], SplitTask)
+                rows = self.world.elements(self.seed, here.name) if splits else command.attempt
+                return TaskSucceeded(self.now, *where, Output(".".join(map(str, (*where, of))), rows=rows), instance=of)
             case "lost":
-                return TaskLost(self.now, *where, "the simulated worker died", self._details(command))
+                return TaskLost(self.now, *where, "the simulated worker died", self._details(command), instance=of)
             case _:
                 failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
-                return TaskFailed(self.now, *where, failure, self._draw(), self._details(command))
+                return TaskFailed(self.now, *where, failure, self._draw(), self._details(command), instance=of)
 
     def _details(self, command: RunTask) -> object:
         return {"attempt": command.attempt} if self._happens(self.world.tells) else None

@@ -32,7 +32,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     are ``queued`` and work (``works``). Of news: how ``late`` it comes, ``twice``, ``stray`` (a cancelled timer fires
     all the same), ``outlive`` (an answer comes although its owner is dead). ``deaf``: a task that doesn't heed a
     cancel; ``tells``: one that says how far it is before it ends badly; ``empty``: a stage that may be skipped for it
-    has no input rows. ``script`` fixes outcomes, by stage name, attempt by attempt; the chances hold for the rest.
+    has no input rows; ``instances``: how many a mapped stage has. ``script`` fixes outcomes, by stage name (``load#3``
+    is its third instance), attempt by attempt; the chances hold for the rest.
 
     Of people: when after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
     a run that ended badly is reopened (``reopen``).
@@ -50,6 +51,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     queued: Between = (0, 0)
     works: Between = (1, 1_000)
     late: Between = (0, 0)
+    instances: Between = (0, 4)
     cancel_at: Millis | None = None
     terminate_at: Millis | None = None
     reopen: int = 0
@@ -58,6 +60,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     def is_empty(self, seed: int, stage: str) -> bool:
         """Whether the stage has no input rows, the same whenever it is asked."""
         return Random(f"{seed} {stage} empty").random() < self.empty
+
+    def elements(self, seed: int, stage: str) -> int:
+        """How many instances a mapped stage has, the same whenever it is asked."""
+        return Random(f"{seed} {stage} elements").randint(*self.instances)
 
     def fate(self, seed: int, stage: str, task: int, attempt: int, delivery: int) -> Fate:
         """What becomes of this attempt, the same whenever it is asked."""
