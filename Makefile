@@ -51,7 +51,8 @@ layers: $(VENV)/.tests
 
 servers:  ## what tests talk to, on Debian as root; where they aren't installed those tests are skipped
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql >/dev/null; fi
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends postgresql >/dev/null; } \
+	  || echo "PostgreSQL can't be installed here: its tests are skipped"; fi
 
 unit: $(VENV)/.tests $(VENV)/.data servers
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term
