@@ -10,13 +10,19 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
+from msgspec.structs import replace
 
 from wvflow.cli.main import cli
 from wvflow.cli.root import CommonOption
 from wvflow.diagnostics import Code
 from wvflow.lang.stdlib import EXTRACTED_UNITS
+from wvflow.plan.drawing.svg import svg
+from wvflow.plan.nodes import FlowRef
+from wvflow.service.program import check_program
+from wvflow.service.project import load_project
 from wvflow.sql.dialects import DIALECTS
 from wvflow.sql.dialects.functions import ALIKE, ANYWHERE, FORMS, SAID_RIGHT, UNITS
 
@@ -186,7 +192,16 @@ def _is_said(dialect: str, name: str) -> bool:
     return name in ALIKE or name in ANYWHERE or name in SAID_RIGHT[dialect] or name in FORMS[dialect]
 
 
-PAGES = {"diagnostics.md": diagnostics, "commands.md": commands, "dialects.md": dialects}
+def quickstart() -> str:
+    """The picture of the flow that the read-me begins with."""
+    with TemporaryDirectory() as state:
+        project = replace(load_project(HERE.parent / "examples" / "quickstart"), state=Path(state))
+        bundle = check_program(project, offline=True).bundle
+    assert bundle is not None
+    return svg(bundle.plan(FlowRef("DelayReport")))
+
+
+PAGES = {"diagnostics.md": diagnostics, "commands.md": commands, "dialects.md": dialects, "quickstart.svg": quickstart}
 
 
 def main() -> None:

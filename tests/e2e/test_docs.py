@@ -160,7 +160,7 @@ def test_every_link_leads_somewhere(page: Path, target: str) -> None:
     assert (page.parent / target).exists()
 
 
-@pytest.mark.parametrize("name", ["diagnostics.md", "commands.md", "dialects.md"])
+@pytest.mark.parametrize("name", ["diagnostics.md", "commands.md", "dialects.md", "quickstart.svg"])
 def test_generated_pages_are_current(name: str) -> None:
     page = loaded(ROOT / "docs" / "generate.py").PAGES[name]()
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == page, "run docs/generate.py"

@@ -29,6 +29,7 @@ from wvflow.lang.algebra import (
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import fan_in_stages, nodes
+from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
     INSTANCE,
     MOST_INSTANCES_AT_WORK,
@@ -50,6 +51,7 @@ from wvflow.plan.nodes import (
     Wait,
     WaitTask,
 )
+from wvflow.plan.triggers import condition_text
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
@@ -247,7 +249,8 @@ def _map_items(how: MapPlan) -> dict[str, Any]:
     return found | ({} if how.instance.schedule_timeout is None else stage_items(how.instance))
 
 
-def _policies(stage: StagePlan) -> str:
+def policies_text(stage: StagePlan) -> str:
+    """Everything that differs from the defaults, in one line."""
     found = stage_items(stage)
     for task in stage.all_tasks:
         found |= policy_items(task.policy)
@@ -315,20 +318,49 @@ def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Itera
         yield f"{inner}{task_text(task)}"
         if isinstance(task, SplitTask) and stage.map is not None:
             yield from (f"{inner}· {task_text(one)}" for one in stage.map.instance.tasks)
-    if policies := _policies(stage):
-        yield f"{inner}[{policies}]"
+        if isinstance(task, RouteTask):
+            yield from (f"{inner}  {_case(text)} -> {target}" for text, target in task.cases)
+    if shown := ", ".join(filter(None, (_gates_text(plan, stage), policies_text(stage)))):
+        yield f"{inner}[{shown}]"
+
+
+def _case(text: str) -> str:
+    return text if text == "else" else f"case {text}"
+
+
+def _gates(plan: FlowPlan, stage: StagePlan) -> dict[str, Any]:
+    """What decides whether it runs, and what its failure leads to, where that isn't the default."""
+    trigger, found = stage.trigger, dict[str, Any]()
+    if trigger.condition is not None:
+        found["if"] = condition_text(trigger.condition, lambda one: plan.stages[one].name)
+    elif trigger.rule != "all_success":
+        found["trigger"] = trigger.rule
+    if trigger.eager:
+        found["eager"] = True
+    if (on_failure := _on_failure(plan, stage)) != "fail":
+        found["on_failure"] = on_failure
+    return found
+
+
+def _on_failure(plan: FlowPlan, stage: StagePlan) -> str:
+    declared = [plan.stages[one.stage].name for one in stage.fallbacks if one.declared]
+    return next(iter(declared), stage.on_failure)
+
+
+def _gates_text(plan: FlowPlan, stage: StagePlan) -> str:
+    return ", ".join(f"{name}: {_flat(value)}" for name, value in _gates(plan, stage).items())
 
 
 # --- Mermaid --------------------------------------------------------------------------------------------------------
 
 
 def mermaid(plan: FlowPlan) -> str:
-    """A Mermaid flow chart; the output stage has a double border."""
+    """A Mermaid flow chart; the output stage has a double border, what is no data comes along a dotted arrow."""
     lines = ["flowchart LR"]
     for index, stage in enumerate(plan.stages):
         left, right = ("[[", "]]") if index == plan.output else ("[", "]")
         lines.append(f'  s{index}{left}"{_escaped(stage.name)}"{right}')
-    lines.extend(f"  s{upstream} --> s{index}" for upstream, index in _edges(plan))
+    lines.extend(f"  s{edge.source} {_arrow(edge)} s{edge.target}" for edge in edges(plan))
     return "\n".join(lines)
 
 
@@ -336,10 +368,9 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _edges(plan: FlowPlan) -> Iterator[tuple[StageId, StageId]]:
-    for index, stage in enumerate(plan.stages):
-        for upstream in stage.upstreams:
-            yield upstream, StageId(index)
+def _arrow(edge: Edge) -> str:
+    arrow = "-->" if edge.kind == "data" else "-.->"
+    return f'{arrow}|"{_escaped(edge.label)}"|' if edge.label else arrow
 
 
 # --- JSON -----------------------------------------------------------------------------------------------------------
@@ -358,17 +389,27 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "output": None if plan.output is None else names[plan.output],
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
         "max_parallel": plan.max_parallel,
-        "stages": [_stage_json(plan.stages[index], names) for index in plan.declared],
-        "edges": [{"from": names[upstream], "to": names[index]} for upstream, index in _edges(plan)],
+        "stages": [_stage_json(plan, plan.stages[index], names) for index in plan.declared],
+        "edges": [_edge_json(edge, names) for edge in edges(plan)],
     }
 
 
-def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
+def _edge_json(edge: Edge, names: list[str]) -> dict[str, Any]:
+    found = {"from": names[edge.source], "to": names[edge.target], "kind": edge.kind}
+    return found | {"states": list(edge.states), "by": edge.by or None}
+
+
+def _stage_json(plan: FlowPlan, stage: StagePlan, names: list[str]) -> dict[str, Any]:
     return {
         "stage": stage.name,
         "upstreams": [names[index] for index in stage.upstreams],
         "readers": [names[index] for index in stage.readers],
         "trigger": stage.trigger.rule,
+        "if": _gates(plan, stage).get("if"),
+        "eager": stage.trigger.eager,
+        "on_failure": _on_failure(plan, stage),
+        "fallbacks": [names[one.stage] for one in stage.fallbacks],
+        "forked_by": None if stage.forking is None else names[stage.forking],
         "policy": stage_items(stage),
         "tasks": [_task_json(task) for task in stage.tasks],
         **({} if stage.map is None else {"instance": [_task_json(task) for task in stage.map.instance.tasks]}),
@@ -378,10 +419,11 @@ def _stage_json(stage: StagePlan, names: list[str]) -> dict[str, Any]:
 
 
 def _task_json(task: Task) -> dict[str, Any]:
-    return {"kind": _kind(task), "text": task_text(task), "policy": policy_items(task.policy)}
+    return {"kind": kind_of(task), "text": task_text(task), "policy": policy_items(task.policy)}
 
 
-def _kind(task: Task) -> str:
+def kind_of(task: Task) -> str:
+    """The kind of work: ``query``, ``activity``, ``activate``, ``route``, ``wait``."""
     if isinstance(task, ActivityTask):
         return "activate" if is_delivery(task.function) else "activity"
     return "wait" if isinstance(task, Wait) else str(task.__struct_config__.tag)

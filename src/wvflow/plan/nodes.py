@@ -133,11 +133,13 @@ class ActivityTask(Node, frozen=True, tag="activity"):
 
 class RouteTask(Node, frozen=True, tag="route"):
     """Counts how many rows go to which of a stage's readers. ``counts``: over ``Piped``, a row for each target with
-    ``target`` (null where rows reach none) and ``rows``. The rows pass on; each target reads its own."""
+    ``target`` (null where rows reach none) and ``rows``. The rows pass on; each target reads its own. ``cases``: what
+    is written for each, and its target, to be shown."""
 
     targets: tuple[str, ...]
     counts: Rel
     policy: Policy = Policy()
+    cases: tuple[tuple[str, str], ...] = ()
 
 
 class WaitTask(Node, frozen=True, tag="wait"):
@@ -320,7 +322,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     ``controls`` are the upstreams that only its trigger names: it doesn't read them. ``chains``: stages of a fan-in
     that count as one upstream, each but the first the fallback of the one before. ``fallbacks``: its own. ``shape``:
     its columns, for those who may read it when it put nothing out; None where nobody does or nobody knows.
-    ``connector``: the engine that it runs on, ``""`` for the profile's own.
+    ``connector``: the engine that it runs on, ``""`` for the profile's own. ``forking``: the stage in whose ``fork`` it
+    stands.
 
     ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
     """
@@ -344,6 +347,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     on_failure: OneOf["fail", "skip"] = "fail"
     shape: tuple[tuple[str, Type], ...] | None = None
     connector: str = ""
+    forking: StageId | None = None
     map: MapPlan | None = None
 
     @property

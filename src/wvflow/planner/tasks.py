@@ -56,7 +56,7 @@ def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     """What makes the rows, then the count of where they go."""
     one = Call("count", (Star(),), type=LONG)
     counts = Aggregate(Piped(), (Item("target", step.label),), (Item("rows", one),))
-    return [*_made(rows, policy), RouteTask(tuple(step.targets), counts, policy(""))]
+    return [*_made(rows, policy), RouteTask(tuple(step.targets), counts, policy(""), step.cases)]
 
 
 def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:

@@ -52,6 +52,7 @@ def _wire(plan: StagePlan, stage: CheckedStage, names: _Names) -> StagePlan:
         controls=tuple(sorted(names.number[name] for name in stage.controls)),
         chains=tuple(_chains(plan, trigger, names)),
         fallbacks=tuple(names.fallbacks.get(plan.name, ())),
+        forking=None if stage.forking is None else names.number[stage.forking],
     )
 
 

@@ -56,10 +56,11 @@ class CallStep(NamedTuple):
 
 class RouteStep(NamedTuple):
     """``route``, at the end. ``label``: for each row the name of the stage that it goes to, null for none; ``targets``
-    by name, where the text names them."""
+    by name, where the text names them; ``cases``: what is written for each, and its target."""
 
     label: Expr
     targets: Mapping[str, Span]
+    cases: tuple[tuple[str, str], ...] = ()
 
 
 class TestStep(NamedTuple):
@@ -83,7 +84,8 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     output as declared, to be seen to at run time. ``shape``: those that its readers see, None where nobody knows.
 
     ``trigger``: its ``if``, also one that comes of another's ``on_failure`` (``is_fallback``). ``controls``: the
-    upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names. ``end``: the ``end()`` that
+    upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names. ``forking``: the stage
+    in whose ``fork`` it stands. ``end``: the ``end()`` that
     it ends with.
     """
 
@@ -101,7 +103,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     controls: tuple[str, ...] = ()
     fallback: str | None = None
     is_fallback: bool = False
-    is_forked: bool = False
+    forking: str | None = None
     end: Span | None = None
     connector: str = ""
 

@@ -243,7 +243,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         input=body.input,
         columns=() if declared is None or is_certain(declared, found) else declared,
         uses=tuple(record.uses),
-        is_forked=written.forking is not None,
+        forking=None if written.forking is None else written.forking.text,
         end=body.end,
         connector=session.connector,
     )
@@ -301,7 +301,7 @@ def _last(stages: Sequence[CheckedStage]) -> str | None:
     nobody reads."""
     read = {one for stage in stages for one in stage.upstreams if one not in stage.controls}
     unread = [stage for stage in reversed(stages) if stage.name not in read]
-    steady = [one for one in unread if one.trigger is None and "trigger" not in one.settings and not one.is_forked]
+    steady = [one for one in unread if one.trigger is None and "trigger" not in one.settings and one.forking is None]
     steady = [one for one in steady if one.end is None]
     return next((one.name for one in (*steady, *unread)), None)
 

@@ -36,7 +36,14 @@ def route_step(node: RouteOp, shape: Shape, scope: Scope) -> RouteStep:
     targets: dict[str, Span] = {}
     for case in node.cases:
         targets.setdefault(case.target.text, case.target.span)
-    return RouteStep(label, targets)
+    return RouteStep(label, targets, tuple((_written(case), case.target.text) for case in node.cases))
+
+
+def _written(case: RouteCase) -> str:
+    """What stands before the arrow."""
+    if case.share is not None:
+        return f"{case.share.text}%"
+    return "else" if case.condition is None else " ".join(case.condition.span.text.split())
 
 
 def _in_turn(cases: Sequence[RouteCase], shape: Shape, scope: Scope) -> tuple[Branch, ...]:

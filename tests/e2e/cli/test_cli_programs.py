@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import Result
@@ -104,6 +105,15 @@ def test_show_draws_the_plan(wvflow: Call) -> None:
         "               from by_region | save to out.csv\n"
     )
     assert "s0 --> s1" in wvflow("show", "sales.wv", "Sales", "--format", "mermaid").stdout
+
+
+def test_show_draws_a_picture_of_one_flow(project: Path, wvflow: Call) -> None:
+    drawn = ElementTree.fromstring(wvflow("show", "sales.wv", "Sales", "--format", "svg").stdout)
+    stages = [group.get("data-stage") for group in drawn.iter("{http://www.w3.org/2000/svg}g")]
+    assert [stage for stage in stages if stage] == ["orders", "taxed", "by_region", "saved"]
+    (project / "sales.wv").write_text("flow A = { stage a = select 1 } flow B = { stage b = select 1 }")
+    refused = wvflow("show", "sales.wv", "--format", "svg", status=2)
+    assert (refused.stdout, "name one: A, B" in refused.stderr) == ("", True)
 
 
 def test_show_prints_json(wvflow: Call) -> None:

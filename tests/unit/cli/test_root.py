@@ -178,7 +178,6 @@ print(sorted(heavy.intersection(sys.modules)))
         (["run", "x.wv", "--detach"], "--detach isn't available in this version"),
         (["run", "x.wv", "--key", "k"], "--key isn't available in this version"),
         (["run", "x.wv", "-e", "from x"], "give either a file or a text"),
-        (["show", "x.wv", "--format", "svg"], "svg isn't available in this version"),
         (["runs", "output", "last", "--format", "parquet"], "add --out FILE"),
         (["runs", "output", "last", "--format", "table", "--out", "x"], "choose csv, json or parquet"),
         (["runs", "output", "last", "--out", "x.xlsx"], "can't tell the format of x.xlsx by its name"),

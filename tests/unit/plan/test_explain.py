@@ -3,25 +3,32 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from wvflow.lang import algebra as a
 from wvflow.lang.types import INT, STRING
 from wvflow.plan.explain import as_json, mermaid, policy_items, task_text, tree
 from wvflow.plan.nodes import (
     ActivityTask,
+    AllOf,
     Argument,
+    Fallback,
     FileTarget,
     FlowParam,
     FlowPlan,
     Millis,
+    Negation,
     Policy,
     QueryTask,
     Ratio,
+    RouteTask,
     Save,
     StageId,
     StagePlan,
+    StateIs,
     TableTarget,
     Task,
+    Trigger,
 )
 
 ONE = a.Literal(1, INT)
@@ -137,7 +144,9 @@ def test_a_chain_of_thousands_is_drawn_without_recursion_and_begins_anew_where_i
 
 
 def test_mermaid_has_a_node_per_stage_and_an_arrow_per_edge() -> None:
-    quoted = FlowPlan("Q", 1, (), (stage('say "hi" <b>'), stage("b", 0)), (StageId(0), StageId(1)), StageId(1))
+    name = 'say "hi" <b>'
+    second = stage("b", 0, tasks=(QueryTask(a.StageRows(name, "")),))
+    quoted = FlowPlan("Q", 1, (), (stage(name), second), (StageId(0), StageId(1)), StageId(1))
     assert mermaid(quoted) == ('flowchart LR\n  s0["say &quot;hi&quot; &lt;b&gt;"]\n  s1[["b"]]\n  s0 --> s1')
 
 
@@ -149,7 +158,7 @@ def test_json_lists_stages_in_order_of_declaration_with_names_for_numbers() -> N
         {"name": "n", "type": "int", "required": False},
     ]
     assert (found["flow"], found["version"], found["output"]) == ("Report", 2, "end")
-    assert {"from": "right", "to": "end"} in found["edges"]
+    assert ("right", "end") in [(edge["from"], edge["to"]) for edge in found["edges"]]
     joined = found["stages"][3]
     assert joined["upstreams"] == ["a", "b"]
     assert joined["tasks"][1] == {
@@ -157,3 +166,89 @@ def test_json_lists_stages_in_order_of_declaration_with_names_for_numbers() -> N
         "text": "| f()",
         "policy": {"retries": 3, "non_retryable": ["ValueError"]},
     }
+
+
+TRIGGERED = FlowPlan(
+    "T",
+    1,
+    (),
+    (
+        replace(stage("load", tasks=(RETRIED,)), fallbacks=(Fallback(StageId(1), declared=True),)),
+        replace(
+            stage("spare", 0),
+            controls=(StageId(0),),
+            trigger=Trigger(condition=StateIs(StageId(0), "failed"), named=(StageId(0),)),
+        ),
+        stage(
+            "split",
+            0,
+            tasks=(
+                QueryTask(a.StageRows("load", "")),
+                RouteTask(("big",), a.Piped(), cases=(("n > 5", "big"), ("else", "rest"))),
+            ),
+        ),
+        replace(
+            stage("big", 2, tasks=(QueryTask(a.StageRows("split", "")),)),
+            trigger=Trigger("one_success", eager=True),
+            on_failure="skip",
+        ),
+        replace(
+            stage("alert", 2, 3, tasks=(RETRIED,)),
+            controls=(StageId(2), StageId(3)),
+            trigger=Trigger(
+                condition=AllOf((StateIs(StageId(2), "done"), Negation(StateIs(StageId(3), "success")))),
+                named=(StageId(2), StageId(3)),
+            ),
+        ),
+    ),
+    tuple(map(StageId, range(5))),
+    StageId(3),
+)
+
+
+def test_the_tree_shows_triggers_fallbacks_and_routes() -> None:
+    assert tree(TRIGGERED) == (
+        "flow T\n"
+        "└─ load\n"
+        "   │  | f()\n"
+        "   │  [on_failure: spare, retries: 3, non_retryable: [ValueError]]\n"
+        "   ├─ spare\n"
+        "   │     from 'a.csv'\n"
+        "   │     [if: load.failed]\n"
+        "   └─ split\n"
+        "      │  from load\n"
+        "      │  | route to big\n"
+        "      │    case n > 5 -> big\n"
+        "      │    else -> rest\n"
+        "      └─ big  (output)\n"
+        "         │  from split\n"
+        "         │  [trigger: one_success, eager: true, on_failure: skip]\n"
+        "         └─ alert ← split, big\n"
+        "               | f()\n"
+        "               [if: split.done and not big.success, retries: 3, non_retryable: [ValueError]]"
+    )
+
+
+def test_mermaid_tells_edges_of_triggers_from_those_of_rows() -> None:
+    assert mermaid(TRIGGERED).splitlines()[6:] == [
+        '  s0 -.->|"on_failure"| s1',
+        "  s0 --> s2",
+        '  s2 -->|"n &gt; 5"| s3',
+        '  s2 -.->|"done"| s4',
+        '  s3 -.->|"not success"| s4',
+    ]
+
+
+def test_json_has_triggers_fallbacks_and_what_leads_along_each_edge() -> None:
+    found = as_json(TRIGGERED)
+    load, _, _, big, alert = found["stages"]
+    assert (load["on_failure"], load["fallbacks"]) == ("spare", ["spare"])
+    assert (big["trigger"], big["eager"], big["on_failure"], big["if"]) == ("one_success", True, "skip", None)
+    assert alert["if"] == "split.done and not big.success"
+    assert found["edges"] == [
+        {"from": "load", "to": "spare", "kind": "trigger", "states": [], "by": "on_failure"},
+        {"from": "load", "to": "split", "kind": "data", "states": [], "by": None},
+        {"from": "split", "to": "big", "kind": "data", "states": [], "by": "n > 5"},
+        {"from": "split", "to": "alert", "kind": "trigger", "states": ["done"], "by": None},
+        {"from": "big", "to": "alert", "kind": "trigger", "states": ["not success"], "by": None},
+    ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from wvflow.cli.app import App
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
+
+if TYPE_CHECKING:
+    from wvflow.plan.nodes import FlowPlan
 
 _BRANCHES = re.compile(r"[│├└─ ]*")
 
@@ -24,23 +29,32 @@ _BRANCHES = re.compile(r"[│├└─ ]*")
 def show(app: App, file: Path, flow: str | None, style: str) -> None:
     """Show the plan of FLOW, or of each flow in FILE: stages, edges, policies.
 
-    The JSON is one object per flow and line.
+    The JSON is one object per flow and line. The SVG follows the reader's light or dark mode.
     """
     from wvflow.cli.programs import choose, compiled, flows_of
     from wvflow.plan.explain import as_json, mermaid, tree
 
-    if style == "svg":
-        raise UserError("svg isn't available in this version", help="--format mermaid renders in most Markdown viewers")
     project, program, bundle = compiled(app, file)
     refs = flows_of(program, project, file) if flow is None else []
     plans = [bundle.plan(ref) for ref in refs or [choose(program, project, file, flow)]]
     if app.json or style == "json":
         for plan in plans:
             app.print_json(as_json(plan))
+    elif style == "svg":
+        click.echo(_picture(plans), nl=False)
     else:
         text = "\n\n".join({"tree": tree, "mermaid": mermaid}[style](plan) for plan in plans)
         width = app.out.width if style == "tree" and app.out.is_terminal else 0
         click.echo("\n".join(fitted(line, width) for line in text.split("\n")) if width else text)
+
+
+def _picture(plans: Sequence[FlowPlan]) -> str:
+    """A document has one picture, so there must be one flow."""
+    from wvflow.plan.drawing.svg import svg
+
+    if len(plans) > 1:
+        raise UserError("a picture shows one flow", help=f"name one: {', '.join(plan.flow for plan in plans)}")
+    return svg(plans[0])
 
 
 def fitted(line: str, width: int) -> str:

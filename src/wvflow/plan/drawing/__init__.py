@@ -1,0 +1,1 @@
+"""A plan as a picture: layers and their order, places and lines, boxes, SVG."""
