@@ -21,7 +21,7 @@ from wvflow.data.duckdb import DuckDBEngine
 from wvflow.errors import NoSpace, TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG, STRING
-from wvflow.plan.nodes import FileTarget, Save, TableTarget
+from wvflow.plan.nodes import Delete, FileTarget, Save, TableTarget
 from wvflow.testing.engine_contract import Stopping, located, numbers, query_job
 
 
@@ -194,6 +194,78 @@ def test_reading_makes_no_warehouse(tmp_path: Path, engine: DuckDBEngine) -> Non
     with pytest.raises(TaskError, match="no table named `t`"):
         rows_of(engine, "t")
     assert not (tmp_path / "warehouse.duckdb").exists()
+
+
+# --- what leaves other rows as they are ---
+
+
+def changed(engine: DuckDBEngine, save: Save | Delete, rows: a.Rel, *, attempt: int = 1, run_id: str = "run") -> int:
+    job = query_job(rows, save=save, keep=False, attempt=attempt, run_id=run_id)
+    return int(engine.query(job, Stopping()).output.rows or 0)
+
+
+CHANGES = {
+    "append": (Save(TableTarget(("t",)), mode="append"), [(0, "0"), (0, "old"), (1, "1"), (7, "old")]),
+    "merge": (Save(TableTarget(("t",)), mode="merge", by=("i",)), [(0, "0"), (1, "1"), (7, "old")]),
+    "partition": (Save(TableTarget(("t",)), mode="partition", by=("i",)), [(0, "0"), (1, "1"), (7, "old")]),
+    "fixed partition": (
+        Save(TableTarget(("t",)), mode="partition", by=("i",), fixed=(a.NamedArgument("i", a.Literal(0, LONG)),)),
+        [(0, "0"), (0, "1"), (7, "old")],
+    ),
+    "delete": (Delete(a.Table(("t",), "t")), [(7, "old")]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_change_of_a_table_is_made_once_for_all_attempts(engine: DuckDBEngine, change: str, attempts: int) -> None:
+    update, expected = CHANGES[change]
+    old = a.Rows(("i", "s"), (LONG, STRING), ((a.Literal(0, LONG), a.Literal("old", STRING)),
+                 (a.Literal(7, LONG), a.Literal("old", STRING))))  # fmt: skip
+    changed(engine, to_table("t"), old, run_id="before")
+    rows: a.Rel = numbers(2)
+    if change == "fixed partition":
+        rows = a.Select(rows, (a.Item("s", a.Column("s")),))
+    if isinstance(update, Delete):
+        rows = a.Filter(update.table, a.Binary("<", a.Column("i", "t"), a.Literal(7, LONG)))
+    counts = [changed(engine, update, rows, attempt=number) for number in range(1, attempts + 1)]
+    assert set(counts) == {1 if isinstance(update, Delete) else 2}
+    assert sorted((row["i"], row["s"]) for row in rows_of(engine, "t")) == expected
+
+
+APPEND = Save(FileTarget("out.csv"), mode="append")
+
+
+def test_an_append_to_a_file_is_made_once_for_all_attempts(tmp_path: Path, engine: DuckDBEngine) -> None:
+    (tmp_path / "out.csv").write_text("i,s\n9,old\n")
+    assert [changed(engine, APPEND, numbers(2), attempt=number) for number in (1, 2, 3)] == [2, 2, 2]
+    assert (tmp_path / "out.csv").read_text() == "i,s\n9,old\n0,0\n1,1\n"
+    assert changed(engine, APPEND, numbers(1), run_id="other") == 1
+    assert (tmp_path / "out.csv").read_text() == "i,s\n9,old\n0,0\n1,1\n0,0\n"
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_append_that_was_noted_and_not_made_is_made_by_the_next_attempt(
+    tmp_path: Path, engine: DuckDBEngine, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    if there:
+        (tmp_path / "out.csv").write_text("i,s\n9,old\n")
+    with monkeypatch.context() as dying:
+        dying.setattr("wvflow.data.appends.publish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            changed(engine, APPEND, numbers(2))
+    assert changed(engine, APPEND, numbers(2), attempt=2) == 2
+    assert (tmp_path / "out.csv").read_text() == f"i,s\n{'9,old' + chr(10) if there else ''}0,0\n1,1\n"
+
+
+def test_an_append_to_a_file_that_somebody_else_has_changed_is_a_conflict(tmp_path: Path, engine: DuckDBEngine) -> None:
+    changed(engine, APPEND, numbers(2))
+    with (tmp_path / "out.csv").open("a") as file:
+        file.write("5,5\n")
+    with pytest.raises(TaskError, match="neither as it was before") as caught:
+        changed(engine, APPEND, numbers(2), attempt=2)
+    assert (caught.value.kind, caught.value.retryable) == ("AppendConflict", False)
+    assert len((tmp_path / "out.csv").read_text().split()) == 4
 
 
 # --- other processes ---

@@ -22,6 +22,9 @@ flow F = {
   stage doubled [retries: 1, retry_delay: '1ms'] = from numbers | double()
   stage kept = from doubled | add m = n + 1 | save to marts.kept
   stage side = from numbers | count
+  stage grown = from doubled | append to marts.grown | append to 'grown.csv'
+  stage gone depends on old = from marts.old where n < 3 | delete
+  stage old = from numbers | save to marts.old
   stage total = from doubled | agg total = n.sum | save to 'total.csv'
 }
 """
@@ -88,5 +91,8 @@ def assert_results(root: Path, number: int) -> None:
     with duckdb.connect(str(root / ".wvflow" / "warehouse.duckdb"), read_only=True) as warehouse:
         assert warehouse.sql("from marts.kept order by n").fetchall() == [(2, 3), (4, 5), (6, 7)]
         applied = "select count(*) from _wvflow.applied"
-        assert warehouse.sql(applied).fetchall() == [(1,)]
+        assert warehouse.sql(applied).fetchall() == [(4,)]
+        assert warehouse.sql("from marts.grown order by n").fetchall() == [(2,), (4,), (6,)]
+        assert warehouse.sql("from marts.old").fetchall() == [(3,)]
+    assert (root / "grown.csv").read_text().split() == ["n", "2", "4", "6"]
     assert (root / "total.csv").read_text().split() == ["total", "12"]

@@ -30,7 +30,7 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.tables import Column, Result
 from wvflow.plan.nodes import FileTarget, Place, QueryTask, Save, TableTarget
 from wvflow.ports.stop import StopToken
-from wvflow.sql import Lowered
+from wvflow.sql import Lowered, condition_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -256,7 +256,7 @@ class Interactive:
         if condition is None:
             return "", ""
         lowered = self._lowered(Filter(table, condition))
-        return lowered.shared, lowered.select.removeprefix(lowered.shared).partition(" WHERE ")[2]
+        return lowered.shared, condition_of(lowered)
 
     # --- the warehouse ---
 

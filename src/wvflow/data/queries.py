@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.data import outputs, saves
+from wvflow.data import appends, changes, outputs, saves
+from wvflow.data.changes import New
 from wvflow.data.declared import check_columns
 from wvflow.data.rows import INLINE_ROWS, STORED_AS, LookAhead, ahead_of, quoted, recast, unique
 from wvflow.data.saves import Saved
@@ -19,9 +20,12 @@ from wvflow.data.times import times_as_texts
 from wvflow.data.tiny import as_arrow
 from wvflow.data.warehouse import Warehouse
 from wvflow.kernel.events import Output
+from wvflow.lang.algebra import Column as AColumn
+from wvflow.lang.algebra import Item, Select
+from wvflow.lang.evaluate import evaluate
 from wvflow.lang.kinds import parse
 from wvflow.lang.tables import Column, Result
-from wvflow.plan.nodes import FileTarget, TableTarget
+from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.ports.engine import FileRows, QueryJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.sql import Lowered, input_name
@@ -46,7 +50,10 @@ class Query:
         self._warehouse = warehouse
 
     def run(self, stop: Stop) -> Stored:
-        lowered = self._lowered()
+        if isinstance(self._job.task.save, Delete):
+            with self._warehouse.saving(stop):
+                return self._delete(self._job.task.save)
+        lowered = self._lowered(self._job.task)
         lowered = msgspec.structs.replace(lowered, select=self._session.reading(lowered.select))
         values = bound(lowered.values, self._job.values)
         if self._job.columns:
@@ -56,15 +63,21 @@ class Query:
         if save is None:
             return self._keep(lowered.select, values, few=self._gives_few())
         match save.target:
-            case TableTarget() as target:
+            case TableTarget() as target if save.mode == "replace":
                 with self._warehouse.saving(stop):
                     return self._to_table(target, lowered.select, values)
-            case FileTarget() as target:
+            case TableTarget() as target:
+                stored, rows = self._kept(lowered.select, values)
+                with self._warehouse.saving(stop):
+                    return self._change(save, target, stored, rows)
+            case FileTarget() as target if save.mode == "replace":
                 return self._to_file(target, lowered, values)
+            case FileTarget() as target:
+                return self._append(target, *self._kept(lowered.select, values))
 
     def look(self, most: int) -> Result:
         """The first rows, and the number of all."""
-        lowered = self._lowered()
+        lowered = self._lowered(self._job.task)
         select, values = self._session.reading(lowered.select), bound(lowered.values, self._job.values)
         shape = self._session.relation(select, values)
         names = zip(shape.columns, shape.types, strict=True)
@@ -80,13 +93,13 @@ class Query:
         inputs = (*self._job.inputs.values(), self._job.piped)
         return not self._known.reads_sources and not any(isinstance(rows, FileRows) for rows in inputs)
 
-    def _lowered(self) -> Lowered:
+    def _lowered(self, task: QueryTask) -> Lowered:
         for stage, rows in self._job.inputs.items():
             self._session.attach_input(stage, rows)
         if self._job.piped is not None:
             self._session.attach_input("_", self._job.piped)
         columns = self._session.columns(self._job.inputs) if self._known.merges else {}
-        return self._texts.lowered(self._job.task, columns)
+        return self._texts.lowered(task, columns)
 
     def _keep(self, select: str, values: Mapping[str, object], *, few: bool) -> Stored:
         if few and (stored := self._keep_few(select, values)):
@@ -130,15 +143,44 @@ class Query:
 
     def _to_file(self, target: FileTarget, lowered: Lowered, values: Mapping[str, object]) -> Stored:
         path = Path(self._texts.locate(target.path))
+        stored, rows = self._kept(lowered.select, values)
+        count, left = saves.to_file(self._session, rows.select, rows.values, path, lowered.options)
+        return _named(stored or Stored(Output(rows=count)), target, left)
+
+    def _append(self, target: FileTarget, stored: Stored | None, rows: New) -> Stored:
+        path, note = Path(self._texts.locate(target.path)), self._state / self._job.name.note
+        count = appends.append(self._session, rows.select, rows.values, path, note)
+        return _named(stored or Stored(Output(rows=count)), target, "")
+
+    def _change(self, save: Save, target: TableTarget, stored: Stored | None, rows: New) -> Stored:
+        applied = self._job.name.applied
+        left = "/".join(map(str, applied))
+        columns = {name.lower() for name in self._session.relation(rows.select, rows.values).columns}
+        new = rows.with_fixed(
+            {one.name: evaluate(one.value, self._job.values) for one in save.fixed if one.name.lower() not in columns}
+        )
+        count = changes.change(self._session, save, new, target.parts, applied)
+        self._warehouse.saved(target.parts, left)
+        return _named(stored or Stored(Output(rows=count)), target, left)
+
+    def _delete(self, delete: Delete) -> Stored:
+        relation = Select(self._job.task.relation, (Item("rowid", AColumn("rowid", delete.table.alias)),))
+        lowered = self._lowered(QueryTask(relation))
+        select, values = self._session.reading(lowered.select), bound(lowered.values, self._job.values)
+        applied, parts = self._job.name.applied, delete.table.parts
+        left = "/".join(map(str, applied))
+        count = changes.delete(self._session, select, values, parts, applied)
+        self._warehouse.saved(parts, left)
+        return _named(Stored(Output(rows=count)), delete.target, left)
+
+    def _kept(self, select: str, values: Mapping[str, object]) -> tuple[Stored | None, New]:
+        """The rows as an output, where somebody can ask for them, and as they go on from there."""
         if not self._job.task.keep:
-            storable, _ = self._storable(lowered.select, values)
-            rows, left = saves.to_file(self._session, storable, values, path, lowered.options)
-            return _named(Stored(Output(rows=rows)), target, left)
-        stored = self._keep(lowered.select, values, few=self._gives_few())
+            storable, _ = self._storable(select, values)
+            return None, New(storable, values)
+        stored = self._keep(select, values, few=self._gives_few())
         self._session.attach_input(_KEPT, outputs.located(stored))
-        kept = self._session.reading(f"SELECT * FROM {quoted(input_name(_KEPT))}")
-        _, left = saves.to_file(self._session, kept, {}, path, lowered.options)
-        return _named(stored, target, left)
+        return stored, New(self._session.reading(f"SELECT * FROM {quoted(input_name(_KEPT))}"))
 
 
 def _named(stored: Stored, target: TableTarget | FileTarget, left: str) -> Stored:

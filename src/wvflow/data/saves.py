@@ -52,7 +52,7 @@ def to_table(
 
     The rows and the mark of it become durable together, when the block has ended well.
     """
-    schema, table = _table(parts)
+    schema, table = table_name(parts)
     with once(session, applied) as effect:
         if effect.done is not None:
             yield Saved(effect.done[0], None)
@@ -98,7 +98,7 @@ def _transaction(session: Session) -> Iterator[None]:
         raise
 
 
-def _table(parts: tuple[str, ...]) -> tuple[str, str]:
+def table_name(parts: tuple[str, ...]) -> tuple[str, str]:
     """Schema and table as SQL."""
     *before, table = parts
     if len(before) > 1 and before[:-1] != [CATALOG]:

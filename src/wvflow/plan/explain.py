@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wvflow.lang.algebra import (
@@ -36,18 +36,21 @@ from wvflow.plan.nodes import (
     ActivityTask,
     CollectTask,
     DebugTask,
+    Delete,
     FlowPlan,
     MapPlan,
     Policy,
     Rate,
     Ratio,
     RouteTask,
+    Save,
     SplitTask,
     StageId,
     StagePlan,
     Task,
     TestTask,
     UntilTask,
+    Update,
     Wait,
     WaitTask,
 )
@@ -94,7 +97,29 @@ def task_text(task: Task) -> str:
     if isinstance(task, CollectTask):
         return "| collect"
     text = _relation(task.relation)
-    return text if task.save is None else _piped(text, f"save to {task.save.target}")
+    return text if task.save is None else _piped(text, update_text(task.save))
+
+
+def update_text(update: Update) -> str:
+    """What it does to its target, in the language's words.
+
+    >>> update_text(Save(TableTarget(("t",)), mode="merge", by=("id", "at")))
+    'save to t with mode: merge, key: [id, at]'
+    """
+    match update:
+        case Delete():
+            return "delete"
+        case Save(target=target, mode="append", by=by):
+            return f"append to {target}{f' ({columns})' if (columns := ', '.join(by)) else ''}"
+        case Save(target=target, mode="merge", by=by):
+            return f"save to {target} with mode: merge, key: {_listed(by)}"
+        case Save(target=target, mode="partition", by=by):
+            return f"save to {target} with partition: {_listed(by)}"
+    return f"save to {update.target}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
 
 
 def wait_text(wait: Wait) -> str:

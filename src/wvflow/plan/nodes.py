@@ -12,7 +12,7 @@ from typing import NewType, TypeAlias
 
 import msgspec
 
-from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel
+from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.properties import TriggerRule
 from wvflow.lang.types import Type
@@ -87,23 +87,54 @@ class FileTarget(Node, frozen=True, tag="to_file"):
         return self.path
 
 
-class Save(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``save to``: replaces the target. Options are those of the engine's writer."""
+SaveMode = OneOf["replace", "append", "merge", "partition"]
+
+
+class Save(Node, frozen=True, tag="save"):
+    """``save to`` and ``append to``. Options are those of the engine's writer.
+
+    ``mode``: whether the target is replaced as a whole, gets more rows, or new rows in the place of those with the same
+    values in the columns ``by``: of each row (``merge``), or of all that share them (``partition``). To ``append``,
+    ``by`` are the target's columns that the rows are for, in their order; none for all. ``fixed``: those columns of a
+    partition that the rows may lack, with their value for the whole save.
+    """
 
     target: TableTarget | FileTarget
     options: tuple[NamedArgument, ...] = ()
+    mode: SaveMode = "replace"
+    by: tuple[str, ...] = ()
+    fixed: tuple[NamedArgument, ...] = ()
+
+
+class Delete(Node, frozen=True, tag="delete"):
+    """``delete``: removes the rows that the task's relation, which is ``table`` behind conditions, consists of."""
+
+    table: Table
+
+    @property
+    def target(self) -> TableTarget:
+        return TableTarget(self.table.parts)
+
+
+Update: TypeAlias = Save | Delete
 
 
 class QueryTask(Node, frozen=True, tag="query"):
     """A maximal run of relational operators together with the save that ends it: one SQL statement.
 
-    ``keep``: its rows are an output. False only for a save whose rows nobody can ask for.
+    ``keep``: its rows are an output. False for a save whose rows nobody can ask for, and for a ``Delete``, which lets
+    the rows that were handed over pass.
     """
 
     relation: Rel
     policy: Policy = Policy()
-    save: Save | None = None
+    save: Update | None = None
     keep: bool = True
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether done again with the same rows it leaves everything as it is."""
+        return not (isinstance(self.save, Delete) or (self.save is not None and self.save.mode == "append"))
 
 
 class Argument(msgspec.Struct, frozen=True):

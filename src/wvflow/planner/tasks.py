@@ -12,8 +12,8 @@ import msgspec
 
 from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.types import LONG
-from wvflow.plan.nodes import ActivityTask, DebugTask, Policy, QueryTask, RouteTask, Task, TestTask
-from wvflow.semantics.checked import CallStep, DebugStep, RouteStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.plan.nodes import ActivityTask, DebugTask, Delete, Policy, QueryTask, RouteTask, Task, TestTask
+from wvflow.semantics.checked import CallStep, DebugStep, DeleteStep, RouteStep, RowsStep, SaveStep, Step, TestStep
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
@@ -31,6 +31,9 @@ def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool, warns: bool = Fa
                 continue
             case SaveStep(save=save):
                 tasks.append(QueryTask(rows, policy(""), save))
+            case DeleteStep(rows=removed, table=table):
+                before = _made(rows, policy) if keep or step is not steps[-1] else []
+                tasks += [*before, QueryTask(removed, policy(""), Delete(table), keep=False)]
             case CallStep():
                 tasks += _call(step, rows, policy)
             case RouteStep():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Characters of a stage's name that go into a file's name: most file systems allow 255 bytes in all.
 LONGEST_STAGE = 120
+NOTE = ".note"
+"""Ends the names of files of a run that are no outputs."""
 
 
 class InlineRows(msgspec.Struct, frozen=True):
@@ -63,6 +65,12 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
     def path(self) -> str:
         """The Parquet file's path below the state folder."""
         return f"runs/{self.run_id}/{self.key}.parquet"
+
+    @property
+    def note(self) -> str:
+        """The path of what attempts at the same task tell each other, below the state folder."""
+        key = self.key.removesuffix(f".{self.attempt}.{self.token}")
+        return f"runs/{self.run_id}/{key}{NOTE}"
 
     @property
     def inline(self) -> str:

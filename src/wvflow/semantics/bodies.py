@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from wvflow.lang.algebra import Alias, Expr, File, Literal, NamedArgument, Piped, Rel, Table
-from wvflow.lang.evaluate import is_static
-from wvflow.lang.types import STRING, UNKNOWN
-from wvflow.plan.nodes import FileTarget, Save, TableTarget, Test
-from wvflow.semantics import expressions, grouping, mistakes, reshaping, sources
+from wvflow.lang.algebra import Alias, Filter, Piped, Rel
+from wvflow.plan.nodes import Save, Test
+from wvflow.semantics import grouping, mistakes, reshaping
 from wvflow.semantics.activities import call_activity
-from wvflow.semantics.checked import DebugStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.semantics.checked import DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
-from wvflow.semantics.scopes import Columns, Relation, Scope, Shape
+from wvflow.semantics.scopes import Relation, Scope, Shape
 from wvflow.semantics.session import Known
 from wvflow.semantics.sinks import activate
+from wvflow.semantics.updates import columns_saved, deleted, read_save, read_target
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-_LATER_OPTIONS = frozenset({"mode", "key", "partition"})
-
-
-Effect: TypeAlias = n.SaveOp | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp
+Effect: TypeAlias = n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp
 
 
 class Run(NamedTuple):
@@ -57,12 +53,14 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     source = found.rel if isinstance(body.input, n.From | n.Merge | None) else None
     saved: dict[Rel, Known] = {}
     operators, last = _last_apart(body.operators)
-    for run in _runs(_available(operators, scope)):
+    for run in _runs(operators):
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
+            if isinstance(run.effect, n.DeleteOp):
+                steps += _deleted(run, found.rel, run.effect.span, body.scope)
             found = _effect(run.effect, found.shape, steps, body.scope)
-        if isinstance(run.effect, n.SaveOp) and isinstance(step := steps[-1], SaveStep):
+        if isinstance(run.effect, n.SaveOp | n.AppendOp) and isinstance(step := steps[-1], SaveStep):
             saved |= columns_saved(step.save, found.shape.columns)
     if not _is_handed(found.rel) or not steps:
         steps.append(RowsStep(found.rel))
@@ -79,16 +77,6 @@ def _last_apart(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ..
         if isinstance(operator, n.RouteOp | n.ForkOp | n.EndOp):
             return operators[:index], operator
     return operators, None
-
-
-def _available(operators: tuple[n.Operator, ...], scope: Scope) -> tuple[n.Operator, ...]:
-    """The operators without those updates that only statements can do."""
-    for one in operators:
-        if isinstance(one, n.AppendOp | n.DeleteOp):
-            scope.session.report(
-                mistakes.update_in_stage("append to" if isinstance(one, n.AppendOp) else "delete", one.span)
-            )
-    return tuple(one for one in operators if not isinstance(one, n.AppendOp | n.DeleteOp))
 
 
 def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
@@ -142,8 +130,20 @@ def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Re
             steps.append(DebugStep(stage_debug(effect, shape, scope)))
             return handed(shape)
         case n.SaveOp():
-            steps.append(SaveStep(read_save(effect, scope)))
+            steps.append(SaveStep(read_save(effect, scope.over(shape))))
+        case n.AppendOp(target=target, columns=columns):
+            listed = tuple(name.text for name in columns)
+            steps.append(SaveStep(Save(read_target(target, scope), mode="append", by=listed)))
+        case n.DeleteOp():
+            pass
     return Relation(Piped(), shape.named(""))
+
+
+def _deleted(run: Run, rel: Rel, use: Span, scope: Scope) -> list[Step]:
+    if (taken := deleted(run.operators, rel, use, scope)) is None:
+        return []
+    table, condition = taken
+    return [DeleteStep(table if condition is None else Filter(table, condition), table)]
 
 
 def _test(test: Test | None, steps: list[Step]) -> None:
@@ -170,43 +170,3 @@ def _called(
     step, behind = called
     steps.append(step)
     return behind
-
-
-def read_save(node: n.SaveOp, scope: Scope) -> Save:
-    """``save to`` with its options, which need no rows; a bare word is text."""
-    options = tuple([NamedArgument(one.name.text, _option(one, scope)) for one in node.options])
-    return Save(read_target(node.target, scope), options)
-
-
-def read_target(target: tuple[n.Name, ...] | n.StringLiteral, scope: Scope) -> FileTarget | TableTarget:
-    """Where an update goes to."""
-    if isinstance(target, n.StringLiteral):
-        return FileTarget(target.value)
-    span = target[0].span.to(target[-1].span)
-    if len(target) > sources.MOST_PARTS:
-        scope.session.report(mistakes.long_table_name(span))
-    scope.session.use(".".join(part.text for part in target), span)
-    return TableTarget(tuple(part.text for part in target))
-
-
-def columns_saved(save: Save, columns: Columns) -> dict[Rel, Known]:
-    """What whoever reads it then finds there. A file that says nothing of types is read with others, and one that is
-    written with options may be without names."""
-    match save.target:
-        case TableTarget(parts=parts):
-            return {Table(parts, ""): None if columns is None else tuple((col.name, col.type) for col in columns)}
-        case FileTarget(path=path):
-            known = columns is not None and not save.options
-            return {File(path): tuple((col.name, UNKNOWN) for col in columns or ()) if known else None}
-
-
-def _option(node: n.SaveOption, scope: Scope) -> Expr:
-    name, value = node.name.text, node.value
-    if name in _LATER_OPTIONS:
-        scope.session.report(mistakes.not_available(f"save to … with {name}: …", node.span))
-    if isinstance(value, n.NameRef) and value.name.text not in scope.values:
-        return Literal(value.name.text, STRING)
-    found = expressions.elaborate(value, scope.over(None))
-    if not is_static(found):
-        scope.session.report(mistakes.option_over_rows(name, value.span))
-    return found

@@ -37,6 +37,13 @@ class SaveStep(NamedTuple):
     save: Save
 
 
+class DeleteStep(NamedTuple):
+    """``delete``: ``rows`` are those that it removes, of one table."""
+
+    rows: Rel
+    table: Table
+
+
 class CallStep(NamedTuple):
     """An activity, or a delivery. ``takes_rows`` is false for ``call f(…)`` as an input, which has none; ``apart``: the
     rows so far are not given to it. ``function`` and ``given`` as in ``plan.nodes.ActivityTask``."""
@@ -75,7 +82,7 @@ class DebugStep(NamedTuple):
     shown: Rel
 
 
-Step: TypeAlias = RowsStep | SaveStep | CallStep | RouteStep | TestStep | DebugStep
+Step: TypeAlias = RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):

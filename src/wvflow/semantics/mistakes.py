@@ -35,10 +35,6 @@ def not_available(what: str, use: Span, help: str | None = None) -> Diagnostic:
     return Diagnostic(Code.NOT_AVAILABLE, f"`{what}` is not available yet", use, help)
 
 
-def update_in_stage(what: str, use: Span) -> Diagnostic:
-    return not_available(f"{what} in a stage", use, "run it as a statement of its own, or `save to` the whole")
-
-
 # --- names ----------------------------------------------------------------------------------------------------------
 
 

@@ -289,6 +289,37 @@ def update_in_debug(use: Span) -> Diagnostic:
     )
 
 
+def unknown_save_mode(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        "the `mode` of a save is 'merge' or 'replace'",
+        use,
+        "write `append to` to add the rows to those that are there",
+    )
+
+
+def merge_without_key(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        "`mode: 'merge'` and `key` stand together",
+        use,
+        "write `with mode: 'merge', key: 'id'`, or a list of columns for the key",
+    )
+
+
+def merge_or_partition(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        "a save merges rows by a key, or replaces partitions, not both",
+        use,
+        "leave `partition`, or `mode` and `key`, out",
+    )
+
+
+def column_names_wanted(option: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.BAD_UPDATE, f"`{option}` names columns", use, f"write `{option}: 'id'`, or a list of names")
+
+
 def two_triggers(stage: str, second: Span, first: Span) -> Diagnostic:
     message = f"`{stage}` has a `trigger` rule and an `if`"
     return Diagnostic(Code.TRIGGER_CONFLICT, message, second, "leave one out", (Note("its `if` is here", first),))

@@ -7,11 +7,8 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from wvflow.lang.algebra import Alias, Binary, Expr, File, Filter, Rel, Table
-from wvflow.lang.types import BOOLEAN
 from wvflow.plan.nodes import Save
 from wvflow.semantics import expressions, mistakes, relations
-from wvflow.semantics.bodies import columns_saved, read_save, read_target
 from wvflow.semantics.checked import (
     AppendTo,
     CheckedExecute,
@@ -26,6 +23,7 @@ from wvflow.semantics.checked import (
 from wvflow.semantics.models import read_models_of
 from wvflow.semantics.scopes import Relation, Scope
 from wvflow.semantics.session import Session
+from wvflow.semantics.updates import columns_saved, deleted, read_save, read_target
 from wvflow.syntax import nodes as n
 
 Executable: TypeAlias = (
@@ -113,7 +111,8 @@ class Ending(NamedTuple):
             case n.AppendOp(target=target, columns=columns):
                 return AppendTo(read_target(target, scope), tuple(name.text for name in columns))
             case n.DeleteOp():
-                return _delete(self, found.rel, scope)
+                taken = deleted(self.filters, found.rel, self.operator.span, scope)
+                return None if taken is None else DeleteFrom(*taken)
 
 
 def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.Operator, ...], Ending | None]:
@@ -137,24 +136,6 @@ def ended(operators: tuple[n.Operator, ...], session: Session) -> tuple[tuple[n.
 
 def _is_activity(operator: n.ApplyOp | n.CallOp, session: Session) -> bool:
     return isinstance(operator, n.CallOp) or session.is_activity(operator.call.function.text)
-
-
-def _delete(ending: Ending, rel: Rel, scope: Scope) -> DeleteFrom | None:
-    """The table to delete from, with all conditions; the input must be one table behind nothing but `where`."""
-    use = ending.operator.span
-    condition: Expr | None = None
-    plain = all(isinstance(one, n.WhereOp | n.Observer) for one in ending.filters)
-    while plain and isinstance(rel, Filter | Alias):
-        if isinstance(rel, Filter):
-            both = rel.condition
-            condition = both if condition is None else Binary("and", both, condition, BOOLEAN)
-        rel = rel.input
-    if not plain or not isinstance(rel, Table):
-        of_file = plain and isinstance(rel, File)
-        found = mistakes.not_implemented("delete from a file", use) if of_file else mistakes.bad_delete(use)
-        scope.session.report(found)
-        return None
-    return DeleteFrom(rel, condition)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ def _guarded(make: Callable[[], Lowered]) -> Lowered:
         raise TooDeep("this query is nested too deeply", help="split it into several stages") from None
 
 
+def condition_of(lowered: Lowered) -> str:
+    """What the rows of a task that is a table behind one ``where`` fulfil, ``""`` for a table alone."""
+    return lowered.select.removeprefix(lowered.shared).partition(" WHERE ")[2]
+
+
 def passthrough(task: QueryTask) -> str | None:
     """The stage whose rows the task hands on untouched (``_`` for the piped rows), None when there is work to do.
 

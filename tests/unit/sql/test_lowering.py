@@ -8,7 +8,7 @@ import pytest
 from wvflow import sql
 from wvflow.lang import algebra as a
 from wvflow.lang.types import BOOLEAN, DATE, LONG, STRING, Type
-from wvflow.plan.nodes import FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, SaveMode, TableTarget
 
 Rows = list[tuple[object, ...]]
 Run = Callable[[a.Rel], Rows]
@@ -235,3 +235,29 @@ def test_sub_queries_beyond_all_measure_are_refused_not_a_crash() -> None:
 )
 def test_a_task_that_hands_rows_on_untouched_is_recognised(task: QueryTask, stage: str | None) -> None:
     assert sql.passthrough(task) == stage
+
+
+KEPT, T = TableTarget(("kept",)), a.Table(("kept",), "k")
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (QueryTask(A_B, save=Save(KEPT, mode="append", by=("b", "a"))), "INSERT INTO kept (b, a) "),
+        (QueryTask(A_B, save=Save(KEPT, mode="merge", by=("a",))), "MERGE INTO kept AS old USING "),
+        (QueryTask(A_B, save=Save(KEPT, mode="partition", by=("a",))), "DELETE FROM kept AS old WHERE EXISTS "),
+        (QueryTask(a.Filter(T, a.Column("x", "k")), save=Delete(T)), "DELETE FROM kept AS k WHERE k.x"),
+        (QueryTask(T, save=Delete(T)), "DELETE FROM kept AS k"),
+    ],
+)
+def test_an_update_is_shown_as_the_statement_that_it_is(task: QueryTask, text: str) -> None:
+    lowered = sql.lower(task)
+    assert lowered.save is not None
+    assert lowered.save.startswith(text)
+    assert lowered.values == ()
+
+
+@pytest.mark.parametrize("mode", ["merge", "partition"])
+def test_a_dialect_without_such_a_save_says_so(mode: SaveMode) -> None:
+    with pytest.raises(sql.DialectCannot, match="save to … with"):
+        sql.lower(QueryTask(A_B, save=Save(KEPT, mode=mode, by=("a",))), "postgres")

@@ -17,7 +17,7 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import DebugTask, RouteTask, StagePlan, Task, TestTask, UntilTask, WaitTask
+from wvflow.plan.nodes import DebugTask, Delete, QueryTask, RouteTask, StagePlan, Task, TestTask, UntilTask, WaitTask
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int]
@@ -58,8 +58,7 @@ class Attempt:
     @property
     def makes_the_output(self) -> bool:
         """Whether the stage's rows are those that it makes: no later task makes others."""
-        passing = RouteTask | TestTask | DebugTask | WaitTask
-        return all(isinstance(later, passing) for later in self.stage.tasks[self.command.task + 1 :])
+        return all(map(_passes_rows, self.stage.tasks[self.command.task + 1 :]))
 
     def launch(
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]
@@ -141,3 +140,9 @@ class Attempt:
 
 def not_begun() -> TaskError:
     return TaskError("Cancelled", "cancelled before it began")
+
+
+def _passes_rows(task: Task) -> bool:
+    """Whether the rows that are handed to it are those that it puts out."""
+    deletes = isinstance(task, QueryTask) and isinstance(task.save, Delete)
+    return deletes or isinstance(task, RouteTask | TestTask | DebugTask | WaitTask)

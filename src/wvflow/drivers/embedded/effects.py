@@ -29,6 +29,7 @@ from wvflow.plan.nodes import (
     ActivityTask,
     Argument,
     DebugTask,
+    Delete,
     FileTarget,
     FlowPlan,
     Place,
@@ -153,6 +154,9 @@ class Effects:
 
     def _rows(self, task: QueryTask, errand: Errand, stop: Stop) -> Stored:
         """Those of a query; rows that it leaves untouched aren't copied."""
+        if isinstance(task.save, Delete) and errand.piped is not None:
+            done = self._query(task, errand, stop)
+            return Stored(msgspec.structs.replace(errand.piped, target=done.output.target), saved=done.saved)
         if errand.columns or not (untouched := passthrough(task)):
             return self._query(task, errand, stop, errand.columns)
         errand.begun()

@@ -10,6 +10,7 @@ from wvflow.kernel.commands import Command
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowPlan
+from wvflow.ports.engine import NOTE
 from wvflow.ports.store import Journal, OutputRow
 
 
@@ -42,7 +43,8 @@ def collect_orphans(folder: Path, run_id: str, recorded: list[OutputRow]) -> int
     What can't be removed stays until the run is cleaned away: nobody reads it.
     """
     kept = {row.output.ref.removeprefix("file:") for row in recorded}
-    orphans = [file for file in (folder / "runs" / run_id).glob("*") if f"runs/{run_id}/{file.name}" not in kept]
+    outputs = [file for file in (folder / "runs" / run_id).glob("*") if file.suffix != NOTE]
+    orphans = [file for file in outputs if f"runs/{run_id}/{file.name}" not in kept]
     for file in orphans:
         with suppress(OSError):
             file.unlink()

@@ -23,7 +23,7 @@ from wvflow.drivers.embedded.effects import Effects, Errand, Idle
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import stages_read
 from wvflow.lang.reuse import obstacles, sources, values
-from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, StageId, StagePlan, Task
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.store import OutputRow, Store
 from wvflow.sql import LOWERING
@@ -122,7 +122,7 @@ class Reuse:
     def _key(self, attempt: Attempt, errand: Errand) -> str:
         """``""`` where nothing tells whether it was done before."""
         stage = attempt.stage
-        if any(obstacles(stage.tasks)):
+        if any(obstacles(stage.tasks)) or not all(map(_is_repeatable, stage.tasks)):
             return ""
         code = [self._effects.fingerprint(task) for task in stage.tasks if isinstance(task, ActivityTask)]
         places = sources(stage.tasks)
@@ -136,6 +136,10 @@ class Reuse:
         where = (errand.plan.flow, stage.name, stage.connector) if stage.connector else (errand.plan.flow, stage.name)
         whole = (KEYS, LOWERING, *where, _tasks(stage), code, named, places, found)
         return _hash((*whole, tuple(_inputs(attempt))))
+
+
+def _is_repeatable(task: Task) -> bool:
+    return not isinstance(task, QueryTask) or task.is_repeatable
 
 
 def _tasks(stage: StagePlan) -> list[object]:

@@ -8,7 +8,7 @@ from wvflow.lang import builtins
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.lang.ulids import NATIVE, asks_for_ulid
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CallStep, CheckedStage, Settings
+from wvflow.semantics.checked import CallStep, CheckedStage, DeleteStep, SaveStep, Settings
 from wvflow.semantics.session import Session
 
 PROPERTY = "cache"
@@ -29,6 +29,8 @@ def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
     for step in stage.steps:
         if isinstance(step, CallStep) and step.function in _BUILT_IN:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"
+        if isinstance(step, DeleteStep) or (isinstance(step, SaveStep) and step.save.mode == "append"):
+            yield f"`{'delete' if isinstance(step, DeleteStep) else 'append to'}` changes its table in each run"
     for name in values(stage.steps):
         if asks_for_ulid(name):
             yield f"`{NATIVE}` gives another value in each run"
