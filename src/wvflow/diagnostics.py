@@ -44,6 +44,7 @@ class Code(Enum):
     NOT_IMPLEMENTED = ("WV0191", "NOT_IMPLEMENTED", "error")
     # names
     UNKNOWN_STAGE = ("WV0201", "STAGE_NOT_FOUND", "error")
+    UNKNOWN_FLOW = ("WV0202", "FLOW_NOT_FOUND", "error")
     UNKNOWN_ACTIVITY = ("WV0203", "INVALID_ARGUMENT", "error")
     UNKNOWN_TABLE = ("WV0204", "TABLE_NOT_FOUND", "warning")
     UNKNOWN_COLUMN = ("WV0205", "COLUMN_NOT_FOUND", "error")

@@ -16,13 +16,16 @@ from wvflow.plan.nodes import (
     EAGER_RULES,
     AllOf,
     AnyOf,
+    ChildTask,
     CollectTask,
     Condition,
     Fallback,
     FlowPlan,
+    FlowRef,
     MapPlan,
     Millis,
     Negation,
+    ParentClose,
     Policy,
     QueryTask,
     Rule,
@@ -111,7 +114,14 @@ def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
     query = st.builds(QueryTask, st.just(Single()), policies)
     wait = st.builds(WaitTask, st.sampled_from([Millis(0), Millis(300), Literal("700ms", STRING)]), policies)
     until = st.builds(UntilTask, st.just(Single()), st.just(Single()), policy=policies)
-    return st.one_of(query, query, wait, until)
+    child = st.builds(
+        ChildTask,
+        st.just(FlowRef("G")),
+        policy=policies,
+        parent_close=st.sampled_from(get_args(ParentClose)),
+        detach=st.sampled_from([False, False, True]),
+    )
+    return st.one_of(query, query, wait, until, child, child)
 
 
 @st.composite

@@ -9,6 +9,7 @@ import msgspec
 from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildClosed,
     Event,
     Failure,
     Output,
@@ -23,7 +24,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
-from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
+from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.plan.explain import wait_text
 from wvflow.plan.nodes import FlowPlan, Task, UntilTask, WaitTask
 
@@ -66,6 +67,8 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return _failure(failure)
         case TaskTimedOut(kind=kind):
             return kind
+        case ChildClosed(child=child, state=state):
+            return f"run {child}: {state}"
         case TaskLost(reason=reason) | CancelRequested(reason=reason):
             return one_line(reason)
         case TimerFired(timer=timer):
@@ -85,6 +88,8 @@ def _timer(plan: FlowPlan, name: str) -> str:
             return f"{plan.stages[stage].name}, the delay before attempt {attempt}"
         case LineTimer(stage, attempt):
             return f"{plan.stages[stage].name}, attempt {attempt}: start_timeout"
+        case ChildTimer(stage, attempt):
+            return f"{plan.stages[stage].name}, attempt {attempt}: timeout"
         case ScheduleTimer(stage):
             return f"{plan.stages[stage].name}: schedule_timeout"
         case WaitTimer(stage, task):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_ERRORS = 3
 MOST_STAGES = 100
 MOST_TARGETS = 20
+MOST_CHILDREN = 20
 _BY_INTEREST = ("failed", "running", "cancelled", "pending", "skipped", "success")
 _PLACE = re.compile(r"(.*):(\d+):(\d+)")
 _NAMED = re.compile(r"`([^`]+)`")
@@ -115,7 +116,7 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    for name, value in _facts(row):
+    for name, value in (*_facts(row), *_children(summary)):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
@@ -123,7 +124,16 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
         app.show(text)
 
 
+def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    for one in summary.children[:MOST_CHILDREN]:
+        yield "child", f"run {one.run_id} of {one.flow}: {one.state}"
+    if (more := len(summary.children) - MOST_CHILDREN) > 0:
+        yield "child", f"and {plural(more, 'more run')}; all of them: --json"
+
+
 def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
+    if row.parent:
+        yield "parent", f"run {row.parent}"
     if row.params:
         yield "params", printable(", ".join(f"{name} = {value}" for name, value in row.params.items()))
     yield "run time", instant(row.run_time)
@@ -198,7 +208,7 @@ def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tup
     if summary.succeeded and summary.output is not None:
         yield "output", app.typed(project, "runs", "output", summary.run_id)
     yield "details", app.typed(project, "runs", "show", summary.run_id)
-    if summary.state in ("failed", "cancelled", "timed_out"):
+    if summary.state in ("failed", "cancelled", "timed_out") and not summary.parent:
         yield "carry on", app.typed(project, "runs", "resume", summary.run_id)
     for file in sorted(_files_at_fault(summary)):
         again = app.typed(project, "run", shown(project.root / file), summary.flow)

@@ -27,6 +27,7 @@ def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner
         position=position,
         epoch=state.epoch,
         project=project,
+        parent=state.parent.run_id if state.parent else "",
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Output
-from wvflow.plan.nodes import StageId
+from wvflow.plan.nodes import FlowRef, StageId
 
 
 class CommandBase(msgspec.Struct, frozen=True, tag_field="command", omit_defaults=True):
@@ -44,6 +44,34 @@ class CancelTask(CommandBase, frozen=True, tag="CancelTask"):
     instance: int = 0
 
 
+class StartChild(CommandBase, frozen=True, tag="StartChild"):
+    """See to it that the run ``run_id`` of a flow is under way: begin it, or carry it on where it has begun already.
+    Its end is answered with ``ChildClosed``; with ``detach`` its start, with ``ChildStarted``."""
+
+    stage: StageId
+    task: int
+    attempt: int
+    run_id: str
+    flow: FlowRef
+    depth: int
+    params: dict[str, object] = {}
+    input: Output | None = None
+    detach: bool = False
+    instance: int = 0
+
+
+class CancelChild(CommandBase, frozen=True, tag="CancelChild"):
+    """Ask a child to stop, durably: whatever becomes of this run, the child hears of it. Its end is answered as that of
+    any child, and so is that there never was one."""
+
+    stage: StageId
+    task: int
+    attempt: int
+    run_id: str
+    mode: Literal["cancel", "terminate"]
+    instance: int = 0
+
+
 class StartTimer(CommandBase, frozen=True, tag="StartTimer"):
     """Deliver ``TimerFired(timer)`` at ``due``; at once when that is past."""
 
@@ -63,4 +91,4 @@ class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
     failure: Failure | None = None
 
 
-Command: TypeAlias = RunTask | CancelTask | StartTimer | CancelTimer | CompleteRun
+Command: TypeAlias = RunTask | CancelTask | StartChild | CancelChild | StartTimer | CancelTimer | CompleteRun

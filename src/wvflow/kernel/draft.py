@@ -279,7 +279,16 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
     here = plan.stages[id]
     cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup
     return Scene(
-        id, here, run.epoch, plan.lost_limit, cancelling, plan.max_parallel is not None, partial(run_values, plan, run)
+        id,
+        here,
+        run.epoch,
+        plan.lost_limit,
+        cancelling,
+        by_turns=plan.max_parallel is not None,
+        values=partial(run_values, plan, run),
+        run_id=run.run_id,
+        depth=run.depth,
+        depth_limit=plan.depth_limit,
     )
 
 

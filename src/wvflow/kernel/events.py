@@ -12,6 +12,10 @@ import msgspec
 
 from wvflow.plan.nodes import Millis, StageId
 
+NOTHING = "none:"
+"""The reference of rows that aren't there, as the stage that was to put them out didn't succeed: they are read as no
+rows."""
+
 EpochMs = NewType("EpochMs", int)
 
 # The behaviour that new runs get. A change of behaviour is a branch under a higher number.
@@ -51,19 +55,33 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after: Millis | None = None
 
 
+class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The attempt that a run was started by. ``depth``: how many runs stand above the one that was started."""
+
+    run_id: str
+    stage: StageId
+    task: int
+    attempt: int
+    depth: int = 1
+    instance: int = 0
+
+
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
     at: EpochMs
 
 
 class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under; it
-    is always written, as its default is another one in a later release."""
+    is always written, as its default is another one in a later release. ``input``: the rows that its caller handed
+    over, None for none; ``parent``: where another run started it."""
 
     run_id: str
     run_time: EpochMs
     params: dict[str, object] = {}
     semantics: int = SEMANTICS
     token: int = 0
+    parent: Parent | None = None
+    input: Output | None = None
 
 
 class AboutInstance(EventBase, frozen=True, kw_only=True):
@@ -130,6 +148,29 @@ class TaskLost(TaskEvent, frozen=True, tag="TaskLost"):
     details: object = None
 
 
+class ChildReady(TaskEvent, frozen=True, tag="ChildReady"):
+    """It is known what a child is to be started with. ``output``: what the task puts out once it has started, where
+    nobody waits for its end."""
+
+    params: dict[str, object] = {}
+    input: Output | None = None
+    output: Output | None = None
+
+
+class ChildStarted(TaskEvent, frozen=True, tag="ChildStarted"):
+    """The start of a child that nobody waits for is durable."""
+
+
+class ChildClosed(TaskEvent, frozen=True, tag="ChildClosed"):
+    """A child has ended, in ``state``. ``output`` is None where it has none, or that didn't succeed."""
+
+    child: str
+    state: str
+    output: Output | None = None
+    failure: Failure | None = None
+    draw: int = 0
+
+
 class TimerFired(EventBase, frozen=True, tag="TimerFired"):
     timer: str
 
@@ -174,6 +215,9 @@ Event: TypeAlias = (
     | TaskFailed
     | TaskTimedOut
     | TaskLost
+    | ChildReady
+    | ChildStarted
+    | ChildClosed
     | TimerFired
     | CancelRequested
     | OwnerChanged

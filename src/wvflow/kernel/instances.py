@@ -23,11 +23,11 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from wvflow.errors import Bug
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
+from wvflow.kernel.commands import CancelChild, CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
 from wvflow.kernel.events import Failure
 from wvflow.kernel.line import NOBODY, Ticket
 from wvflow.kernel.stage import Scene
-from wvflow.kernel.state import HANDED_OUT, Instances, Phase, StageState, Tally, Vector
+from wvflow.kernel.state import WORKING, Instances, Phase, StageState, Tally, Vector
 from wvflow.kernel.timers import of_instance
 from wvflow.kernel.triggers import counted
 from wvflow.plan.nodes import MapPlan, StageId, StagePlan
@@ -51,7 +51,7 @@ def addressed(commands: Iterable[Command], number: int) -> Iterator[Command]:
         match command:
             case StartTimer() | CancelTimer():
                 yield replace(command, timer=of_instance(command.timer, number))
-            case RunTask() | CancelTask():
+            case RunTask() | CancelTask() | StartChild() | CancelChild():
                 yield replace(command, instance=number)
             case _:
                 raise Bug(f"an instance can't order {command}")
@@ -61,7 +61,7 @@ def moved(here: StagePlan, group: Instances, number: int, after: StageState) -> 
     """The instances with one of them in its next state, and all counts as they then are."""
     before = group[number]
     states = group.states.set(number - 1, after)
-    working = group.working + (after.phase in HANDED_OUT) - (before.phase in HANDED_OUT)
+    working = group.working + (after.phase in WORKING) - (before.phase in WORKING)
     ended, line, first = group.ended, group.line, group.failed_first
     if after.phase.is_terminal and not before.phase.is_terminal:
         ended = counted(ended, after.phase)

@@ -9,14 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.commands import (
+    CancelChild,
+    CancelTask,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    RunTask,
+    StartChild,
+    StartTimer,
+)
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
+from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Trigger, Wait
 
@@ -97,6 +106,16 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
     expected = [index for index, (here, stage) in pairs if stage.phase in HANDED_OUT or polls(here.tasks, stage)]
     if tasks != expected:
         yield f"tasks are under way for the stages {tasks}, wanted for {expected}"
+    children = [
+        (one.stage, one.run_id) for one in commands if isinstance(one, StartChild | CancelChild) and not one.instance
+    ]
+    awaited = [
+        (index, stage.child.run_id if stage.child else "")
+        for index, stage in enumerate(state.stages)
+        if stage.phase is Phase.AWAITING
+    ]
+    if children != awaited:
+        yield f"children are under way: {children}, awaited are {awaited}"
     timers = {one.timer for one in commands if isinstance(one, StartTimer) and not instance_of(one)}
     for index, stage in enumerate(state.stages):
         if stage.phase is Phase.RETRYING and f"retry:{index}:{stage.attempt + 1}" not in timers:
@@ -131,7 +150,8 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
         yield f"is {stage.phase.value} with the reason {stage.reason!r}"
-    if stage.phase is not Phase.IN_LINE and (stage.phase is Phase.RETRYING) != (stage.due is not None):
+    may_be_due = stage.phase in (Phase.IN_LINE, Phase.AWAITING)
+    if not may_be_due and (stage.phase is Phase.RETRYING) != (stage.due is not None):
         yield f"is {stage.phase.value} and due at {stage.due}"
     if stage.losses > plan.lost_limit + 1:
         yield f"was lost {stage.losses} times"
@@ -175,6 +195,9 @@ def _fits(after: RunState, command: Command) -> bool:
             wanted = (command.attempt, command.task, command.delivery)
             orders = current[0] in (Phase.QUEUED, Phase.WAITING) and current[1:] == wanted
             return not after.phase.is_terminal and orders and command.input == given
+        case StartChild(run_id=run_id):
+            stage = subject(after, command)
+            return stage.phase is Phase.AWAITING and stage.child is not None and stage.child.run_id == run_id
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
         case StartTimer() if instance_of(command):
@@ -195,6 +218,9 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
         case LineTimer(id, attempt):
             stage = after.stages[id]
             return (stage.phase, stage.attempt, stage.due) == (Phase.IN_LINE, attempt, due)
+        case ChildTimer(id, attempt):
+            stage = after.stages[id]
+            return (stage.phase, stage.attempt, stage.due) == (Phase.AWAITING, attempt, due)
         case WaitTimer(id, task, epoch):
             stage = after.stages[id]
             wait = (len(stage.done), after.epoch, stage.wait_due)

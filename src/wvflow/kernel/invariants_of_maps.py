@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
 from wvflow.kernel.instances import map_of
-from wvflow.kernel.state import HANDED_OUT, RUNNING, Instances, Phase, RunState, StageState
+from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Instances, Phase, RunState, StageState
 from wvflow.kernel.timers import addressee, of_instance
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Task, UntilTask
 
@@ -27,7 +27,7 @@ def polls(tasks: Sequence[Task], stage: StageState) -> bool:
     return stage.phase is Phase.WAITING and isinstance(tasks[len(stage.done)], UntilTask)
 
 
-def subject(state: RunState, command: RunTask | CancelTask) -> StageState:
+def subject(state: RunState, command: RunTask | CancelTask | StartChild) -> StageState:
     """The stage, or the instance, that a command is about."""
     stage = state.stages[command.stage]
     return stage if not command.instance or stage.instances is None else stage.instances[command.instance]
@@ -61,7 +61,7 @@ def _counts(here: StagePlan, group: Instances) -> Iterator[str]:
     ended = [phases.count(one) for one in (Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED)]
     for name, kept, counted_anew in (
         ("count", group.count, len(phases)),
-        ("working", group.working, sum(phase in HANDED_OUT for phase in phases)),
+        ("working", group.working, sum(phase in WORKING for phase in phases)),
         ("failed_first", group.failed_first, min(failed, default=None)),
         ("success", group.ended.success, ended[0]),
         ("failed", group.ended.failed, ended[1]),
@@ -90,7 +90,8 @@ def _one(here: StagePlan, one: StageState) -> Iterator[str]:
     tasks = map_of(here).instance.tasks
     if (one.phase is Phase.SUCCESS) != (len(one.done) == len(tasks)):
         yield f"is {one.phase.value} with {len(one.done)} of {len(tasks)} tasks done"
-    if one.phase is not Phase.IN_LINE and (one.phase is Phase.RETRYING) != (one.due is not None):
+    may_be_due = one.phase in (Phase.IN_LINE, Phase.AWAITING)
+    if not may_be_due and (one.phase is Phase.RETRYING) != (one.due is not None):
         yield f"is {one.phase.value} and due at {one.due}"
     if not one.phase.is_terminal:
         limit = tasks[len(one.done)].policy.retries

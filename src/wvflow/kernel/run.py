@@ -42,14 +42,8 @@ from wvflow.kernel.events import (
     OwnerChanged,
     Reopened,
     RunStarted,
-    StageReused,
     TaskEvent,
-    TaskFailed,
     TaskLost,
-    TaskSkipped,
-    TaskStarted,
-    TaskSucceeded,
-    TaskTimedOut,
     TimerFired,
 )
 from wvflow.kernel.handled import is_handled
@@ -58,6 +52,7 @@ from wvflow.kernel.stage import (
     Abandoned,
     BackoffOver,
     CancelAsked,
+    ChildOverdue,
     PatienceOver,
     Scene,
     ScheduleOver,
@@ -68,6 +63,7 @@ from wvflow.kernel.stage import (
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
+    ChildTimer,
     LineTimer,
     RetryTimer,
     RunTimer,
@@ -148,10 +144,6 @@ def _apply(draft: Draft, event: Event) -> None:
     match event:
         case RunStarted():
             _begin(draft, event)
-        case (
-            TaskStarted() | TaskSucceeded() | StageReused() | TaskSkipped() | TaskFailed() | TaskTimedOut() | TaskLost()
-        ):
-            _move(draft, event.stage, event, event)
         case TimerFired():
             _fire(draft, event)
         case CancelRequested(mode=mode):
@@ -160,6 +152,8 @@ def _apply(draft: Draft, event: Event) -> None:
             _take_over(draft, event)
         case Reopened():
             _reopen(draft, event)
+        case _:
+            _move(draft, event.stage, event, event)
     draft.settle()
     if draft.plan.fail_fast and draft.hopeless and draft.run.phase is RunPhase.RUNNING:
         _cancel(draft, RunPhase.FAILED)
@@ -187,6 +181,8 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         run_time=event.run_time,
         params=event.params,
         semantics=event.semantics,
+        parent=event.parent,
+        input=event.input,
         started_at=draft.now,
     )
     _open(draft)
@@ -228,7 +224,7 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _time_out(draft)
         case RunTimer("grace", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, grace_due=None)
-            _abandon(draft, cleanup=False)
+            _abandon_workers(draft)
         case RunTimer("cleanup", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, cleanup_due=None)
             _abandon(draft)
@@ -240,6 +236,8 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _move(draft, id, event, BackoffOver(draft.now, attempt))
         case LineTimer(id, attempt, task):
             _move(draft, id, event, PatienceOver(draft.now, attempt, task))
+        case ChildTimer(id, attempt):
+            _move(draft, id, event, ChildOverdue(draft.now, attempt))
         case _:
             raise UnexpectedEvent(f"no such timer was started: {event}")
 
@@ -273,10 +271,18 @@ def _ask(draft: Draft) -> None:
             draft.move(stage_id, CancelAsked(draft.now))
 
 
-def _abandon(draft: Draft, *, cleanup: bool = True) -> None:
-    """Wait no more for those under way, or at work on the ``cleanup``."""
+def _abandon(draft: Draft) -> None:
+    """Wait no more for anything."""
     for stage_id in draft.open_stages():
-        if cleanup or not draft.plan.stages[stage_id].trigger.cleanup:
+        draft.move(stage_id, Abandoned(draft.now))
+
+
+def _abandon_workers(draft: Draft) -> None:
+    """Wait no more for those who were asked to stop, but for children: these have their own period of grace, and their
+    own cleaning up."""
+    for stage_id in draft.open_stages():
+        asked = not draft.plan.stages[stage_id].trigger.cleanup
+        if asked and draft.stage(stage_id).phase is not Phase.AWAITING:
             draft.move(stage_id, Abandoned(draft.now))
 
 
@@ -368,4 +374,5 @@ def _anew(stage: StageState) -> StageState:
         done=stage.done,
         details=stage.details,
         wait_due=None if timed_out else stage.wait_due,
+        child=stage.child,
     )

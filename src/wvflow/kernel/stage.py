@@ -6,6 +6,9 @@
        ▼                       └──delivered again────────────────┘
     skipped (its rule can't hold, ``when`` is false)         failed (no retries left, or time or patience is over)
 
+    queued, attempting ──what its child begins with is known──▶ awaiting ──the child closed──▶ as after a task
+    retrying ──back-off over, its child was abandoned and goes on──▶ awaiting
+
     Where the flow has ``max_parallel``, a start leads to the line, and from there to queued when the turn comes.
     Where the task to begin is a wait, the stage is waiting instead: without a worker, without a place. When the wait is
     over, the next task begins as a start does.
@@ -22,6 +25,10 @@ Invariants: ``len(done)`` is the number of the current task and equals the numbe
 attempt's number only grows, by one with every start and every retry, whichever task it is at. Retries are counted per
 task, losses and deliveries per attempt of a task.
 
+A child has ended for its stage when it says so by its own id; whichever attempt started it. What a worker says of the
+attempt that prepared it is then of the past. Where an attempt waits no more, the child is told to end, unless it is
+abandoned: then it stays the stage's, its success counts, and the next attempt waits for it instead of starting another.
+
 Decided against: a phase of its own for a stage that is being cancelled. Its work is still under way and may still
 succeed; what differs is only what a failure leads to, and the run knows that (``Scene.cancelling``).
 """
@@ -33,9 +40,22 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from wvflow.errors import UnexpectedEvent
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
+from wvflow.errors import Bug, UnexpectedEvent
+from wvflow.kernel.children import child_failure, child_run_id, ending, too_deep
+from wvflow.kernel.commands import (
+    CancelChild,
+    CancelTask,
+    CancelTimer,
+    Command,
+    RunTask,
+    StartChild,
+    StartTimer,
+)
 from wvflow.kernel.events import (
+    NOTHING,
+    ChildClosed,
+    ChildReady,
+    ChildStarted,
     EpochMs,
     Failure,
     Output,
@@ -49,11 +69,11 @@ from wvflow.kernel.events import (
     TaskTimedOut,
 )
 from wvflow.kernel.retries import may_retry, retry_delay
-from wvflow.kernel.state import RUNNING, WORKING, Instances, Phase, StageState
-from wvflow.kernel.timers import LineTimer, RetryTimer, ScheduleTimer, WaitTimer
+from wvflow.kernel.state import RUNNING, WORKING, Child, Instances, Phase, StageState
+from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, ScheduleTimer, WaitTimer
 from wvflow.kernel.waits import Values, due_of, timed_out
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Millis, Policy, StageId, StagePlan, Task, UntilTask, Wait, WaitTask
+from wvflow.plan.nodes import ChildTask, Millis, Policy, StageId, StagePlan, Task, UntilTask, Wait, WaitTask
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -93,6 +113,12 @@ class PatienceOver(Told, frozen=True):
     task: int = 0
 
 
+class ChildOverdue(Told, frozen=True):
+    """``attempt`` has waited for its child as long as it may."""
+
+    attempt: int
+
+
 class BackoffOver(Told, frozen=True):
     """It is time for ``attempt``."""
 
@@ -130,6 +156,7 @@ StageEvent: TypeAlias = (
     | WhenFailed
     | TurnCame
     | PatienceOver
+    | ChildOverdue
     | BackoffOver
     | WaitOver
     | ScheduleOver
@@ -143,12 +170,16 @@ StageEvent: TypeAlias = (
     | TaskFailed
     | TaskTimedOut
     | TaskLost
+    | ChildReady
+    | ChildStarted
+    | ChildClosed
 )
 
 
 class Scene(NamedTuple):
     """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled. ``by_turns``:
-    only so many stages are at work at once. ``values``: what its expressions may name."""
+    only so many stages are at work at once. ``values``: what its expressions may name. ``depth``: how many runs stand
+    above this one."""
 
     id: StageId
     plan: StagePlan
@@ -157,6 +188,9 @@ class Scene(NamedTuple):
     cancelling: bool
     by_turns: bool = False
     values: Values = dict
+    run_id: str = ""
+    depth: int = 0
+    depth_limit: int = 100
 
     def task(self, stage: StageState) -> Task:
         """The current one."""
@@ -186,7 +220,7 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case Phase.PENDING, WhenFailed(failure=failure):
             return _fail(scene, stage, failure, event.at, ())
         case Phase.IN_LINE, TurnCame(waited=waited):
-            return _take_turn(scene, stage, waited)
+            return _take_turn(scene, stage, waited, event.at)
         case Phase.IN_LINE, PatienceOver() if (event.attempt, event.task) == _line(scene, stage)[1:]:
             return _fail_attempt(scene, stage, _start_timeout(scene.policy(stage)), event.at)
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
@@ -223,6 +257,20 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
         case Phase.QUEUED | Phase.ATTEMPTING, TaskLost() if _is_current(stage, event):
             return _lose(scene, _heard(stage, event.details), event)
 
+        case Phase.QUEUED | Phase.ATTEMPTING, ChildReady() if _is_current(stage, event):
+            return _have_child(scene, stage, event)
+        case Phase.AWAITING, ChildStarted() if _is_current(stage, event):
+            return _have_output(scene, stage, event.at)
+        case Phase.AWAITING | Phase.RETRYING, ChildClosed() if _is_its_child(stage, event):
+            return _close_child(scene, stage, event)
+        case _, ChildClosed(state=state) if _is_its_child(stage, event) and state != "success":
+            return Step(replace(stage, child=None))  # abandoned, and of no use to a further attempt
+        case Phase.AWAITING, ChildOverdue(attempt=n) if n == stage.attempt and not scene.cancelling:
+            return _overdue(scene, stage, event.at)
+
+        case Phase.AWAITING, CancelAsked() if ending(_child_task(scene, stage)) is not None:
+            dropped = (*_drop_work(scene, stage), *_disarm(scene, stage))
+            return Step(replace(stage, due=None), dropped)
         case Phase.QUEUED | Phase.ATTEMPTING, CancelAsked():
             return Step(stage, (_cancel_task(scene, stage), *_disarm(scene, stage)))
         case _, CancelAsked() | Abandoned() if not stage.phase.is_terminal:
@@ -232,6 +280,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
             return Step(stage)  # fenced: the first verdict about that work stands
         case _, BackoffOver(attempt=n) if 1 < n <= stage.attempt + 1:
             return Step(stage)  # cancelled when it was already on its way
+        case _, ChildOverdue(attempt=n) if 1 <= n <= stage.attempt:
+            return Step(stage)  # likewise
         case _, PatienceOver(attempt=n) if scene.by_turns and 1 <= n <= stage.attempt:
             return Step(stage)  # likewise
         case _, WaitOver(task=n) if n <= len(stage.done):
@@ -251,6 +301,10 @@ def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (_run_task(scene, stage), *_arm(scene, stage))
         case Phase.WAITING:
             return (*_polls(scene, stage), *_wait_timer(scene, stage), *_arm(scene, stage))
+        case Phase.AWAITING if scene.cancelling:
+            return _tell_child(scene, stage)
+        case Phase.AWAITING:
+            return (*_start_child(scene, stage), *_arm(scene, stage))
         case Phase.IN_LINE:
             return (*patience(scene, stage), *_arm(scene, stage))
         case Phase.RETRYING if stage.due is not None:
@@ -302,7 +356,7 @@ def _begin_task(scene: Scene, stage: StageState, now: EpochMs) -> Step:
     if scene.by_turns and stage.phase not in WORKING:
         limit = task.policy.start_timeout
         return Step(replace(stage, phase=Phase.IN_LINE, due=None if limit is None else EpochMs(now + limit)))
-    return _hand_out(scene, stage)
+    return _hand_out(scene, stage, now)
 
 
 def _wait(scene: Scene, stage: StageState, wait: Wait, now: EpochMs) -> Step:
@@ -335,17 +389,20 @@ def _wait_timer(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     return (StartTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch)), stage.wait_due),)
 
 
-def _take_turn(scene: Scene, stage: StageState, waited: bool) -> Step:
+def _take_turn(scene: Scene, stage: StageState, waited: bool, now: EpochMs) -> Step:
     """What is left of its patience goes with it; a timer was started only if it had to wait."""
-    begun, ordered = _hand_out(scene, stage)
+    begun, ordered = _hand_out(scene, stage, now)
     if not waited or stage.due is None:
         return Step(begun, ordered)
     timed = tuple(replace(one, start_due=stage.due) if isinstance(one, RunTask) else one for one in ordered)
     return Step(begun, (CancelTimer(str(_line(scene, stage))), *timed))
 
 
-def _hand_out(scene: Scene, stage: StageState) -> Step:
-    """The current task, or the instances in front of it that have not ended."""
+def _hand_out(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """The current task, or the child of an earlier attempt that goes on, or the instances in front of it that have not
+    ended."""
+    if stage.child is not None:
+        return _await(scene, stage, now)
     if scene.plan.map is not None and len(stage.done) == 1:
         group = stage.instances or Instances.of(stage.done[0].rows or 0)
         stage = replace(stage, instances=group)
@@ -360,7 +417,107 @@ def _leave_map(scene: Scene, stage: StageState, event: InstancesEnded) -> Step:
         return _fail(scene, stage, event.failure, event.at, ())
     if event.cancelled or scene.cancelling:
         return _cancel(scene, stage, event.at)
-    return _hand_out(scene, stage)
+    return _hand_out(scene, stage, event.at)
+
+
+# --- children -------------------------------------------------------------------------------------------------------
+
+
+def _child_task(scene: Scene, stage: StageState) -> ChildTask:
+    task = scene.task(stage)
+    if not isinstance(task, ChildTask):
+        raise Bug(f"stage `{scene.plan.name}` waits for a child in a task that starts none")
+    return task
+
+
+def _is_its_child(stage: StageState, event: ChildClosed) -> bool:
+    return stage.child is not None and stage.child.run_id == event.child
+
+
+def _have_child(scene: Scene, stage: StageState, event: ChildReady) -> Step:
+    if scene.depth >= scene.depth_limit:
+        return _fail_attempt(scene, stage, too_deep(scene.depth_limit), event.at)
+    if scene.cancelling:
+        return _cancel(scene, stage, event.at)
+    run_id = child_run_id(scene.run_id, scene.plan.name, event.task, event.attempt, instance=event.instance)
+    child = Child(run_id, event.attempt, event.params, event.input, event.output)
+    return _await(scene, replace(stage, child=child), event.at)
+
+
+def _await(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    limit = scene.policy(stage).timeout
+    waiting = replace(stage, phase=Phase.AWAITING, due=None if limit is None else EpochMs(now + limit))
+    return Step(waiting, _start_child(scene, waiting))
+
+
+def _have_output(scene: Scene, stage: StageState, now: EpochMs, output: Output | None = None) -> Step:
+    """The task has what it waited for."""
+    given = output or (stage.child and stage.child.output) or Output(NOTHING, rows=0)
+    finished = _finish_task(scene, stage, given, now)
+    return Step(finished.stage, _stop_timer(scene, stage) + finished.commands)
+
+
+def _close_child(scene: Scene, stage: StageState, event: ChildClosed) -> Step:
+    if event.state == "success" or _child_task(scene, stage).detach:
+        return _have_output(scene, stage, event.at, event.output)
+    alone = replace(stage, child=None)
+    if stage.phase is Phase.RETRYING:
+        return Step(alone)  # abandoned, and of no use to the next attempt
+    if event.state == "cancelled":
+        return _cancel(scene, alone, event.at, _stop_timer(scene, stage))
+    failure = child_failure(_child_task(scene, stage), event)
+    failed = _fail_attempt(scene, alone, failure, event.at, event.draw)
+    return Step(failed.stage, _stop_timer(scene, stage) + failed.commands)
+
+
+def _overdue(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    failure = _over("Timeout", "the child took longer than the timeout", scene.policy(stage).timeout)
+    failed = _fail_attempt(scene, replace(stage, child=_left(scene, stage)), failure, now)
+    return Step(failed.stage, _tell_child(scene, stage) + failed.commands)
+
+
+def _left(scene: Scene, stage: StageState) -> Child | None:
+    """The child that stays the stage's although the attempt is over."""
+    return stage.child if stage.child is not None and ending(_child_task(scene, stage)) is None else None
+
+
+def _start_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    task, child = _child_task(scene, stage), stage.child
+    if child is None:
+        raise Bug(f"stage `{scene.plan.name}` waits for no child")
+    order = StartChild(
+        stage=scene.id,
+        task=len(stage.done),
+        attempt=child.attempt,
+        run_id=child.run_id,
+        flow=task.flow,
+        depth=scene.depth + 1,
+        params=child.params,
+        input=child.input,
+        detach=task.detach,
+    )
+    timer = () if stage.due is None else (StartTimer(str(ChildTimer(scene.id, stage.attempt)), stage.due),)
+    return (order, *timer)
+
+
+def _stop_timer(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """That of an attempt that waits for its child, or of the back-off behind one that did."""
+    if stage.due is None:
+        return ()
+    if stage.phase is Phase.RETRYING:
+        return (CancelTimer(str(RetryTimer(scene.id, stage.attempt + 1))),)
+    return (CancelTimer(str(ChildTimer(scene.id, stage.attempt))),)
+
+
+def _tell_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """That nobody waits for it any more."""
+    mode = ending(_child_task(scene, stage))
+    if mode is None or stage.child is None:
+        return ()
+    return (CancelChild(scene.id, len(stage.done), stage.child.attempt, stage.child.run_id, mode),)
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------
 
 
 def _heard(stage: StageState, details: object) -> StageState:
@@ -370,7 +527,18 @@ def _heard(stage: StageState, details: object) -> StageState:
 
 def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) -> Step:
     done = (*stage.done, output)
-    after = replace(stage, done=done, retries=0, delivery=1, losses=0, failure=None, details=None, wait_due=None)
+    after = replace(
+        stage,
+        done=done,
+        retries=0,
+        delivery=1,
+        losses=0,
+        failure=None,
+        details=None,
+        due=None,
+        wait_due=None,
+        child=None,
+    )
     if len(done) == len(scene.plan.tasks):
         return Step(replace(after, phase=Phase.SUCCESS, ended_at=now), _disarm(scene, stage))
     if scene.cancelling:
@@ -418,14 +586,15 @@ def _skipped(stage: StageState, reason: str, now: EpochMs) -> StageState:
 
 def _fail(scene: Scene, stage: StageState, failure: Failure, now: EpochMs, commands: tuple[Command, ...]) -> Step:
     """Where a failure is to be no more than a skip, the error is kept beside the reason."""
-    ended = replace(stage, phase=Phase.FAILED, failure=failure, due=None, ended_at=now)
+    child = _left(scene, stage)
+    ended = replace(stage, phase=Phase.FAILED, failure=failure, due=None, ended_at=now, child=child)
     if scene.plan.on_failure == "skip":
         ended = replace(ended, phase=Phase.SKIPPED, reason="on_failure")
     return Step(ended, commands)
 
 
 def _cancel(scene: Scene, stage: StageState, now: EpochMs, dropped: tuple[Command, ...] = ()) -> Step:
-    cancelled = replace(stage, phase=Phase.CANCELLED, due=None, ended_at=now)
+    cancelled = replace(stage, phase=Phase.CANCELLED, due=None, ended_at=now, child=_left(scene, stage))
     return Step(cancelled, dropped + _disarm(scene, stage))
 
 
@@ -454,6 +623,8 @@ def _drop_work(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (CancelTimer(str(_line(scene, stage))),)
         case Phase.RETRYING:
             return (CancelTimer(str(RetryTimer(scene.id, stage.attempt + 1))),)
+        case Phase.AWAITING:
+            return (*_stop_timer(scene, stage), *_tell_child(scene, stage))
         case _:
             return ()
 

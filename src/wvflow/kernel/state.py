@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Failure, Output
+from wvflow.kernel.events import EpochMs, Failure, Output, Parent
 from wvflow.kernel.line import NOBODY, Line
 from wvflow.plan.nodes import StageId
 
@@ -76,20 +76,22 @@ class Phase(Enum):
     QUEUED = "queued"  # handed to the driver, no worker has taken it
     ATTEMPTING = "attempting"
     RETRYING = "retrying"  # waits for its back-off
+    AWAITING = "awaiting"  # its child run is under way; no worker has it
     WAITING = "waiting"  # its current task is a wait; nothing of it is at work
     MAPPING = "mapping"  # its instances are at work
 
     def __init__(self, value: str) -> None:
         self.is_terminal = value in ("success", "failed", "skipped", "cancelled")
         self.shown = value if self.is_terminal or value == "pending" else "running"
-        self.detailed = {"in_line": "queued", "mapping": "attempting"}.get(value, value)
+        self.detailed = {"in_line": "queued", "awaiting": "waiting", "mapping": "attempting"}.get(value, value)
 
 
 HANDED_OUT = frozenset({Phase.QUEUED, Phase.ATTEMPTING})
 """Those whose task is with a worker, or is to be."""
 
-WORKING = HANDED_OUT | {Phase.MAPPING}
-"""Those that count against ``max_parallel``: a stage gives its place up while it waits."""
+WORKING = HANDED_OUT | {Phase.MAPPING, Phase.AWAITING}
+"""Those that count against ``max_parallel``: a stage gives its place up while it waits, unless a run of its own is at
+work meanwhile."""
 
 RUNNING = WORKING | {Phase.IN_LINE, Phase.RETRYING, Phase.WAITING}
 
@@ -119,6 +121,16 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     failed: int = 0
     skipped: int = 0
     cancelled: int = 0
+
+
+class Child(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run that a stage started, with all that it was started with. ``attempt``: the one that it was started by."""
+
+    run_id: str
+    attempt: int
+    params: dict[str, object] = {}
+    input: Output | None = None
+    output: Output | None = None
 
 
 class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -155,13 +167,14 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     current task in this epoch; ``done`` what its finished tasks put out, so ``len(done)`` is the current task.
 
     ``failure`` is that of the last attempt, if it failed; ``reason`` says why the stage was skipped; ``due`` when its
-    back-off ends, or its patience in the line; ``delivery`` and ``losses`` count how often the current attempt was
-    handed out and lost after a recorded start; ``first_at`` is its first start in this epoch. ``reused``: the run that
-    computed its output, when that was an earlier one. ``details``: what an attempt at the current task said last of how
-    far it is, as JSON values. ``seen``: the upstreams that had succeeded when it started, where it started before the
-    others had ended. ``wait_due``: when the wait that is its current task is over, or times out; it is set when the
-    wait is first reached and stays, whatever happens to attempts and epochs. ``instances``: those of a mapped stage,
-    once it is known how many there are.
+    back-off ends, its patience in the line, or with its child; ``delivery`` and ``losses`` count how often the current
+    attempt was handed out and lost after a recorded start; ``first_at`` is its first start in this epoch. ``reused``:
+    the run that computed its output, when that was an earlier one. ``details``: what an attempt at the current task
+    said last of how far it is, as JSON values. ``seen``: the upstreams that had succeeded when it started, where it
+    started before the others had ended. ``wait_due``: when the wait that is its current task is over, or times out; it
+    is set when the wait is first reached and stays, whatever happens to attempts and epochs. ``child``: the run that it
+    waits for, or that goes on although the attempt doesn't wait any more (``parent_close: abandon``), for the next
+    attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are.
     """
 
     phase: Phase = Phase.PENDING
@@ -181,6 +194,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     seen: tuple[StageId, ...] | None = None
     wait_due: EpochMs | None = None
     instances: Instances | None = None
+    child: Child | None = None
 
     @property
     def output(self) -> Output | None:
@@ -193,7 +207,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
     ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first one, and once the run ended,
-    the first that nobody handled.
+    the first that nobody handled. ``input``: the rows that its caller handed over.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -217,3 +231,10 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     timeout_due: EpochMs | None = None
     grace_due: EpochMs | None = None
     cleanup_due: EpochMs | None = None
+    parent: Parent | None = None
+    input: Output | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many runs stand above it."""
+        return self.parent.depth if self.parent else 0

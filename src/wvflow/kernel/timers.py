@@ -1,11 +1,11 @@
 """The names of the kernel's timers: ``flow``, ``grace``, ``cleanup``, ``schedule:<stage>``,
-``retry:<stage>:<attempt>``, ``line:<stage>:<attempt>`` and ``wait:<stage>:<task>``.
+``retry:<stage>:<attempt>``, ``line:<stage>:<attempt>``, ``child:<stage>:<attempt>`` and ``wait:<stage>:<task>``.
 
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
-back-offs and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others carry the
-run's epoch behind an ``@`` once it was reopened (``flow@1``). One of an instance of a mapped stage ends in its number:
-``retry:3:2#317``.
+back-offs, children and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others
+carry the run's epoch behind an ``@`` once it was reopened (``flow@1``). One of an instance of a mapped stage ends in
+its number: ``retry:3:2#317``.
 """
 
 from __future__ import annotations
@@ -77,6 +77,16 @@ class LineTimer(NamedTuple):
         return f"line:{self.stage}:{self.attempt}{f':{self.task}' if self.task else ''}"
 
 
+class ChildTimer(NamedTuple):
+    """Bounds how long ``attempt`` waits for its child: its ``timeout``."""
+
+    stage: StageId
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"child:{self.stage}:{self.attempt}"
+
+
 class WaitTimer(NamedTuple):
     """The end of a wait, or its time-out."""
 
@@ -88,7 +98,7 @@ class WaitTimer(NamedTuple):
         return f"wait:{self.stage}:{self.task}{_suffix(self.epoch)}"
 
 
-Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer | WaitTimer
+Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer | ChildTimer | WaitTimer
 
 
 def parse_timer(name: str) -> Timer | None:
@@ -112,6 +122,8 @@ def parse_timer(name: str) -> Timer | None:
             return WaitTimer(StageId(stage), task, epoch)
         case "retry", [stage, attempt] if not match["epoch"]:
             return RetryTimer(StageId(stage), attempt)
+        case "child", [stage, attempt] if not match["epoch"]:
+            return ChildTimer(StageId(stage), attempt)
         case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
             return LineTimer(StageId(stage), attempt, *task)
         case _:

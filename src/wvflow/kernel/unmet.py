@@ -93,6 +93,8 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
             yield _another_attempt(seen, id)
         case Phase.MAPPING:
             yield _instances(seen, id)
+        case Phase.AWAITING:
+            yield _child(seen, id)
         case phase if not phase.is_terminal:
             yield Unmet(condition=f"{_work(seen, id)} must end", event="it ends, or its time is over")
 
@@ -223,6 +225,14 @@ def _another_attempt(seen: Picture, id: StageId) -> Unmet:
     )
 
 
+def _child(seen: Picture, id: StageId) -> Unmet:
+    child = seen.stage(id).child
+    run = f"its child run {child.run_id}" if child else "its child run"
+    if seen.run.phase is RunPhase.CANCELLING and not seen.here(id).trigger.cleanup:
+        return Unmet(condition=f"{run} was told to stop and must end", event="ChildClosed")
+    return Unmet(condition=f"{_work(seen, id)}: {run} must end", event="ChildClosed")
+
+
 def _task(seen: Picture, id: StageId) -> Task:
     return seen.here(id).tasks[len(seen.stage(id).done)]
 
@@ -251,6 +261,9 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
     policy = _task(seen, id).policy
     if stage.phase is Phase.ATTEMPTING:
         yield from _bounds_of_attempt(policy, seen.began.get(id))
+    elif stage.phase is Phase.AWAITING:
+        if policy.timeout is not None:
+            yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.due)
     elif stage.phase is not Phase.RETRYING and policy.start_timeout is not None:
         yield Bound(limit=f"`start_timeout` of {format_duration(policy.start_timeout)}", due=stage.due)
     if patience is not None and stage.first_at is not None:

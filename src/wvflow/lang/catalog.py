@@ -68,7 +68,7 @@ class Catalog(msgspec.Struct, frozen=True):
     that were asked for, in order, None for one that isn't there; a key is the source without an alias.
     ``data_files``: paths written in the program that exist, None when nobody looked; ``near_files``: for others one of
     a name like it. ``sql_files``: texts of the program's ``.sql`` files by base name.
-    ``most_stages``: how many a flow may have.
+    ``most_stages``: how many a flow may have; ``most_depth``: how many runs may follow from each other.
     ``current``: the catalog and schema in which bare names are looked up. ``engine``: whose dialect's definitions
     count. ``live``: the engine was asked just now, so that what isn't there is missing.
     ``strict_sinks``: what can't be delivered fails.
@@ -85,6 +85,7 @@ class Catalog(msgspec.Struct, frozen=True):
     near_files: dict[str, str] = {}
     sql_files: Mapping[str, str] = EMPTY_TEXTS
     most_stages: int = MOST_STAGES
+    most_depth: int = 100
     current: tuple[str, str] = ("memory", "main")
     connectors: tuple[str, ...] = ("duckdb",)
     engine: str = "duckdb"

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from wvflow.lang.algebra import Column, FanIn, Rel, Rows, StageRows
+from wvflow.lang.algebra import Column, FanIn, Piped, Rel, Rows, StageRows
 from wvflow.lang.relations import nodes, rebuilt, stages_read
 from wvflow.lang.types import UNKNOWN, Type
 
 Shape: TypeAlias = Sequence[tuple[str, Type]]
 Missing: TypeAlias = Mapping[str, Shape | None]
-"""The columns of the stages that put nothing out, by name."""
+"""The columns of the stages that put nothing out, by name; of the task before under ``PIPED``."""
+
+PIPED = "_"
 
 
 def without(rel: Rel, missing: Missing) -> Rel:
@@ -27,6 +29,8 @@ def without(rel: Rel, missing: Missing) -> Rel:
     def change(node: Any, _: Any) -> Any:
         if isinstance(node, StageRows) and node.stage in missing:
             return empty(missing[node.stage], named, node.alias)
+        if isinstance(node, Piped) and PIPED in missing:
+            return empty(missing[PIPED], named, PIPED)
         if isinstance(node, FanIn):
             there = tuple(one for one in node.inputs if stages_read(one))
             return FanIn(there) if there else node.inputs[0]

@@ -207,8 +207,8 @@ _STAGE_ONLY = (
     Property("compensate", ANY, activity=False),
     Property("compensate_on", _words("attempt"), activity=False),
     Property("idempotency_key", ANY, activity=False, flow=True),
-    Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False),
-    Property("detach", FLAG, activity=False),
+    Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False, runs=True),
+    Property("detach", FLAG, activity=False, runs=True),
     Property("continue_as_new", ANY, activity=False),
     Property("map", ANY, activity=False),
     Property("max_parallel", POSITIVE, activity=False, flow=True, runs=True),
@@ -259,7 +259,7 @@ LATER_ON_FLOWS = frozenset({"jitter", "on_failure"})
 ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager"})
+NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager", "detach"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

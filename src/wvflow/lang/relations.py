@@ -9,6 +9,9 @@ import msgspec
 
 from wvflow.lang.algebra import Exists, Expr, FanIn, InQuery, ScalarQuery, StageRows
 
+HANDED = "`_`"
+"""Stands as a stage for the rows that a run's caller handed over: ``from _``. No stage has a name with a back-quote."""
+
 
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
     """Every node of a plain tree of structs and tuples, parents first."""

@@ -28,12 +28,13 @@ from wvflow.lang.algebra import (
 )
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
-from wvflow.lang.relations import fan_in_stages, nodes
+from wvflow.lang.relations import HANDED, fan_in_stages, nodes
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
     INSTANCE,
     MOST_INSTANCES_AT_WORK,
     ActivityTask,
+    ChildTask,
     CollectTask,
     DebugTask,
     Delete,
@@ -96,6 +97,11 @@ def task_text(task: Task) -> str:
         return _piped(_relation(task.relation), "one instance per row")
     if isinstance(task, CollectTask):
         return "| collect"
+    if isinstance(task, ChildTask):
+        invoked = f"{task.flow.flow}({', '.join(argument.name for argument in task.arguments)})"
+        if task.input is None:
+            return f"call {invoked}"
+        return _piped(_relation(task.input), f"call {invoked}" if task.apart else f"-> {invoked}")
     text = _relation(task.relation)
     return text if task.save is None else _piped(text, update_text(task.save))
 
@@ -207,6 +213,8 @@ def _source(relation: Rel) -> str:
         case Table(parts=parts):
             return f"from {'.'.join(parts)}"
         case StageRows(stage=stage):
+            if stage == HANDED:
+                return "from _"
             return f"from {'_' if stage == INSTANCE else stage}"
         case FanIn():
             return f"merge {', '.join(fan_in_stages(relation))}"

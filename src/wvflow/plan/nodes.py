@@ -162,6 +162,25 @@ class ActivityTask(Node, frozen=True, tag="activity"):
     given: tuple[Argument, ...] = ()
 
 
+ParentClose = OneOf["terminate", "request_cancel", "abandon"]
+
+
+class ChildTask(Node, frozen=True, tag="child"):
+    """One run of another flow: started, waited for, its output put out. ``input``, ``apart`` as in ``ActivityTask``.
+
+    ``parent_close``: what becomes of it where the stage waits no more while it runs. ``detach``: it isn't waited for;
+    what is put out is ``flow, run_id``.
+    """
+
+    flow: FlowRef
+    arguments: tuple[Argument, ...] = ()
+    input: Rel | None = None
+    policy: Policy = Policy()
+    apart: bool = False
+    parent_close: ParentClose = "terminate"
+    detach: bool = False
+
+
 class RouteTask(Node, frozen=True, tag="route"):
     """Counts how many rows go to which of a stage's readers. ``counts``: over ``Piped``, a row for each target with
     ``target`` (null where rows reach none) and ``rows``. The rows pass on; each target reads its own. ``cases``: what
@@ -256,7 +275,9 @@ class CollectTask(Node, frozen=True, tag="collect"):
     policy: Policy = Policy()
 
 
-Task: TypeAlias = QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask
+Task: TypeAlias = (
+    QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask | ChildTask
+)
 
 
 Rule: TypeAlias = TriggerRule
@@ -402,7 +423,8 @@ class FlowParam(msgspec.Struct, frozen=True):
 class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
     rows the run yields. ``max_parallel``: how many stages may be at work at once, None for any number.
-    ``fail_fast``: the first failure that nothing is there to handle cancels the rest."""
+    ``fail_fast``: the first failure that nothing is there to handle cancels the rest. ``depth_limit``: how many runs
+    may follow from each other, as child or by a jump."""
 
     flow: str
     version: int
@@ -418,6 +440,7 @@ class FlowPlan(msgspec.Struct, frozen=True):
     description: str = ""
     keep_runs: int | None = None
     fail_fast: bool = False
+    depth_limit: int = 100
 
     def yielding(self, state_of: Callable[[StageId], str]) -> StageId | None:
         """The stage whose rows the run yields: the output, or where that failed the fallback that was used instead."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from wvflow.errors import CompilerBug
 from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, Value
 from wvflow.lang.catalog import Catalog
@@ -15,7 +17,7 @@ from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, QueryTask, StageId, StagePlan, WaitTask
 from wvflow.planner.policies import foreign, policy, settle
-from wvflow.planner.tasks import cut
+from wvflow.planner.tasks import Closing, cut
 from wvflow.planner.wiring import wired
 from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
 
@@ -55,7 +57,7 @@ def build(checked: Checked, catalog: Catalog) -> Bundle:
     places: dict[str, dict[str, tuple[Place, ...]]] = {}
     for flow in checked.flows:
         layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
-        flows[flow.ref.key] = _flow(flow, layers)
+        flows[flow.ref.key] = replace(_flow(flow, layers), depth_limit=catalog.most_depth)
         places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in flow.stages}
     return Bundle(flows, places)
 
@@ -72,7 +74,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         _stage(flow.ref.flow, flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
-    stages = wired(plain, [flow.stages[declared] for declared in order])
+    stages = wired(plain, [flow.stages[declared] for declared in order], flow.output)
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
         flow=flow.ref.flow,
@@ -100,7 +102,8 @@ def _stage(
 
     settled = settle((stage.settings, layers.flow, layers.project))
     warns = settled.get("on_test") == "warn"
-    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output, warns=warns)
+    closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
+    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output, warns=warns, closing=closing)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
         tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
     return StagePlan(

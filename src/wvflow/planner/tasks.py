@@ -7,19 +7,55 @@ delivery. Rows of a stage or of the task before go into an activity untouched: n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.types import LONG
-from wvflow.plan.nodes import ActivityTask, DebugTask, Delete, Policy, QueryTask, RouteTask, Task, TestTask
-from wvflow.semantics.checked import CallStep, DebugStep, DeleteStep, RouteStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.plan.nodes import (
+    ActivityTask,
+    ChildTask,
+    DebugTask,
+    Delete,
+    ParentClose,
+    Policy,
+    QueryTask,
+    RouteTask,
+    Task,
+    TestTask,
+)
+from wvflow.semantics.checked import (
+    CallStep,
+    ChildStep,
+    DebugStep,
+    DeleteStep,
+    RouteStep,
+    RowsStep,
+    SaveStep,
+    Step,
+    TestStep,
+)
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
 
 
-def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool, warns: bool = False) -> tuple[Task, ...]:
+class Closing(NamedTuple):
+    """What a stage says of the runs that it starts."""
+
+    parent_close: ParentClose = "terminate"
+    detach: bool = False
+
+
+def cut(
+    steps: Sequence[Step],
+    policy: PolicyOf,
+    *,
+    keep: bool,
+    warns: bool = False,
+    closing: Closing = Closing(),  # noqa: B008 - immutable
+) -> tuple[Task, ...]:
     """The tasks of a stage. ``keep``: whether somebody can ask for the rows of a save that ends it; ``warns``: its
     tests do no more than that."""
     tasks: list[Task] = []
@@ -35,7 +71,11 @@ def cut(steps: Sequence[Step], policy: PolicyOf, *, keep: bool, warns: bool = Fa
                 before = _made(rows, policy) if keep or step is not steps[-1] else []
                 tasks += [*before, QueryTask(removed, policy(""), Delete(table), keep=False)]
             case CallStep():
-                tasks += _call(step, rows, policy)
+                before, rows = _fed(step, rows, policy)
+                tasks += [*before, _call(step, rows, policy)]
+            case ChildStep():
+                before, rows = _fed(step, rows, policy)
+                tasks += [*before, _child(step, rows, policy, closing)]
             case RouteStep():
                 tasks += _route(step, rows, policy)
             case TestStep(tests=tests):
@@ -62,13 +102,27 @@ def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     return [*_made(rows, policy), RouteTask(tuple(step.targets), counts, policy(""), step.cases)]
 
 
-def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:
-    """The call, and before it the query that makes its rows where these aren't there already."""
-    before: list[Task] = []
+def _fed(step: CallStep | ChildStep, rows: Rel, policy: PolicyOf) -> tuple[list[Task], Rel]:
+    """The query that makes the rows of a call, where these aren't there already, and where it finds them."""
     if step.takes_rows and not isinstance(rows, StageRows | Piped):
-        before = [QueryTask(rows, policy(""))]
-        rows = Piped()
-    task = ActivityTask(
+        return [QueryTask(rows, policy(""))], Piped()
+    return [], rows
+
+
+def _child(step: ChildStep, rows: Rel, policy: PolicyOf, closing: Closing) -> ChildTask:
+    return ChildTask(
+        flow=step.flow,
+        arguments=step.arguments,
+        input=rows if step.takes_rows else None,
+        policy=policy(""),
+        apart=step.apart,
+        parent_close=closing.parent_close,
+        detach=closing.detach,
+    )
+
+
+def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> ActivityTask:
+    return ActivityTask(
         activity=step.activity,
         arguments=step.arguments,
         input=rows if step.takes_rows else None,
@@ -77,4 +131,3 @@ def _call(step: CallStep, rows: Rel, policy: PolicyOf) -> list[Task]:
         function=step.function,
         given=step.given,
     )
-    return [*before, task]

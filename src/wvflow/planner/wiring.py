@@ -13,6 +13,7 @@ from wvflow.plan.nodes import (
     CLEANUP_RULES,
     AllOf,
     AnyOf,
+    ChildTask,
     Condition,
     Fallback,
     Negation,
@@ -32,12 +33,16 @@ class _Names(NamedTuple):
     fallbacks: Mapping[str, Sequence[Fallback]]
 
 
-def wired(plans: Sequence[StagePlan], checked: Sequence[CheckedStage]) -> tuple[StagePlan, ...]:
-    """The plans of stages, in their order, with what each has to do with the failure of others."""
+def wired(
+    plans: Sequence[StagePlan], checked: Sequence[CheckedStage], output: str | None = None
+) -> tuple[StagePlan, ...]:
+    """The plans of stages, in their order, with what each has to do with the failure of others; and with the columns of
+    those that may put nothing out, and of the ``output``, which others may then read all the same."""
     number = {plan.name: StageId(index) for index, plan in enumerate(plans)}
     names = _Names(number, _fallbacks(checked, number))
     made = [_wire(plan, stage, names) for plan, stage in zip(plans, checked, strict=True)]
     bearing = {one for plan in made if plan.trigger != Trigger() or plan.chains for one in plan.upstreams}
+    bearing |= {number[plan.name] for plan in made if plan.name == output or isinstance(plan.tasks[-1], ChildTask)}
     return tuple(
         replace(plan, shape=stage.shape) if index in bearing else plan
         for index, (plan, stage) in enumerate(zip(made, checked, strict=True))

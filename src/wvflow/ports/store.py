@@ -22,11 +22,13 @@ QUARANTINED: Final = "quarantined"
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that begins with this batch. Its id must be new, or the whole part conflicts."""
+    """A run that begins with this batch. Its id must be new, or the whole part conflicts; so it does where another
+    owner than ``fence`` wrote last to its ``parent`` (0 for none)."""
 
     flow: FlowRef
     bundle: str
     parent: str = ""
+    fence: int = 0
     created_at: EpochMs
     semantics: int
     project: str = ""
@@ -97,11 +99,12 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to a run, accepted and not yet consumed. ``kind`` says how to read ``body`` (JSON)."""
+    """A message to a run, accepted and not yet consumed. ``kind`` says how to read ``body`` (JSON): ``child`` tells
+    that a child ended."""
 
     id: int = 0
     run_id: str
-    kind: Literal["cancel", "terminate"]
+    kind: Literal["cancel", "terminate", "child"]
     body: bytes = b"{}"
     at: EpochMs
 
@@ -280,15 +283,15 @@ class Store(Protocol):
         ...
 
     def find(self, text: str) -> RunRow:
-        """The run whose id is ``text``, or the only one that begins so; ``last`` is the newest started.
+        """The run whose id is ``text``, or the only one that begins so; ``last`` is the newest that no run started.
 
         Raises:
             RunNotFound: none or several; the message lists near ones.
         """
         ...
 
-    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
-        """Runs, newest first."""
+    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
+        """Runs, newest first; with ``parent``, those that it started."""
         ...
 
     def stages(self, run_id: str) -> list[StageRow]:

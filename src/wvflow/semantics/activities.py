@@ -134,9 +134,7 @@ def call_activity(
 
 def _report_unknown(name: Name, session: Session) -> None:
     if any(name.text == flow for flow, _ in session.definitions.flows):
-        session.report(
-            mistakes.not_available(f"call {name.text}(…)", name.span, "activities can be called, flows not yet")
-        )
+        session.report(flow_mistakes.flow_as_activity(name.text, name.span))
         return
     registered = [one for one in session.catalog.activities if one.isidentifier()]
     known = [*session.definitions.activities, *registered, *builtins.ACTIVITIES]

@@ -6,9 +6,11 @@ from typing import NamedTuple, TypeAlias
 
 from wvflow.lang.algebra import Alias, Filter, Piped, Rel
 from wvflow.plan.nodes import Save, Test
-from wvflow.semantics import grouping, mistakes, reshaping
+from wvflow.semantics import grouping, reshaping
+from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.semantics.children import call_flow, is_flow
 from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
@@ -19,7 +21,7 @@ from wvflow.semantics.updates import columns_saved, deleted, read_save, read_tar
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-Effect: TypeAlias = n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp
+Effect: TypeAlias = n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp | n.InvokeOp
 
 
 class Run(NamedTuple):
@@ -46,8 +48,7 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
     body = unwrapped(node, scope)
     steps: list[Step] = []
     if isinstance(body.input, n.CallInput):
-        _check_version(body.input, scope)
-        found = _called(body.input.call, Shape(), steps, scope, piped=False)
+        found = _called(body.input, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
     source = found.rel if isinstance(body.input, n.From | n.Merge | None) else None
@@ -84,7 +85,7 @@ def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
     pending: list[n.Operator] = []
     while operators:
         whole = _together(operators)
-        if whole == 1 and isinstance(operator := operators[0], Effect):
+        if whole == 1 and isinstance(operator := operators[0], Effect) and not _is_jump(operator):
             runs.append(Run(tuple(pending), operator))
             pending = []
         else:
@@ -115,10 +116,8 @@ def _is_handed(rel: Rel) -> bool:
 
 def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
     """The rows behind an effect; a save and a delivery pass their own on."""
-    if isinstance(effect, n.CallOp):
-        _check_version(effect, scope)
-    if isinstance(effect, n.ApplyOp | n.CallOp):
-        return _called(effect.call, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
+    if isinstance(effect, n.ApplyOp | n.CallOp | n.InvokeOp):
+        return _called(effect, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
     match effect:
         case n.ActivateOp():
             delivery = activate(effect, shape, scope)
@@ -156,14 +155,28 @@ def _test(test: Test | None, steps: list[Step]) -> None:
             steps.append(TestStep(tests))
 
 
-def _check_version(node: n.CallInput | n.CallOp, scope: Scope) -> None:
-    if node.version is not None and node.version > 1:
-        scope.session.report(mistakes.not_available(f"@version({node.version})", node.call.span))
+def _is_jump(operator: n.Operator) -> bool:
+    return isinstance(operator, n.InvokeOp) and operator.jump
 
 
 def _called(
-    call: n.CallExpr, shape: Shape, steps: list[Step], scope: Scope, *, piped: bool, apart: bool = False
+    node: n.CallInput | n.ApplyOp | n.CallOp | n.InvokeOp,
+    shape: Shape,
+    steps: list[Step],
+    scope: Scope,
+    *,
+    piped: bool,
+    apart: bool = False,
 ) -> Relation:
+    """A call of an activity or, behind ``call`` and ``->``, of a flow."""
+    call, version = node.call, None if isinstance(node, n.ApplyOp) else node.version
+    by_word = isinstance(node, n.CallInput | n.CallOp)
+    if isinstance(node, n.InvokeOp) or (by_word and is_flow(call.function.text, scope.session)):
+        started = call_flow(call, version, shape, scope, piped=piped, apart=apart)
+        steps += [] if started is None else [started[0]]
+        return Relation(Piped(), Shape(None if started is None else started[1]))
+    if version is not None:
+        scope.session.report(flow_mistakes.version_of_activity(call.function.text, call.function.span))
     called = call_activity(call, shape, scope, piped=piped, apart=apart)
     if called is None:
         return Relation(Piped(), Shape())

@@ -82,7 +82,16 @@ class DebugStep(NamedTuple):
     shown: Rel
 
 
-Step: TypeAlias = RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep
+class ChildStep(NamedTuple):
+    """A run of another flow; ``takes_rows`` and ``apart`` as for an activity."""
+
+    flow: FlowRef
+    arguments: tuple[Argument, ...]
+    takes_rows: bool = True
+    apart: bool = False
+
+
+Step: TypeAlias = RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep | ChildStep
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CheckedFlow, CheckedStage
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
 from wvflow.semantics.checks.reuse import check_reuse
+from wvflow.semantics.children import check_closing
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
@@ -218,7 +219,7 @@ def _dotted(node: SyntaxNode) -> list[Name]:
 
 def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedStage, Shape, dict[Rel, Known]]:
     session, stage = around.session, written.stage
-    scope = replace(around, stage=stage.name.text, forking=written.forking)
+    scope = replace(around, stage=stage.name.text, forking=written.forking, detach=bool(read.values.get("detach")))
     trigger, named = trigger_of(stage, read, scope)
     scope = replace(scope, failed=(*around.failed, *failures_in(trigger)))
     with session.recording() as record:
@@ -247,6 +248,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         end=body.end,
         connector=session.connector,
     )
+    check_closing(checked, read, session)
     shape = body.shape if declared is None else Shape(declared, row_type=str(read.values["type"]))
     return checked, shape, body.saved
 

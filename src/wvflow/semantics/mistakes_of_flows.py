@@ -116,6 +116,37 @@ def cache_without_effect(stage: str, reason: str, use: Span) -> Diagnostic:
 # --- activities -----------------------------------------------------------------------------------------------------
 
 
+def unknown_flow(name: str, use: Span, known: Iterable[str], is_activity: bool) -> Diagnostic:
+    if is_activity:
+        message = f"`{name}` is an activity, and `->` starts a flow"
+        return Diagnostic(Code.UNKNOWN_FLOW, message, use, f"write `| {name}(…)`")
+    return Diagnostic(Code.UNKNOWN_FLOW, f"no flow named `{name}`", use, did_you_mean(name, known))
+
+
+def unknown_version(name: str, version: int, use: Span, known: Sequence[int]) -> Diagnostic:
+    message = f"the flow `{name}` has no version {version}"
+    return Diagnostic(Code.UNKNOWN_FLOW, message, use, f"there is {', '.join(f'@version({one})' for one in known)}")
+
+
+def version_of_activity(name: str, use: Span) -> Diagnostic:
+    message = f"`@version` is of flows, and `{name}` is an activity"
+    return Diagnostic(Code.UNKNOWN_ARGUMENT, message, use, "leave it out")
+
+
+def flow_as_activity(name: str, use: Span) -> Diagnostic:
+    message = f"`{name}` is a flow, and what is called so is an activity"
+    return Diagnostic(Code.UNKNOWN_ACTIVITY, message, use, f"write `| -> {name}(…)`")
+
+
+def without_child(name: str, stage: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_PROPERTY,
+        f"`{name}` is about the run of a flow, and the stage `{stage}` starts none",
+        use,
+        "start one with `| -> F(…)` or `call F(…)`, or leave it out",
+    )
+
+
 def unknown_activity(name: str, use: Span, known: Iterable[str], modules: Sequence[str]) -> Diagnostic:
     return Diagnostic(
         Code.UNKNOWN_ACTIVITY,

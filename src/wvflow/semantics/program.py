@@ -10,6 +10,7 @@ from wvflow.lang.catalog import Catalog
 from wvflow.semantics import mistakes, relations
 from wvflow.semantics.activities import check_declaration
 from wvflow.semantics.checked import Checked, CheckedFlow, CheckedModel
+from wvflow.semantics.children import called_first, columns_of
 from wvflow.semantics.definitions import Definitions, collect
 from wvflow.semantics.flows import check_flow
 from wvflow.semantics.models import read_models, read_models_of
@@ -42,7 +43,8 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     read_models(session, models)
     _check_constants(defined, session)
     activities = {name: check_declaration(one, session) for name, one in definitions.activities.items()}
-    flows = tuple(_check_flow(flow, session) for flow in definitions.flows.values())
+    checked_flows = {id(flow): _check_flow(flow, session) for flow in called_first(definitions.flows)}
+    flows = tuple(checked_flows[id(flow)] for flow in definitions.flows.values())
     if flows:
         check_foreign(catalog.defaults, "the project's defaults", "defaults", flows[0].span, session)
     statements = {source: tuple(check_statements(source, session)) for source in definitions.files}
@@ -65,8 +67,8 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
     models = [one for one in defined if isinstance(one, ModelDef)]
     read_models(session, models)
     _check_constants(defined, session)
-    for one in defined:
-        if isinstance(one, FlowDef):
+    for one in called_first(program.flows):
+        if any(one is other for other in defined):
             _check_flow(one, session)
     for _ in check_statements(source, session):
         pass
@@ -77,7 +79,9 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
 def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     read_models_of([flow], session)
     with session.within(flow.span), session.numbering():
-        return check_flow(flow, session)
+        checked = check_flow(flow, session)
+    session.flow_columns[checked.ref] = columns_of(checked)
+    return checked
 
 
 def _check_constants(defined: Sequence[Statement], session: Session) -> None:

@@ -126,9 +126,9 @@ class Scope:
 
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
     it, ``failed`` those by whose failure it can be that it runs. ``keys``: the grouping keys by name. ``for_argument``:
-    in an argument of an activity, ``for_when``: in a stage's ``when``. ``locals``: the parameters of the lambda or
-    function around, several expressions for one that takes all remaining arguments, and the receiver's columns;
-    ``this``: the receiver of the method around.
+    in an argument of an activity, ``for_when``: in a stage's ``when``, ``detach``: in a stage that doesn't wait for its
+    child. ``locals``: the parameters of the lambda or function around, several expressions for one that takes all
+    remaining arguments, and the receiver's columns; ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -143,6 +143,7 @@ class Scope:
     for_argument: bool = False
     for_when: bool = False
     failed: Collection[str] = ()
+    detach: bool = False
     locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
     this: Expr | Row | None = None
 

@@ -12,6 +12,7 @@ from wvflow.diagnostics import Code, Diagnostic
 from wvflow.lang.algebra import Expr, File, Rel, Table, Value
 from wvflow.lang.builtins import ACTIVITIES
 from wvflow.lang.catalog import Catalog, Columns
+from wvflow.plan.nodes import FlowRef
 from wvflow.semantics import mistakes
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View
@@ -22,6 +23,7 @@ Known: TypeAlias = "Columns | None"
 
 if TYPE_CHECKING:
     from wvflow.semantics.models import Template
+    from wvflow.semantics.scopes import Columns as ShapeColumns
     from wvflow.semantics.scopes import Relation, Scope
 
 
@@ -56,6 +58,7 @@ class Session:
     identity, ``inlining`` the functions and partial queries that are being put in place.
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
+    ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows.
     ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
 
@@ -78,6 +81,7 @@ class Session:
         self.wanted: dict[Rel, None] = {}
         self.natives = 0
         self.applied: dict[Span, list[Name]] = {}
+        self.flow_columns: dict[FlowRef, ShapeColumns] = {}
 
     def report(self, *found: Diagnostic) -> None:
         """Keep findings; one that was made already (in a model expanded twice) counts once."""

@@ -27,6 +27,7 @@ from wvflow.lang.algebra import (
 from wvflow.lang.algebra import Column as AColumn
 from wvflow.lang.catalog import Columns as CatalogColumns
 from wvflow.lang.evaluate import evaluate, is_static
+from wvflow.lang.relations import HANDED
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
@@ -112,6 +113,9 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
         return _function(table, node, alias or first.text, scope)
     if first.text == "_" and not first.quoted and scope.forking is not None:
         return _aliased(stage_rows(scope.forking, "" if node.columns else alias, scope), node, scope)
+    if first.text == "_" and not first.quoted and scope.stage:
+        handed = StageRows(HANDED, "" if node.columns else alias or "_")
+        return _aliased(Relation(handed, Shape().named(handed.alias)), node, scope)
     if first.text == "_" and not first.quoted:
         if not scope.stage:
             scope.session.report(mistakes.rows_of_no_stage(first.span))

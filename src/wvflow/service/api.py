@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.errors import OutputMissing, UserError
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
-from wvflow.service.parameters import bind
+from wvflow.plan.parameters import bind
 from wvflow.service.program import Compiled, compile_program
 from wvflow.service.project import Project, load_project
 from wvflow.service.runs import Runs, Watch

@@ -37,10 +37,15 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outdated(runs: Iterable[RunRow], rule_of: Callable[[RunRow], Rule | None], now: EpochMs) -> Iterator[RunRow]:
-    """Of runs, newest first, those that have ended and that the rule of their flow lets go; without one, all stay."""
+    """Of runs, newest first, those that have ended and that the rule of their flow lets go; without one, all stay.
+
+    Runs that others started are not asked: they stay and go with these.
+    """
     newer: Counter[str] = Counter()
     rules: dict[str, Rule | None] = {}
     for row in runs:
+        if row.parent:
+            continue
         flow = row.flow.flow
         rule = rules[flow] if flow in rules else rules.setdefault(flow, rule_of(row))
         newer[flow] += 1
@@ -54,10 +59,29 @@ def _may_go(row: RunRow, rule: Rule, place: int, now: EpochMs) -> bool:
     return surplus and old
 
 
+def family(store: Store, row: RunRow) -> list[RunRow]:
+    """A run with all that came of it: those that read each other's rows. Whoever started a run stands before it."""
+    found = [row]
+    for one in found:
+        found += store.runs(parent=one.run_id)
+    return found
+
+
 def remove(store: Store, state: Path, runs: Iterable[RunRow], *, dry_run: bool = False) -> Cleaned:
-    """Delete runs with their outputs. One that is reopened meanwhile, or that another process deletes, is left out."""
-    gone = tuple(row for row in runs if dry_run or store.delete(row.run_id))
+    """Delete runs with their outputs, and what came of them. One that is reopened meanwhile, or that another process
+    deletes, is left out, and so is one of which something is still under way."""
+    gone = tuple(one for row in runs for one in _delete(store, family(store, row), dry_run))
     return Cleaned(runs=gone, bytes=_remove([state / "runs" / row.run_id for row in gone], dry_run))
+
+
+def _delete(store: Store, runs: list[RunRow], dry_run: bool) -> Iterator[RunRow]:
+    """Those first that were started last, so that whoever dies in between leaves none behind that nobody started."""
+    if any(row.state not in TERMINAL for row in runs):
+        return
+    for row in reversed(runs):
+        if not (dry_run or store.delete(row.run_id)):
+            return
+        yield row
 
 
 def remove_leftovers(store: Store, state: Path) -> int:

@@ -28,7 +28,8 @@ _VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTA
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits that a project may raise (execution, section 6): ``source_file`` in bytes, ``stages`` of a flow,
-    ``events`` of a run; ``scalar_rows``: of how many rows the first may stand for one value."""
+    ``events`` of a run; ``depth``: how many runs may follow from each other; ``scalar_rows``: of how many rows the
+    first may stand for one value."""
 
     source_file: int = 10 * MIB
     stages: int = 100_000
@@ -91,7 +92,7 @@ class ProjectFile(msgspec.Struct, frozen=True, kw_only=True):
 S = TypeVar("S", bound=msgspec.Struct)
 
 # Accepted so that a project file can be written for a later version, but without effect in this one.
-NOT_YET_IN_LIMITS = ("depth", "signal_payload")
+NOT_YET_IN_LIMITS = ("signal_payload",)
 NOT_YET_IN_PROFILE = ("temporal", "artifacts")
 ENGINES = ("duckdb",)
 

@@ -174,6 +174,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         near_files={path: near for path in missing if (near := _near_file(project.root, path))},
         sql_files=_sql_files(project.root, missing | there),
         most_stages=project.limits.stages,
+        most_depth=project.limits.depth,
         strict_sinks=project.strict_sinks,
         engines=tuple(project.connectors),
     )

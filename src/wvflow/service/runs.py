@@ -142,10 +142,11 @@ class Runs:
             async with self._drivers.using() as driver:
                 begin(driver)
                 run = await driver.finished(run_id)
+                await driver.offspring(run_id)
             row = run.row()
             await self._let_go_before(row, plan)
             stages = run.stage_rows()
-            return summarize(row, stages, plan.declared, _yielding(plan, stages))
+            return summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id))
         finally:
             self._waited_for.discard(run_id)
 
@@ -218,6 +219,11 @@ class Runs:
             raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
         if row.state in TERMINAL - REOPENED:
             raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
+        if row.parent and row.state in REOPENED:
+            raise NotPossible(
+                f"run {row.run_id} is a child that has ended, and run {row.parent} has used its end",
+                help=f"carry on with `wvflow runs resume {row.parent}`",
+            )
         if row.position >= self.project.limits.events:
             raise EventLimit(row.run_id, self.project.limits.events)
         owner = self._driver_of(row)
@@ -243,6 +249,10 @@ class Runs:
                 line.follow(self._driver_of(self._store.find(run)))
                 yield self.find(run)
                 line.wait()
+
+    def children(self, run: str) -> list[RunRow]:
+        """The runs that a run started, oldest first."""
+        return [self._seen(row) for row in reversed(self._store.runs(parent=run))]
 
     def recent(self, *, flow: str = "", state: str = "", limit: int | None = 20) -> list[RunRow]:
         """Runs, newest first; ``problem`` tells of those that nobody drives, and what others are held by."""
@@ -272,7 +282,8 @@ class Runs:
         with suppress(RunDamaged):
             plan = self.plan(row)
             declared, output = plan.declared, _yielding(plan, stages)
-        return summarize(self._seen(self._store.find(row.run_id)), stages, declared, output)
+        seen = self._seen(self._store.find(row.run_id))
+        return summarize(seen, stages, declared, output, self.children(row.run_id))
 
     def progress(self, row: RunRow) -> Progress:
         """How far a recorded run has come, as who watches one is told."""

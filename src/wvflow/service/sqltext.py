@@ -11,6 +11,7 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
 from wvflow.plan.nodes import (
     ActivityTask,
+    ChildTask,
     DebugTask,
     FlowPlan,
     FlowRef,
@@ -73,6 +74,8 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
     for number, task in enumerate(tasks):
         if isinstance(task, ActivityTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
+        if isinstance(task, ChildTask):
+            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.flow.flow)
         for query in _queries_of(task):
             sql = _lowered(query, dialect)
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)

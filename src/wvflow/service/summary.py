@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -36,8 +37,17 @@ class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None
 
 
+class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that the run started."""
+
+    run_id: str
+    flow: str
+    state: str
+
+
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run with its stages in order of declaration."""
+    """One run with its stages in order of declaration. ``parent``: the run that started it, None where somebody else
+    did; ``children``: those that it started, oldest first."""
 
     run_id: str
     flow: str
@@ -49,6 +59,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageSummary, ...]
     output: OutputSummary | None
     error: str | None
+    parent: str | None = None
+    children: tuple[ChildSummary, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -66,7 +78,9 @@ def instant(at: EpochMs | None) -> str | None:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def summarize(run: RunRow, stages: list[StageRow], declared: tuple[int, ...], output: int | None) -> RunSummary:
+def summarize(
+    run: RunRow, stages: list[StageRow], declared: tuple[int, ...], output: int | None, children: Sequence[RunRow] = ()
+) -> RunSummary:
     """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
     by_index = {row.index: row for row in stages}
     rows = [by_index[index] for index in declared if index in by_index]
@@ -82,6 +96,8 @@ def summarize(run: RunRow, stages: list[StageRow], declared: tuple[int, ...], ou
         stages=tuple(_stage(row) for row in rows),
         output=OutputSummary(stage=yielded.stage, rows=yielded.rows) if yielded else None,
         error=run.error,
+        parent=run.parent or None,
+        children=tuple(ChildSummary(run_id=one.run_id, flow=one.flow.flow, state=one.state) for one in children),
     )
 
 

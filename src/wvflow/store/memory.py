@@ -177,8 +177,9 @@ class MemoryStore:
     def find(self, text: str) -> RunRow:
         with self._reading() as shelf:
             newest = [row.run_id for row in _newest_first(shelf)]
-            if text == LAST and newest:
-                return shelf.runs[newest[0]].row
+            started = [row for row in _newest_first(shelf) if not row.parent]
+            if text == LAST and started:
+                return started[0]
             if text in shelf.runs:
                 return shelf.runs[text].row
             found = [run_id for run_id in newest if text and run_id.startswith(text)]
@@ -188,12 +189,14 @@ class MemoryStore:
                 raise not_found(text, newest)
             return shelf.runs[found[0]].row
 
-    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
+    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
         with self._reading() as shelf:
             found = [
                 row
                 for row in _newest_first(shelf)
-                if (not flow or row.flow.flow == flow) and (not state or row.state == state)
+                if (not flow or row.flow.flow == flow)
+                and (not state or row.state == state)
+                and (not parent or row.parent == parent)
             ]
             return found[:limit]
 
@@ -335,7 +338,7 @@ def _deliver(shelf: Shelf, row: InboxRow) -> int:
 def _write(shelf: Shelf, part: RunBatch) -> bool:
     """Write one run's part; False when it doesn't follow on what is stored."""
     run = shelf.runs.get(part.run_id)
-    if not _follows(part, run):
+    if not _follows(part, run) or not _may_begin(part, shelf):
         return False
     if run is None:
         assert part.new is not None
@@ -359,6 +362,13 @@ def _follows(part: RunBatch, run: StoredRun | None) -> bool:
         return part.new is not None and run is None and part.after == 0
     takes_over = any(isinstance(event, OwnerChanged | RunStarted) for event in part.events)
     return len(run.records) == part.after and (takes_over or run.fence == part.token)
+
+
+def _may_begin(part: RunBatch, shelf: Shelf) -> bool:
+    if part.new is None or not part.new.fence:
+        return True
+    parent = shelf.runs.get(part.new.parent)
+    return parent is not None and parent.fence == part.new.fence
 
 
 def _begun(new: NewRun, row: RunRow) -> RunRow:

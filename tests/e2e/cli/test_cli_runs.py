@@ -239,3 +239,25 @@ def test_explain_tells_that_nobody_drives_a_run_and_what_it_waited_for(project: 
     assert "waiting      `taxed` must succeed: it waits for another attempt\n  until        `taxed` succeeds\n" in text
     told = json.loads(wvflow("runs", "explain", "r1", "--json").stdout)
     assert re.fullmatch(r"\d{4}-.*Z", told["stages"][0]["unmet"][0]["due"])
+
+
+CHILDREN = """
+flow G(n: int) = { stage g = from n }
+flow F = { stage a = call G(1)  stage b = call G(2)  stage c = from a, b }
+"""
+
+
+def test_runs_that_a_run_started_stand_below_it_and_both_name_each_other(wvflow: Call, project: Path) -> None:
+    (project / "f.wv").write_text(CHILDREN)
+    wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1")
+    summary = json.loads(wvflow("runs", "show", "last", "--json").stdout)
+    assert (summary["run_id"], summary["parent"]) == ("r1", None)
+    children = [(one["flow"], one["state"]) for one in summary["children"]]
+    assert children == [("G", "success"), ("G", "success")]
+    listed = wvflow("runs", "list").stdout
+    assert re.findall(r"^(└ )?\S+ +(F|G) ", listed, re.MULTILINE) == [("", "F"), ("└ ", "G"), ("└ ", "G")]
+    child = summary["children"][0]["run_id"]
+    assert f"child     run {child} of G: success" in wvflow("runs", "show", "r1").stdout
+    assert "parent    run r1\n" in wvflow("runs", "show", child).stdout
+    assert re.search(rf"ChildClosed +[ab], attempt 1  run {child}: success", wvflow("runs", "events", "r1").stdout)
+    assert "of run r1" in wvflow("runs", "list", "--flow", "G").stdout

@@ -46,7 +46,7 @@ def stage_of(text: str, name: str, catalog: Catalog = CATALOG) -> StagePlan:
         ("from t where a > 1", ["from t | where"]),
         ("from s | act()", ["from s | act()"]),
         ("from s as x | act(a: 1)", ["from s | act(a)"]),
-        ("from _ | act()", ["| act()"]),
+        ("from _ | act()", ["from _ | act()"]),
         ("from t | act()", ["from t", "| act()"]),
         ("from s where a > 1 | act()", ["from s | where", "| act()"]),
         ("from s | act() | where a > 1 | act()", ["from s | act()", "| where", "| act()"]),
@@ -195,7 +195,7 @@ def test_places_lead_from_a_name_to_its_line() -> None:
         ("from n", Alias),
         ("from users", Table),
         ("select 1", Select),
-        ("from _", Piped),
+        ("from _", StageRows),
     ],
 )
 def test_a_stage_of_one_query_has_its_relation(body: str, relation: type) -> None:

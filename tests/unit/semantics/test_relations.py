@@ -16,7 +16,6 @@ from wvflow.lang.algebra import (
     Filter,
     Join,
     Limit,
-    Piped,
     Rows,
     Select,
     Single,
@@ -25,7 +24,7 @@ from wvflow.lang.algebra import (
     TableFunction,
     Value,
 )
-from wvflow.lang.relations import nodes
+from wvflow.lang.relations import HANDED, nodes
 from wvflow.semantics.checked import RowsStep
 
 
@@ -195,7 +194,7 @@ def test_group_by_alone_takes_any_value_of_each_column(checked):
 
 
 def test_the_input_of_a_stage_is_what_was_handed_over(checked):
-    assert stages(checked, "stage a = from _ as i where i.x > 1")["a"].input == Alias(Piped(), "i")
+    assert stages(checked, "stage a = from _ as i where i.x > 1")["a"].input == StageRows(HANDED, "i")
 
 
 def test_files_tell_of_each_others_definitions(checked):

@@ -65,8 +65,8 @@ def test_an_older_sqlite_is_told_with_its_race() -> None:
 
 
 def test_keys_without_effect_are_warned_about(tmp_path: Path) -> None:
-    (tmp_path / "wvflow.toml").write_text("[limits]\ndepth = 3")
-    assert _by_name(load_project(tmp_path))["key limits.depth"].level == "warning"
+    (tmp_path / "wvflow.toml").write_text("[limits]\nsignal_payload = 3")
+    assert _by_name(load_project(tmp_path))["key limits.signal_payload"].level == "warning"
 
 
 def _by_name(project: Project) -> dict[str, doctor.Finding]:

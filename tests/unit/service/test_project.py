@@ -105,6 +105,6 @@ def test_a_connector_has_an_engine_that_there_is(tree) -> None:
 
 
 def test_keys_of_later_versions_are_named_as_without_effect(tree) -> None:
-    text = "[limits]\ndepth = 3\n[profile.default]\nartifacts = 's3://x'"
+    text = "[limits]\nsignal_payload = 3\n[profile.default]\nartifacts = 's3://x'"
     project = load_project(tree({"wvflow.toml": text}))
-    assert project.without_effect == ("limits.depth", "profile.default.artifacts")
+    assert project.without_effect == ("limits.signal_payload", "profile.default.artifacts")

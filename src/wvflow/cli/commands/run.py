@@ -105,7 +105,7 @@ def run(
         raise click.UsageError("--format is for the rows of statements; for a flow: wvflow runs output --format …")
     from wvflow.cli.driving import drive
     from wvflow.cli.programs import choose, compiled
-    from wvflow.service.parameters import bind
+    from wvflow.plan.parameters import bind
     from wvflow.service.planned import planned_program
 
     project, program, bundle = compiled(app, file, planned_program)

@@ -33,7 +33,7 @@ STATES = (*(phase.value for phase in RunPhase), "held", "quarantined")
 @click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="At most so many.")
 @click.pass_obj
 def list_(app: App, flow: str, state: str | None, limit: int) -> None:
-    """List recorded runs, newest first. JSON: a list of objects."""
+    """List recorded runs, newest first; those that a run started stand below it. JSON: a list of objects."""
     with closing(app.runs()) as runs:
         rows = runs.recent(flow=flow, state=state or "", limit=limit)
     if app.json:
@@ -56,6 +56,7 @@ def _run_json(row: RunRow) -> dict[str, Any]:
         "started_at": iso(row.started_at),
         "finished_at": iso(row.finished_at),
         "params": row.params,
+        "parent": row.parent or None,
         "error": row.error,
         "problem": row.problem or None,
     }
@@ -71,10 +72,24 @@ def _run_table(rows: Sequence[RunRow]) -> Table:
         table.add_column(name, no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("", style="dim", overflow="ellipsis", no_wrap=True)
-    for row in rows:
-        remark = one_line(row.problem or row.error or "")
-        table.add_row(row.run_id, row.flow.flow, state_text(row.state), instant(row.started_at), _took(row), remark)
+    for level, row in _below_parents(rows):
+        remark = one_line(row.problem or row.error or (f"of run {row.parent}" if row.parent and not level else ""))
+        run = f"{'  ' * (level - 1)}└ {row.run_id}" if level else row.run_id
+        table.add_row(run, row.flow.flow, state_text(row.state), instant(row.started_at), _took(row), remark)
     return table
+
+
+def _below_parents(rows: Sequence[RunRow]) -> Iterator[tuple[int, RunRow]]:
+    """Each run behind the one that started it, if that is listed, and how deep it stands."""
+    listed = {row.run_id for row in rows}
+    children: dict[str, list[RunRow]] = {}
+    for row in rows:
+        children.setdefault(row.parent if row.parent in listed else "", []).append(row)
+    waiting = [(0, row) for row in reversed(children.get("", []))]
+    while waiting:
+        level, row = waiting.pop()
+        yield level, row
+        waiting += [(level + 1, child) for child in children.get(row.run_id, [])]
 
 
 def _took(row: RunRow) -> str:

@@ -17,17 +17,20 @@ import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
 from wvflow.drivers.embedded.tested import failed, failure
-from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError
+from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserError
+from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
 from wvflow.lang.algebra import Cell, Expr, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
-from wvflow.lang.missing import Missing, empty, without
+from wvflow.lang.missing import PIPED, Missing, empty, without
+from wvflow.lang.relations import stages_read
 from wvflow.lang.tables import ROW_LIMIT, Result, box
 from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import (
     ActivityTask,
     Argument,
+    ChildTask,
     DebugTask,
     Delete,
     FileTarget,
@@ -41,6 +44,7 @@ from wvflow.plan.nodes import (
     UntilTask,
     WaitTask,
 )
+from wvflow.plan.parameters import bind
 from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, StatementJob, Stored
@@ -58,7 +62,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one task with all that its worker needs to know. ``asks`` and ``probe``: there is nothing to do
     unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
     ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
-    nothing out."""
+    nothing out. ``child``: the flow that it starts."""
 
     plan: FlowPlan
     task: Task
@@ -79,6 +83,15 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     log: Callable[[str, str], None]
     heartbeat: Callable[[object], None]
     last_heartbeat: object
+    child: FlowPlan | None = None
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What a child is to be started with. ``started``: what its stage puts out, where that doesn't wait for it."""
+
+    params: dict[str, object]
+    input: Output | None
+    started: Stored | None = None
 
 
 class NotMet(Exception):
@@ -120,8 +133,8 @@ class Effects:
     def fingerprint(self, task: Task) -> str:
         return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
 
-    def perform(self, errand: Errand, stop: Stop) -> Stored | Idle:
-        """What the task put out.
+    def perform(self, errand: Errand, stop: Stop) -> Stored | Prepared | Idle:
+        """What the task put out, or is to start.
 
         Raises:
             NotMet: it is a wait whose condition has no row yet.
@@ -148,6 +161,8 @@ class Effects:
                 stored = self._awaited(task, errand, stop)
             case WaitTask():
                 raise Bug("a wait is the kernel's, not a task of a worker")
+            case ChildTask() as task:
+                return self._prepare(task, errand, stop)
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
         return stored
@@ -204,7 +219,9 @@ class Effects:
             task=task,
             name=errand.name,
             inputs={stage: self._locate(output, stage) for stage, output in errand.inputs.items()},
-            piped=self._locate(errand.piped, errand.name.stage) if errand.piped else None,
+            piped=self._locate(errand.piped, errand.name.stage)
+            if errand.piped and PIPED not in errand.missing
+            else None,
             values=errand.values,
             columns=columns,
             places=errand.places,
@@ -255,6 +272,31 @@ class Effects:
             counted |= {str(row["target"] or ""): int(row["rows"]) for row in found}
         return Stored(msgspec.structs.replace(rows, routed=tuple(counted.items())))
 
+    def _prepare(self, task: ChildTask, errand: Errand, stop: Stop) -> Prepared:
+        """The child's parameters, checked, and the rows that it is handed."""
+        errand.begun()
+        given = self._input(task, errand, stop)
+        values = {one.name: self._argument(one, given, errand) for one in task.arguments}
+        assert errand.child is not None
+        try:
+            params = bind(errand.child, values)
+        except UserError as error:
+            raise TaskError("WrongArgument", error.message, help=error.help, retryable=False) from None
+        handed = given if given is not None and given.ref and not task.apart else None
+        return Prepared(params, handed, self._started(task, errand, stop) if task.detach else None)
+
+    def _started(self, task: ChildTask, errand: Errand, stop: Stop) -> Stored:
+        """The row of a stage that only starts its child."""
+        import pyarrow
+
+        name = errand.name
+        child = child_run_id(name.run_id, name.stage, name.task, name.attempt)
+        rows = pyarrow.table({"flow": [task.flow.flow], "run_id": [child]})
+        stored = self._engine.keep(rows.to_reader(), name, stop, errand.columns)
+        if stored.inline is not None:
+            self._remember(stored.output.ref, stored.inline)
+        return stored
+
     def _statement(
         self, task: ActivityTask, arguments: Mapping[str, object], given: Output | None, errand: Errand, stop: Stop
     ) -> Stored:
@@ -297,12 +339,16 @@ class Effects:
             return None
         return self._locate(given, errand.name.stage)
 
-    def _input(self, task: ActivityTask, errand: Errand, stop: Stop) -> Output | None:
+    def _input(self, task: ActivityTask | ChildTask, errand: Errand, stop: Stop) -> Output | None:
+        if isinstance(task, ChildTask) and any(one in errand.missing for one in _handed(task)):
+            return None
         match task.input:
             case StageRows(stage=stage) if stage in errand.missing:
                 return self._nothing(stage, errand, stop)
             case StageRows(stage=stage):
                 return errand.inputs[stage]
+            case Piped() if PIPED in errand.missing:
+                return self._nothing(PIPED, errand, stop)
             case Piped():
                 return errand.piped
         return None
@@ -391,6 +437,11 @@ def _over_what_is_there(errand: Errand) -> Task:
     if isinstance(errand.task, QueryTask) and errand.missing:
         return msgspec.structs.replace(errand.task, relation=without(errand.task.relation, errand.missing))
     return errand.task
+
+
+def _handed(task: ChildTask) -> tuple[str, ...]:
+    """Whose rows it hands over."""
+    return (PIPED,) if isinstance(task.input, Piped) else stages_read(task.input)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
@@ -10,13 +10,13 @@ import msgspec
 
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
-from wvflow.kernel.commands import Command
-from wvflow.kernel.events import EpochMs, Event
+from wvflow.kernel.commands import CancelChild, Command, CompleteRun
+from wvflow.kernel.events import ChildClosed, EpochMs, Event
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
-from wvflow.ports.store import NewRun, OutputRow, RunBatch, RunRow, StageRow
+from wvflow.ports.store import InboxRow, NewRun, OutputRow, RunBatch, RunRow, StageRow
 
 SNAPSHOT_EVERY = 10_000
 Follower: TypeAlias = "Callable[[LiveRun], None]"
@@ -43,7 +43,7 @@ class LiveRun:
     carried out once it is durable. At most one batch is on its way at a time.
 
     ``heard``: the id of the last message that was folded in; it may not be consumed yet. ``is_ours``: the store knows
-    this process as the run's owner.
+    this process as the run's owner. ``root``: the run that it came of, itself where somebody asked for it.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class LiveRun:
         position: int,
         new: NewRun | None = None,
         watch: Watch | None = None,
+        root: str = "",
     ) -> None:
+        self.root = root or identity.run_id
         self.identity = identity
         self.plan = identity.plan
         self.run_id = identity.run_id
@@ -125,6 +127,7 @@ class LiveRun:
             stages=self._changed_rows(),
             outputs=tuple(self._outputs),
             consumed=tuple(self._consumed),
+            sent=tuple(self._messages(commands)),
             snapshot=self.state if after // SNAPSHOT_EVERY != self.position // SNAPSHOT_EVERY else None,
         )
         followers = tuple(self._followers)
@@ -132,6 +135,16 @@ class LiveRun:
         self._projected = self.state
         self._events, self._commands, self._outputs, self._consumed, self._followers = [], [], [], [], []
         return batch, commands, followers
+
+    def _messages(self, commands: Sequence[Command]) -> Iterator[InboxRow]:
+        """What other runs are to hear of this, written with it."""
+        for command in commands:
+            match command:
+                case CancelChild(run_id=child, mode=mode):
+                    yield InboxRow(run_id=child, kind=mode, at=self.state.last_at)
+                case CompleteRun() if (told := closing(self.identity, self.state)) is not None:
+                    parent, closed = told
+                    yield InboxRow(run_id=parent, kind="child", body=msgspec.json.encode(closed), at=closed.at)
 
     def row(self) -> RunRow:
         identity = self.identity
@@ -168,3 +181,22 @@ class LiveRun:
     def _changed_rows(self) -> tuple[StageRow, ...]:
         moved = changed(self._projected.stages, self.state.stages)
         return tuple(stage_row(self.plan, index, stage) for index, stage in moved)
+
+
+def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | None:
+    """What the parent of a run that has ended is told, and the parent; None where it has none."""
+    if (parent := state.parent) is None:
+        return None
+    yielding = identity.plan.yielding(lambda one: state.stages[one].phase.value)
+    closed = ChildClosed(
+        at=state.ended_at or state.last_at,
+        stage=parent.stage,
+        task=parent.task,
+        attempt=parent.attempt,
+        instance=parent.instance,
+        child=identity.run_id,
+        state=state.phase.value,
+        output=None if yielding is None else state.stages[yielding].output,
+        failure=state.failure,
+    )
+    return parent.run_id, closed

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from wvflow.drivers.embedded.calls import Calls
+from wvflow.drivers.embedded.children import Children
 from wvflow.drivers.embedded.committer import Committer
 from wvflow.drivers.embedded.effects import Effects
 from wvflow.drivers.embedded.gates import Gates
@@ -33,13 +34,23 @@ from wvflow.drivers.embedded.wakeup import SAFETY_NET_S, Ear
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Watch
 from wvflow.errors import Bug, EventLimit, JournalCorrupt, NotPossible, Unavailable, WvflowError
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.commands import (
+    CancelChild,
+    CancelTask,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    RunTask,
+    StartChild,
+    StartTimer,
+)
 from wvflow.kernel.events import (
     SEMANTICS,
     CancelRequested,
     EpochMs,
     Event,
     OwnerChanged,
+    Parent,
     Reopened,
     RunStarted,
     TimerFired,
@@ -98,6 +109,7 @@ class Driver:
         self._logbook = Logbook(store, clock, secrets)
         self._heartbeats = Heartbeats(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
+        self._children = Children(self, store, clock, draw)
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict, self._ear.call_followers)
@@ -114,7 +126,7 @@ class Driver:
             secrets=secrets,
             clock=clock,
             draw=draw,
-            apply=self._apply,
+            apply=self.apply,
         )
 
     # --- opening and closing ---
@@ -191,25 +203,54 @@ class Driver:
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
         started = RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token)
-        self._apply(run, started, then=None if begun is None else lambda run: begun(run.run_id))
+        self.apply(run, started, then=None if begun is None else lambda run: begun(run.run_id))
 
-    def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None) -> None:
+    def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None, root: str = "") -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
 
         Raises:
             JournalCorrupt: its journal is damaged or folds to something else; it is marked ``quarantined``.
             NotPossible: it has ended, by now, in a way that can't be or is not to be reopened.
         """
-        state, position = self._refold(identity)
+        state, position = self.refold(identity)
         if state.phase.is_terminal and not (reopen and state.phase in REOPENABLE):
             raise NotPossible(f"run {identity.run_id} has ended already: {state.phase.value}")
-        run = LiveRun(identity, self._token, state=state, position=position, watch=watch)
+        run = LiveRun(identity, self._token, state=state, position=position, watch=watch, root=root)
         self._admit(run)
         heard = self._store.heartbeats(run.run_id)
         taken = OwnerChanged(at=run.now(self._clock.now()), token=self._token, heartbeats=heard)
-        self._apply(run, taken, then=self._tidy)
+        self.apply(run, taken, then=self._tidy)
         if state.phase.is_terminal:
-            self._apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
+            self.apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
+
+    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent) -> None:
+        """Begin a run that another of this process has ordered."""
+        now = self._clock.now()
+        new = NewRun(
+            flow=identity.flow,
+            bundle=identity.digest,
+            parent=parent.run_id,
+            fence=self._token,
+            created_at=now,
+            semantics=SEMANTICS,
+            project=identity.project,
+        )
+        run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, root=parent.root)
+        self._admit(run)
+        started = RunStarted(
+            at=now,
+            run_id=run.run_id,
+            run_time=parent.state.run_time,
+            params=order.params,
+            token=self._token,
+            parent=link,
+            input=order.input,
+        )
+        self.apply(run, started, then=lambda _: self._children.began(parent, order))
+
+    def carry_on(self, identity: Identity, parent: LiveRun) -> None:
+        """Carry on a child that nobody drives. Raises as ``adopt``."""
+        self.adopt(identity, reopen=False, root=parent.root)
 
     def request_cancel(self, run_id: str, *, terminate: bool = False) -> None:
         """Ask a run of this process to stop."""
@@ -228,12 +269,22 @@ class Driver:
             if end.done():
                 self._ends.pop(run_id, None)
 
+    async def offspring(self, run_id: str) -> None:
+        """Wait until nothing is under way any more that came of this run."""
+        while ends := [self._ends[run.run_id] for run in self._runs.values() if run.root == run_id != run.run_id]:
+            await asyncio.wait(ends)
+
+    def get(self, run_id: str) -> LiveRun | None:
+        """The run, if this process drives it."""
+        return self._runs.get(run_id)
+
     def _admit(self, run: LiveRun) -> None:
         self._runs[run.run_id] = run
         self._ends[run.run_id] = asyncio.get_running_loop().create_future()
         self._mail.set()
 
-    def _refold(self, identity: Identity) -> tuple[RunState, int]:
+    def refold(self, identity: Identity) -> tuple[RunState, int]:
+        """A recorded run's state, and the number of its events. Raises JournalCorrupt: it is marked ``quarantined``."""
         try:
             return refold(identity.plan, self._store.journal(identity.run_id))
         except JournalCorrupt as corrupt:
@@ -245,7 +296,7 @@ class Driver:
 
     # --- events in, commands out ---
 
-    def _apply(
+    def apply(
         self,
         run: LiveRun,
         event: Event,
@@ -262,7 +313,7 @@ class Driver:
         try:
             run.apply(event, output=output, consumed=consumed, then=then)
         except Bug as bug:
-            self._drop(run, bug)
+            self.drop(run, bug)
             return
         self._committer.gathered(run)
 
@@ -271,10 +322,12 @@ class Driver:
         limit = EventLimit(run.run_id, self._most_events)
         with suppress(Unavailable):
             self._store.mark(run.run_id, state=run.state.phase.value, problem=limit.message)
-        self._drop(run, limit)
+        self.drop(run, limit)
 
     def _carry_out(self, run: LiveRun, commands: tuple[Command, ...]) -> None:
         run.is_ours = True
+        if any(isinstance(command, CancelChild | CompleteRun) for command in commands):
+            self._mail.set()  # others are told of these
         for command in commands:
             if run.run_id in self._runs:
                 self._do(run, command)
@@ -286,6 +339,10 @@ class Driver:
                 self._tasks.run(run, command)
             case CancelTask():
                 self._tasks.cancel(run, command)
+            case StartChild() if not self._closing:
+                self._children.start(run, command)
+            case CancelChild():
+                self._children.cancel(run, command)
             case StartTimer(timer=timer, due=due) if not self._closing:
                 self._timers.start(run, timer, due)
             case CancelTimer(timer=timer):
@@ -294,17 +351,17 @@ class Driver:
                 self._let_go(run)
 
     def _fire(self, run: LiveRun, timer: str) -> None:
-        self._apply(run, TimerFired(at=run.now(self._clock.now()), timer=timer))
+        self.apply(run, TimerFired(at=run.now(self._clock.now()), timer=timer))
 
     def _cancel(self, run: LiveRun, terminate: bool, consumed: Sequence[int] = ()) -> None:
         at = run.now(self._clock.now())
-        self._apply(run, CancelRequested(at=at, mode="terminate" if terminate else "cancel"), consumed=consumed)
+        self.apply(run, CancelRequested(at=at, mode="terminate" if terminate else "cancel"), consumed=consumed)
 
     # --- runs going out ---
 
     def _conflict(self, run: LiveRun) -> None:
         fate = self._fate(run.run_id)
-        self._drop(run, TakenOver(f"run {run.run_id} {fate}", help=f"look at it with `wvflow runs show {run.run_id}`"))
+        self.drop(run, TakenOver(f"run {run.run_id} {fate}", help=f"look at it with `wvflow runs show {run.run_id}`"))
 
     def _fate(self, run_id: str) -> str:
         """What has become of a run that isn't ours, in words."""
@@ -319,20 +376,29 @@ class Driver:
 
     def _let_go(self, run: LiveRun) -> None:
         self._forget(run)
-        if not (end := self._ends[run.run_id]).done():
+        if not (end := self._end(run)).done():
             end.set_result(run)
 
-    def _drop(self, run: LiveRun, reason: BaseException) -> None:
+    def drop(self, run: LiveRun, reason: BaseException) -> None:
+        """Leave a run as if this process had died, and with it the one that waits for it."""
         self._forget(run)
-        if not (end := self._ends[run.run_id]).done():
+        if not (end := self._end(run)).done():
             end.set_exception(reason)
+            if run.root != run.run_id:
+                end.exception()  # whoever waits for it is told by its parent
+        if (parent := run.state.parent) is not None and (waiting := self._runs.get(parent.run_id)) is not None:
+            self._children.lost(waiting, run, reason, is_elsewhere=isinstance(reason, TakenOver))
+
+    def _end(self, run: LiveRun) -> asyncio.Future[LiveRun]:
+        """What is told when it ends; of a child nobody asks later."""
+        return self._ends[run.run_id] if run.root == run.run_id else self._ends.pop(run.run_id)
 
     def _service_ended(self, service: asyncio.Task[None]) -> None:
         """A service ends by being cancelled; if it fails, no run can go on here."""
         if service.cancelled() or (reason := service.exception()) is None:
             return
         for run in tuple(self._runs.values()):
-            self._drop(run, reason)
+            self.drop(run, reason)
 
     def _forget(self, run: LiveRun) -> None:
         self._runs.pop(run.run_id, None)
@@ -360,7 +426,10 @@ class Driver:
         run = self._runs.get(row.run_id)
         if run is not None and row.id > run.heard:
             run.heard = row.id
-            self._cancel(run, row.kind == "terminate", (row.id,))
+            if row.kind == "child":
+                self._children.heard(run, row)
+            else:
+                self._cancel(run, row.kind == "terminate", (row.id,))
 
     async def _safety_net(self) -> None:
         """Calls that got lost: once a second, look whether another process has written."""
@@ -368,6 +437,7 @@ class Driver:
         while True:
             await asyncio.sleep(SAFETY_NET_S)
             self._gates.look()
+            self._children.look()
             with suppress(Unavailable):
                 await asyncio.to_thread(self._logbook.flush)
                 await asyncio.to_thread(self._heartbeats.flush)

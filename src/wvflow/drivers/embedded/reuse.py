@@ -19,11 +19,11 @@ from typing import NamedTuple
 import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt
-from wvflow.drivers.embedded.effects import Effects, Errand, Idle
+from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
 from wvflow.errors import OutputMissing, TaskError
-from wvflow.lang.relations import stages_read
+from wvflow.lang.relations import HANDED, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
-from wvflow.plan.nodes import ActivityTask, Policy, QueryTask, StageId, StagePlan, Task
+from wvflow.plan.nodes import ActivityTask, ChildTask, Policy, QueryTask, StageId, StagePlan, Task
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.store import OutputRow, Store
 from wvflow.sql import LOWERING
@@ -64,17 +64,17 @@ class Reuse:
         self._begun[attempt.run.run_id, attempt.command.stage] = key, ()
         return None
 
-    def perform(self, attempt: Attempt, errand: Errand) -> Result | Idle:
+    def perform(self, attempt: Attempt, errand: Errand) -> Result | Prepared | Idle:
         """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
             stored = self._effects.perform(errand, attempt.stop)
-            return stored if isinstance(stored, Idle) else Result(stored)
+            return Result(stored) if isinstance(stored, Stored) else stored
         if self.looks(attempt) and (found := self.find(attempt, errand)):
             return found
         place = attempt.run.run_id, attempt.command.stage
         stored = self._effects.perform(errand, attempt.stop)
         key, saved = self._begun.pop(place, ("", ()))
-        if isinstance(stored, Idle):
+        if not isinstance(stored, Stored):
             return stored
         saved += (stored.saved,) if stored.saved else ()
         if attempt.command.task + 1 < len(attempt.stage.tasks):
@@ -139,6 +139,8 @@ class Reuse:
 
 
 def _is_repeatable(task: Task) -> bool:
+    if isinstance(task, ChildTask):
+        return False
     return not isinstance(task, QueryTask) or task.is_repeatable
 
 
@@ -153,6 +155,8 @@ def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:
     whatever a stage did before it, one whose rows it doesn't read counts by the run that it was done in."""
     run = attempt.run
     read = stages_read((attempt.stage.tasks, attempt.stage.asks))
+    if HANDED in read:
+        yield HANDED, (run.state.input.checksum if run.state.input else "") or run.run_id
     sees_all = any(isinstance(task, ActivityTask) for task in attempt.stage.tasks)
     for upstream in attempt.stage.upstreams:
         name, state = run.plan.stages[upstream].name, run.state.stages[upstream]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, not_begun
 from wvflow.drivers.embedded.calls import Calls
-from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet
+from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet, Prepared
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
@@ -20,6 +20,8 @@ from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import (
+    NOTHING,
+    ChildReady,
     EpochMs,
     Event,
     Failure,
@@ -34,9 +36,9 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.state import Phase
 from wvflow.kernel.values import failures
-from wvflow.lang.missing import Missing, Shape
-from wvflow.lang.relations import stages_read
-from wvflow.plan.nodes import Millis, StageId, UntilTask
+from wvflow.lang.missing import PIPED, Missing, Shape
+from wvflow.lang.relations import HANDED, stages_read
+from wvflow.plan.nodes import ChildTask, Millis, StageId, UntilTask
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
@@ -201,6 +203,7 @@ class Tasks:
             log=self._logbook.writer(run.run_id, stage.name, command.attempt),
             heartbeat=lambda details: self._calls.make(self._beat, attempt, details),
             last_heartbeat=state.stages[command.stage].details,
+            child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
         )
 
     # --- what is heard of attempts ---
@@ -249,7 +252,7 @@ class Tasks:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Result | Idle | BaseException) -> None:
+    def _ended(self, attempt: Attempt, result: Result | Prepared | Idle | BaseException) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -264,6 +267,8 @@ class Tasks:
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Result):
             self._succeed(attempt, result)
+        elif isinstance(result, Prepared):
+            self._prepared(attempt, result)
         elif isinstance(result, Idle):
             self._skip(attempt, result)
         elif isinstance(result, WorkerLost) and not self._closing:
@@ -325,6 +330,17 @@ class Tasks:
         event: Event = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=output)
         if result.reused:
             event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
+        self._apply(attempt.run, event, output=row)
+
+    def _prepared(self, attempt: Attempt, child: Prepared) -> None:
+        at, stage, task, number = self._now_about(attempt)
+        row, output = None, None
+        if child.started is not None:
+            output = child.started.output
+            row = OutputRow(stage=stage, task=task, attempt=number, output=output, inline=child.started.inline)
+        event = ChildReady(
+            at=at, stage=stage, task=task, attempt=number, params=child.params, input=child.input, output=output
+        )
         self._apply(attempt.run, event, output=row)
 
     def _skip(self, attempt: Attempt, idle: Idle) -> None:
@@ -389,11 +405,27 @@ def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missi
         here, state = run.plan.stages[index], run.state.stages[index]
         if here.name not in read:
             continue
-        if state.phase is Phase.SUCCESS and (seen is None or index in seen):
-            inputs[here.name] = state.output or Output()
+        output = state.output or Output()
+        if state.phase is Phase.SUCCESS and (seen is None or index in seen) and output.ref != NOTHING:
+            inputs[here.name] = output
         else:
             missing[here.name] = here.shape
+    if HANDED in read and run.state.input is not None:
+        inputs[HANDED] = run.state.input
+    elif HANDED in read:
+        missing[HANDED] = None
+    if (piped := attempt.command.input) is not None and piped.ref == NOTHING:
+        missing[PIPED] = _shape_before(attempt)
     return inputs, missing
+
+
+def _shape_before(attempt: Attempt) -> Shape | None:
+    """The columns of the child that the task before this one waited for."""
+    before = attempt.stage.tasks[attempt.command.task - 1]
+    if not isinstance(before, ChildTask):
+        return None
+    plan = attempt.run.identity.bundle.plan(before.flow)
+    return None if plan.output is None else plan.stages[plan.output].shape
 
 
 def _sources(attempt: Attempt) -> Sequence[StageId]:

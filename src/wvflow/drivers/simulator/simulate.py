@@ -6,7 +6,8 @@ journal, compares every checksum, takes over and carries on. The kernel's invari
 that the journal replays to the same state at each crash and at the end.
 
 What a process remembers dies with it: its timers, its tasks under way, answers not yet recorded. What people asked
-does not: it waits in the inbox until it is recorded.
+does not: it waits in the inbox until it is recorded. Nor do children: they are begun once, whoever begins them, and say
+once that they ended. Of an attempt there is never more than one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,21 @@ from msgspec.structs import replace
 
 from wvflow.drivers.simulator.world import Fate, World
 from wvflow.errors import Bug
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
+from wvflow.kernel.commands import (
+    CancelChild,
+    CancelTask,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    RunTask,
+    StartChild,
+    StartTimer,
+)
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildClosed,
+    ChildReady,
+    ChildStarted,
     EpochMs,
     Event,
     Failure,
@@ -42,8 +55,9 @@ from wvflow.kernel.events import (
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowPlan, SplitTask, UntilTask
+from wvflow.plan.nodes import ChildTask, FlowPlan, SplitTask, UntilTask
 
+_ENDINGS = {"success": "success", "failure": "failed", "fatal": "timed_out", "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)
 MILLION = 1_000_000
 
@@ -125,6 +139,7 @@ class _Simulation:
         self.journal: list[Batch] = []
         self.agenda: list[_News] = []
         self.handed_out: set[RunTask] = set()
+        self.children: dict[str, ChildClosed] = {}
         self.token, self.crashes, self.points, self.order, self.recorded = 1, 0, 0, 0, 0
         self.down = False
 
@@ -254,6 +269,10 @@ class _Simulation:
             case CancelTask(stage, task, attempt, instance=number) if not self._happens(self.world.deaf):
                 stopped = Failure("Cancelled", "the attempt was told to stop")
                 self._plan(self._late(), TaskFailed(self.now, stage, task, attempt, stopped, instance=number))
+            case StartChild():
+                self._start_child(command)
+            case CancelChild():
+                self._cancel_child(command)
             case StartTimer(timer, due):
                 self._plan(max(due - self.now, 0) + self._late(), TimerFired(self.now, timer))
             case CancelTimer(timer) if not self._happens(self.world.stray):
@@ -297,6 +316,10 @@ class _Simulation:
         if asked and not command.task and self.world.is_empty(self.seed, here.name):
             return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty")
         match outcome:
+            case "success" if isinstance(here.tasks[command.task], ChildTask):
+                return ChildReady(
+                    self.now, *where, output=Output(".".join(map(str, (*where, of))), rows=1), instance=of
+                )
             case "success":
                 splits = isinstance(here.tasks[command.task], SplitTask)
                 rows = self.world.elements(self.seed, here.name) if splits else command.attempt
@@ -306,6 +329,39 @@ class _Simulation:
             case _:
                 failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
                 return TaskFailed(self.now, *where, failure, self._draw(), self._details(command), instance=of)
+
+    # --- children ---
+
+    def _start_child(self, order: StartChild) -> None:
+        """Begin it, once; of one that has ended tell how."""
+        where = order.stage, order.task, order.attempt
+        if order.detach:
+            self._plan(self._late(), ChildStarted(self.now, *where, instance=order.instance))
+        elif (closed := self.children.get(order.run_id)) is not None and closed.at <= self.now:
+            self._plan(self._late(), closed)
+        if order.run_id not in self.children:
+            twins = [one for one in self.children.values() if _place(one) == _place(order)]
+            self._broken([f"{order} begins a second child"] if twins else [])
+            fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
+            self._close_child(order, _ENDINGS[fate.outcome], fate.works)
+
+    def _cancel_child(self, order: CancelChild) -> None:
+        closed = self.children.get(order.run_id)
+        if closed is None or closed.at > self.now:
+            self.agenda = [news for news in self.agenda if getattr(news.event, "child", None) != order.run_id]
+            heapify(self.agenda)
+            self._close_child(order, "cancelled" if order.mode == "cancel" else "terminated", self._late())
+
+    def _close_child(self, order: StartChild | CancelChild, state: str, after: int) -> None:
+        """Plan its end, which is told however often the process dies."""
+        where = order.stage, order.task, order.attempt
+        output = Output(order.run_id, rows=1) if state == "success" else None
+        failure = None if state == "success" else Failure("SimulatedError", "as the world has it")
+        closed = ChildClosed(
+            self.now, *where, order.run_id, state, output, failure, self._draw(), instance=order.instance
+        )
+        self.children[order.run_id] = replace(closed, at=EpochMs(self.now + after))
+        self._plan(after, closed, durable=True)
 
     def _details(self, command: RunTask) -> object:
         return {"attempt": command.attempt} if self._happens(self.world.tells) else None
@@ -321,3 +377,8 @@ class _Simulation:
         asked = any(isinstance(news.event, Reopened) for news in self.agenda)
         if not asked and self.state.phase in REOPENABLE and self.state.epoch < self.world.reopen:
             self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)
+
+
+def _place(one: StartChild | ChildClosed) -> tuple[int, int, int, int]:
+    """The attempt that a child is of."""
+    return one.stage, one.instance, one.task, one.attempt

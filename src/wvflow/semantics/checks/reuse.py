@@ -8,7 +8,7 @@ from wvflow.lang import builtins
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.lang.ulids import NATIVE, asks_for_ulid
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CallStep, CheckedStage, DeleteStep, SaveStep, Settings
+from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, SaveStep, Settings
 from wvflow.semantics.session import Session
 
 PROPERTY = "cache"
@@ -31,6 +31,8 @@ def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"
         if isinstance(step, DeleteStep) or (isinstance(step, SaveStep) and step.save.mode == "append"):
             yield f"`{'delete' if isinstance(step, DeleteStep) else 'append to'}` changes its table in each run"
+        if isinstance(step, ChildStep):
+            yield f"nothing tells whether what `{step.flow.flow}` does needs doing again"
     for name in values(stage.steps):
         if asks_for_ulid(name):
             yield f"`{NATIVE}` gives another value in each run"

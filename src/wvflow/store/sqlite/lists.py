@@ -17,12 +17,19 @@ _LAST_CHARACTER = "\U0010ffff"
 
 def find(connection: sqlite3.Connection, text: str) -> RunRow:
     """The run of that id, the only one that begins so, or the newest for ``last``. Raises RunNotFound."""
-    found = runs(connection, limit=1) if text == LAST else _beginning_with(connection, text)
+    found = _last(connection) if text == LAST else _beginning_with(connection, text)
     if len(found) == 1:
         return found[0]
     if found:
         raise ambiguous(text, [run.run_id for run in found])
     raise missing(connection, text)
+
+
+def _last(connection: sqlite3.Connection) -> list[RunRow]:
+    found = connection.execute(
+        f"select {rows.RUN} from runs where parent = '' order by created_at desc, seq desc limit 1"
+    )
+    return [rows.run_of(row) for row in found]
 
 
 def missing(connection: sqlite3.Connection, text: str) -> RunNotFound:
@@ -41,8 +48,10 @@ def _beginning_with(connection: sqlite3.Connection, text: str) -> list[RunRow]:
     return [rows.run_of(row) for row in found]
 
 
-def runs(connection: sqlite3.Connection, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
-    filters = {"flow": flow, "state": state}
+def runs(
+    connection: sqlite3.Connection, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None
+) -> list[RunRow]:
+    filters = {"flow": flow, "state": state, "parent": parent}
     wanted = [name for name, value in filters.items() if value]
     where = " and ".join(f"{name} = :{name}" for name in wanted)
     found = connection.execute(

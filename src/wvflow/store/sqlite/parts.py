@@ -7,7 +7,7 @@ transaction sees them; so nothing has to be undone, and no part needs a savepoin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from zlib import crc32
 
@@ -60,13 +60,14 @@ def ready(batch: RunBatch) -> Part:
 
 def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[bool]:
     """Write the parts that follow on what is stored; which of them did. A run may have several, in order."""
-    ends = _ends(connection, {part.batch.run_id for part in parts})
+    parents = {part.batch.new.parent for part in parts if part.batch.new}
+    ends = _ends(connection, {part.batch.run_id for part in parts} | parents)
     written: list[tuple[Part, End]] = []
     verdicts: list[bool] = []
     records: list[Row] = []
     for part in parts:
         end = ends.get(part.batch.run_id)
-        fits = _follows(part, end)
+        fits = _follows(part, end) and _may_begin(part, ends)
         verdicts.append(fits)
         if fits:
             new_end = _extend(part, end, records)
@@ -90,6 +91,13 @@ def _follows(part: Part, end: End | None) -> bool:
     if batch.new is not None:
         return end is None and batch.after == 0
     return end is not None and end.position == batch.after and (part.takes_over or end.fence == batch.token)
+
+
+def _may_begin(part: Part, ends: Mapping[str, End]) -> bool:
+    new = part.batch.new
+    if new is None or not new.fence:
+        return True
+    return new.parent in ends and ends[new.parent].fence == new.fence
 
 
 def _extend(part: Part, end: End | None, records: list[Row]) -> End:

@@ -181,8 +181,10 @@ _SHARES = (
     "create table paces (name text primary key, next integer not null, at integer not null) strict",
 )
 
+_CHILDREN = ("create index runs_of_parent on runs (parent, created_at, seq) where parent <> ''",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 

@@ -118,9 +118,9 @@ class SqliteStore:
         with self._database.reading() as connection:
             return lists.find(connection, text)
 
-    def runs(self, *, flow: str = "", state: str = "", limit: int | None = None) -> list[RunRow]:
+    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
         with self._database.reading() as connection:
-            return lists.runs(connection, flow=flow, state=state, limit=limit)
+            return lists.runs(connection, flow=flow, state=state, parent=parent, limit=limit)
 
     def stages(self, run_id: str) -> list[StageRow]:
         with self._database.reading() as connection:

@@ -10,7 +10,7 @@ from wvflow.kernel.events import EpochMs, Output, OwnerChanged
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.store import Committed, InboxRow, OutputRow, RunRow, StageRow
-from wvflow.testing.store_contract.kit import EVENTS, NOW, OpenStore, batch, begun, commit, stored_events, timer
+from wvflow.testing.store_contract.kit import EVENTS, NOW, TOKEN, OpenStore, batch, begun, commit, stored_events, timer
 
 
 class CommitContract:
@@ -70,6 +70,14 @@ class CommitContract:
         commit(store, begun("r1"))
         assert commit(store, begun("r1")) == ("r1",)
         assert store.find("r1").position == 1
+
+    def test_a_child_begins_only_while_its_owner_owns_the_parent(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("r1"), begun("c1", parent="r1", fence=TOKEN))
+        commit(store, batch("r1", 1, OwnerChanged(NOW, 9), token=9))
+        assert commit(store, begun("c2", parent="r1", fence=TOKEN), begun("c3", parent="r1", fence=9)) == ("c2",)
+        assert commit(store, begun("c4", parent="gone", fence=TOKEN)) == ("c4",)
+        assert sorted(row.run_id for row in store.runs(parent="r1")) == ["c1", "c3"]
 
     def test_a_run_that_is_not_there_conflicts(self, open_store: OpenStore) -> None:
         store = open_store()

@@ -8,6 +8,9 @@ from typing import Any
 
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildClosed,
+    ChildReady,
+    ChildStarted,
     EpochMs,
     Event,
     Failure,
@@ -48,6 +51,9 @@ EVENTS: tuple[Event, ...] = (
     CancelRequested(NOW, "terminate", "by hand"),
     OwnerChanged(NOW, TOKEN, (Heartbeat(EXTRACT, 0, 2, {"page": 3}),)),
     Reopened(NOW, 1),
+    ChildReady(NOW, EXTRACT, 0, 6, {"n": 1}, Output("inline/a", 3), Output("inline/b", 1)),
+    ChildStarted(NOW, EXTRACT, 0, 6),
+    ChildClosed(NOW, EXTRACT, 0, 6, "r2", "failed", None, Failure("ValueError", "no"), draw=1),
 )
 
 
@@ -60,11 +66,21 @@ def batch(run_id: str, after: int, *events: Event, state: str = "running", **nam
     return RunBatch(run_id=run_id, after=after, events=events, **named)
 
 
-def begun(run_id: str, *, created_at: int = NOW, flow: str = "Nightly", **named: Any) -> RunBatch:
+def begun(
+    run_id: str, *, created_at: int = NOW, flow: str = "Nightly", parent: str = "", fence: int = 0, **named: Any
+) -> RunBatch:
     """The part that begins a run, as ``batch``."""
     token = named.get("token", TOKEN)
     started = RunStarted(NOW, run_id, NOW, {"segment": "a"}, token=token)
-    new = NewRun(flow=FlowRef(flow), bundle="b1", created_at=EpochMs(created_at), semantics=1, project="/p")
+    new = NewRun(
+        flow=FlowRef(flow),
+        bundle="b1",
+        created_at=EpochMs(created_at),
+        semantics=1,
+        project="/p",
+        parent=parent,
+        fence=fence,
+    )
     return batch(run_id, 0, started, new=new, **named)
 
 

@@ -29,6 +29,7 @@ class ReadingContract:
     def test_a_run_is_found_by_its_id_a_unique_prefix_or_as_the_last(self, open_store: OpenStore) -> None:
         store = open_store()
         commit(store, begun("ab"), begun("abc", created_at=NOW + 1), begun("x~é", created_at=NOW - 1))
+        commit(store, begun("child", created_at=NOW + 2, parent="ab"))
         assert [store.find(text).run_id for text in ("ab", "abc", "x", "last")] == ["ab", "abc", "x~é", "abc"]
 
     def test_text_that_is_near_no_run_is_answered_with_the_newest(self, open_store: OpenStore) -> None:
@@ -63,8 +64,16 @@ class ReadingContract:
             return [row.run_id for row in store.runs(**filters)]
 
         assert ids() == ["a", "d", "b", "c"]
+        assert ids(parent="c") == []
         assert (ids(flow="Nightly"), ids(flow="Night"), ids(state="failed")) == (["d", "b", "c"], [], ["d"])
         assert (ids(flow="Nightly", state="running", limit=1), ids(limit=0), ids(limit=9)) == (["b"], [], ids())
+
+    def test_the_runs_that_a_run_started_are_listed(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("a"), begun("b", parent="a", created_at=NOW + 1), begun("c", parent="b"))
+        commit(store, begun("d", parent="a", created_at=NOW + 2))
+        assert [row.run_id for row in store.runs(parent="a")] == ["d", "b"]
+        assert [row.parent for row in store.runs(parent="a", limit=1)] == ["a"]
 
     @pytest.mark.parametrize(("after", "left"), [(0, [1, 2, 3]), (2, [3]), (3, []), (9, [])])
     def test_events_are_those_behind_a_position(self, open_store: OpenStore, after: int, left: list[int]) -> None:

@@ -1,0 +1,101 @@
+"""Calls of flows: which flow a name means, its arguments, and the rows behind (flow language, section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from wvflow.lang.algebra import Call
+from wvflow.lang.relations import nodes
+from wvflow.lang.types import STRING
+from wvflow.plan.graph import sortable
+from wvflow.plan.nodes import FlowRef
+from wvflow.semantics import mistakes as base_mistakes
+from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics.activities import read_arguments
+from wvflow.semantics.arguments import Callee, Formal
+from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep
+from wvflow.semantics.expressions import SECRET
+from wvflow.semantics.models import read_params
+from wvflow.semantics.properties import Read
+from wvflow.semantics.scopes import Col, Columns, Scope, Shape
+from wvflow.semantics.session import Session
+from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp, Name
+from wvflow.syntax.walk import walk
+
+STARTED = (Col("flow", STRING), Col("run_id", STRING))
+"""The columns of a stage that doesn't wait for its child."""
+
+
+def is_flow(name: str, session: Session) -> bool:
+    """Whether ``call name(…)`` means a flow: an activity that the program declares comes first."""
+    return name in _names(session) and name not in session.definitions.activities
+
+
+def find_flow(name: Name, version: int | None, session: Session) -> FlowRef | None:
+    """The flow of that name and version, without one the highest; one that isn't there is reported."""
+    versions = [number for flow, number in session.definitions.flows if flow == name.text]
+    if not versions:
+        session.report(mistakes.unknown_flow(name.text, name.span, _names(session), session.is_activity(name.text)))
+    elif version is not None and version not in versions:
+        session.report(mistakes.unknown_version(name.text, version, name.span, sorted(versions)))
+    else:
+        return FlowRef(name.text, version or max(versions))
+    return None
+
+
+def call_flow(
+    call: CallExpr, version: int | None, shape: Shape, scope: Scope, *, piped: bool, apart: bool
+) -> tuple[ChildStep, Columns] | None:
+    """A call of a flow over rows of a shape, and the columns behind it; None when there is no such flow."""
+    session = scope.session
+    ref = find_flow(call.function, version, session)
+    if ref is None:
+        return None
+    inside = replace(scope.over(shape), for_argument=True)
+    arguments = read_arguments(call, callee(ref, session), {}, inside, piped=piped)
+    if any(isinstance(node, Call) and node.function == SECRET for node in nodes(arguments)):
+        session.report(base_mistakes.secret_misplaced(call.span))  # a run's parameters stand in its journal
+    return ChildStep(ref, arguments, piped, apart), STARTED if scope.detach else session.flow_columns.get(ref)
+
+
+def callee(ref: FlowRef, session: Session) -> Callee:
+    """A flow as its caller sees it; what is wrong with its parameters is told at the flow."""
+    flow = session.definitions.flows[ref.flow, ref.version]
+    with session.within(flow.span), session.recording(), session.apart():
+        params = read_params(flow.params, session)
+    formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in params)
+    return Callee(ref.flow, formals)
+
+
+def check_closing(stage: CheckedStage, read: Read, session: Session) -> None:
+    """What only a child is asked for means nothing to a stage that starts none."""
+    if any(isinstance(step, ChildStep) for step in stage.steps):
+        return
+    for name in ("parent_close", "detach"):
+        if name in read.values:
+            session.report(mistakes.without_child(name, stage.name, read.spans[name]))
+
+
+def columns_of(flow: CheckedFlow) -> Columns:
+    """Those of its output, where they are known."""
+    output = next((stage for stage in flow.stages if stage.name == flow.output), None)
+    return None if output is None or output.shape is None else tuple(Col(name, type_) for name, type_ in output.shape)
+
+
+def called_first(flows: Mapping[tuple[str, int], FlowDef]) -> list[FlowDef]:
+    """Each flow after those that it calls, as it sees their columns; of flows that call each other, as they stand."""
+    keys = list(flows)
+    edges = [[keys.index(one) for one in _called(flows[key], keys) if one != key] for key in keys]
+    order = sortable(edges)
+    rest = [number for number in range(len(keys)) if number not in set(order)]
+    return [flows[keys[number]] for number in (*order, *rest)]
+
+
+def _called(flow: FlowDef, keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+    names = {node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput)}
+    return (key for key in keys if key[0] in names)
+
+
+def _names(session: Session) -> list[str]:
+    return list(dict.fromkeys(name for name, _ in session.definitions.flows))

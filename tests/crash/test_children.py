@@ -1,0 +1,116 @@
+"""Processes that drive a run and its child, killed at any commit: no child is started twice, and none is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import runpy
+import signal
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wvflow.errors import RunNotFound
+from wvflow.kernel.events import ChildClosed
+from wvflow.service.api import load
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
+
+DYING = Path(__file__).with_name("dying.py")
+PROGRAM = """
+flow G = {
+  stage g = from _ as t | select t.n + 10 as m  stage told = from g | note()
+}
+flow F = { stage rows = from [[1], [2]] as t(n)  stage a = from rows | -> G()  stage b = from a | agg sum(m) as s }
+"""
+ACTIVITIES = """
+from pathlib import Path
+from wvflow import activity
+
+@activity
+def note(rows: list[dict]) -> None:
+    with Path(__file__).with_name("notes").open("a") as file:
+        file.write("noted\\n")
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_and_its_child_killed_at_any_commit_end_as_if_nothing_had_happened(tmp_path: Path, when: str) -> None:
+    for number in range(1, 40):
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "f.wv").write_text(PROGRAM)
+        (root / "activities.py").write_text(ACTIVITIES)
+        if _start(root, number, when) == 0:
+            assert number > 6, "it was never killed"
+            return
+        _assert_as_if_nothing_had_happened(root, number)
+    pytest.fail("the run never came to its end")
+
+
+def _start(root: Path, number: int, when: str) -> int | None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
+    told = {"told": (root, number, when)}
+    process = context.Process(target=runpy.run_path, args=(str(DYING),), kwargs={"init_globals": told})
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def _assert_as_if_nothing_had_happened(root: Path, number: int) -> None:
+    with closing(Runs(load_project(root / "f.wv"))) as runs:
+        try:
+            if runs.find("last").state != "success":
+                asyncio.run(runs.resume("last"))
+        except RunNotFound:
+            load(root / "f.wv").run("F")
+        top = runs.find("last")
+        rows = [(row.flow.flow, row.parent, row.state) for row in runs.recent(limit=None)]
+        assert sorted(rows) == [("F", "", "success"), ("G", top.run_id, "success")], number
+        assert runs.output(top.run_id).read_all().to_pylist() == [{"s": 23}]
+        told = [one.event for one in runs.events(top.run_id) if isinstance(one.event, ChildClosed)]
+        assert [one.state for one in told] in (["success"], ["success"] * 2), number
+
+
+def test_a_killed_process_is_followed_by_one_that_waits_for_the_same_child(new_project: Any) -> None:
+    project = new_project("""
+        flow Inner = { stage gate = from [[1]] as t(id) | pass_gate() }
+        flow Chain = { stage a with { retries: 1 } = call Inner()  stage b = from a | note(text: 'x') }
+    """)
+    process = project.start("run", "chain.wv", "Chain", "--quiet")
+    assert process.stdout.readline().strip() == "at the gate"
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    before = {run["run_id"]: run["parent"] for run in project.json("runs", "list")}
+    project.write("open", "")
+    assert project.json("runs", "resume", "last")["state"] == "success"
+    after = project.json("runs", "list")
+    assert {run["run_id"]: run["parent"] for run in after} == before
+    assert len(before) == 2
+    assert {run["state"] for run in after} == {"success"}
+    assert project.calls == {"pass_gate": 2, "note": 1}
+
+
+def test_a_run_whose_child_another_process_drives_waits_for_it(new_project: Any) -> None:
+    project = new_project("""
+        flow Inner = { stage gate = from [[1]] as t(id) | pass_gate() }
+        flow Chain = { stage a = call Inner()  stage b = from a | note(text: 'x') }
+    """)
+    process = project.start("run", "chain.wv", "Chain", "--quiet")
+    assert process.stdout.readline().strip() == "at the gate"
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    (child,) = (run["run_id"] for run in project.json("runs", "list") if run["parent"])
+    other = project.start("runs", "resume", child, "--quiet")
+    assert other.stdout.readline().strip() == "at the gate"
+    waiting = project.start("runs", "resume", "last", "--quiet", "--json")
+    other.send_signal(signal.SIGKILL)  # and when that one dies, carries it on
+    other.communicate(timeout=60)
+    project.write("open", "")
+    out, chatter = waiting.communicate(timeout=60)
+    assert json.loads(out)["state"] == "success", chatter
+    assert project.calls == {"pass_gate": 3, "note": 1}
