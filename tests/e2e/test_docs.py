@@ -69,6 +69,20 @@ def test_the_examples_of_the_queries_pass_their_tests(tmp_path: Path, number: in
     assert report["tests"] > 0
 
 
+_FLOW_STATEMENTS = re.findall(
+    r"^```wv test\n(.*?)^```$", (ROOT / "docs/language/flows.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+
+
+def test_the_examples_of_flows_in_statements_pass_their_tests(tmp_path: Path) -> None:
+    assert _FLOW_STATEMENTS
+    for number, text in enumerate(_FLOW_STATEMENTS):
+        (tmp_path / f"example{number}.wv").write_text(text)
+        report = json.loads(CliRunner().invoke(cli, ["test", str(tmp_path / f"example{number}.wv"), "--json"]).stdout)
+        assert (report["error"], report["failed"]) == (None, 0)
+        assert report["tests"] > 0
+
+
 _FLOWS = re.findall(
     r"^```wv\n(.*?)^```$", (ROOT / "docs/language/flows.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
 )

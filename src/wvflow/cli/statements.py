@@ -38,7 +38,7 @@ def run_statements(app: App, workspace: Workspace, source: str, form: str = "tab
     session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
-        for outcome in waiting(app, stoppable(session.run(source), session.engine.interrupt)):
+        for outcome in waiting(app, stoppable(session.run(source), session.interrupt)):
             show(app, outcome, form)
     except StatementRefused as error:
         from wvflow.cli.diagnostics import report

@@ -34,6 +34,7 @@ from wvflow.sql import Lowered, condition_of
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _SOME = 10_000
 _WORD = re.compile(r"\w+")
@@ -192,6 +193,45 @@ class Interactive:
         with translated(places), self._reading(relation):
             rows = self._cursor.execute(f"EXPLAIN {lowered.select}", _bound(lowered, values) or None).fetchall()
         return "\n".join(str(row[-1]).rstrip() for row in rows)
+
+    def rows(self, relation: Rel, values: Values, places: Sequence[Place]) -> pa.Table:
+        """All rows of a relation, to be handed over."""
+        lowered = self._lowered(relation)
+        with translated(places), self._reading(relation):
+            return self._cursor.sql(lowered.select, params=_bound(lowered, values) or None).to_arrow_table()
+
+    def put(self, name: str, rows: pa.Table) -> None:
+        """Keep rows that come from elsewhere as a table in memory."""
+        self._cursor.register("wvflow_rows", rows)
+        try:
+            self._cursor.execute(f"CREATE OR REPLACE TABLE {MEMORY}.main.{quoted(name)} AS FROM wvflow_rows")
+        finally:
+            self._cursor.unregister("wvflow_rows")
+
+    def release(self) -> None:
+        """Let others enter the warehouse at once."""
+        self._warehouse.close()
+
+    def move_to(self, database: Path, staying: str) -> None:
+        """From here on keep tables in another warehouse: those in memory, too, but for those whose names begin with
+        ``staying``."""
+        self._warehouse.close()
+        self._warehouse = Warehouse(database, self._engine.cursor)
+        self._keeps = True
+        self._foreign.clear()
+        listed = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND NOT temporary"
+        with translated():
+            for schema, name in self._cursor.execute(listed, [MEMORY]).fetchall():
+                if not name.startswith(staying):
+                    self._move(schema, name)
+
+    def _move(self, schema: str, name: str) -> None:
+        there = f"{MEMORY}.{quoted(schema)}.{quoted(name)}"
+        with self._attached("write"), self._warehouse.saving(self.stop):
+            home = f"{CATALOG}.{quoted(schema)}"
+            self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
+            self._cursor.execute(f"CREATE OR REPLACE TABLE {home}.{quoted(name)} AS FROM {there}")
+        self._cursor.execute(f"DROP TABLE {there}")
 
     # --- updates ---
 

@@ -186,6 +186,19 @@ class CheckedQuery(msgspec.Struct, frozen=True, kw_only=True):
 Observed: TypeAlias = CheckedTests | CheckedQuery
 
 
+class CheckedFlowCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that runs a flow, and the query behind it. ``rows``: those that are handed over. ``result``: the name
+    of the table of what it yields, which the query begins with: its output (``yields_output``) or its summary."""
+
+    span: Span
+    flow: FlowRef
+    arguments: tuple[Argument, ...]
+    rows: CheckedQuery | None
+    result: str
+    yields_output: bool
+    rest: CheckedQuery
+
+
 class CheckedExecute(NamedTuple):
     """``execute``: a statement of the engine, made of text and values."""
 
@@ -217,7 +230,7 @@ class ShownText(NamedTuple):
     text: str | None
 
 
-CheckedStatement: TypeAlias = CheckedQuery | CheckedExecute | CheckedUse | CheckedExplain | ShownText
+CheckedStatement: TypeAlias = CheckedQuery | CheckedFlowCall | CheckedExecute | CheckedUse | CheckedExplain | ShownText
 
 
 class CheckedModel(msgspec.Struct, frozen=True, kw_only=True):

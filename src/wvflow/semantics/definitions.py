@@ -7,16 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import normpath
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeVar
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.semantics import mistakes
-from wvflow.source import Span
 from wvflow.syntax.nodes import (
     ActivityDef,
     AppendOp,
     CallExpr,
-    CallFlowStatement,
     ExecuteStatement,
     FlowDef,
     FunctionDef,
@@ -26,7 +24,6 @@ from wvflow.syntax.nodes import (
     Module,
     Name,
     PackageStatement,
-    RunFlowStatement,
     SaveOp,
     Statement,
     StringLiteral,
@@ -38,7 +35,6 @@ from wvflow.syntax.walk import walk
 
 D = TypeVar("D", bound=ActivityDef | ModelDef | ValDef)
 _Defs = TypeVar("_Defs")
-_Later: TypeAlias = Unavailable | RunFlowStatement | CallFlowStatement
 
 
 class View(NamedTuple):
@@ -147,11 +143,7 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
     """All definitions, and what is defined twice or can't be run yet. The first of two counts, files by name."""
     in_order = sorted(modules, key=lambda module: module.source.name)
     statements = [statement for module in in_order for statement in module.statements]
-    found = [
-        mistakes.not_available(*_later(one))
-        for one in statements
-        if isinstance(one, Unavailable | RunFlowStatement | CallFlowStatement)
-    ]
+    found = [mistakes.not_available(one.what, one.span) for one in statements if isinstance(one, Unavailable)]
     files = {module.source.name: _file(module, found) for module in in_order}
     for package in sorted({file.package for file in files.values()}):
         _check_between([file for file in files.values() if file.package == package], found)
@@ -162,16 +154,6 @@ def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
         saved=Counter(_saved(modules)),
     )
     return definitions, found
-
-
-def _later(statement: _Later) -> tuple[str, Span]:
-    match statement:
-        case RunFlowStatement(span=span):
-            return "run flow", span
-        case CallFlowStatement(span=span):
-            return "call", span
-        case Unavailable(what=what, span=span):
-            return what, span
 
 
 def _file(module: Module, found: list[Diagnostic]) -> _File:

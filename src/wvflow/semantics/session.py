@@ -58,6 +58,7 @@ class Session:
     identity, ``inlining`` the functions and partial queries that are being put in place.
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
+    ``flow_result``: the name of the table of what a flow yields that a statement runs.
     ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows.
     ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
@@ -80,6 +81,7 @@ class Session:
         self.connector = ""
         self.wanted: dict[Rel, None] = {}
         self.natives = 0
+        self.flow_result = "_flow"
         self.applied: dict[Span, list[Name]] = {}
         self.flow_columns: dict[FlowRef, ShapeColumns] = {}
 

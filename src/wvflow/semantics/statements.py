@@ -7,27 +7,39 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from wvflow.plan.nodes import Save
+from wvflow.lang.algebra import Table
+from wvflow.lang.summaries import SUMMARY
+from wvflow.plan.nodes import FlowRef, Save
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.checked import (
     AppendTo,
     CheckedExecute,
     CheckedExplain,
+    CheckedFlowCall,
     CheckedQuery,
     CheckedStatement,
     CheckedUse,
+    ChildStep,
     DeleteFrom,
     ShownText,
     Update,
 )
+from wvflow.semantics.children import call_flow, is_flow
 from wvflow.semantics.models import read_models_of
-from wvflow.semantics.scopes import Relation, Scope
-from wvflow.semantics.session import Session
+from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
+from wvflow.semantics.session import Record, Session
 from wvflow.semantics.updates import columns_saved, deleted, read_save, read_target
+from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
 Executable: TypeAlias = (
-    n.QueryStatement | n.ExecuteStatement | n.UseStatement | n.ExplainStatement | n.ShowQueryStatement
+    n.QueryStatement
+    | n.RunFlowStatement
+    | n.CallFlowStatement
+    | n.ExecuteStatement
+    | n.UseStatement
+    | n.ExplainStatement
+    | n.ShowQueryStatement
 )
 
 
@@ -52,6 +64,8 @@ def check_statement(statement: Executable, session: Session) -> CheckedStatement
         match statement:
             case n.QueryStatement():
                 return check_query(statement, session)
+            case n.RunFlowStatement() | n.CallFlowStatement():
+                return _run_flow(statement, session)
             case n.ExecuteStatement():
                 return _execute(statement, session)
             case n.UseStatement():
@@ -65,26 +79,90 @@ def check_statement(statement: Executable, session: Session) -> CheckedStatement
 # --- queries --------------------------------------------------------------------------------------------------------
 
 
-def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery:
+def check_query(node: n.QueryStatement, session: Session) -> CheckedQuery | CheckedFlowCall:
     """A statement that is a query, with the update or `select as` that may end it. Activities run in flows only."""
     with session.recording() as record:
         body = relations.unwrapped(node.query, Scope(session))
         source = None if isinstance(body.input, n.CallInput) else body.input
         if isinstance(body.input, n.CallInput):
             session.report(mistakes.activity_outside_flow(body.input.call.function.text, body.input.span))
-        operators, last = ended(body.operators, session)
-        found = _operated(relations.beginning(source, body.scope), operators, body.scope)
-        update = last.read(found, body.scope) if last else None
+        found = relations.beginning(source, body.scope)
+        for index, operator in enumerate(body.operators):
+            if isinstance(operator, n.InvokeOp):
+                rows = _query(found, body.operators[:index], body.scope, operator.span, record)
+                shape = rows.shape
+                step = call_flow(operator.call, operator.version, shape, body.scope, piped=True, apart=False)
+                rest = body.operators[index + 1 :]
+                return _flow_call(node.span, step, rest, session, rows=rows.query, yields_output=False)
+        return _query(found, body.operators, body.scope, node.span, record).query
+
+
+class _Query(NamedTuple):
+    query: CheckedQuery
+    shape: Shape
+
+
+def _query(found: Relation, operators: tuple[n.Operator, ...], scope: Scope, span: Span, record: Record) -> _Query:
+    """The operators of a statement over what it begins with."""
+    session = scope.session
+    operators, last = ended(operators, session)
+    found = _operated(found, operators, scope)
+    update = last.read(found, scope) if last else None
     if isinstance(update, Save):
         session.saved |= columns_saved(update, found.shape.columns)
     columns = found.shape.columns
-    return CheckedQuery(
-        span=node.span,
+    query = CheckedQuery(
+        span=span,
         relation=found.rel,
         update=update,
         uses=tuple(record.uses),
         observed=tuple(record.observed),
         columns=None if columns is None else tuple(col.name for col in columns),
+    )
+    return _Query(query, found.shape)
+
+
+# --- flows ----------------------------------------------------------------------------------------------------------
+
+
+def _run_flow(node: n.RunFlowStatement | n.CallFlowStatement, session: Session) -> CheckedStatement:
+    """``run flow F(…)`` yields the run's summary, ``call F(…)`` the flow's output."""
+    name = node.call.function
+    by_call = isinstance(node, n.CallFlowStatement)
+    if by_call and not is_flow(name.text, session) and session.is_activity(name.text):
+        session.report(mistakes.activity_outside_flow(name.text, name.span))
+    step = call_flow(node.call, node.version, Shape(), Scope(session), piped=False, apart=False)
+    return _flow_call(node.span, step, node.operators, session, rows=None, yields_output=by_call)
+
+
+def _flow_call(
+    span: Span,
+    step: tuple[ChildStep, Columns] | None,
+    operators: tuple[n.Operator, ...],
+    session: Session,
+    *,
+    rows: CheckedQuery | None,
+    yields_output: bool,
+) -> CheckedFlowCall:
+    """A run of a flow, and the operators over the table of what it yields; once it is there, so are its columns."""
+    table = Table((session.flow_result,), session.flow_result)
+    output = None if step is None else step[1]
+    columns = output if yields_output else tuple(Col(name, type_) for name, type_ in SUMMARY)
+    there = session.catalog.columns.get(Table((session.flow_result,), ""))
+    if there is not None:
+        columns = tuple(Col(name, type_) for name, type_ in there)
+    found = Relation(table, Shape(columns))
+    with session.recording() as record:
+        rest = _query(found, operators, Scope(session), span, record).query
+    called = ChildStep(FlowRef(""), ()) if step is None else step[0]
+    return CheckedFlowCall(
+        span=span,
+        flow=called.flow,
+        arguments=called.arguments,
+        rows=rows,
+        result=session.flow_result,
+        yields_output=yields_output,
+        rest=rest,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,25 +12,13 @@ from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.errors import OutputMissing, UserError
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
-from wvflow.service.program import Compiled, compile_program
+from wvflow.service.program import Compiled, ProgramError, compile_program
 from wvflow.service.project import Project, load_project
 from wvflow.service.runs import Runs, Watch
 from wvflow.service.summary import RunSummary, StageSummary
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-class ProgramError(UserError):
-    """The program has mistakes; ``diagnostics`` lists them."""
-
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
-        errors = [one for one in self.diagnostics if one.is_error]
-        first = errors[0]
-        place = f"{first.span.source.name}:{first.span.position.line}:{first.span.position.column}"
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{place}: {first.code.number} {first.message}{more}", help=first.help)
 
 
 def load(path: str | Path) -> Program:

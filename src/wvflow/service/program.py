@@ -5,7 +5,7 @@ Reading and compiling never raise for what stands in a file: every mistake is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import structs
 
 from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
+from wvflow.errors import UserError
 from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.service.schemas import Schemas
@@ -51,6 +52,18 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_errors(self) -> bool:
         return has_errors(self.diagnostics)
+
+
+class ProgramError(UserError):
+    """The program has mistakes; ``diagnostics`` lists them."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        errors = [one for one in self.diagnostics if one.is_error]
+        first = errors[0]
+        place = f"{first.span.source.name}:{first.span.position.line}:{first.span.position.column}"
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{place}: {first.code.number} {first.message}{more}", help=first.help)
 
 
 def read_source(path: Path, name: str, limit: int) -> tuple[Source, Diagnostic | None]:
@@ -103,12 +116,24 @@ def compile_program(project: Project, wanted: Path | None = None, engine: str = 
     """
     modules, catalog, found = read_program(project, [] if wanted is None else [wanted])
     catalog = structs.replace(catalog, engine=engine)
-    schemas = Schemas(project)
+    return compile_modules(
+        modules, catalog, found, Schemas(project), None if wanted is None else source_name(project, wanted)
+    )
+
+
+def compile_modules(
+    modules: Sequence[Module],
+    catalog: Catalog,
+    found: Sequence[Diagnostic],
+    schemas: Schemas,
+    wanted: str | None = None,
+) -> Compiled:
+    """As ``compile_program``, of trees that were read already; ``wanted`` is the name of a source."""
     whole = _compile(modules, catalog, found, schemas)
     if wanted is None or not whole.has_errors:
         return _causes(whole)
     broken = _reach({one.span.source.name for one in whole.diagnostics if one.is_error}, modules)
-    if source_name(project, wanted) in broken:
+    if wanted in broken:
         return _causes(whole)
     rest = _without(broken, modules, catalog, found, schemas)
     return _causes(whole) if rest.has_errors else rest

@@ -78,20 +78,22 @@ class Runs:
         *,
         run_id: str | None = None,
         run_time: EpochMs | None = None,
+        rows: pa.RecordBatchReader | None = None,
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
     ) -> RunSummary:
         """Start a run and drive it to its end. Runs that are driven at the same time share one driver; when all these
         coroutines have ended or were cancelled, what is still open is left resumable.
 
-        ``params``: JSON values by name, checked and complete. ``begun`` is told the run's id when its start is durable.
+        ``params``: JSON values by name, checked and complete. ``rows``: what `from _` reads. ``begun`` is
+        told the run's id when its start is durable.
         Raises: UserError (the id is taken or no id).
         """
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
         at = run_time if run_time is not None else self._clock.now()
 
         def begin(driver: Driver) -> None:
-            driver.start(self._pin(run_id, flow, bundle), dict(params), at, watch=watch, begun=begun)
+            driver.start(self._pin(run_id, flow, bundle), dict(params), at, rows=rows, watch=watch, begun=begun)
 
         return await self._drive(run_id, bundle.plan(flow), begin)
 

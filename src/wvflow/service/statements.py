@@ -25,6 +25,7 @@ from wvflow.semantics.checked import (
     AppendTo,
     CheckedExecute,
     CheckedExplain,
+    CheckedFlowCall,
     CheckedQuery,
     CheckedStatement,
     CheckedTest,
@@ -38,6 +39,8 @@ from wvflow.semantics.checked import (
 from wvflow.semantics.scopes import Relation
 from wvflow.semantics.session import Session
 from wvflow.semantics.statements import Executable, check_statement
+from wvflow.service.flow_statements import RESULT, FlowStatements
+from wvflow.service.program import ProgramError
 from wvflow.service.wiring import SystemClock
 from wvflow.service.workspace import Workspace
 from wvflow.source import Span
@@ -105,6 +108,9 @@ class StatementFailed(Exception):
 
 _CLASSES = {
     "ColumnNotFound": "COLUMN_NOT_FOUND",
+    "WrongArgument": "INVALID_ARGUMENT",
+    "ScalarExpected": "INVALID_ARGUMENT",
+    "EvaluationError": "INVALID_ARGUMENT",
     "TableNotFound": "TABLE_NOT_FOUND",
     "SchemaNotFound": "SCHEMA_NOT_FOUND",
     "CatalogNotFound": "CATALOG_NOT_FOUND",
@@ -137,9 +143,17 @@ class Statements:
         self._values = _implicit_values()
         self.row_limit: int | None = ROW_LIMIT
         self.engine = Interactive(root=project.root, database=project.database, state=project.state, keeps=not testing)
+        self._flows = FlowStatements(workspace, self.engine, testing=testing)
+        self._results = 0
 
     def close(self) -> None:
+        self._flows.close()
         self.engine.close()
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs, from any thread; repeat it until the statement has ended."""
+        self._flows.interrupt()
+        self.engine.interrupt()
 
     def known_columns(self) -> list[Columns]:
         """The columns of all that was asked for."""
@@ -157,8 +171,11 @@ class Statements:
 
     def run_one(self, statement: Executable) -> Iterator[Outcome]:
         """Run one statement. Raises as ``run``."""
+        self._results += 1
         checked = self._checked(statement)
         match checked:
+            case CheckedFlowCall():
+                yield from self._flow(checked, statement)
             case CheckedQuery():
                 yield from self._query(checked)
             case CheckedExecute():
@@ -176,6 +193,18 @@ class Statements:
             case ShownText(text=text):
                 if text is not None:
                     yield Text(checked.span, text)
+
+    def _flow(self, call: CheckedFlowCall, statement: Executable) -> Iterator[Outcome]:
+        """Run the flow, then the query over what it yields, whose columns are known now."""
+        uses = () if call.rows is None else call.rows.uses
+        with _failing(call.span, uses=uses) as places:
+            try:
+                self.engine.put(call.result, self._flows.run(call, self._values, places))
+            except ProgramError as wrong:
+                raise StatementRefused([one for one in wrong.diagnostics if one.is_error]) from None
+        self._forget()
+        again = self._checked(statement)
+        yield from self._query(again.rest if isinstance(again, CheckedFlowCall) else call.rest)
 
     def check(self, source: str) -> tuple[Diagnostic, ...]:
         """What is wrong with a file as far as the engine can tell before anything runs. What a statement makes for
@@ -197,6 +226,7 @@ class Statements:
         for _ in range(_ASKS):
             session = Session(self._workspace.program, self._catalog, relations.query)
             session.selected = dict(self._selected)
+            session.flow_result = f"{RESULT}{self._results}"
             checked = check_statement(statement, session)
             if not self._ask(session.wanted):
                 break

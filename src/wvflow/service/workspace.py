@@ -8,10 +8,12 @@ from pathlib import Path
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Rel
 from wvflow.lang.catalog import Catalog
+from wvflow.plan.nodes import FlowRef
 from wvflow.semantics.definitions import Definitions, collect
 from wvflow.semantics.program import check_file
-from wvflow.service.program import read_program, source_name
+from wvflow.service.program import Compiled, compile_modules, read_program, source_name
 from wvflow.service.project import Project
+from wvflow.service.schemas import Schemas
 from wvflow.source import Source
 from wvflow.syntax import parse
 from wvflow.syntax.nodes import FunctionDef, ModelDef, Module, Statement, TypeDef, ValDef
@@ -59,6 +61,12 @@ class Workspace:
     def _define(self) -> None:
         self.program: Definitions
         self.program, self._defined = collect(self._modules)
+
+    def compiled(self, flow: FlowRef) -> Compiled:
+        """The program as it is now, without the files that are broken if the flow can do without them."""
+        definition = self.program.flows[flow.flow, flow.version]
+        schemas = Schemas(self.project)
+        return compile_modules(self._modules, self.catalog, self._found, schemas, definition.span.source.name)
 
     def name(self, file: Path) -> str:
         return source_name(self.project, file)

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.children import Children
@@ -57,10 +58,15 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.run import REOPENABLE
 from wvflow.kernel.state import RunPhase, RunState
+from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
-from wvflow.ports.engine import Engine
+from wvflow.ports.engine import Engine, OutputName
+from wvflow.ports.stop import StopToken
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BEAT_S = 5.0
 CLOSE_S = 2.0
@@ -187,11 +193,12 @@ class Driver:
         params: dict[str, object],
         run_time: EpochMs,
         *,
+        rows: pa.RecordBatchReader | None = None,
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
     ) -> None:
-        """Begin a new run. ``begun`` is told its id when its start is durable; nothing happens before. ``finished``
-        tells when it ends."""
+        """Begin a new run. ``rows`` are handed over to it. ``begun`` is told its id when its start is durable; nothing
+        happens before. ``finished`` tells when it ends."""
         now = self._clock.now()
         new = NewRun(
             flow=identity.flow,
@@ -202,8 +209,22 @@ class Driver:
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
-        started = RunStarted(at=now, run_id=run.run_id, run_time=run_time, params=params, token=self._token)
-        self.apply(run, started, then=None if begun is None else lambda run: begun(run.run_id))
+        handed = None if rows is None else self._keep(run, rows)
+        started = RunStarted(
+            at=now,
+            run_id=run.run_id,
+            run_time=run_time,
+            params=params,
+            token=self._token,
+            input=None if handed is None else handed.output,
+        )
+        self.apply(run, started, output=handed, then=None if begun is None else lambda run: begun(run.run_id))
+
+    def _keep(self, run: LiveRun, rows: pa.RecordBatchReader) -> OutputRow:
+        """What a run is handed by somebody who isn't a run, as an output of its own."""
+        name = OutputName(run_id=run.run_id, stage=HANDED, task=0, attempt=0, token=self._token)
+        stored = self._engine.keep(rows, name, StopToken())
+        return OutputRow(stage=-1, task=0, attempt=0, output=stored.output, inline=stored.inline)
 
     def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None, root: str = "") -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
