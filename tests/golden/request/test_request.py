@@ -33,6 +33,7 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "primary:failed fallback_stage:success continue:success",
         [{"id": 1, "name": "a", "from": "backup", "processed": True}],
     ),
+    "ParentFlow": ("setup:success child:success cleanup:success", [{"worked_on": "x", "final": True}]),
     "ReliablePipeline": ("load:success process:success", [{"id": 1, "name": "a", "transformed": True}]),
 }
 """By flow: the states of its stages, and the rows that it yields, or saves to the table ``warehouse``."""
