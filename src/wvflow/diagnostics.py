@@ -86,6 +86,7 @@ class Code(Enum):
     BAD_UPDATE = ("WV0311", "SYNTAX_ERROR", "error")
     FUNCTION_ARGUMENTS = ("WV0312", "SYNTAX_ERROR", "error")
     UNCLEAR_TEST = ("WV0313", "TYPE_ERROR", "error")
+    WALL_CLOCK = ("WV0314", "INVALID_ARGUMENT", "warning")
     # properties
     UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
     MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")
@@ -94,6 +95,8 @@ class Code(Enum):
     CACHE_WITHOUT_EFFECT = ("WV0405", "INVALID_ARGUMENT", "warning")
     UNKNOWN_POOL = ("WV0406", "INVALID_ARGUMENT", "error")
     OTHER_COLUMNS = ("WV0407", "TYPE_ERROR", "error")
+    TIMEOUT_NEVER_REACHED = ("WV0408", "INVALID_ARGUMENT", "warning")
+    HEARTBEAT_NEVER_SENT = ("WV0409", "INVALID_ARGUMENT", "warning")
     # the graph
     CYCLE = ("WV0501", "CYCLIC_SYMBOL_REFERENCE", "error")
     TOO_MANY_STAGES = ("WV0502", "RESOURCE_EXHAUSTED", "error")
@@ -106,6 +109,8 @@ class Code(Enum):
     SHADOWED_CASE = ("WV0509", "INVALID_ARGUMENT", "warning")
     READS_AN_END = ("WV0510", "INVALID_ARGUMENT", "error")
     MISPLACED_VALUE = ("WV0511", "INVALID_ARGUMENT", "error")
+    UNREACHABLE_STAGE = ("WV0514", "INVALID_ARGUMENT", "warning")
+    FALLBACK_NEVER_RUNS = ("WV0515", "INVALID_ARGUMENT", "warning")
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")
     ACTIVITY_UNDEFINED = ("WV0702", "INVALID_ARGUMENT", "error")

@@ -89,3 +89,7 @@ SINKS: Mapping[str, tuple[str, ActivitySignature]] = MappingProxyType(
     }
 )
 """Likewise what ``activate`` delivers by."""
+
+KEYS = frozenset(key for key, _ in (*ACTIVITIES.values(), *SINKS.values()))
+TELLING = frozenset({f"{BUILTIN}shell", f"{SINK}webhook"})
+"""Of these, what sends heartbeats: a command with each line that it prints, a webhook with each request."""

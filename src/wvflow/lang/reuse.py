@@ -11,10 +11,15 @@ from wvflow.lang.algebra import Call, Column, File, Table, TableFunction, Value
 from wvflow.lang.relations import nodes
 
 # Functions of the engine whose value their arguments don't determine.
-VOLATILE = frozenset(
+WALL_CLOCK = frozenset(
     {
         *("now", "today", "transaction_timestamp", "get_current_timestamp", "get_current_time", "current_localtime"),
-        *("current_localtimestamp", "random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval"),
+        "current_localtimestamp",
+    }
+)
+VOLATILE = WALL_CLOCK | frozenset(
+    {
+        *("random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval"),
         *("currval", "setval", "getenv", "getvariable", "current_setting", "current_query", "current_query_id"),
         *("current_connection_id", "current_transaction_id", "txid_current", "sleep_ms", "write_log", "stats"),
     }

@@ -24,6 +24,7 @@ from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
+from wvflow.semantics.checks.bounds import check_bounds, check_heartbeat
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import check_foreign, read_settings
@@ -75,7 +76,11 @@ def check_declaration(node: ActivityDef, session: Session) -> Settings:
     else:
         _check_params(node, registered, session)
         _check_result(node, registered, session)
-    return read_settings(node.configs, "activity", session).values
+    read = read_settings(node.configs, "activity", session)
+    check_bounds(name.text, read.values, read.spans, {}, session)
+    if node.implementation is not None and node.implementation.function.text in builtins.ACTIVITIES:
+        check_heartbeat(name.text, builtins.ACTIVITIES[node.implementation.function.text][0], read.spans, session)
+    return read.values
 
 
 def _check_implementation(node: ActivityDef, call: CallExpr, session: Session) -> None:

@@ -19,8 +19,11 @@ from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
-from wvflow.semantics.checked import CheckedFlow, CheckedStage
+from wvflow.semantics.checked import CheckedFlow, CheckedStage, Settings
+from wvflow.semantics.checks.bounds import check_bounds, check_bounds_of_stage
+from wvflow.semantics.checks.clocks import check_clocks
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
+from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.children import check_closing
 from wvflow.semantics.infer import type_of
@@ -67,7 +70,9 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     _check_defaults(flow, params, session)
     written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one, None)]
     distinct = _distinct(written, session)
-    stages = _check_stages(distinct, flow.lost, params, session) if check_size(flow, written, session) else ()
+    below = {**session.catalog.defaults, **defaults.values}
+    stages = _check_stages(distinct, flow.lost, params, below, session) if check_size(flow, written, session) else ()
+    check_bounds("defaults", defaults.values, defaults.spans, {}, session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     return CheckedFlow(
         ref=FlowRef(flow.name.text, flow.version or 1),
@@ -148,7 +153,11 @@ def _distinct(written: Sequence[_Written], session: Session) -> list[_Written]:
 
 
 def _check_stages(
-    written: Sequence[_Written], lost: Sequence[Name], params: tuple[FlowParam, ...], session: Session
+    written: Sequence[_Written],
+    lost: Sequence[Name],
+    params: tuple[FlowParam, ...],
+    defaults: Settings,
+    session: Session,
 ) -> tuple[CheckedStage, ...]:
     """All stages in order of declaration. Each is read after those that it names, as it sees their columns.
 
@@ -172,8 +181,11 @@ def _check_stages(
         spans[stage.name.text] = read.spans
     session.saved, session.connector = {}, ""
     stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
-    for one in stages:
+    for one, source in zip(stages, written, strict=True):
         check_rule(one, spans[one.name], session)
+        check_bounds_of_stage(one, spans[one.name], defaults, session)
+        check_clocks(one, source.stage.body, session)
+    check_reach(stages, spans, defaults, session)
     check_ends(stages, session)
     stages = routed(stages, session)
     check_acyclic(stages, session)

@@ -113,6 +113,33 @@ def cache_without_effect(stage: str, reason: str, use: Span) -> Diagnostic:
     )
 
 
+def timeout_never_reached(name: str, attempt: str, whole: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.TIMEOUT_NEVER_REACHED,
+        f"no attempt of `{name}` comes to its `timeout` of {attempt}: its `schedule_timeout` of {whole} is over before",
+        use,
+        "`schedule_timeout` bounds all attempts and delays together: make it longer, or `timeout` shorter",
+    )
+
+
+def heartbeat_never_sent(what: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.HEARTBEAT_NEVER_SENT,
+        f"nothing in {what} sends a heartbeat, so an attempt that takes longer than this fails",
+        use,
+        "bound the attempt with `timeout`; heartbeats are sent by Python (`ctx.heartbeat()`), `shell` and webhooks",
+    )
+
+
+def wall_clock(name: str, instead: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.WALL_CLOCK,
+        f"`{name}` tells another time in each attempt, and today's in a run for an earlier one",
+        use,
+        f"write `{instead}`: it is the run's own, and stays",
+    )
+
+
 # --- activities -----------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +405,36 @@ def rule_without_upstreams(stage: str, use: Span) -> Diagnostic:
 def eager_without_rule(use: Span, rules: Sequence[str]) -> Diagnostic:
     message = f"`eager` is for the triggers {listed(rules)}"
     return Diagnostic(Code.TRIGGER_WITHOUT_EFFECT, message, use, "leave it out, or set one of these triggers")
+
+
+def condition_never_holds(stage: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNREACHABLE_STAGE,
+        f"`{stage}` never runs: its `if` can't hold, however the stages that it names end",
+        use,
+        "a stage ends in one state: join states of one stage by `or`",
+    )
+
+
+def rule_never_holds(stage: str, rule: str, never: Sequence[str], use: Span) -> Diagnostic:
+    state = "skipped" if rule == "all_skipped" else "failed"
+    return Diagnostic(
+        Code.UNREACHABLE_STAGE,
+        f"`{stage}` never runs: {listed(never)} can't end {state}",
+        use,
+        "a stage that has no upstreams, `when` or `skip_empty` is never skipped"
+        if state == "skipped"
+        else "a stage that has `on_failure: skip` ends skipped instead",
+    )
+
+
+def fallback_never_runs(stage: str, owner: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.FALLBACK_NEVER_RUNS,
+        f"`{stage}` never runs: `{owner}` has `on_failure: skip`, so it ends skipped where it would have failed",
+        use,
+        f"write `if {owner}.skipped`, or set `on_failure: {stage}` on `{owner}` and leave this out",
+    )
 
 
 def target_reads_nothing(target: str, routing: str, use: Span, stage: Span) -> Diagnostic:

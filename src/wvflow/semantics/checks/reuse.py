@@ -12,7 +12,6 @@ from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteSt
 from wvflow.semantics.session import Session
 
 PROPERTY = "cache"
-_BUILT_IN = frozenset(key for key, _ in (*builtins.ACTIVITIES.values(), *builtins.SINKS.values()))
 
 
 def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Collection[str], session: Session) -> None:
@@ -27,7 +26,7 @@ def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Coll
 def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
     yield from obstacles(stage.steps)
     for step in stage.steps:
-        if isinstance(step, CallStep) and step.function in _BUILT_IN:
+        if isinstance(step, CallStep) and step.function in builtins.KEYS:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"
         if isinstance(step, DeleteStep) or (isinstance(step, SaveStep) and step.save.mode == "append"):
             yield f"`{'delete' if isinstance(step, DeleteStep) else 'append to'}` changes its table in each run"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from inspect import getmodule, getsource, unwrap
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def as_checked(signature: ActivitySignature) -> Any:
 @pytest.mark.parametrize("key", sorted(KNOWN.keys() - {ENGINE_SQL, ENGINE_FILE}))
 def test_the_checker_knows_each_function_as_it_is(key: str) -> None:
     assert as_checked(KNOWN[key]) == as_checked(signature_of(functions(Settings())[key]))
+
+
+def test_those_that_send_heartbeats_are_known() -> None:
+    modules = {key: getmodule(unwrap(one.function)) for key, one in functions(Settings()).items()}
+    assert {key for key, module in modules.items() if module and ".heartbeat(" in getsource(module)} == builtins.TELLING
 
 
 def test_there_is_no_other() -> None:
