@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from wvflow.cli.main import cli
 from wvflow.service.api import RunResult
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
@@ -203,3 +206,49 @@ def test_rows_that_are_not_of_the_stages_type_fail_it_before_they_are_kept_or_sa
     if "save" in body:
         with duckdb.connect(str(tmp_path / ".wvflow" / "warehouse.duckdb")) as warehouse:
             assert ("kept",) not in warehouse.execute("select table_name from duckdb_tables()").fetchall()
+
+
+EMPTY = "from [[1]] as t(n) where n > 1"
+
+
+@pytest.mark.parametrize(
+    ("stages", "state"),
+    [
+        (f"stage a = {EMPTY} | fork {{ stage x with {{ skip_empty: true }} = add m = n }}", "skipped"),
+        (f"stage a = {EMPTY} | fork {{ stage x with {{ skip_empty: true }} = from _ where n > 0 }}", "skipped"),
+        ("stage a = from [[1]] as t(n) | fork { stage x with { skip_empty: true } = where n > 1 }", "success"),
+        (
+            "stage a = from [[1]] as t(n) | route { case n > 1 -> x else -> y } stage y = from a "
+            "stage x with { skip_empty: true } = from a",
+            "skipped",
+        ),
+        (
+            f"stage a = {EMPTY} stage b with {{ when: false }} = from [[1]] as t(n) "
+            "stage x with { skip_empty: true, trigger: none_failed } = merge a, b",
+            "skipped",
+        ),
+    ],
+)
+def test_skip_empty_looks_at_what_a_fork_or_a_route_hands_on(run_flow: Any, stages: str, state: str) -> None:
+    stage = run_flow(f"flow F = {{ {stages} }}").stages["x"]
+    assert (stage.state, stage.reason) == (state, "empty" if state == "skipped" else None)
+
+
+def test_the_summary_tells_why_stages_were_skipped_and_keeps_the_error(tmp_path: Path) -> None:
+    (tmp_path / "f.wv").write_text(
+        f"""flow F = {{ stage a with {{ on_failure: skip }} = from [[1]] as t(n) test n > 1
+        stage b = from a
+        stage none = {EMPTY}
+        stage c with {{ skip_empty: true }} = from none
+        stage d with {{ when: run_date = '' }} = select 1
+        stage e if c.failed = select 1 }}"""
+    )
+    ran = CliRunner().invoke(cli, ["run", str(tmp_path / "f.wv"), "--json"])
+    stages = {one["stage"]: one for one in json.loads(ran.stdout)["stages"]}
+    assert {name: one["reason"] for name, one in stages.items()} == {
+        "a": "on_failure", "b": "upstream_skipped", "none": None, "c": "empty", "d": "when", "e": "trigger",
+    }  # fmt: skip
+    assert stages["a"]["error"]["kind"] == "TestFailed"
+    shown = CliRunner().invoke(cli, ["runs", "show", "last", "--project", str(tmp_path)]).stdout
+    assert "on failure: TestFailed: `test n > 1`: not true for 1 row" in shown
+    assert "upstream skipped" in shown

@@ -113,3 +113,13 @@ def test_rows_of_an_activity_are_tested(run_flow: RunFlow) -> None:
     )
     assert result.stages["x"].error is not None
     assert "not true for 1 row" in str(result.stages["x"].error["message"])
+
+
+def test_the_rows_that_a_child_did_not_put_out_are_none(run_flow: RunFlow) -> None:
+    result = run_flow(
+        """flow C = { stage a = from [[1]] as t(n) stage x with { when: false } = from a }
+        flow F = { stage x = call C() | test _.size = 0 | test n > 1 | debug { count }
+          | route { case n = 1 -> y else -> z } stage y = from x stage z = from x | count }"""
+    )
+    assert (result.state, result.stages["x"].error) == ("success", None)
+    assert result.stages["x"].routed == {"y": 0, "z": 0}

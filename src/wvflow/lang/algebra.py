@@ -50,8 +50,9 @@ class Value(Node, frozen=True, tag="value"):
 
 
 class Cell(Node, frozen=True, tag="cell"):
-    """``s.col``: the value in the one row of a stage, and ``_.col`` in that of the input (``rows`` is ``StageRows`` or
-    ``Piped``). Whoever evaluates the expression reads it; it is never part of SQL."""
+    """``s.col``: the value in the one row of a stage, and ``_.col`` in that of the input. ``rows`` is ``StageRows`` or
+    ``Piped``, or an ``Alias`` by the stage's name of what computes them. Whoever evaluates the expression reads it; it
+    is never part of SQL."""
 
     rows: Rel
     column: str
@@ -60,7 +61,15 @@ class Cell(Node, frozen=True, tag="cell"):
     @property
     def shown(self) -> str:
         """As the program writes it."""
-        return f"{self.rows.stage if isinstance(self.rows, StageRows) else '_'}.{self.column}"
+        return f"{self.owner or '_'}.{self.column}"
+
+    @property
+    def owner(self) -> str:
+        """The stage, ``""`` for the input."""
+        match self.rows:
+            case StageRows(stage=name) | Alias(name=name):
+                return name
+        return ""
 
 
 class Star(Node, frozen=True, tag="star"):

@@ -216,7 +216,7 @@ _STAGE_ONLY = (
     Property("skip_empty", FLAG, activity=False, runs=True),
     Property("cache", _words("none", "inputs"), activity=False, runs=True),
     Property("deadline", DELAY, activity=False, flow=True),
-    Property("materialize", _words("table", "view"), activity=False),
+    Property("materialize", _words("table", "view"), activity=False, runs=True),
     Property("on_test", _words("fail", "warn"), activity=False, runs=True),
     Property("type", NAME, activity=False, runs=True),
 )
@@ -259,7 +259,7 @@ LATER_ON_FLOWS = frozenset({"jitter", "on_failure"})
 ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager", "detach"})
+NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager", "detach", "materialize"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

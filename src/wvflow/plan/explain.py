@@ -52,10 +52,12 @@ from wvflow.plan.nodes import (
     TestTask,
     UntilTask,
     Update,
+    ViewTask,
     Wait,
     WaitTask,
 )
 from wvflow.plan.triggers import condition_text
+from wvflow.plan.views import view_of
 
 _DURATIONS = frozenset({"retry_delay", "max_retry_delay", "timeout", "start_timeout", "heartbeat"})
 _MILLION = 1_000_000
@@ -103,6 +105,8 @@ def task_text(task: Task) -> str:
             return f"call {invoked}"
         return _piped(_relation(task.input), f"call {invoked}" if task.apart else f"-> {invoked}")
     text = _relation(task.relation)
+    if isinstance(task, ViewTask):
+        return text
     return text if task.save is None else _piped(text, update_text(task.save))
 
 
@@ -264,6 +268,8 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
         found["when"] = f"({', '.join(_values(when))})"
     if stage.probe is not None:
         found["skip_empty"] = True
+    if view_of(stage) is not None:
+        found["materialize"] = "view"
     if stage.columns:
         found["columns"] = [f"{name} {type_}" for name, type_ in stage.columns]
     if stage.schedule_timeout is not None:

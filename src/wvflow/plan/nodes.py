@@ -225,6 +225,13 @@ class UntilTask(Node, frozen=True, tag="wait_until"):
     policy: Policy = Policy()
 
 
+class ViewTask(Node, frozen=True, tag="view"):
+    """``materialize: view``: puts nothing out. Who reads the stage computes ``relation`` in the place of its rows."""
+
+    relation: Rel
+    policy: Policy = Policy()
+
+
 class RowTest(Node, frozen=True, tag="row_test"):
     """A condition that must be true for every row. ``failing``: the rows of ``Piped`` for which it isn't; ``text``: as
     the program writes it."""
@@ -276,7 +283,7 @@ class CollectTask(Node, frozen=True, tag="collect"):
 
 
 Task: TypeAlias = (
-    QueryTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask | ChildTask
+    QueryTask | ViewTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask | ChildTask
 )
 
 

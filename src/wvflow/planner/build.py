@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from wvflow.lang.keys import failure_named
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
-from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, QueryTask, StageId, StagePlan, WaitTask
+from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, QueryTask, StageId, StagePlan, ViewTask, WaitTask
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import Closing, cut
 from wvflow.planner.wiring import wired
@@ -70,8 +70,17 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     number = {declared: StageId(index) for index, declared in enumerate(order)}
     output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
+    views = {stage.name for stage in flow.stages if stage.is_view}
     plain = tuple(
-        _stage(flow.ref.flow, flow.stages[declared], upstreams[index], read_by, layers, is_output=declared == output)
+        _stage(
+            flow.ref.flow,
+            flow.stages[declared],
+            upstreams[index],
+            read_by,
+            layers,
+            views,
+            is_output=declared == output,
+        )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
     stages = wired(plain, [flow.stages[declared] for declared in order], flow.output)
@@ -95,7 +104,14 @@ def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:
 
 
 def _stage(
-    flow: str, stage: CheckedStage, upstreams: Sequence[int], read_by: Sequence[int], layers: Layers, *, is_output: bool
+    flow: str,
+    stage: CheckedStage,
+    upstreams: Sequence[int],
+    read_by: Sequence[int],
+    layers: Layers,
+    views: Container[str],
+    *,
+    is_output: bool,
 ) -> StagePlan:
     def policy_of(activity: str) -> Policy:
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
@@ -103,7 +119,10 @@ def _stage(
     settled = settle((stage.settings, layers.flow, layers.project))
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
-    tasks = cut(stage.steps, policy_of, keep=bool(read_by) or is_output, warns=warns, closing=closing)
+    kept = bool(read_by) or is_output
+    tasks = cut(stage.steps, policy_of, keep=kept, warns=warns, closing=closing, views=views)
+    if stage.name in views and isinstance(tasks[0], QueryTask):
+        tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
         tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
     return StagePlan(

@@ -6,7 +6,7 @@ delivery. Rows of a stage or of the task before go into an activity untouched: n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -55,9 +55,10 @@ def cut(
     keep: bool,
     warns: bool = False,
     closing: Closing = Closing(),  # noqa: B008 - immutable
+    views: Container[str] = (),
 ) -> tuple[Task, ...]:
     """The tasks of a stage. ``keep``: whether somebody can ask for the rows of a save that ends it; ``warns``: its
-    tests do no more than that."""
+    tests do no more than that; ``views``: the stages whose rows nobody has before they are asked for."""
     tasks: list[Task] = []
     rows: Rel = Piped()
     for step in steps:
@@ -71,10 +72,10 @@ def cut(
                 before = _made(rows, policy) if keep or step is not steps[-1] else []
                 tasks += [*before, QueryTask(removed, policy(""), Delete(table), keep=False)]
             case CallStep():
-                before, rows = _fed(step, rows, policy)
+                before, rows = _fed(step, rows, policy, views)
                 tasks += [*before, _call(step, rows, policy)]
             case ChildStep():
-                before, rows = _fed(step, rows, policy)
+                before, rows = _fed(step, rows, policy, views)
                 tasks += [*before, _child(step, rows, policy, closing)]
             case RouteStep():
                 tasks += _route(step, rows, policy)
@@ -102,9 +103,10 @@ def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     return [*_made(rows, policy), RouteTask(tuple(step.targets), counts, policy(""), step.cases)]
 
 
-def _fed(step: CallStep | ChildStep, rows: Rel, policy: PolicyOf) -> tuple[list[Task], Rel]:
+def _fed(step: CallStep | ChildStep, rows: Rel, policy: PolicyOf, views: Container[str]) -> tuple[list[Task], Rel]:
     """The query that makes the rows of a call, where these aren't there already, and where it finds them."""
-    if step.takes_rows and not isinstance(rows, StageRows | Piped):
+    there = isinstance(rows, Piped) or (isinstance(rows, StageRows) and rows.stage not in views)
+    if step.takes_rows and not there:
         return [QueryTask(rows, policy(""))], Piped()
     return [], rows
 

@@ -123,6 +123,11 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     end: Span | None = None
     connector: str = ""
 
+    @property
+    def is_view(self) -> bool:
+        """Whether it keeps no rows."""
+        return self.settings.get("materialize") == "view"
+
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     """One flow, its stages in order of declaration. ``output`` is None only beside an error."""

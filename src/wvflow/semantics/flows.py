@@ -25,6 +25,7 @@ from wvflow.semantics.checks.clocks import check_clocks
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
 from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
+from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import check_closing
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
@@ -188,6 +189,7 @@ def _check_stages(
     check_reach(stages, spans, defaults, session)
     check_ends(stages, session)
     stages = routed(stages, session)
+    check_views(stages, spans, session)
     check_acyclic(stages, session)
     return stages
 
@@ -307,6 +309,7 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
         return None
     if not flow.broken:
         check_read(stages, needed, str(name), session)
+        check_output(stages, str(name), session)
     return str(name)
 
 

@@ -378,6 +378,34 @@ def column_names_wanted(option: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_UPDATE, f"`{option}` names columns", use, f"write `{option}: 'id'`, or a list of names")
 
 
+def no_view(stage: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_VIEW,
+        f"`materialize: view` is for a stage that is one query, and `{stage}` is more",
+        use,
+        "leave it out, or put what is no query into a stage that reads this one",
+    )
+
+
+def view_not_there(view: str, use: Span, *, merged: bool) -> Diagnostic:
+    where = "can't be merged" if merged else "can't be read on another engine"
+    return Diagnostic(
+        Code.BAD_VIEW,
+        f"`{view}` is a view, which keeps no rows: it {where}",
+        use,
+        f"leave `materialize: view` of `{view}` out",
+    )
+
+
+def output_is_a_view(stage: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_VIEW,
+        f"`{stage}` is the output of the flow, and a view keeps no rows",
+        use,
+        "leave `materialize: view` out, or name another stage: `flow F with { output: … }`",
+    )
+
+
 def two_triggers(stage: str, second: Span, first: Span) -> Diagnostic:
     message = f"`{stage}` has a `trigger` rule and an `if`"
     return Diagnostic(Code.TRIGGER_CONFLICT, message, second, "leave one out", (Note("its `if` is here", first),))

@@ -27,6 +27,7 @@ from wvflow.errors import (
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StageId
+from wvflow.plan.views import view_of
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
 from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
@@ -331,6 +332,8 @@ class Runs:
             raise OutputMissing(f"stage `{found.stage}` of run {row.run_id} has no rows: it is {found.state}")
         if not output.ref:
             saved = f"its rows were saved to {output.target}" if output.target else "its activity returned none"
+            if view_of(self.plan(row).stages[found.index]) is not None:
+                saved = "it is a view, computed by each stage that reads it"
             raise OutputMissing(f"stage `{found.stage}` keeps no rows of its own: {saved}")
         kind, _, path = output.ref.partition(":")
         located = FileRows(path) if kind == "file" else InlineRows(self._store.inline(output.ref))

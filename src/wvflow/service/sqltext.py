@@ -24,6 +24,7 @@ from wvflow.plan.nodes import (
     Task,
     TestTask,
     UntilTask,
+    ViewTask,
 )
 from wvflow.plan.polls import awaited_rows, met
 from wvflow.service.program import Compiled
@@ -92,7 +93,7 @@ def _queries_of(task: Task) -> Iterator[QueryTask]:
             yield from (QueryTask(one.failing) for one in tests if isinstance(one, RowTest))
         case DebugTask(shown=shown):
             yield QueryTask(shown)
-        case SplitTask(relation=relation):
+        case SplitTask(relation=relation) | ViewTask(relation=relation):
             yield QueryTask(relation)
         case UntilTask():
             yield QueryTask(met(task, awaited_rows(task)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wvflow.errors import TaskError
 from wvflow.kernel.events import Output
-from wvflow.lang.algebra import Cell, StageRows
+from wvflow.lang.algebra import Cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,11 +38,11 @@ def value_of(
 
 
 def _owner(cell: Cell) -> str:
-    return f"stage `{cell.rows.stage}`" if isinstance(cell.rows, StageRows) else "the input"
+    return f"stage `{cell.owner}`" if cell.owner else "the input"
 
 
 def _wrong_count(cell: Cell, use: str, output: Output | None, rows: int) -> TaskError:
-    whose = f"one row of {_owner(cell)}" if isinstance(cell.rows, StageRows) else "one input row"
+    whose = f"one row of {_owner(cell)}" if cell.owner else "one input row"
     failed = ", as it did not succeed" if output is None else ""
     return TaskError(
         "ScalarExpected",

@@ -21,7 +21,7 @@ from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserEr
 from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang import keys
-from wvflow.lang.algebra import Cell, Expr, Literal, NamedArgument, Piped, Rel, StageRows
+from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.missing import PIPED, Missing, empty, without
 from wvflow.lang.relations import stages_read
@@ -42,6 +42,7 @@ from wvflow.plan.nodes import (
     Task,
     TestTask,
     UntilTask,
+    ViewTask,
     WaitTask,
 )
 from wvflow.plan.parameters import bind
@@ -139,7 +140,7 @@ class Effects:
         Raises:
             NotMet: it is a wait whose condition has no row yet.
         """
-        if errand.asks is not None and not self._is_true(errand.asks, errand):
+        if errand.asks is not None and not self._is_true(errand.asks, errand, stop):
             return Idle("when")
         if isinstance(errand.task, UntilTask) and not self._is_met(errand.task, errand, stop):
             raise NotMet
@@ -148,6 +149,8 @@ class Effects:
         match _over_what_is_there(errand):
             case QueryTask() as task:
                 stored = self._rows(task, errand, stop)
+            case ViewTask() as task:
+                return self._view(task, errand, stop)
             case ActivityTask() as task:
                 stored = self._activity(task, errand, stop)
             case RouteTask() as task:
@@ -179,6 +182,15 @@ class Effects:
             return Stored(errand.piped or Output())
         return Stored(msgspec.structs.replace(errand.inputs[untouched], target="", routed=(), warnings=()))
 
+    def _view(self, task: ViewTask, errand: Errand, stop: Stop) -> Stored:
+        """Nothing, once it is known to have the columns that it should."""
+        if errand.columns:
+            none = Limit(without(task.relation, errand.missing), 0)
+            self._query(QueryTask(none), errand, stop, errand.columns)
+        else:
+            errand.begun()
+        return Stored(Output())
+
     def _has_row(self, relation: Rel, errand: Errand, stop: Stop) -> bool:
         return bool(self._query(QueryTask(relation), errand, stop).output.rows)
 
@@ -209,7 +221,8 @@ class Effects:
         return Stored(msgspec.structs.replace(rows, warnings=(*rows.warnings, *[one.message for one in found])))
 
     def _look(self, relation: Rel, most: int, errand: Errand, stop: Stop) -> Result:
-        return self._engine.look(self._job(QueryTask(relation), errand), most, stop)
+        task = QueryTask(without(relation, errand.missing))
+        return self._engine.look(self._job(task, errand), most, stop)
 
     def _query(self, task: QueryTask, errand: Errand, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
         return self._engine.query(self._job(task, errand, columns), stop)
@@ -232,7 +245,7 @@ class Effects:
 
     def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
         given = self._input(task, errand, stop)
-        arguments = self._arguments(task, given, errand)
+        arguments = self._arguments(task, given, errand, stop)
         match task.function:
             case keys.ENGINE_SQL:
                 return self._statement(task, arguments, given, errand, stop)
@@ -267,7 +280,11 @@ class Effects:
         """The rows as they are, counted by where they go."""
         rows = errand.piped or Output()
         counted = dict.fromkeys(task.targets, 0)
-        if rows.ref and (counts := self._query(QueryTask(task.counts), errand, stop).inline) is not None:
+        if (
+            rows.ref
+            and (counts := self._query(QueryTask(without(task.counts, errand.missing)), errand, stop).inline)
+            is not None
+        ):
             found = self._engine.read(InlineRows(counts)).read_all().to_pylist()
             counted |= {str(row["target"] or ""): int(row["rows"]) for row in found}
         return Stored(msgspec.structs.replace(rows, routed=tuple(counted.items())))
@@ -276,7 +293,7 @@ class Effects:
         """The child's parameters, checked, and the rows that it is handed."""
         errand.begun()
         given = self._input(task, errand, stop)
-        values = {one.name: self._argument(one, given, errand) for one in task.arguments}
+        values = {one.name: self._argument(one, given, errand, stop) for one in task.arguments}
         assert errand.child is not None
         try:
             params = bind(errand.child, values)
@@ -353,20 +370,20 @@ class Effects:
                 return errand.piped
         return None
 
-    def _is_true(self, asks: Expr, errand: Errand) -> bool:
+    def _is_true(self, asks: Expr, errand: Errand, stop: Stop) -> bool:
         """Whether a ``when`` lets the stage run; null doesn't."""
-        found = self._evaluate(asks, errand.values, lambda cell: self._cell(cell, None, "when", errand))
+        found = self._evaluate(asks, errand.values, lambda cell: self._cell(cell, None, "when", errand, stop))
         if found is None or isinstance(found, bool):
             return found is True
         raise TaskError("EvaluationError", f"`when` is neither true nor false: {found!r}", retryable=False)
 
-    def _arguments(self, task: ActivityTask, given: Output | None, errand: Errand) -> dict[str, object]:
+    def _arguments(self, task: ActivityTask, given: Output | None, errand: Errand, stop: Stop) -> dict[str, object]:
         """By name; those of an implementation are made of the values of the declaration's parameters."""
         values = errand.values
         if task.given:
-            values = {**values, **{one.name: self._argument(one, given, errand) for one in task.given}}
+            values = {**values, **{one.name: self._argument(one, given, errand, stop) for one in task.given}}
             return {one.name: self._evaluate(one.value, values) for one in task.arguments}
-        return {one.name: self._argument(one, given, errand) for one in task.arguments}
+        return {one.name: self._argument(one, given, errand, stop) for one in task.arguments}
 
     def _nothing(self, stage: str, errand: Errand, stop: Stop) -> Output:
         """The empty rows of a stage that put nothing out."""
@@ -375,9 +392,9 @@ class Effects:
             self._remember(stored.output.ref, stored.inline)
         return stored.output
 
-    def _argument(self, argument: Argument, given: Output | None, errand: Errand) -> object:
+    def _argument(self, argument: Argument, given: Output | None, errand: Errand, stop: Stop) -> object:
         return self._evaluate(
-            argument.value, errand.values, lambda cell: self._cell(cell, given, argument.name, errand)
+            argument.value, errand.values, lambda cell: self._cell(cell, given, argument.name, errand, stop)
         )
 
     def _evaluate(self, value: Expr, values: Mapping[str, object], cells: Cells | None = None) -> object:
@@ -386,12 +403,26 @@ class Effects:
         except EvaluationError as error:
             raise TaskError("EvaluationError", error.message, help=error.help, retryable=False) from None
 
-    def _cell(self, cell: Cell, given: Output | None, use: str, errand: Errand) -> object:
+    def _cell(self, cell: Cell, given: Output | None, use: str, errand: Errand, stop: Stop) -> object:
         """The value in the one row of a stage, or of the input (``given``)."""
-        stage = cell.rows.stage if isinstance(cell.rows, StageRows) else ""
-        output = errand.inputs.get(stage) if stage else given
-        rows = self._opener(output, stage or errand.name.stage)
+        match cell.rows:
+            case Piped() if PIPED in errand.missing:
+                output, rows = None, self._opener(None, errand.name.stage)
+            case Piped():
+                output, rows = given, self._opener(given, errand.name.stage)
+            case StageRows(stage=stage):
+                output = errand.inputs.get(stage)
+                rows = self._opener(output, stage)
+            case view:
+                rel = Limit(without(view, errand.missing), self._scalar_rows + 1)
+                few = self._query(QueryTask(rel), errand, stop)
+                output, rows = few.output, self._reader(few, cell.owner)
         return value_of(cell, output, rows, use=use, most=self._scalar_rows)
+
+    def _reader(self, stored: Stored, stage: str) -> Callable[[], pa.RecordBatchReader]:
+        """The rows of what was put out just now."""
+        located = self._locate(stored.output, stage) if stored.inline is None else InlineRows(stored.inline)
+        return lambda: self._engine.read(located)
 
     def _opener(self, output: Output | None, stage: str) -> Callable[[], pa.RecordBatchReader]:
         def open_rows() -> pa.RecordBatchReader:

@@ -36,9 +36,11 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.state import Phase
 from wvflow.kernel.values import failures
+from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import PIPED, Missing, Shape
 from wvflow.lang.relations import HANDED, stages_read
 from wvflow.plan.nodes import ChildTask, Millis, StageId, UntilTask
+from wvflow.plan.views import inlined, view_of
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
@@ -180,10 +182,11 @@ class Tasks:
         run, command, stage = attempt.run, attempt.command, attempt.stage
         state, identity = run.state, run.identity
         probe, asks = (None, None) if command.task else (stage.probe, stage.asks)
-        inputs, missing = _inputs(attempt, (attempt.task, probe, asks))
+        task, probe, asks = inlined((attempt.task, probe, asks), _views(attempt))
+        inputs, missing = _inputs(attempt, (task, probe, asks))
         return Errand(
             plan=run.plan,
-            task=attempt.task,
+            task=task,
             name=OutputName(
                 run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
             ),
@@ -398,17 +401,13 @@ def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missi
     """The rows of the stages that ``reading`` reads, and which of them put nothing out, as far as the stage was to wait
     for them."""
     run, read = attempt.run, stages_read(reading)
-    seen = run.state.stages[attempt.command.stage].seen
     inputs: dict[str, Output] = {}
     missing: dict[str, Shape | None] = {}
     for index in _sources(attempt):
-        here, state = run.plan.stages[index], run.state.stages[index]
-        if here.name not in read:
-            continue
-        output = state.output or Output()
-        if state.phase is Phase.SUCCESS and (seen is None or index in seen) and output.ref != NOTHING:
-            inputs[here.name] = output
-        else:
+        here = run.plan.stages[index]
+        if here.name in read and _has_rows(attempt, index):
+            inputs[here.name] = run.state.stages[index].output or Output()
+        elif here.name in read:
             missing[here.name] = here.shape
     if HANDED in read and run.state.input is not None:
         inputs[HANDED] = run.state.input
@@ -417,6 +416,21 @@ def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missi
     if (piped := attempt.command.input) is not None and piped.ref == NOTHING:
         missing[PIPED] = _shape_before(attempt)
     return inputs, missing
+
+
+def _has_rows(attempt: Attempt, index: StageId) -> bool:
+    """Whether a stage succeeded with rows and, where the reader did not wait for all, was among those that it saw."""
+    state = attempt.run.state
+    seen, stage = state.stages[attempt.command.stage].seen, state.stages[index]
+    unseen = seen is not None and index in attempt.stage.upstreams and index not in seen
+    return stage.phase is Phase.SUCCESS and not unseen and (stage.output or Output()).ref != NOTHING
+
+
+def _views(attempt: Attempt) -> dict[str, Rel]:
+    """What computes the rows of the stages that keep none."""
+    stages = [(index, attempt.run.plan.stages[index]) for index in _sources(attempt)]
+    found = {stage.name: view_of(stage) for index, stage in stages if _has_rows(attempt, index)}
+    return {name: view for name, view in found.items() if view is not None}
 
 
 def _shape_before(attempt: Attempt) -> Shape | None:
@@ -429,14 +443,14 @@ def _shape_before(attempt: Attempt) -> Shape | None:
 
 
 def _sources(attempt: Attempt) -> Sequence[StageId]:
-    """The stages that the task may read: its own upstreams; where it runs others again, what these read, too."""
+    """The stages that the task may read: its own upstreams; where it computes the rows of others, what these read."""
     found = dict.fromkeys(attempt.stage.upstreams)
-    if isinstance(attempt.task, UntilTask):
-        stages, waiting = attempt.run.plan.stages, list(found)
-        anew = {one.stage for one in attempt.task.sources}
-        while waiting:
-            here = stages[waiting.pop()]
-            fresh = [one for one in here.upstreams if one not in found] if here.name in anew else []
-            found.update(dict.fromkeys(fresh))
-            waiting += fresh
+    stages, waiting = attempt.run.plan.stages, list(found)
+    anew = {one.stage for one in attempt.task.sources} if isinstance(attempt.task, UntilTask) else set()
+    while waiting:
+        here = stages[waiting.pop()]
+        computed = here.name in anew or view_of(here) is not None
+        fresh = [one for one in here.upstreams if one not in found] if computed else []
+        found.update(dict.fromkeys(fresh))
+        waiting += fresh
     return tuple(found)

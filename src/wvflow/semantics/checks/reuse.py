@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from wvflow.lang import builtins
+from wvflow.lang.relations import stages_read
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.lang.ulids import NATIVE, asks_for_ulid
 from wvflow.semantics import mistakes_of_flows as mistakes
@@ -17,14 +18,18 @@ PROPERTY = "cache"
 def check_reuse(stages: Sequence[CheckedStage], defaults: Settings, params: Collection[str], session: Session) -> None:
     """Warn of stages that are to reuse earlier results and never can. ``defaults`` are those of the flow."""
     usual = defaults.get(PROPERTY, session.catalog.defaults.get(PROPERTY))
+    views = [stage.name for stage in stages if stage.is_view]
     for stage in stages:
         if stage.settings.get(PROPERTY, usual) == "inputs":
-            for reason in dict.fromkeys(_reasons(stage, params)):
+            for reason in dict.fromkeys(_reasons(stage, params, views)):
                 session.report(mistakes.cache_without_effect(stage.name, reason, stage.span))
 
 
-def _reasons(stage: CheckedStage, params: Collection[str]) -> Iterator[str]:
+def _reasons(stage: CheckedStage, params: Collection[str], views: Collection[str]) -> Iterator[str]:
     yield from obstacles(stage.steps)
+    for name in stages_read(stage.steps):
+        if name in views:
+            yield f"nothing tells whether what the view `{name}` reads has changed"
     for step in stage.steps:
         if isinstance(step, CallStep) and step.function in builtins.KEYS:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"
