@@ -87,6 +87,7 @@ class Code(Enum):
     FUNCTION_ARGUMENTS = ("WV0312", "SYNTAX_ERROR", "error")
     UNCLEAR_TEST = ("WV0313", "TYPE_ERROR", "error")
     WALL_CLOCK = ("WV0314", "INVALID_ARGUMENT", "warning")
+    NOT_SAID_THERE = ("WV0315", "NOT_IMPLEMENTED", "error")
     # properties
     UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
     MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")

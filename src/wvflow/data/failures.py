@@ -97,12 +97,12 @@ def unbroken(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 def _from_system(error: OSError) -> TaskError | NoSpace:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _no_space(f"there is no space left in {os.path.dirname(error.filename or '') or 'the folder'}")
+        return no_space(f"there is no space left in {os.path.dirname(error.filename or '') or 'the folder'}")
     kind = "PermissionDenied" if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else "SaveFailed"
     return TaskError(kind, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
 
 
-def _no_space(message: str) -> NoSpace:
+def no_space(message: str) -> NoSpace:
     return NoSpace(message, help="free some space; the run goes on by itself")
 
 
@@ -111,7 +111,7 @@ def _from_engine(text: str, places: Sequence[Place]) -> TaskError | NoSpace:
     family = text.partition(" Error: ")[0]
     if _NO_SPACE.search(text):
         file = _FULL.search(text)
-        return _no_space(f"there is no space left in {os.path.dirname(file[1])}" if file else _clause(text))
+        return no_space(f"there is no space left in {os.path.dirname(file[1])}" if file else _clause(text))
     if family == "INTERRUPT":
         return interrupted()
     if family == "Out of Memory":
@@ -153,7 +153,7 @@ def _column(text: str, places: Sequence[Place]) -> TaskError | None:
         message, way_out = f"nothing is called `{name}` here", _candidates(text)
     else:
         return None
-    return TaskError("ColumnNotFound", message, place=_place(name, places), retryable=False, help=way_out)
+    return TaskError("ColumnNotFound", message, place=place_of(name, places), retryable=False, help=way_out)
 
 
 def _candidates(text: str) -> str | None:
@@ -166,7 +166,7 @@ def _candidates(text: str) -> str | None:
 def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
     if match := _NO_FILE.search(text):
         path = match[1] or match[2]
-        return TaskError("FileNotFound", f"no file at `{_written(path, places)}`", place=_place(path, places))
+        return TaskError("FileNotFound", f"no file at `{_written(path, places)}`", place=place_of(path, places))
     if match := _SCHEMA.search(text):
         return _missing_schema(match, text, places)
     if match := _TABLE.search(text):
@@ -174,11 +174,11 @@ def _missing(text: str, places: Sequence[Place]) -> TaskError | None:
         if _DATA_FILE.search(name):
             return _unreadable(name, places)
         message, way_out = f"no table named `{name}`", _suggested(text) or "a file is written in quotes: `from 'a.csv'`"
-        return TaskError("TableNotFound", message, place=_place(name, places), help=way_out)
+        return TaskError("TableNotFound", message, place=place_of(name, places), help=way_out)
     if match := _FUNCTION.search(text):
         name = match[1]
         message = f"no function named `{name}`"
-        return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=_suggested(text))
+        return TaskError("QueryError", message, place=place_of(name, places), retryable=False, help=_suggested(text))
     return None
 
 
@@ -187,7 +187,7 @@ def _missing_schema(match: re.Match[str], text: str, places: Sequence[Place]) ->
     name = next(group for group in match.groups() if group is not None)
     catalog, dot, _ = name.partition(".")
     table = _TABLE.search(text)
-    place = _place(table[1], places) if table else ""
+    place = place_of(table[1], places) if table else ""
     if dot or match["d"]:
         return TaskError("CatalogNotFound", f"no catalog named `{catalog}`", place=place)
     return TaskError("SchemaNotFound", f"no schema named `{name}`", place=place)
@@ -202,10 +202,10 @@ def _suggested(text: str) -> str | None:
 def _unreadable(name: str, places: Sequence[Place]) -> TaskError:
     known = "csv, tsv, json, jsonl, ndjson, parquet"
     message = f"can't tell the format of `{_written(name, places)}`"
-    return TaskError("QueryError", message, place=_place(name, places), retryable=False, help=f"known are {known}")
+    return TaskError("QueryError", message, place=place_of(name, places), retryable=False, help=f"known are {known}")
 
 
-def _place(name: str, places: Sequence[Place]) -> str:
+def place_of(name: str, places: Sequence[Place]) -> str:
     """Where the program says that name, as ``file:line:column``."""
     place = _found(name, places)
     return f"{place.file}:{place.line}:{place.column}" if place else ""

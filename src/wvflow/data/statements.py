@@ -6,7 +6,7 @@ DuckDB refuses in a transaction (``ATTACH``, ``VACUUM``, ``SET``, …) runs stat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,7 @@ CHANGED = "rows"
 _READING = frozenset({"SELECT", "EXPLAIN"})
 _TOGETHER = _READING | {"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "CREATE_FUNC", "DROP", "ALTER", "COPY"}
 _COUNT = "Count"
-_RETURNED = "sql, whose rows were returned"
+RETURNED = "sql, whose rows were returned"
 
 
 class Statement(NamedTuple):
@@ -62,18 +62,23 @@ def read_statements(cursor: duckdb.DuckDBPyConnection, job: StatementJob) -> Sta
         for one in cursor.extract_statements(job.text)
     ]
     if not found:
-        raise _refused("there is no statement in it")
+        raise refused("there is no statement in it")
     if any(one.kind == "TRANSACTION" for one in found):
-        raise _refused("it begins or ends a transaction", "leave that out: all its statements are one anyway")
-    named = frozenset().union(*(one.names for one in found))
-    for name in sorted(job.values.keys() - named):
-        raise _refused(f"it has no `${name}`", "its values are " + ", ".join(f"`${one}`" for one in sorted(named)))
-    for name in sorted(named - job.values.keys()):
-        raise _refused(f"`${name}` has no value", f"give it one: `sql('…', {name}: …)`")
+        raise refused("it begins or ends a transaction", "leave that out: all its statements are one anyway")
+    check_names(frozenset().union(*(one.names for one in found)), job.values.keys())
     return Statements(tuple(found))
 
 
-def _refused(why: str, help: str | None = None) -> TaskError:
+def check_names(named: Set[str], given: Set[str]) -> None:
+    """Raises TaskError: a value that a text names isn't given, or the other way round."""
+    for name in sorted(given - named):
+        raise refused(f"it has no `${name}`", "its values are " + ", ".join(f"`${one}`" for one in sorted(named)))
+    for name in sorted(named - given):
+        raise refused(f"`${name}` has no value", f"give it one: `sql('…', {name}: …)`")
+
+
+def refused(why: str, help: str | None = None) -> TaskError:
+    """What keeps a text from being carried out."""
     return TaskError("QueryError", f"the text of `sql(…)`: {why}", retryable=False, help=help)
 
 
@@ -91,7 +96,7 @@ def run(session: Session, job: StatementJob, statements: Statements, state: Path
             for one in before:
                 _execute(session, one, job.values)
             kept = _kept(session, last, job, state)
-            once.mark(kept.changed, _RETURNED if kept.returned else "sql")
+            once.mark(kept.changed, RETURNED if kept.returned else "sql")
             return kept.stored
         return _again(session, last, job, state, *once.done)
 
@@ -100,11 +105,15 @@ def _again(session: Session, last: Statement, job: StatementJob, state: Path, ro
     """An earlier attempt has carried it out, and was not heard of."""
     if last.kind in _READING:
         return _kept(session, last, job, state).stored
-    if how == _RETURNED:
-        raise TaskError(
-            "OutputMissing", "the statement has taken effect, and the rows it returned are lost", retryable=False
-        )
+    if how == RETURNED:
+        raise rows_lost()
     return _counted(session, rows, job, state)
+
+
+def rows_lost() -> TaskError:
+    """What an earlier attempt returned was not heard of, and can't be had again."""
+    message = "the statement has taken effect, and the rows it returned are lost"
+    return TaskError("OutputMissing", message, retryable=False)
 
 
 def _kept(session: Session, last: Statement, job: StatementJob, state: Path) -> Kept:

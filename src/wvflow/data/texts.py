@@ -17,18 +17,19 @@ _decoder = msgspec.json.Decoder(Lowered)
 
 
 class Texts:
-    """SQL of tasks for DuckDB. ``root`` is where relative data paths begin."""
+    """SQL of tasks in one dialect. ``root`` is where relative data paths begin."""
 
-    def __init__(self, cache: Path, root: Path) -> None:
+    def __init__(self, cache: Path, root: Path, dialect: str = "duckdb") -> None:
         self._kept = Kept(cache / "sql", _decoder, KEPT)
         self._root = root
+        self._dialect = dialect
 
     def lowered(self, task: QueryTask, columns: Columns) -> Lowered:
         """The task as SQL. ``columns`` of its inputs are needed only where it merges. Raises as ``sql.lower``."""
-        key = key_of(sql.LOWERING, os.fsencode(self._root), task, dict(columns))
+        key = key_of(sql.LOWERING, self._dialect, os.fsencode(self._root), task, dict(columns))
         if (cached := self._kept.get(key)) is not None:
             return cached
-        made = sql.lower(task, "duckdb", columns=columns, locate=self.locate)
+        made = sql.lower(task, self._dialect, columns=columns, locate=self.locate)
         self._kept.put(key, made)
         return made
 

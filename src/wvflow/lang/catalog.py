@@ -70,7 +70,8 @@ class Catalog(msgspec.Struct, frozen=True):
     a name like it. ``sql_files``: texts of the program's ``.sql`` files by base name.
     ``most_stages``: how many a flow may have; ``most_depth``: how many runs may follow from each other.
     ``current``: the catalog and schema in which bare names are looked up. ``engine``: whose dialect's definitions
-    count. ``live``: the engine was asked just now, so that what isn't there is missing.
+    count. ``live``: the engine was asked just now, so that what isn't there is missing. ``engines``: those of the
+    profile's connectors, by name.
     ``strict_sinks``: what can't be delivered fails.
     """
 
@@ -90,5 +91,5 @@ class Catalog(msgspec.Struct, frozen=True):
     connectors: tuple[str, ...] = ("duckdb",)
     engine: str = "duckdb"
     live: bool = False
-    engines: tuple[str, ...] = ()
+    engines: Mapping[str, str] = EMPTY_TEXTS
     strict_sinks: bool = False

@@ -273,7 +273,7 @@ def _connector(stage: StageDef, session: Session) -> str:
         return ""
     name, known = stage.connector.text, session.catalog.engines
     if name not in known:
-        session.report(mistakes.unknown_connector(name, stage.connector.span, known))
+        session.report(mistakes.unknown_connector(name, stage.connector.span, tuple(known)))
     return name
 
 

@@ -505,3 +505,12 @@ def unread_stage(name: str, output: str, use: Span) -> Diagnostic:
 
 def empty_flow(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.EMPTY_FLOW, f"the flow `{name}` has no stage", use, "write `stage a = from …`")
+
+
+def not_said_there(operator: str, engine: str, stage: Span, help: str | None) -> Diagnostic:
+    return Diagnostic(
+        Code.NOT_SAID_THERE,
+        f"`{operator}` can't be said in the SQL of {engine}, where this stage runs",
+        stage,
+        help or "do it in a stage of its own, without `on`",
+    )

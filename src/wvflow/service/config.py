@@ -58,7 +58,7 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, rename={"sender": "from"}
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):
     """One ``[profile.NAME.connectors.NAME]``: another engine, for ``stage x on NAME``. ``database``: of DuckDB a file,
-    relative to the project."""
+    relative to the project; of PostgreSQL its address."""
 
     engine: str
     database: str
@@ -94,7 +94,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 # Accepted so that a project file can be written for a later version, but without effect in this one.
 NOT_YET_IN_LIMITS = ("signal_payload",)
 NOT_YET_IN_PROFILE = ("temporal", "artifacts")
-ENGINES = ("duckdb",)
+ENGINES = ("duckdb", "postgres")
 
 
 def find_config(start: Path) -> Path | None:

@@ -19,6 +19,7 @@ from wvflow import __version__
 from wvflow.errors import ConfigError, WvflowError
 
 if TYPE_CHECKING:
+    from wvflow.service.config import Connector
     from wvflow.service.project import Project
 
 Level = Literal["ok", "warning", "error"]
@@ -29,7 +30,7 @@ NETWORK = frozenset(
 SAFE_SQLITE = (3, 51, 3)
 SLOW_FSYNC_MS = 20.0
 CORE = ("duckdb", "pyarrow", "sqlglot", "msgspec", "click", "rich")
-EXTRAS = {"polars": "polars", "pandas": "pandas"}
+EXTRAS = {"polars": "polars", "pandas": "pandas", "postgres": "psycopg"}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -88,7 +89,9 @@ def _project(project: Project) -> Iterator[Finding]:
     if project.activities:
         yield _process(project)
     yield from _state(project.state)
-    yield _warehouse(project.database)
+    yield _warehouse("warehouse", project.database)
+    for name, connector in project.connectors.items():
+        yield _connector(f"connector {name}", project, connector)
 
 
 def _process(project: Project) -> Finding:
@@ -184,17 +187,28 @@ def _store(state: Path) -> Finding:
     return Finding("runs", f"newest {newest[0].run_id}, {newest[0].state}" if newest else "none yet")
 
 
-def _warehouse(database: Path) -> Finding:
+def _connector(name: str, project: Project, connector: Connector) -> Finding:
+    if connector.engine == "duckdb":
+        return _warehouse(name, project.root / connector.database)
+    from wvflow.data.postgres.engine import server
+
+    try:
+        return Finding(name, server(connector.database))
+    except WvflowError as error:
+        return Finding(name, error.message, "error", error.help)
+
+
+def _warehouse(name: str, database: Path) -> Finding:
     if not database.exists():
-        return Finding("warehouse", f"{database} (made by the first save)")
+        return Finding(name, f"{database} (made by the first save)")
     import duckdb
 
     try:
         duckdb.connect(str(database), read_only=True).close()
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
-            return Finding("warehouse", f"{database}: in use by another process")
-        return Finding("warehouse", f"{database}: {str(error).splitlines()[0]}", "error")
+            return Finding(name, f"{database}: in use by another process")
+        return Finding(name, f"{database}: {str(error).splitlines()[0]}", "error")
     except duckdb.Error as error:
-        return Finding("warehouse", f"{database}: {str(error).splitlines()[0]}", "error", "is it a DuckDB file?")
-    return Finding("warehouse", str(database))
+        return Finding(name, f"{database}: {str(error).splitlines()[0]}", "error", "is it a DuckDB file?")
+    return Finding(name, str(database))

@@ -89,7 +89,9 @@ def _key(project: Project, sources: dict[str, Source]) -> str | None:
     activities = content_key(project.root, project.activities)
     if activities is None:
         return None
-    settings = (project.activities, project.defaults, sorted(project.pools), project.limits, project.strict_sinks)
+    engines = {name: one.engine for name, one in project.connectors.items()}
+    pools, strict = sorted(project.pools), project.strict_sinks
+    settings = (project.activities, project.defaults, pools, project.limits, strict, engines)
     return digest(_parts(activities, settings, sources.values()))
 
 

@@ -17,6 +17,7 @@ from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
 from wvflow.errors import UserError
 from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.service.dialects import unsayable
 from wvflow.service.schemas import Schemas
 from wvflow.source import Source, Span
 
@@ -201,7 +202,7 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         most_stages=project.limits.stages,
         most_depth=project.limits.depth,
         strict_sinks=project.strict_sinks,
-        engines=tuple(project.connectors),
+        engines={name: one.engine for name, one in project.connectors.items()},
     )
     return catalog, problems
 
@@ -257,7 +258,8 @@ def _compile(
             break
         known |= found_out
         checked, mistakes = check(modules, structs.replace(catalog, columns=known, tables=schemas.tables))
-    diagnostics = (*found, *mistakes)
+    bundle = None if has_errors([*found, *mistakes]) else build(checked, catalog)
+    diagnostics = (*found, *mistakes, *unsayable(bundle, checked, catalog.engines))
     return Compiled(
         diagnostics=diagnostics,
         sources={module.source.name: module.source for module in modules},
@@ -266,7 +268,7 @@ def _compile(
         checked=checked,
         data=catalog.data_files or frozenset(),
         asked=tuple(asked.items()),
-        bundle=None if has_errors(diagnostics) else build(checked, catalog),
+        bundle=None if has_errors(diagnostics) else bundle,
     )
 
 

@@ -15,6 +15,7 @@ from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
 from wvflow.ports.store import Store
+from wvflow.service.config import Connector
 from wvflow.service.project import Project
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -83,18 +84,31 @@ class Wiring:
 def _engine(project: Project) -> Engine:
     """The engine of the project's warehouse, with those of its connectors."""
     from wvflow.data.connectors import Connected
-    from wvflow.data.duckdb import DuckDBEngine
 
-    def duckdb(database: Path) -> Engine:
-        cache = project.state / "cache"
-        return DuckDBEngine(state=project.state, root=project.root, database=database, cache=cache)
-
-    main = duckdb(project.database)
+    main = _duckdb(project, project.database)
     if not project.connectors:
         return main
-    return Connected(
-        main, {name: partial(duckdb, project.root / one.database) for name, one in project.connectors.items()}
+    return Connected(main, {name: partial(_connected, project, one, main) for name, one in project.connectors.items()})
+
+
+def _connected(project: Project, connector: Connector, main: Engine) -> Engine:
+    if connector.engine == "duckdb":
+        return _duckdb(project, project.root / connector.database)
+    from wvflow.data.postgres.engine import PostgresEngine
+
+    return PostgresEngine(
+        database=connector.database,
+        state=project.state,
+        root=project.root,
+        cache=project.state / "cache",
+        rows=main,
     )
+
+
+def _duckdb(project: Project, database: Path) -> Engine:
+    from wvflow.data.duckdb import DuckDBEngine
+
+    return DuckDBEngine(state=project.state, root=project.root, database=database, cache=project.state / "cache")
 
 
 def new_run_id() -> str:

@@ -89,6 +89,18 @@ def lower_relation(
     return lower(QueryTask(relation), dialect, columns=columns, locate=locate)
 
 
+def identifier(parts: Sequence[str], dialect: str = "duckdb") -> str:
+    """A name in parts as it stands in the SQL that is made for a dialect.
+
+    >>> identifier(("shop", "Order"), "postgres")
+    'shop."Order"'
+    """
+    from wvflow.sql.context import Context
+
+    context = Context(dialect, {}, str)
+    return context.text(context.table(parts))
+
+
 def _guarded(make: Callable[[], Lowered]) -> Lowered:
     try:
         return make()

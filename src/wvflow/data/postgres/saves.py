@@ -1,0 +1,90 @@
+"""What changes tables of a PostgreSQL database: each takes place once for all attempts of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from wvflow.data.postgres.session import Session
+from wvflow.data.saves import Applied
+from wvflow.sql import identifier
+
+_APPLIED = "_wvflow.applied"
+_KEY = "run, stage, task, iteration, instance"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))"
+_CREATE_APPLIED = f"""CREATE TABLE IF NOT EXISTS {_APPLIED} (
+    run text, stage text, task integer, iteration integer, instance integer,
+    rows_saved bigint, target text, saved_at timestamptz DEFAULT current_timestamp,
+    PRIMARY KEY ({_KEY}))"""
+_CLAIM = f"INSERT INTO {_APPLIED} ({_KEY}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+_MINE = f"({_KEY}) = ($1::text, $2::text, $3::integer, $4::integer, $5::integer)"
+_FIND = f"SELECT rows_saved, target FROM {_APPLIED} WHERE {_MINE}"
+_MARK = f"UPDATE {_APPLIED} SET rows_saved = $6::bigint, target = $7::text WHERE {_MINE}"
+
+
+class Once(NamedTuple):
+    """An effect that takes place once for all attempts. ``done``: the rows and the target of the one that did it, None
+    before that."""
+
+    session: Session
+    applied: Applied
+    done: tuple[int, str] | None
+
+    def mark(self, rows: int, target: str) -> None:
+        """It is done now, together with what else the block did."""
+        self.session.execute(_MARK, (*self.applied, rows, target))
+
+
+@contextmanager
+def once(session: Session, applied: Applied) -> Iterator[Once]:
+    """A transaction, and whether its effect took place before.
+
+    It begins with the claim: another attempt that is still at it is waited for, and then was the one or has failed.
+    """
+    _make_applied(session)
+    with session.transaction():
+        if session.execute(_CLAIM, applied).rowcount:
+            yield Once(session, applied, None)
+        else:
+            rows, target = session.row(_FIND, applied)
+            yield Once(session, applied, (int(rows), str(target)))
+
+
+def _make_applied(session: Session) -> None:
+    if session.row("SELECT to_regclass($1::text) IS NULL", (_APPLIED,))[0]:
+        with session.transaction():
+            session.execute(_LOCK, (_APPLIED,))
+            session.execute("CREATE SCHEMA IF NOT EXISTS _wvflow")
+            session.execute(_CREATE_APPLIED)
+
+
+def replace(session: Session, parts: tuple[str, ...], select: str, values: tuple[object, ...]) -> int:
+    """Replace a table by the rows of a SELECT. Gives their number."""
+    table = _made_ready(session, parts)
+    session.execute(f"DROP TABLE IF EXISTS {table}")
+    return session.execute(f"CREATE TABLE {table} AS {select}", values).rowcount
+
+
+def append(session: Session, parts: tuple[str, ...], columns: tuple[str, ...], select: str) -> int:
+    """Add the rows of a SELECT to a table, which is made if it isn't there. Gives their number."""
+    table = _made_ready(session, parts)
+    session.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {select} WITH NO DATA")
+    listed = ", ".join(identifier((one,), "postgres") for one in columns)
+    return session.execute(f"INSERT INTO {table}{f' ({listed})' if listed else ''} {select}").rowcount
+
+
+def _made_ready(session: Session, parts: tuple[str, ...]) -> str:
+    """The name of a table that is to be written. Two that write to it come one after the other."""
+    table = identifier(parts, "postgres")
+    session.execute(_LOCK, (table,))
+    if len(parts) > 1:
+        _make_schema(session, parts[-2])
+    return table
+
+
+def _make_schema(session: Session, name: str) -> None:
+    """Only where it isn't there: who may not make schemas may still save in one."""
+    schema = identifier((name,), "postgres")
+    if session.row("SELECT to_regnamespace($1::text) IS NULL", (schema,))[0]:
+        session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")

@@ -1,0 +1,139 @@
+"""Stages that run on a PostgreSQL server: rows go there and come back, saves take place once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wvflow.service.doctor import examine
+from wvflow.service.project import load_project
+from wvflow.testing import Sandbox
+
+psycopg = pytest.importorskip("psycopg", reason="psycopg isn't installed (the extra `postgres`)")
+
+PROJECT = """
+[profile.default.connectors.shop]
+engine = "postgres"
+database = "${env:SHOP}"
+"""
+FLOW = """
+flow F(most: int = 20) = {
+  stage local = from [[1, '2024-02-29'], [2, null], [9, null]] as t(id, text) | select id, text::date as day
+  stage joined on shop = from local | join orders on local.id = orders.id | where amount <= most
+    | select orders.id, day, amount, info
+  stage kept on shop = from joined | save to shop.copies
+  stage added on shop = from joined | select id | append to log
+  stage file on shop = from joined | select id, amount | save to 'out.csv'
+  stage back depends on kept, added, file = from joined | agg amount.sum as total, id.count as n
+}
+"""
+Query = Callable[[str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def server(postgres_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Query]:
+    monkeypatch.setenv("SHOP", postgres_database)
+    with psycopg.connect(postgres_database, autocommit=True) as connection:
+
+        def query(text: str) -> list[tuple[Any, ...]]:
+            found = connection.execute(text)
+            return found.fetchall() if found.description else []
+
+        query("create table orders (id bigint, amount numeric(9, 2), info jsonb)")
+        query("""insert into orders values (1, 10.5, '{"a": 1}'), (2, 20, null), (3, 30, null)""")
+        query("create table log (id bigint)")
+        yield query
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str], Path]:
+    def make(flow: str) -> Path:
+        (tmp_path / "wvflow.toml").write_text(PROJECT)
+        (tmp_path / "f.wv").write_text(flow)
+        return tmp_path / "f.wv"
+
+    return make
+
+
+def test_rows_go_there_and_come_back(project: Callable[[str], Path], server: Query, tmp_path: Path) -> None:
+    with Sandbox(project(FLOW)) as one:
+        result = one.run("F")
+        assert result.error is None
+        assert result.output is not None
+        assert [(float(row["total"]), row["n"]) for row in result.output.to_pylist()] == [(30.5, 2)]
+    copies = "select id, day::text, amount::text, info::jsonb->>'a' from shop.copies order by id"
+    assert server(copies) == [(1, "2024-02-29", "10.50", "1"), (2, None, "20.00", None)]
+    assert server("select id from log order by id") == [(1,), (2,)]
+    assert sorted((tmp_path / "out.csv").read_text().split()) == ["1,10.50", "2,20.00", "id,amount"]
+
+
+def test_a_stage_without_its_table_is_tried_again_and_then_fails(project: Callable[[str], Path], server: Query) -> None:
+    with Sandbox(project("flow F = { stage a on shop [retries: 1] = from nowhere | count }")) as one:
+        result = one.run("F")
+    (stage,) = result.summary.stages
+    assert (stage.state, stage.attempts) == ("failed", 2)
+    assert "no table named `nowhere`" in str(result.error)
+
+
+def test_what_its_sql_can_not_say_is_told_before_it_runs(project: Callable[[str], Path], server: Query) -> None:
+    flow = "flow F = { stage a = select 1 as i stage b on shop = from a | asof join a as c on a.i >= c.i | count }"
+    done = wvflow(project(flow).parent, "check", "f.wv")
+    assert (done.returncode, "WV0315" in done.stderr + done.stdout) == (1, True)
+    assert "can't be said in the SQL of postgres, where this stage runs" in done.stderr + done.stdout
+
+
+DYING = """
+import os, signal, sys
+from wvflow.cli.main import main
+from wvflow.data.postgres.engine import PostgresEngine
+
+query, target = PostgresEngine.query, sys.argv.pop()
+
+def dying(self, job, stop):
+    stored = query(self, job, stop)
+    if stored.output.target == target:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return stored
+
+PostgresEngine.query = dying
+main()
+"""
+
+
+def wvflow(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "wvflow", *arguments]
+    return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("target", ["shop.copies", "log"])
+def test_what_was_saved_before_a_kill_is_not_saved_again(
+    project: Callable[[str], Path], server: Query, tmp_path: Path, target: str
+) -> None:
+    """The process dies when the server has committed and the journal doesn't know it yet."""
+    project(FLOW)
+    killed = subprocess.run(
+        [sys.executable, "-c", DYING, "run", "f.wv", "--quiet", target], cwd=tmp_path, check=False, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    server(f"insert into {target} (id) values (77)")
+    resumed = wvflow(tmp_path, "runs", "resume", "last", "--json")
+    assert json.loads(resumed.stdout)["state"] == "success", resumed.stderr
+    assert server(f"select id from {target} order by id") == [(1,), (2,), (77,)]
+
+
+def test_doctor_tells_whether_the_server_answers(
+    project: Callable[[str], Path], server: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = project(FLOW)
+    (there,) = [one for one in examine(lambda: load_project(path)) if one.name == "connector shop"]
+    assert (there.level, "as wvflow" in there.value) == ("ok", True)
+    monkeypatch.setenv("SHOP", "postgresql://me:hush@127.0.0.1:1/shop")
+    (away,) = [one for one in examine(lambda: load_project(path)) if one.name == "connector shop"]
+    assert (away.level, "does not answer" in away.value, "hush" in away.value) == ("error", True, False)
