@@ -20,6 +20,7 @@ import wvflow
 from wvflow.cli.main import cli
 from wvflow.lang.properties import PROPERTIES
 from wvflow.service.config import Profile, ProjectFile
+from wvflow.testing import Sandbox
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "quickstart"
@@ -98,11 +99,11 @@ def test_the_examples_of_the_flows_have_no_mistakes_and_run(
     text = _FLOWS[number].replace("https://api.example.com", web.url).replace("/tmp/", f"{tmp_path}/")
     (tmp_path / "example.wv").write_text(text)
     (tmp_path / "wvflow.toml").write_text(f"[email]\nserver = '{mailbox.url}'\nfrom = 'flows@example.com'\n")
-    program = wvflow.load(tmp_path / "example.wv")
-    assert program.check() == ()
-    for plan in program.bundle.flows.values():
-        result = program.run(plan.flow)
-        assert result.state == "success", result.summary
+    with Sandbox(tmp_path / "example.wv") as box:  # days of waiting pass at once
+        assert box.program.check() == ()
+        for plan in box.program.bundle.flows.values():
+            result = box.run(plan.flow)
+            assert result.state == "success", result.summary
     assert len(web.received) >= text.count(web.url)
     assert len(mailbox.mails) == text.count("email(") + text.count("activate('email'")
 

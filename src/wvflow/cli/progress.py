@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import click
+import msgspec
 
 from wvflow.cli.format import count, duration, one_line, plural
 from wvflow.kernel.state import Phase
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from wvflow.service.runs import Progress
 
 REFRESH_PER_S = 8
-_ACTIVE = ("attempting", "retrying", "queued")
+_ACTIVE = ("attempting", "retrying", "waiting", "queued")
 _ORDER = (*_ACTIVE, "failed", "cancelled", "success", "skipped")
 
 
@@ -43,7 +44,10 @@ def watching(app: App, plan: FlowPlan, known: Progress | None = None) -> Abstrac
         if known is not None:
             board(known)
         return _live(app, board)
-    return _plain(Lines(plan))
+    lines = Lines(plan)
+    if known is not None:
+        lines.remind(known)
+    return _plain(lines)
 
 
 @contextmanager
@@ -90,6 +94,12 @@ class Lines:
         if progress.note:
             self._say(f"{progress.noted or 'run':<{self._width}}  {progress.note}")
 
+    def remind(self, known: Progress) -> None:
+        """Tell of a run that is carried on what it waits for: nothing of that changes."""
+        waiting = tuple(stage for stage in known.stages if stage.phase == Phase.WAITING.value)
+        if waiting:
+            self(msgspec.structs.replace(known, stages=waiting))
+
     def _change(self, stage: StageRow) -> None:
         now = (stage.phase, stage.attempts)
         if stage.phase in ("pending", "queued") or self._told.get(stage.stage) == now:
@@ -106,6 +116,8 @@ def _in_words(stage: StageRow) -> str:
     match stage.phase:
         case "attempting":
             return f"attempt {stage.attempts}" if stage.attempts > 1 else "started"
+        case "waiting":
+            return _waits(stage)
         case "retrying":
             return f"attempt {stage.attempts} failed, will retry: {_error(stage)}"
         case "failed":
@@ -117,6 +129,12 @@ def _in_words(stage: StageRow) -> str:
         case _:
             rows = f", {plural(stage.rows, 'row')}" if stage.rows is not None else ""
             return f"{stage.phase}{rows}{f' in {spent}' if (spent := _spent(stage)) else ''}"
+
+
+def _waits(stage: StageRow) -> str:
+    from wvflow.cli.states import waits
+
+    return f"waiting: {waits(stage.awaited, stage.due)}"
 
 
 def _error(stage: StageRow) -> str:
@@ -187,6 +205,8 @@ class Board:
             return one_line(note)
         if row.reused:
             return f"reused from run {row.reused}"
+        if row.awaited:
+            return _waits(row).removeprefix("waiting: ")
         return _error(row) if row.error and row.phase != Phase.SUCCESS.value else ""
 
     def _title(self, now: float) -> RenderableType:

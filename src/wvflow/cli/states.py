@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from wvflow.cli.format import printable
+from wvflow.cli.format import instant, one_line, printable
 
 _LOOKS = {
     "success": ("✓", "green"),
@@ -18,6 +18,7 @@ _LOOKS = {
     "held": ("‖", "yellow"),
     "retrying": ("↻", "magenta"),
     "queued": ("·", "cyan"),
+    "waiting": ("◷", "cyan"),
     "attempting": ("▸", "cyan"),
     "running": ("▸", "cyan"),
     "pending": ("·", "dim"),
@@ -28,6 +29,11 @@ def state_text(state: str) -> Text:
     mark, style = _LOOKS.get(state, ("?", "dim"))
     word = "running" if state == "attempting" else state.replace("_", " ")
     return Text.assemble((f"{mark} {word}", style))
+
+
+def waits(what: str, due: float | None) -> str:
+    """What a stage waits for, and until when (milliseconds since the epoch)."""
+    return one_line(what, 100) + (f", until {instant(int(due))}" if due is not None else "")
 
 
 def error_line(error: dict[str, object] | None) -> str:

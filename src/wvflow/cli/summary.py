@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
 from wvflow.cli.format import between, count, instant, one_line, plural, printable
-from wvflow.cli.states import error_line, state_text
+from wvflow.cli.states import error_line, state_text, waits
 from wvflow.source import Position, Source
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def _remark(stage: StageSummary) -> str:
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
         target = f"→ {stage.target}" if stage.target else ""
         return "  ".join(filter(None, (target, _routed(stage), reused, *_warned(stage))))
+    if stage.waits_for:
+        due = datetime.fromisoformat(stage.waits_until).timestamp() * 1_000 if stage.waits_until else None
+        return waits(stage.waits_for, due)
     return one_line(error_line(stage.error), 100)
 
 

@@ -261,7 +261,7 @@ class Warehouse:
         if self._mode is not None:
             self._mode = None
             try:
-                self._run(f"DETACH {CATALOG}")
+                self._run(f"DETACH DATABASE IF EXISTS {CATALOG}")  # it goes with a connection that was closed under it
                 if self._tables is not None:
                     identity.keep(self.database, self._tables)
             finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from wvflow.kernel.awaited import awaited
 from wvflow.kernel.events import Failure, Output
 from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
@@ -38,7 +39,7 @@ def _headline(state: RunState) -> str | None:
 
 
 def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
-    output = _with_warnings(stage)
+    output, wait = _with_warnings(stage), awaited(plan.stages[index], stage)
     return StageRow(
         index=index,
         stage=plan.stages[index].name,
@@ -52,6 +53,8 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         finished_at=stage.ended_at,
         output=output,
         reused=stage.reused,
+        awaited=wait.what if wait else "",
+        due=wait.due if wait else None,
     )
 
 

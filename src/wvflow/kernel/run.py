@@ -75,7 +75,6 @@ from wvflow.kernel.timers import (
     run_timers,
 )
 from wvflow.kernel.triggers import tally_of
-from wvflow.kernel.waits import TIMEOUT
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
 
@@ -368,11 +367,10 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
 
 def _anew(stage: StageState) -> StageState:
     """A stage, or an instance, with what it is not to do again."""
-    timed_out = stage.failure is not None and stage.failure.kind == TIMEOUT
     return StageState(
         attempt=stage.attempt,
         done=stage.done,
         details=stage.details,
-        wait_due=None if timed_out else stage.wait_due,
+        wait_due=stage.wait_due,
         child=stage.child,
     )

@@ -21,8 +21,8 @@ from wvflow.kernel.values import holds, run_values
 from wvflow.lang.algebra import Expr, Value
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
-from wvflow.plan.explain import policy_items, task_text
-from wvflow.plan.nodes import Policy, Rule, StageId, StateIs, Task
+from wvflow.plan.explain import policy_items, task_text, wait_text
+from wvflow.plan.nodes import Policy, Rule, StageId, StateIs, Task, UntilTask, Wait
 
 
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +95,8 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
             yield _instances(seen, id)
         case Phase.AWAITING:
             yield _child(seen, id)
+        case Phase.WAITING if isinstance(wait := _task(seen, id), Wait):
+            yield _wait(seen, id, wait)
         case phase if not phase.is_terminal:
             yield Unmet(condition=f"{_work(seen, id)} must end", event="it ends, or its time is over")
 
@@ -233,6 +235,14 @@ def _child(seen: Picture, id: StageId) -> Unmet:
     return Unmet(condition=f"{_work(seen, id)}: {run} must end", event="ChildClosed")
 
 
+def _wait(seen: Picture, id: StageId, wait: Wait) -> Unmet:
+    if isinstance(wait, UntilTask):
+        polled = f"it is polled every {format_duration(wait.interval)}"
+        return Unmet(condition=f"`{wait_text(wait)}` must be met; {polled}", event="a poll finds a row: the rows go on")
+    due = seen.stage(id).wait_due
+    return Unmet(condition=f"`{wait_text(wait)}` must be over", event="TimerFired: the rows go on", due=due)
+
+
 def _task(seen: Picture, id: StageId) -> Task:
     return seen.here(id).tasks[len(seen.stage(id).done)]
 
@@ -256,7 +266,8 @@ def _attempt(seen: Picture, id: StageId, number: int) -> str:
 def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
     """What ends the wait of a stage that is running, if nothing else does."""
     stage, patience = seen.stage(id), seen.here(id).schedule_timeout
-    if stage.phase not in (Phase.IN_LINE, *HANDED_OUT, Phase.RETRYING) or seen.run.phase is RunPhase.CANCELLING:
+    phases = (Phase.IN_LINE, *HANDED_OUT, Phase.RETRYING, Phase.AWAITING, Phase.WAITING)
+    if stage.phase not in phases or seen.run.phase is RunPhase.CANCELLING:
         return
     policy = _task(seen, id).policy
     if stage.phase is Phase.ATTEMPTING:
@@ -264,7 +275,9 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
     elif stage.phase is Phase.AWAITING:
         if policy.timeout is not None:
             yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.due)
-    elif stage.phase is not Phase.RETRYING and policy.start_timeout is not None:
+    elif isinstance(_task(seen, id), UntilTask) and policy.timeout is not None:
+        yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.wait_due)
+    elif stage.phase in (Phase.IN_LINE, Phase.QUEUED) and policy.start_timeout is not None:
         yield Bound(limit=f"`start_timeout` of {format_duration(policy.start_timeout)}", due=stage.due)
     if patience is not None and stage.first_at is not None:
         due = EpochMs(stage.first_at + patience)

@@ -17,9 +17,6 @@ from wvflow.lang.durations import LONGEST_MS, format_duration, parse_duration
 from wvflow.lang.evaluate import evaluate
 from wvflow.plan.nodes import Policy, Wait, WaitTask
 
-TIMEOUT = "WaitTimeout"
-"""The name of the failure of a wait whose time was up."""
-
 Values = Callable[[], Mapping[str, object]]
 """What expressions may name; asked only where there is one."""
 
@@ -35,7 +32,7 @@ def due_of(wait: Wait, now: EpochMs, values: Values) -> EpochMs | Failure | None
 def timed_out(policy: Policy) -> Failure:
     """The failure of a ``wait until`` whose ``timeout`` is over. Another attempt would have no time left."""
     limit = format_duration(policy.timeout or 0)
-    return Failure(TIMEOUT, f"nothing met the condition within the timeout of {limit}", retryable=False)
+    return Failure("WaitTimeout", f"nothing met the condition within the timeout of {limit}", retryable=False)
 
 
 def _length(duration: Expr, values: Mapping[str, object]) -> int | Failure:

@@ -192,7 +192,7 @@ _STAGE_AND_ACTIVITY = (
     Property("tags", NAMES, flow=True, runs=True),
     Property("idempotency_ttl", DELAY),
     Property("idempotency_conflict", _words("error", "reuse")),
-    Property("poll_interval", DELAY),
+    Property("poll_interval", DELAY, runs=True),
     Property("pool", NAME, runs=True),
     Property("rate", RATE, runs=True),
     Property("queue", TEXT),

@@ -31,6 +31,7 @@ from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import HANDED, fan_in_stages, nodes
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
+    DEFAULT_POLL_INTERVAL,
     INSTANCE,
     MOST_INSTANCES_AT_WORK,
     ActivityTask,
@@ -261,6 +262,14 @@ def _spelled(name: str, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def task_items(task: Task) -> dict[str, Any]:
+    """Those of its policy, and how often a wait polls."""
+    found = policy_items(task.policy)
+    if isinstance(task, UntilTask) and task.interval != DEFAULT_POLL_INTERVAL:
+        found["poll_interval"] = format_duration(task.interval)
+    return found
+
+
 def stage_items(stage: StagePlan) -> dict[str, Any]:
     """Properties of the whole stage that are set, likewise. Of ``when``, the values that it depends on."""
     found: dict[str, Any] = {}
@@ -292,7 +301,7 @@ def policies_text(stage: StagePlan) -> str:
     """Everything that differs from the defaults, in one line."""
     found = stage_items(stage)
     for task in stage.all_tasks:
-        found |= policy_items(task.policy)
+        found |= task_items(task)
     return ", ".join(f"{name}: {_flat(value)}" for name, value in found.items())
 
 
@@ -458,7 +467,7 @@ def _stage_json(plan: FlowPlan, stage: StagePlan, names: list[str]) -> dict[str,
 
 
 def _task_json(task: Task) -> dict[str, Any]:
-    return {"kind": kind_of(task), "text": task_text(task), "policy": policy_items(task.policy)}
+    return {"kind": kind_of(task), "text": task_text(task), "policy": task_items(task)}
 
 
 def kind_of(task: Task) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -15,11 +15,24 @@ from wvflow.lang.keys import failure_named
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
-from wvflow.plan.nodes import Bundle, FlowPlan, Millis, Place, Policy, QueryTask, StageId, StagePlan, ViewTask, WaitTask
+from wvflow.plan.nodes import (
+    DEFAULT_POLL_INTERVAL,
+    Bundle,
+    FlowPlan,
+    Millis,
+    Place,
+    Policy,
+    QueryTask,
+    StageId,
+    StagePlan,
+    ViewTask,
+    WaitTask,
+)
 from wvflow.planner.policies import foreign, policy, settle
-from wvflow.planner.tasks import Closing, cut
+from wvflow.planner.tasks import Closing, Polling, cut
 from wvflow.planner.wiring import wired
 from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
+from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
 _BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast")
@@ -70,6 +83,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     number = {declared: StageId(index) for index, declared in enumerate(order)}
     output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
+    again = {one: rereadable(flow.stages, one) for one in {stage.connector for stage in flow.stages}}
     views = {stage.name for stage in flow.stages if stage.is_view}
     plain = tuple(
         _stage(
@@ -79,6 +93,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
             read_by,
             layers,
             views,
+            again,
             is_output=declared == output,
         )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
@@ -110,6 +125,7 @@ def _stage(
     read_by: Sequence[int],
     layers: Layers,
     views: Container[str],
+    again: Mapping[str, Mapping[str, Rel]],
     *,
     is_output: bool,
 ) -> StagePlan:
@@ -117,10 +133,11 @@ def _stage(
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
 
     settled = settle((stage.settings, layers.flow, layers.project))
+    polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
     kept = bool(read_by) or is_output
-    tasks = cut(stage.steps, policy_of, keep=kept, warns=warns, closing=closing, views=views)
+    tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     if stage.name in views and isinstance(tasks[0], QueryTask):
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):

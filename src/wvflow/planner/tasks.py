@@ -6,24 +6,29 @@ delivery. Rows of a stage or of the task before go into an activity untouched: n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
+from wvflow.lang.relations import stages_read
 from wvflow.lang.types import LONG
 from wvflow.plan.nodes import (
     ActivityTask,
     ChildTask,
     DebugTask,
     Delete,
+    Millis,
     ParentClose,
     Policy,
     QueryTask,
+    Reread,
     RouteTask,
     Task,
     TestTask,
+    UntilTask,
+    WaitTask,
 )
 from wvflow.semantics.checked import (
     CallStep,
@@ -35,7 +40,17 @@ from wvflow.semantics.checked import (
     SaveStep,
     Step,
     TestStep,
+    UntilStep,
+    WaitStep,
 )
+
+
+class Polling(NamedTuple):
+    """How a stage polls: the time between two polls, and what the purely relational stages do, by name."""
+
+    interval: Millis
+    again: Mapping[str, Rel]
+
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
@@ -51,6 +66,7 @@ class Closing(NamedTuple):
 def cut(
     steps: Sequence[Step],
     policy: PolicyOf,
+    polling: Polling,
     *,
     keep: bool,
     warns: bool = False,
@@ -83,6 +99,10 @@ def cut(
                 tasks += [*_made(rows, policy), TestTask(tests, policy(""), warns)]
             case DebugStep(shown=shown):
                 tasks += [*_made(rows, policy), DebugTask(shown, policy(""))]
+            case WaitStep(duration=duration):
+                tasks += [*_made(rows, policy), WaitTask(duration, policy(""))]
+            case UntilStep():
+                tasks.append(_until(step, rows, policy, polling))
         rows = Piped()
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
@@ -92,8 +112,17 @@ def cut(
 
 
 def _made(rows: Rel, policy: PolicyOf) -> list[Task]:
-    """What makes the rows, where they aren't handed over already."""
+    """What makes rows that aren't there already."""
     return [] if isinstance(rows, Piped) else [QueryTask(rows, policy(""))]
+
+
+def _until(step: UntilStep, rows: Rel, policy: PolicyOf, polling: Polling) -> UntilTask:
+    """The relational operators before it are part of each poll, and so are the relational stages that it reads."""
+    read = list(stages_read((step.condition, rows)))
+    for name in read:  # what these read in turn is behind them in the list
+        read += [one for one in stages_read(polling.again.get(name)) if one not in read]
+    sources = tuple(Reread(name, polling.again[name]) for name in read if name in polling.again)
+    return UntilTask(step.condition, rows, step.text, polling.interval, sources, policy(""))
 
 
 def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:

@@ -61,7 +61,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one. ``reused``: the
-    run that computed its output, when that was an earlier one."""
+    run that computed its output, when that was an earlier one. ``awaited``: what it waits for while it is ``waiting``,
+    in words, and ``due`` when that ends or is given up on, None where nothing bounds it."""
 
     index: int
     stage: str
@@ -75,6 +76,8 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: EpochMs | None = None
     output: Output | None = None
     reused: str = ""
+    awaited: str = ""
+    due: EpochMs | None = None
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,10 +18,15 @@ from wvflow.semantics.scopes import Relation, Scope, Shape
 from wvflow.semantics.session import Known
 from wvflow.semantics.sinks import activate
 from wvflow.semantics.updates import columns_saved, deleted, read_save, read_target
+from wvflow.semantics.waits import is_rowless, until_step, wait_step
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-Effect: TypeAlias = n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp | n.InvokeOp
+_OF_ROWS = (n.SaveOp, n.AppendOp, n.ActivateOp, n.TestOp, n.DebugOp)
+
+Effect: TypeAlias = (
+    n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp | n.InvokeOp | n.WaitOp | n.WaitUntilOp
+)
 
 
 class Run(NamedTuple):
@@ -51,16 +56,20 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
         found = _called(body.input, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
-    source = found.rel if isinstance(body.input, n.From | n.Merge | None) else None
+    rowless = body.input is None and scope.forking is None  # it begins with a wait
+    source = found.rel if isinstance(body.input, n.From | n.Merge | None) and not rowless else None
     saved: dict[Rel, Known] = {}
     operators, last = _last_apart(body.operators)
     for run in _runs(operators):
+        if rowless:
+            _check_needs(run, scope)
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
             if isinstance(run.effect, n.DeleteOp):
                 steps += _deleted(run, found.rel, run.effect.span, body.scope)
-            found = _effect(run.effect, found.shape, steps, body.scope)
+            found = _effect(run.effect, None if rowless else found.shape, steps, body.scope)
+            rowless = rowless and (not steps or is_rowless(steps[-1]))
         if isinstance(run.effect, n.SaveOp | n.AppendOp) and isinstance(step := steps[-1], SaveStep):
             saved |= columns_saved(step.save, found.shape.columns)
     if not _is_handed(found.rel) or not steps:
@@ -110,15 +119,24 @@ def _flush(found: Relation, steps: list[Step]) -> None:
         steps.append(RowsStep(found.rel))
 
 
+def _check_needs(run: Run, scope: Scope) -> None:
+    """Behind a wait that begins a stage there are no rows yet."""
+    wants = run.operators[:1] or ((run.effect,) if isinstance(run.effect, _OF_ROWS) else ())
+    scope.session.report(*[flow_mistakes.rows_of_a_wait(one.span) for one in wants])
+
+
 def _is_handed(rel: Rel) -> bool:
     return isinstance(rel.input if isinstance(rel, Alias) and not rel.columns else rel, Piped)
 
 
-def _effect(effect: Effect, shape: Shape, steps: list[Step], scope: Scope) -> Relation:
-    """The rows behind an effect; a save and a delivery pass their own on."""
+def _effect(effect: Effect, rows: Shape | None, steps: list[Step], scope: Scope) -> Relation:
+    """The rows behind an effect; a save, a delivery and a wait pass their own on. ``rows`` None: there are none."""
+    shape = rows or Shape()
     if isinstance(effect, n.ApplyOp | n.CallOp | n.InvokeOp):
-        return _called(effect, shape, steps, scope, piped=True, apart=isinstance(effect, n.CallOp))
+        return _called(effect, shape, steps, scope, piped=rows is not None, apart=isinstance(effect, n.CallOp))
     match effect:
+        case n.WaitOp() | n.WaitUntilOp():
+            return _wait(effect, rows, steps, scope)
         case n.ActivateOp():
             delivery = activate(effect, shape, scope)
             steps += [delivery] if delivery is not None else []
@@ -157,6 +175,18 @@ def _test(test: Test | None, steps: list[Step]) -> None:
 
 def _is_jump(operator: n.Operator) -> bool:
     return isinstance(operator, n.InvokeOp) and operator.jump
+
+
+def _wait(effect: n.WaitOp | n.WaitUntilOp, rows: Shape | None, steps: list[Step], scope: Scope) -> Relation:
+    if isinstance(effect, n.WaitOp):
+        steps.append(wait_step(effect, scope))
+        return Relation(Piped(), rows.named("") if rows else Shape())
+    own, step = until_step(effect, rows, scope)
+    if own is not None:
+        _flush(own, steps)
+        rows = own.shape
+    steps.append(step)
+    return Relation(Piped(), rows.named("") if rows else Shape())
 
 
 def _called(

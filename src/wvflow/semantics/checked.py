@@ -12,7 +12,7 @@ from wvflow.lang.algebra import Expr, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
-from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Save, TableTarget, Test
+from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Millis, Save, TableTarget, Test
 from wvflow.source import Span
 from wvflow.syntax.nodes import TriggerExpr
 
@@ -91,7 +91,26 @@ class ChildStep(NamedTuple):
     apart: bool = False
 
 
-Step: TypeAlias = RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep | ChildStep
+class WaitStep(NamedTuple):
+    """``duration``: milliseconds, or an expression that needs no rows."""
+
+    duration: Millis | Expr
+    span: Span
+
+
+class UntilStep(NamedTuple):
+    """``condition`` has a row when it is met; in it, ``Piped`` stands for the rows of the step before. ``text``: as it
+    is written. ``rowless``: there are no rows that could go on."""
+
+    condition: Rel
+    text: str
+    span: Span
+    rowless: bool = False
+
+
+Step: TypeAlias = (
+    RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep | ChildStep | WaitStep | UntilStep
+)
 
 
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):

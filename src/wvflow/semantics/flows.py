@@ -19,7 +19,7 @@ from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
-from wvflow.semantics.checked import CheckedFlow, CheckedStage, Settings
+from wvflow.semantics.checked import CheckedFlow, CheckedStage, Settings, UntilStep
 from wvflow.semantics.checks.bounds import check_bounds, check_bounds_of_stage
 from wvflow.semantics.checks.clocks import check_clocks
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
@@ -43,6 +43,7 @@ from wvflow.semantics.triggers import (
     trigger_of,
     with_fallbacks,
 )
+from wvflow.semantics.waits import POLL_INTERVAL, check_waits
 from wvflow.semantics.when import read_when
 from wvflow.source import Span
 from wvflow.syntax.nodes import (
@@ -74,6 +75,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     below = {**session.catalog.defaults, **defaults.values}
     stages = _check_stages(distinct, flow.lost, params, below, session) if check_size(flow, written, session) else ()
     check_bounds("defaults", defaults.values, defaults.spans, {}, session)
+    check_waits(stages, (defaults.values, read.values, session.catalog.defaults), session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     return CheckedFlow(
         ref=FlowRef(flow.name.text, flow.version or 1),
@@ -180,6 +182,7 @@ def _check_stages(
         checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, around)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
+        _check_intervals(checked[index], read, session)
     session.saved, session.connector = {}, ""
     stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
     for one, source in zip(stages, written, strict=True):
@@ -192,6 +195,11 @@ def _check_stages(
     check_views(stages, spans, session)
     check_acyclic(stages, session)
     return stages
+
+
+def _check_intervals(stage: CheckedStage, read: Read, session: Session) -> None:
+    if POLL_INTERVAL in read.values and not any(isinstance(step, UntilStep) for step in stage.steps):
+        session.report(flow_mistakes.nothing_to_poll(read.spans[POLL_INTERVAL]))
 
 
 def _edges(written: Sequence[_Written]) -> list[list[int]]:

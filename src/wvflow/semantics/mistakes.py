@@ -722,12 +722,12 @@ def function_wanted(use: Span) -> Diagnostic:
     return Diagnostic(Code.MISPLACED, "a window is over a function", use, "write `sum(x) over (…)`")
 
 
-def window_in_where(use: Span) -> Diagnostic:
+def window_in_where(use: Span, word: str = "where") -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED,
-        "`where` decides over each row before windows are made",
+        f"`{word}` decides over each row before windows are made",
         use,
-        "make it a column first: `add n = … over (…)`, then `where n …`",
+        f"make it a column first: `add n = … over (…)`, then `{word} n …`",
     )
 
 

@@ -493,6 +493,70 @@ def reads_an_end(stage: str, use: Span, end: Span) -> Diagnostic:
     return Diagnostic(Code.READS_AN_END, message, use, "take `end()` out of it", (Note("it ends here", end),))
 
 
+def no_duration(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        "`wait` wants a duration",
+        use,
+        "write `wait(5m)`, `wait('7 days')`, or a parameter that is one; for a condition, `wait until …`",
+    )
+
+
+def length_over_rows(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_ARGUMENT,
+        "how long to wait is decided without rows, from parameters and values of the run alone",
+        use,
+        "take it in as a parameter: `flow F (grace: duration = '7 days')`",
+    )
+
+
+def rows_of_a_wait(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NEEDS_ROWS,
+        "a stage that begins with a wait has no rows",
+        use,
+        "begin with `from …`, and put the wait behind it",
+    )
+
+
+def reads_a_wait(stage: str, use: Span, wait: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NEEDS_ROWS,
+        f"`{stage}` only waits, so it has no rows",
+        use,
+        f"write `depends on {stage}` in front of the `=`",
+        (Note("it waits here", wait),),
+    )
+
+
+def nothing_to_poll(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_PROPERTY,
+        "`poll_interval` is for a stage with `wait until`, this one has none",
+        use,
+        "leave it out",
+    )
+
+
+def wait_without_timeout(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.WAIT_WITHOUT_TIMEOUT,
+        "nothing bounds this wait: where the condition is never met, the run never ends",
+        use,
+        "set `timeout: '1 day'` on the stage, or on the flow",
+    )
+
+
+def unchanging_wait(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNCHANGING_WAIT,
+        "what this waits for can't change: all that it reads is computed before",
+        use,
+        "wait for a table or a file, or read them in the pipe before the wait",
+    )
+
+
 def unread_stage(name: str, output: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNREAD_STAGE,

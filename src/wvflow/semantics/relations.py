@@ -196,7 +196,9 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.InvokeOp(call=call, jump=False) if scope.stage:
             scope.session.report(mistakes.only_in_stage(f"`| -> {call.function.text}(…)`", operator.span))
             return Relation(found.rel, Shape())
-        case n.InvokeOp() | n.WaitOp() | n.WaitUntilOp() | n.WaitForOp() | n.WhileOp():
+        case n.WaitOp() | n.WaitUntilOp():
+            scope.session.report(mistakes.only_in_stage("`| wait`", operator.span))
+        case n.InvokeOp() | n.WaitForOp() | n.WhileOp():
             scope.session.report(mistakes.not_available(operator.span.text.split("(")[0].split()[0], operator.span))
             return Relation(found.rel, Shape())
     return found

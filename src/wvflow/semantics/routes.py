@@ -13,7 +13,7 @@ from wvflow.lang.relations import rebuilt
 from wvflow.lang.types import BOOLEAN, LONG, STRING
 from wvflow.semantics import expressions, sources
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedStage, RouteStep, RowsStep, Step
+from wvflow.semantics.checked import CheckedStage, RouteStep, RowsStep, Step, UntilStep
 from wvflow.semantics.scopes import Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.source import Span
@@ -105,9 +105,16 @@ def _reading(stage: CheckedStage, labels: Mapping[str, Expr]) -> CheckedStage:
         found: Rel = rebuilt(rel, change)
         return found
 
-    steps: tuple[Step, ...] = tuple(
-        RowsStep(over(step.relation)) if isinstance(step, RowsStep) else step for step in stage.steps
-    )
+    def change_step(step: Step) -> Step:
+        match step:
+            case RowsStep(relation=relation):
+                return RowsStep(over(relation))
+            case UntilStep(condition=condition):
+                return step._replace(condition=over(condition))
+            case _:
+                return step
+
+    steps = tuple(map(change_step, stage.steps))
     return replace(stage, steps=steps, input=None if stage.input is None else over(stage.input))
 
 

@@ -15,7 +15,8 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
     ``reused_from`` the run that computed its output, None when this one did. ``routed``: how many of its rows go to
     which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
-    failed, where its ``on_test`` is ``warn``; None when none."""
+    failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits
+    for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it."""
 
     stage: str
     state: str
@@ -30,6 +31,8 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     reused_from: str | None = None
     routed: dict[str, int] | None = None
     warnings: tuple[str, ...] | None = None
+    waits_for: str | None = None
+    waits_until: str | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,4 +118,6 @@ def _stage(row: StageRow) -> StageSummary:
         reused_from=row.reused or None,
         routed=dict(row.output.routed) if row.output and row.output.routed else None,
         warnings=(row.output.warnings or None) if row.output else None,
+        waits_for=row.awaited or None,
+        waits_until=instant(row.due),
     )

@@ -165,6 +165,19 @@ def test_an_attachment_that_fails_gives_the_lock_back(
     other.close()
 
 
+def test_what_leaves_after_the_connection_was_closed_leaves_in_peace(tmp_path: Path) -> None:
+    import duckdb
+
+    database = tmp_path / "w.duckdb"
+    duckdb.connect(str(database)).close()
+    roots = [duckdb.connect(":memory:")]
+    gate = Warehouse(database, lambda: roots[-1].cursor())
+    with gate.entered("read", Stopping(), ignore):
+        roots.append(duckdb.connect(":memory:"))  # as when a driver closes while work that was given up on goes on
+    gate.close()
+    assert roots[-1].sql("select 1").fetchall() == [(1,)]
+
+
 def test_a_stop_ends_the_wait_for_another_save(gate: Warehouse) -> None:
     with gate.saving(Stopping()):
         with pytest.raises(TaskError, match="stopped"), gate.saving(Stopping(requested=True)):

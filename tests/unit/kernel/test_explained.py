@@ -26,7 +26,7 @@ from wvflow.kernel.events import (
 from wvflow.kernel.explained import StageExplained, explain, starts
 from wvflow.kernel.run import fold
 from wvflow.kernel.state import Phase, RunState, StageState, Vector
-from wvflow.lang.algebra import Binary, Literal, Value
+from wvflow.lang.algebra import Binary, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, INT
 from wvflow.plan.nodes import (
     AllOf,
@@ -40,7 +40,10 @@ from wvflow.plan.nodes import (
     Rule,
     StageId,
     StateIs,
+    Task,
     Trigger,
+    UntilTask,
+    WaitTask,
 )
 
 Build = Callable[..., FlowPlan]
@@ -239,6 +242,43 @@ def test_a_running_stage_says_what_ends_its_wait(
     assert [(one.limit, one.due) for one in found.unless] == unless
     begun = [event.at for event in events if isinstance(event, TaskStarted)]
     assert found.since == (begun[-1] if begun else None)
+
+
+WAITS: list[Any] = [
+    pytest.param(WaitTask(Millis(60_000)), [], "`wait(1m)` must be over", 60_000, [], id="wait"),
+    pytest.param(
+        UntilTask(Single(), Single(), "_.count > 3", policy=Policy(timeout=Millis(700))),
+        [],
+        "`wait until _.count > 3` must be met; it is polled every 10s",
+        None,
+        [("`timeout` of 700ms", 700)],
+        id="until",
+    ),
+    pytest.param(
+        UntilTask(Single(), Single(), "_.count > 3", policy=Policy(timeout=Millis(700), retries=1)),
+        [failed(A)],
+        "the delay before attempt 2 (retry 1 of 1) must be over; the last failed: IOError: boom",
+        1_010,
+        [("`timeout` of 700ms", 700)],
+        id="a poll is retried",
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "events", "condition", "due", "unless"), WAITS)
+def test_a_waiting_stage_says_for_what_and_until_when(
+    flow: Build,
+    task: Task,
+    events: list[Event],
+    condition: str,
+    due: int | None,
+    unless: list[tuple[str, int]],
+) -> None:
+    plan = flow({"a": ()}, schedule_timeout=Millis(900))
+    plan = replace(plan, stages=(replace(plan.stages[0], tasks=(task,)),))
+    found = told(plan, "a", *events)
+    assert [(one.condition, one.due) for one in found.unmet] == [(condition, due)]
+    assert [(one.limit, one.due) for one in found.unless] == [*unless, ("`schedule_timeout` of 900ms", 900)]
 
 
 def test_who_waits_for_a_turn_is_told_its_place_in_the_line(flow: Build) -> None:

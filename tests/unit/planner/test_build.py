@@ -8,7 +8,7 @@ from wvflow.diagnostics import has_errors
 from wvflow.lang.algebra import Alias, Cell, FanIn, Filter, Piped, Select, StageRows, Table
 from wvflow.lang.catalog import ActivitySignature, Catalog
 from wvflow.plan.explain import task_text
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Place, Policy, QueryTask, Ratio, StagePlan
+from wvflow.plan.nodes import ActivityTask, FlowPlan, Place, Policy, QueryTask, Ratio, StagePlan, UntilTask
 from wvflow.planner import build
 from wvflow.semantics import check
 from wvflow.source import Source
@@ -203,3 +203,62 @@ def test_a_stage_of_one_query_has_its_relation(body: str, relation: type) -> Non
     (task,) = stage.tasks
     assert isinstance(task, QueryTask)
     assert isinstance(task.relation, relation)
+
+
+# --- waits ----------------------------------------------------------------------------------------------------------
+
+WAITING = """flow F (grace: duration = 5m) with {{ defaults: {{ poll_interval: 1m }} }} = {{
+  stage raw = from t | where a > 1
+  stage made = from raw | act()
+  stage eager [trigger: one_success, eager: true] = from raw, made
+  stage x {header} = {body}
+}}"""
+
+
+def waiting(body: str, header: str = "") -> StagePlan:
+    return stage_of(WAITING.format(header=header, body=body), "x")
+
+
+@pytest.mark.parametrize(
+    ("body", "tasks"),
+    [
+        ("wait('7 days')", ["| wait(1w)"]),
+        ("wait(grace) | call make()", ["| wait(grace)", "call make()"]),
+        ("from t | wait(5m) | where a > 2", ["from t", "| wait(5m)", "| where"]),
+        ("from t | where a > 1 | wait until a > 3 | count", ["from t | where | wait until a > 3", "| count"]),
+        ("from t | act() | wait until  a  >  3", ["from t", "| act()", "| wait until a > 3"]),
+        ("wait until { from t | where a > 1 }", ["from t | where | wait until { from t | where a > 1 }"]),
+        ("from t | wait(5m) | save to kept", ["from t", "| wait(5m)", "| save to kept"]),
+    ],
+)  # fmt: skip
+def test_waits_are_tasks_and_operators_before_a_poll_are_part_of_it(body: str, tasks: list[str]) -> None:
+    assert [task_text(task) for task in waiting(body, "[timeout: 1h]" if "until" in body else "").tasks] == tasks
+
+
+@pytest.mark.parametrize(
+    ("body", "again"),
+    [
+        ("from t | wait until a > 3", []),
+        ("from raw | wait until a > 3", ["raw"]),
+        ("from made | wait until a > 3", []),
+        ("from eager | wait until a > 3", []),
+        ("from made | wait until { from raw where a > 3 }", ["raw"]),
+    ],
+)
+def test_a_poll_runs_relational_stages_again(body: str, again: list[str]) -> None:
+    *_, task = waiting(body, "[timeout: 1h]").tasks
+    assert isinstance(task, UntilTask)
+    assert [one.stage for one in task.sources] == again
+
+
+@pytest.mark.parametrize(("header", "interval"), [("[timeout: 1h]", 60_000), ("[poll_interval: 5s]", 5_000)])
+def test_the_poll_interval_follows_the_precedence(header: str, interval: int) -> None:
+    (task,) = waiting("from t | wait until a > 3", header).tasks
+    assert isinstance(task, UntilTask)
+    assert task.interval == interval
+
+
+def test_where_nobody_says_how_often_it_is_every_ten_seconds() -> None:
+    (task,) = stage_of("flow F = { stage x = from t | wait until a > 3 }", "x").tasks
+    assert isinstance(task, UntilTask)
+    assert task.interval == 10_000

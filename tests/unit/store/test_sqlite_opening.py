@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from wvflow.errors import StateTooNew, UserError
+from wvflow.kernel.events import EpochMs
 from wvflow.store.sqlite import SqliteStore, opening, schema
 from wvflow.store.sqlite.schema import SCHEMA_VERSION
 from wvflow.testing.store_contract.kit import NOW, begun, commit
@@ -145,8 +146,13 @@ def test_a_database_of_an_earlier_version_is_brought_up_to_date_by_whoever_comes
         for module in (schema, opening):
             earlier.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION - 1)
         first = open_store()
-        commit(first, begun("r1"))
+        first.register(port=0, at=EpochMs(0))
         first.close()
-    assert [row.run_id for row in open_store().runs()] == ["r1"]
+    with closing(sqlite3.connect(folder / "state.db")) as connection, connection:
+        connection.execute("insert into inbox (run, kind, body, at) values ('r0', 'cancel', '{}', 0)")
+    later = open_store()
+    commit(later, begun("r1"))
+    assert [row.run_id for row in later.runs()] == ["r1"]
+    assert [row.kind for row in later.inbox(("r0",))] == ["cancel"]
     with closing(sqlite3.connect(folder / "state.db")) as connection:
         assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)

@@ -23,7 +23,7 @@ from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import HANDED, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
-from wvflow.plan.nodes import ActivityTask, ChildTask, Policy, QueryTask, StageId, StagePlan, Task
+from wvflow.plan.nodes import ActivityTask, ChildTask, Policy, QueryTask, StageId, StagePlan, Task, Wait
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.store import OutputRow, Store
 from wvflow.sql import LOWERING
@@ -139,7 +139,7 @@ class Reuse:
 
 
 def _is_repeatable(task: Task) -> bool:
-    if isinstance(task, ChildTask):
+    if isinstance(task, ChildTask | Wait):
         return False
     return not isinstance(task, QueryTask) or task.is_repeatable
 

@@ -9,7 +9,16 @@ from wvflow.lang.relations import stages_read
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.lang.ulids import NATIVE, asks_for_ulid
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, SaveStep, Settings
+from wvflow.semantics.checked import (
+    CallStep,
+    CheckedStage,
+    ChildStep,
+    DeleteStep,
+    SaveStep,
+    Settings,
+    UntilStep,
+    WaitStep,
+)
 from wvflow.semantics.session import Session
 
 PROPERTY = "cache"
@@ -30,6 +39,8 @@ def _reasons(stage: CheckedStage, params: Collection[str], views: Collection[str
     for name in stages_read(stage.steps):
         if name in views:
             yield f"nothing tells whether what the view `{name}` reads has changed"
+    if any(isinstance(step, WaitStep | UntilStep) for step in stage.steps):
+        yield "a wait depends on when it is reached"
     for step in stage.steps:
         if isinstance(step, CallStep) and step.function in builtins.KEYS:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"

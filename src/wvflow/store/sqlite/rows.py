@@ -26,7 +26,9 @@ RUN = (
     "run, flow, version, bundle, state, run_time, params, started_at, finished_at, error, owner, position, epoch,"
     " parent, project, problem"
 )
-STAGE = "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused"
+STAGE = (
+    "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, due"
+)
 OUTPUT = "stage, task, iteration, instance, attempt, output, key, saved, origin"
 INBOX = "id, run, kind, body, at"
 LOG = "run, stage, attempt, at, level, message"
@@ -112,11 +114,13 @@ def stage_row(run_id: str, row: StageRow) -> Row:
         row.finished_at,
         None if row.output is None else encoded(row.output).decode(),
         row.reused,
+        row.awaited,
+        row.due,
     )
 
 
 def stage_of(row: Row) -> StageRow:
-    number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused = row
+    number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused, awaited, due = row
     return StageRow(
         index=number,
         stage=stage,
@@ -130,6 +134,8 @@ def stage_of(row: Row) -> StageRow:
         finished_at=finished,
         output=None if output is None else _OUTPUT.decode(output),
         reused=reused,
+        awaited=awaited,
+        due=due,
     )
 
 

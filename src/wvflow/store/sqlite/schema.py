@@ -183,8 +183,13 @@ _SHARES = (
 
 _CHILDREN = ("create index runs_of_parent on runs (parent, created_at, seq) where parent <> ''",)
 
+_WAITS = (
+    "alter table stages add column awaited text not null default ''",
+    "alter table stages add column due integer",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN, _WAITS)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
