@@ -21,7 +21,7 @@ from wvflow.ports.stop import Stop
 if TYPE_CHECKING:
     import psycopg
 
-_AWAY = ("08", "57P", "53300", "55000")
+_AWAY = ("08000", "08001", "08003", "08004", "08006", "57P", "53300")
 _LASTING = ("42", "0A", "2BP01", "3D", "26", "34")
 _KINDS = {
     "28": "Unauthenticated",
