@@ -121,7 +121,8 @@ def _flush(found: Relation, steps: list[Step]) -> None:
 
 def _check_needs(run: Run, scope: Scope) -> None:
     """Behind a wait that begins a stage there are no rows yet."""
-    wants = run.operators[:1] or ((run.effect,) if isinstance(run.effect, _OF_ROWS) else ())
+    wants = [one for one in run.operators[:1] if not isinstance(one, n.WaitForOp | n.WhileOp)]
+    wants += [run.effect] if isinstance(run.effect, _OF_ROWS) and not run.operators else []
     scope.session.report(*[flow_mistakes.rows_of_a_wait(one.span) for one in wants])
 
 

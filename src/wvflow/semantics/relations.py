@@ -199,7 +199,8 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.WaitOp() | n.WaitUntilOp():
             scope.session.report(mistakes.only_in_stage("`| wait`", operator.span))
         case n.InvokeOp() | n.WaitForOp() | n.WhileOp():
-            scope.session.report(mistakes.not_available(operator.span.text.split("(")[0].split()[0], operator.span))
+            word = "wait for" if isinstance(operator, n.WaitForOp) else operator.span.text.split("(")[0].split()[0]
+            scope.session.report(mistakes.not_available(word, operator.span))
             return Relation(found.rel, Shape())
     return found
 

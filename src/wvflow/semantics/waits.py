@@ -39,8 +39,10 @@ from wvflow.semantics.names import NOTHING
 from wvflow.semantics.scopes import Relation, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.syntax import nodes as n
+from wvflow.syntax.walk import walk
 
 _MET = "met"
+_PAUSED = "paused"  # every run has it
 _LENGTHS = (DURATION, INTERVAL, STRING, NULL)
 _BOUNDS = ("timeout", "schedule_timeout")
 _CHANGING = (Table, File, NamedTable, SqlText, RawSql)
@@ -87,7 +89,11 @@ def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[
 
 def _condition(node: n.Expr, shape: Shape | None, scope: Scope) -> Rel:
     """A row that meets it; with an aggregate, the one row of the whole input."""
-    condition = expressions.condition(node, scope.over(None if shape is None else Shape(shape.columns)))
+    over = scope.over(None if shape is None else Shape(shape.columns))
+    if (state := _state_in(node, over)) is not None:
+        scope.session.report(mistakes.not_available(f"wait until … {state.name.text}", state.span))
+        return Filter(Piped(), NOTHING)
+    condition = expressions.condition(node, over)
     own = list(own_nodes(condition))
     if any(isinstance(one, Window) for one in own):
         scope.session.report(mistakes.window_in_where(node.span, "wait until"))
@@ -97,6 +103,14 @@ def _condition(node: n.Expr, shape: Shape | None, scope: Scope) -> Rel:
     if any(isinstance(one, Call) and one.function in AGGREGATES for one in own):
         return Filter(Aggregate(Piped(), (), (item,)), met)
     return Filter(Piped(), condition)
+
+
+def _state_in(node: n.Expr, scope: Scope) -> n.NameRef | None:
+    """The variable of the run, which waits are to look at one day."""
+    if _PAUSED in scope.values or scope.column(_PAUSED) is not None:
+        return None
+    named = (one for one in walk(node) if isinstance(one, n.NameRef) and one.name.text == _PAUSED)
+    return next(named, None)
 
 
 # --- all stages of a flow -------------------------------------------------------------------------------------------
@@ -136,10 +150,10 @@ def is_rowless(step: Step) -> bool:
 
 
 def _untils(stage: CheckedStage) -> Iterator[tuple[UntilStep, Rel]]:
-    """Each with the rows that it polls."""
+    """Each that is understood, with the rows that it polls."""
     rows: Rel = Piped()
     for step in stage.steps:
-        if isinstance(step, UntilStep):
+        if isinstance(step, UntilStep) and not any(node is NOTHING for node in nodes(step.condition)):
             yield step, rows
         rows = step.relation if isinstance(step, RowsStep) else Piped()
 
