@@ -98,6 +98,8 @@ class Code(Enum):
     OTHER_COLUMNS = ("WV0407", "TYPE_ERROR", "error")
     TIMEOUT_NEVER_REACHED = ("WV0408", "INVALID_ARGUMENT", "warning")
     HEARTBEAT_NEVER_SENT = ("WV0409", "INVALID_ARGUMENT", "warning")
+    WITHOUT_MAP = ("WV0410", "INVALID_ARGUMENT", "error")
+    BAD_MAP = ("WV0411", "INVALID_ARGUMENT", "error")
     # the graph
     CYCLE = ("WV0501", "CYCLIC_SYMBOL_REFERENCE", "error")
     TOO_MANY_STAGES = ("WV0502", "RESOURCE_EXHAUSTED", "error")

@@ -24,9 +24,18 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
-from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
+from wvflow.kernel.timers import (
+    ChildTimer,
+    LineTimer,
+    RetryTimer,
+    RunTimer,
+    ScheduleTimer,
+    WaitTimer,
+    addressee,
+    parse_timer,
+)
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import FlowPlan, Task, UntilTask, WaitTask
+from wvflow.plan.nodes import FlowPlan, StageId, Task, UntilTask, WaitTask
 
 _WIDTH = 15
 
@@ -81,19 +90,24 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return ""
 
 
-def _timer(plan: FlowPlan, name: str) -> str:
+def _timer(plan: FlowPlan, timer: str) -> str:
     """Which time is over, in the language's words."""
+    name, number = addressee(timer)
+
+    def whose(stage: StageId) -> str:
+        return plan.stages[stage].name + (f" instance {number}" if number else "")
+
     match parse_timer(name):
         case RetryTimer(stage, attempt):
-            return f"{plan.stages[stage].name}, the delay before attempt {attempt}"
+            return f"{whose(stage)}, the delay before attempt {attempt}"
         case LineTimer(stage, attempt):
-            return f"{plan.stages[stage].name}, attempt {attempt}: start_timeout"
+            return f"{whose(stage)}, attempt {attempt}: start_timeout"
         case ChildTimer(stage, attempt):
-            return f"{plan.stages[stage].name}, attempt {attempt}: timeout"
+            return f"{whose(stage)}, attempt {attempt}: timeout"
         case ScheduleTimer(stage):
-            return f"{plan.stages[stage].name}: schedule_timeout"
+            return f"{whose(stage)}: schedule_timeout"
         case WaitTimer(stage, task):
-            return f"{plan.stages[stage].name}: {_wait(plan.stages[stage].tasks[task])}"
+            return f"{whose(stage)}: {_wait(plan.stages[stage].of_instance(number).tasks[task])}"
         case RunTimer(kind="grace"):
             return "the time to end after a cancel"
         case RunTimer():

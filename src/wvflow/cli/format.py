@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wvflow.ports.store import InstanceCounts
 
 _STEPS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
@@ -80,3 +84,14 @@ def printable(text: str) -> str:
 
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | {0x7F: "␡"}
+
+
+def instances(counts: InstanceCounts) -> str:
+    """How far a mapped stage is.
+
+    >>> from wvflow.ports.store import InstanceCounts
+    >>> instances(InstanceCounts(count=5_000, ended=317, failed=2))
+    '317/5,000, 2 failed'
+    """
+    failed = f", {counts.failed:,} failed" if counts.failed else ""
+    return f"{counts.ended:,}/{counts.count:,}{failed}"

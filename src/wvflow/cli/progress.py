@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 import msgspec
 
-from wvflow.cli.format import count, duration, one_line, plural
+from wvflow.cli.format import count, duration, instances, one_line, plural
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow
@@ -83,7 +83,7 @@ class Lines:
     def __init__(self, plan: FlowPlan) -> None:
         self.run_id = ""
         self._width = max((len(stage.name) for stage in plan.stages), default=0)
-        self._told: dict[str, tuple[str, int]] = {}
+        self._told: dict[str, tuple[str, int, int]] = {}
 
     def __call__(self, progress: Progress) -> None:
         if not self.run_id and _recorded(progress):
@@ -101,7 +101,8 @@ class Lines:
             self(msgspec.structs.replace(known, stages=waiting))
 
     def _change(self, stage: StageRow) -> None:
-        now = (stage.phase, stage.attempts)
+        tenths = 0 if stage.instances is None else 10 * stage.instances.ended // max(stage.instances.count, 1)
+        now = (stage.phase, stage.attempts, tenths)
         if stage.phase in ("pending", "queued") or self._told.get(stage.stage) == now:
             return
         self._told[stage.stage] = now
@@ -114,6 +115,8 @@ class Lines:
 
 def _in_words(stage: StageRow) -> str:
     match stage.phase:
+        case "attempting" if stage.instances is not None:
+            return f"instances {instances(stage.instances)}"
         case "attempting":
             return f"attempt {stage.attempts}" if stage.attempts > 1 else "started"
         case "waiting":
@@ -207,7 +210,9 @@ class Board:
             return f"reused from run {row.reused}"
         if row.awaited:
             return _waits(row).removeprefix("waiting: ")
-        return _error(row) if row.error and row.phase != Phase.SUCCESS.value else ""
+        if row.error and row.phase != Phase.SUCCESS.value:
+            return _error(row)
+        return "" if row.instances is None else instances(row.instances)
 
     def _title(self, now: float) -> RenderableType:
         from rich.text import Text

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
-from wvflow.cli.format import between, count, instant, one_line, plural, printable
+from wvflow.cli.format import between, count, instances, instant, one_line, plural, printable
 from wvflow.cli.states import error_line, state_text, waits
 from wvflow.source import Position, Source
 
@@ -82,11 +82,15 @@ def _remark(stage: StageSummary) -> str:
     if stage.state == "success":
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
         target = f"→ {stage.target}" if stage.target else ""
-        return "  ".join(filter(None, (target, _routed(stage), reused, *_warned(stage))))
+        return "  ".join(filter(None, (target, _routed(stage), reused, _instances(stage), *_warned(stage))))
     if stage.waits_for:
         due = datetime.fromisoformat(stage.waits_until).timestamp() * 1_000 if stage.waits_until else None
         return waits(stage.waits_for, due)
-    return one_line(error_line(stage.error), 100)
+    return one_line(error_line(stage.error), 100) or _instances(stage)
+
+
+def _instances(stage: StageSummary) -> str:
+    return "" if stage.instances is None else f"instances {instances(stage.instances)}"
 
 
 def _warned(stage: StageSummary) -> list[str]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from wvflow.data.pieces import Parts
 from wvflow.errors import TaskError
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
@@ -51,6 +52,12 @@ class Connected:
 
     def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop, connector: str = "") -> str | None:
         return self._at(connector).identity(place, stop)
+
+    def row(self, rows: Located, place: int, ahead: int) -> bytes:
+        return self._main.row(rows, place, ahead)
+
+    def unite(self, parts: Parts, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
+        return self._main.unite(parts, name, stop, columns)
 
     def share(self, output: Output, name: OutputName) -> Output:
         return self._main.share(output, name)

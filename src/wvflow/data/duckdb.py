@@ -12,6 +12,7 @@ from wvflow.data import identity, outputs, statements
 from wvflow.data.connection import Connection
 from wvflow.data.declared import check_columns
 from wvflow.data.failures import translated
+from wvflow.data.pieces import Parts, Places, united
 from wvflow.data.queries import Query
 from wvflow.data.reading import read_output
 from wvflow.data.rows import LookAhead, renamed
@@ -58,6 +59,7 @@ class DuckDBEngine:
         self._texts = Texts(cache, root)
         self._connection = Connection(state / "spill", threads=threads, memory_limit=memory_limit)
         self._decoded = lru_cache(INLINE_CACHE)(decoded)
+        self._places = Places(state, self._connection)
         self._warehouse = Warehouse(database, self._connection.cursor)
 
     # --- the port ---
@@ -90,11 +92,20 @@ class DuckDBEngine:
     ) -> Stored:
         schema, batches = renamed(rows)
         with translated(), self._session(stop) as session:
-            if columns:
-                shape = session.cursor().from_arrow(schema.empty_table())
-                check_columns(columns, shape.columns, shape.types)
-            ahead = LookAhead(schema, batches)
-            return outputs.keep(session, ahead, name, self._state)
+            return self._kept(session, schema, batches, name, columns)
+
+    def _kept(
+        self,
+        session: Session,
+        schema: pa.Schema,
+        batches: Iterator[pa.RecordBatch],
+        name: OutputName,
+        columns: Sequence[tuple[str, Type]],
+    ) -> Stored:
+        if columns:
+            shape = session.cursor().from_arrow(schema.empty_table())
+            check_columns(columns, shape.columns, shape.types)
+        return outputs.keep(session, LookAhead(schema, batches), name, self._state)
 
     def read(self, rows: Located) -> pa.RecordBatchReader:
         return read_output(rows, self._state, self._connection)
@@ -111,6 +122,15 @@ class DuckDBEngine:
                 case FileTarget(path=path) if not is_remote(path):
                     return identity.of_file(Path(self._texts.locate(path)))
         return None
+
+    def row(self, rows: Located, place: int, ahead: int) -> bytes:
+        with translated():
+            return self._places.row(rows, place, ahead)
+
+    def unite(self, parts: Parts, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
+        with translated(), self._session(stop) as session:
+            schema, batches = united(session, self._state, parts)
+            return self._kept(session, schema, batches, name, columns)
 
     def share(self, output: Output, name: OutputName) -> Output:
         return outputs.share(output, name, self._state)

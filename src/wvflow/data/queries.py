@@ -11,6 +11,7 @@ import msgspec
 from wvflow.data import appends, changes, outputs, saves
 from wvflow.data.changes import New
 from wvflow.data.declared import check_columns
+from wvflow.data.pieces import with_places
 from wvflow.data.rows import INLINE_ROWS, STORED_AS, LookAhead, ahead_of, quoted, recast, unique
 from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
@@ -61,7 +62,8 @@ class Query:
             check_columns(self._job.columns, shape.columns, shape.types)
         save = self._job.task.save
         if save is None:
-            return self._keep(lowered.select, values, few=self._gives_few())
+            select = with_places(lowered.select) if self._job.in_rows else lowered.select
+            return self._keep(select, values, few=self._gives_few())
         match save.target:
             case TableTarget() as target if save.mode == "replace":
                 with self._warehouse.saving(stop):

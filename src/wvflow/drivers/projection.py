@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from wvflow.kernel.awaited import awaited
 from wvflow.kernel.events import Failure, Output
-from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
+from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
-from wvflow.ports.store import RunRow, StageRow
+from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 
 def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner: int, project: str) -> RunRow:
@@ -55,7 +55,12 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         reused=stage.reused,
         awaited=wait.what if wait else "",
         due=wait.due if wait else None,
+        instances=None if stage.instances is None else _counts(stage.instances),
     )
+
+
+def _counts(group: Instances) -> InstanceCounts:
+    return InstanceCounts(count=group.count, ended=group.has_ended, failed=group.ended.failed)
 
 
 def _with_warnings(stage: StageState) -> Output | None:

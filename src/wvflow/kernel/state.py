@@ -157,9 +157,13 @@ class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.states[number - 1]
 
     @property
+    def has_ended(self) -> int:
+        """How many have."""
+        return self.ended.success + self.ended.failed + self.ended.skipped + self.ended.cancelled
+
+    @property
     def all_ended(self) -> bool:
-        ended = self.ended
-        return ended.success + ended.failed + ended.skipped + ended.cancelled == self.count
+        return self.has_ended == self.count
 
 
 class StageState(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -80,6 +80,7 @@ def _delay(value: object) -> int | None:
     return _duration(value) or None
 
 
+_PERCENT = re.compile(r"\s*([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%\s*")
 _PER = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _RATE = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*([smhd])\s*")
 
@@ -125,6 +126,15 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _share(value: object) -> tuple[int, int | None] | None:
+    """So many, or such a part of all in millionths."""
+    if (count := _integer(value)) is not None:
+        return count, None
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    part = None if match is None else _millionths(Fraction(match[1]) / 100)
+    return None if part is None else (0, part)
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -152,6 +162,7 @@ DURATION = Kind("a duration such as 5m, 1h30m or '7 days'", _duration)
 DELAY = Kind("a duration above zero, such as 30s, 1h30m or '7 days'", _delay)
 COEFFICIENT = Kind("a number from 1 on", _coefficient)
 PART = Kind("a number from 0 to 1", _millionths)
+SHARE = Kind("a whole number from 0 on, or a part of all such as '5%'", _share)
 NAMES = Kind("a list of names such as ['ValueError', 'HTTPError']", _names)
 TEXT = Kind("a text", _text)
 FLAG = Kind("true or false", _flag)
@@ -210,9 +221,9 @@ _STAGE_ONLY = (
     Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False, runs=True),
     Property("detach", FLAG, activity=False, runs=True),
     Property("continue_as_new", ANY, activity=False),
-    Property("map", ANY, activity=False),
+    Property("map", EXPRESSION, activity=False, runs=True),
     Property("max_parallel", POSITIVE, activity=False, flow=True, runs=True),
-    Property("tolerate", ANY, activity=False),
+    Property("tolerate", SHARE, activity=False, runs=True),
     Property("skip_empty", FLAG, activity=False, runs=True),
     Property("cache", _words("none", "inputs"), activity=False, runs=True),
     Property("deadline", DELAY, activity=False, flow=True),
@@ -256,10 +267,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 
 # The same names mean something else on a flow; of those, this version can carry out the other one only.
 LATER_ON_FLOWS = frozenset({"jitter", "on_failure"})
-ON_FLOWS_ONLY = frozenset({"max_parallel"})
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "type", "trigger", "eager", "detach", "materialize"})
+NO_DEFAULTS = frozenset({"when", "map", "type", "trigger", "eager", "detach", "materialize"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

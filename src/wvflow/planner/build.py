@@ -28,6 +28,7 @@ from wvflow.plan.nodes import (
     ViewTask,
     WaitTask,
 )
+from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import Closing, Polling, cut
 from wvflow.planner.wiring import wired
@@ -142,7 +143,7 @@ def _stage(
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
         tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
-    return StagePlan(
+    plan = StagePlan(
         name=stage.name,
         tasks=tasks,
         upstreams=tuple(StageId(one) for one in upstreams),
@@ -158,6 +159,7 @@ def _stage(
         connector=stage.connector,
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
     )
+    return plan if stage.map is None else mapped(plan, stage, stage.map, settled, policy_of(""))
 
 
 def _needs_a_task(when: Expr | None) -> bool:

@@ -112,7 +112,7 @@ def _leaves(condition: Condition) -> Iterator[StateIs]:
 
 def _chains(plan: StagePlan, trigger: Trigger, names: _Names) -> Iterator[tuple[StageId, ...]]:
     """The stages of its fan-ins that are fallbacks of each other; those that its ``if`` names stand for themselves."""
-    for task in plan.tasks:
+    for task in plan.all_tasks:
         for node in nodes(task.relation) if isinstance(task, QueryTask) else ():
             if isinstance(node, FanIn):
                 members = [names.number[one] for one in fan_in_stages(node)]

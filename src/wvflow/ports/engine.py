@@ -3,7 +3,7 @@ threads. Adapters translate foreign exceptions into ``TaskError`` (the task fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import quote
@@ -96,7 +96,7 @@ class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
     """One query task with all that it needs. ``inputs``: rows of the stages it reads; ``values``: parameters and
     implicit values by name; ``columns``: those that its rows must have, none for any; ``places`` point at the program's
     text; ``begun`` is called when the work starts (the warehouse's gate is passed); ``waiting`` with the holder's name
-    when it has to wait."""
+    when it has to wait; ``in_rows``: the rows are to be handed out one by one, by ``Engine.row``."""
 
     task: QueryTask
     name: OutputName
@@ -108,6 +108,7 @@ class QueryJob(msgspec.Struct, frozen=True, kw_only=True):
     begun: Callable[[], None] = lambda: None
     waiting: Callable[[str], None] = lambda holder: None
     connector: str = ""
+    in_rows: bool = False
 
 
 class StatementJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +173,28 @@ class Engine(Protocol):
         address). Text of a table changes with every write by a run, and of all tables when somebody else has written.
 
         Raises as ``query``.
+        """
+        ...
+
+    def row(self, rows: Located, place: int, ahead: int) -> bytes:
+        """One of the rows that were kept ``in_rows``, counted from 0, as an inline output.
+
+        ``ahead``: so many rows are read at once and stay at hand for a while, so that taking one after the other costs
+        little more than reading them all. Raises TaskError, as ``query``.
+        """
+        ...
+
+    def unite(
+        self,
+        parts: Callable[[], Iterator[Located]],
+        name: OutputName,
+        stop: Stop,
+        columns: Sequence[tuple[str, Type]] = (),
+    ) -> Stored:
+        """Keep the rows of several outputs, at least one, as one, in their order. ``parts`` gives them anew each time.
+
+        Columns are united by name; where an output has no such column, it is null. Raises as ``query``, and TaskError
+        ``InstancesDiffer`` where the types of a column have nothing in common.
         """
         ...
 

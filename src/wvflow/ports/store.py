@@ -59,10 +59,19 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class InstanceCounts(msgspec.Struct, frozen=True):
+    """Of the instances of a mapped stage: how many there are, how many have ended, and how many of these failed."""
+
+    count: int
+    ended: int
+    failed: int
+
+
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one. ``reused``: the
     run that computed its output, when that was an earlier one. ``awaited``: what it waits for while it is ``waiting``,
-    in words, and ``due`` when that ends or is given up on, None where nothing bounds it."""
+    in words, and ``due`` when that ends or is given up on, None where nothing bounds it.
+    ``instances``: of a mapped stage, once it is known how many there are."""
 
     index: int
     stage: str
@@ -78,6 +87,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     reused: str = ""
     awaited: str = ""
     due: EpochMs | None = None
+    instances: InstanceCounts | None = None
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,7 +361,7 @@ class Store(Protocol):
         ...
 
     def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
-        """Keep what running attempts say; of each stage of a run, the last one only. Raises Unavailable."""
+        """Keep what running attempts say; of each stage of a run, or instance of one, the last. Raises Unavailable."""
         ...
 
     def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:

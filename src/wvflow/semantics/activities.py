@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -17,7 +17,7 @@ from wvflow.lang import builtins
 from wvflow.lang.algebra import Cast, Cell, Column, Expr, Item, Literal, Piped, Select
 from wvflow.lang.catalog import SCALAR_COLUMN, ActivitySignature
 from wvflow.lang.evaluate import is_static
-from wvflow.lang.relations import nodes
+from wvflow.lang.relations import nodes, rebuilt
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.plan.nodes import Argument, FlowParam
 from wvflow.semantics import expressions, mistakes
@@ -131,7 +131,8 @@ def call_activity(
         _report_unknown(call.function, scope.session)
         return None
     _check_use(target, call.function.span, scope.session, has_rows=piped and not apart)
-    inside = replace(scope.over(shape), for_argument=True)
+    own = None if piped else scope.instance
+    inside = replace(scope.over(shape if own is None else own.shape), for_argument=True)
     given, arguments = _bound(target, call, inside, piped=piped)
     step = CallStep(target.name, arguments, piped, apart, target.function, given)
     return step, _result(target, step, shape, scope.session)
@@ -253,6 +254,8 @@ def callee_of(signature: ActivitySignature) -> Callee:
 def _value(arg: CallArg, scope: Scope, *, piped: bool) -> Expr:
     """An argument: an expression without rows, but for the values in the one input row and in that of a stage."""
     value = expressions.elaborate(arg.value, scope)
+    if not piped and scope.instance is not None:
+        value = _of_instance(value, scope.instance)
     if not piped and any(isinstance(node, Cell) and isinstance(node.rows, Piped) for node in nodes(value)):
         scope.session.report(flow_mistakes.no_input_row(arg.value.span))
     elif not is_static(value, cells=True):
@@ -260,3 +263,14 @@ def _value(arg: CallArg, scope: Scope, *, piped: bool) -> Expr:
         refused = flow_mistakes.argument_over_rows if of_row else flow_mistakes.argument_needs_engine
         scope.session.report(refused(arg.value.span))
     return value
+
+
+def _of_instance(value: Expr, row: Relation) -> Expr:
+    """A value in which ``_`` is the row of an instance."""
+
+    def change(new: Any, _: Any) -> Any:
+        is_own = isinstance(new, Cell) and isinstance(new.rows, Piped)
+        return structs.replace(new, rows=row.rel) if is_own else new
+
+    found: Expr = rebuilt(value, change)
+    return found

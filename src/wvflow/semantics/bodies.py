@@ -11,6 +11,7 @@ from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.children import call_flow, is_flow
+from wvflow.semantics.maps import own_row
 from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
@@ -48,8 +49,8 @@ class StageBody(NamedTuple):
     end: Span | None
 
 
-def stage_steps(node: n.Query, scope: Scope) -> StageBody:
-    """A stage's body."""
+def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> StageBody:
+    """A stage's body; with ``each`` (where it stands) that of an instance, which begins with one of the rows."""
     body = unwrapped(node, scope)
     steps: list[Step] = []
     if isinstance(body.input, n.CallInput):
@@ -58,6 +59,10 @@ def stage_steps(node: n.Query, scope: Scope) -> StageBody:
         found = beginning(body.input, body.scope)
     rowless = body.input is None and scope.forking is None  # it begins with a wait
     source = found.rel if isinstance(body.input, n.From | n.Merge | None) and not rowless else None
+    if each is not None and source is None:
+        scope.session.report(flow_mistakes.nothing_to_split(each))
+    elif each is not None:
+        found = own_row(found, each, scope)
     saved: dict[Rel, Known] = {}
     operators, last = _last_apart(body.operators)
     for run in _runs(operators):

@@ -113,6 +113,13 @@ Step: TypeAlias = (
 )
 
 
+class CheckedMap(NamedTuple):
+    """How a stage is mapped: ``rows`` and ``members`` as in ``plan.nodes.SplitTask``."""
+
+    rows: Rel
+    members: Rel | None = None
+
+
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention. ``when``: needs no
     rows. ``input``: the rows that its body begins with, None where it begins with none. ``columns``: those of its
@@ -132,6 +139,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     uses: tuple[Use, ...]
     when: Expr | None = None
     input: Rel | None = None
+    map: CheckedMap | None = None
     columns: tuple[RowColumn, ...] = ()
     shape: tuple[RowColumn, ...] | None = None
     trigger: TriggerExpr | None = None

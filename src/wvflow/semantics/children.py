@@ -52,7 +52,8 @@ def call_flow(
     ref = find_flow(call.function, version, session)
     if ref is None:
         return None
-    inside = replace(scope.over(shape), for_argument=True)
+    own = None if piped else scope.instance
+    inside = replace(scope.over(shape if own is None else own.shape), for_argument=True)
     arguments = read_arguments(call, callee(ref, session), {}, inside, piped=piped)
     if any(isinstance(node, Call) and node.function == SECRET for node in nodes(arguments)):
         session.report(base_mistakes.secret_misplaced(call.span))  # a run's parameters stand in its journal

@@ -19,7 +19,7 @@ from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
-from wvflow.semantics.checked import CheckedFlow, CheckedStage, Settings, UntilStep
+from wvflow.semantics.checked import CheckedFlow, CheckedMap, CheckedStage, Settings, UntilStep
 from wvflow.semantics.checks.bounds import check_bounds, check_bounds_of_stage
 from wvflow.semantics.checks.clocks import check_clocks
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
@@ -28,6 +28,7 @@ from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import check_closing
 from wvflow.semantics.infer import type_of
+from wvflow.semantics.maps import Each, Values, read_map
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.routes import check_ends, routed
@@ -246,11 +247,17 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
     scope = replace(scope, failed=(*around.failed, *failures_in(trigger)))
     with session.recording() as record:
         _depend(stage.depends, scope)
-        body = stage_steps(stage.body, scope)
+        how = read_map(read, scope)
+        within = replace(scope, instance=how.own) if isinstance(how, Values) else scope
+        body = stage_steps(stage.body, within, each=how.span if isinstance(how, Each) else None)
         when = read_when(read, scope)
+    mapped = CheckedMap(how.rows, how.members) if isinstance(how, Values) else None
+    if isinstance(how, Each) and body.input is not None:
+        mapped = CheckedMap(body.input)
+    begins = body.input if mapped is None else mapped.rows
     found = body.shape.columns
     declared = declared_columns(read, found, session)
-    if read.values.get("skip_empty") and body.input is None:
+    if read.values.get("skip_empty") and begins is None:
         session.report(flow_mistakes.nothing_to_be_empty(read.spans["skip_empty"]))
     checked = CheckedStage(
         name=stage.name.text,
@@ -263,7 +270,8 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         fallback=fallback_of(read),
         shape=_shape(found if declared is None else declared),
         when=when,
-        input=body.input,
+        input=begins,
+        map=mapped,
         columns=() if declared is None or is_certain(declared, found) else declared,
         uses=tuple(record.uses),
         forking=None if written.forking is None else written.forking.text,

@@ -140,6 +140,43 @@ def wall_clock(name: str, instead: str, use: Span) -> Diagnostic:
     )
 
 
+def without_map(name: str, use: Span) -> Diagnostic:
+    flows = "; for all stages of a flow, set it on the flow" if name == "max_parallel" else ""
+    return Diagnostic(
+        Code.WITHOUT_MAP,
+        f"`{name}` is about the instances of a mapped stage, and the stage is not mapped",
+        use,
+        f"set `map: each`, or leave it out{flows}",
+    )
+
+
+def bad_map(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISTYPED_PROPERTY,
+        "`map` wants each, or a column of a stage as in `s.col`",
+        use,
+        "`map: each` makes an instance of each row that the stage begins with, `map: s.col` of each value in a column",
+    )
+
+
+def nothing_to_split(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_MAP,
+        "`map: each` splits the rows that a stage begins with, and this one begins with none",
+        use,
+        "begin it with `from`; or take the values of a column of another stage: `map: s.col`",
+    )
+
+
+def several_to_split(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_MAP,
+        "`map: each` splits one source, and the stage begins with several",
+        use,
+        "begin with the one to be split and join the others behind it: `from a | cross join b`",
+    )
+
+
 # --- activities -----------------------------------------------------------------------------------------------------
 
 

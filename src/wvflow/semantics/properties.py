@@ -131,8 +131,7 @@ def _allowed(known: Property, place: Place) -> bool:
 
 
 def _runs(known: Property, place: Place) -> bool:
-    later = table.LATER_ON_FLOWS if place == "flow" else table.ON_FLOWS_ONLY
-    return known.runs and known.name not in later
+    return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
 
 
 def _way_out(known: Property, value: str) -> str:

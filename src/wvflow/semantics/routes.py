@@ -13,7 +13,7 @@ from wvflow.lang.relations import rebuilt
 from wvflow.lang.types import BOOLEAN, LONG, STRING
 from wvflow.semantics import expressions, sources
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedStage, RouteStep, RowsStep, Step, UntilStep
+from wvflow.semantics.checked import CheckedMap, CheckedStage, RouteStep, RowsStep, Step, UntilStep
 from wvflow.semantics.scopes import Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.source import Span
@@ -115,7 +115,10 @@ def _reading(stage: CheckedStage, labels: Mapping[str, Expr]) -> CheckedStage:
                 return step
 
     steps = tuple(map(change_step, stage.steps))
-    return replace(stage, steps=steps, input=None if stage.input is None else over(stage.input))
+    how = stage.map
+    if how is not None:
+        how = CheckedMap(over(how.rows), None if how.members is None else over(how.members))
+    return replace(stage, steps=steps, input=None if stage.input is None else over(stage.input), map=how)
 
 
 def check_ends(stages: Sequence[CheckedStage], session: Session) -> None:

@@ -127,8 +127,9 @@ class Scope:
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
     it, ``failed`` those by whose failure it can be that it runs. ``keys``: the grouping keys by name. ``for_argument``:
     in an argument of an activity, ``for_when``: in a stage's ``when``, ``detach``: in a stage that doesn't wait for its
-    child. ``locals``: the parameters of the lambda or function around, several expressions for one that takes all
-    remaining arguments, and the receiver's columns; ``this``: the receiver of the method around.
+    child. ``instance``: the one row that an instance of a stage with ``map: s.col`` is about. ``locals``: the
+    parameters of the lambda or function around, several expressions for one that takes all remaining arguments, and the
+    receiver's columns; ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -137,6 +138,7 @@ class Scope:
     stages: Mapping[str, Shape] = field(default_factory=dict)
     stage: str = ""
     forking: Name | None = None
+    instance: Relation | None = None
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     keys: Mapping[str, Expr] = field(default_factory=dict)
     outer: Scope | None = None

@@ -30,6 +30,7 @@ from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import HANDED
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.types import STRING, UNKNOWN, Type
+from wvflow.plan.nodes import INSTANCE
 from wvflow.semantics import expressions, infer, mistakes, mistakes_of_flows, models
 from wvflow.semantics.definitions import binding
 from wvflow.semantics.functions import chosen
@@ -111,6 +112,10 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
             return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
+    if first.text == "_" and not first.quoted and scope.instance is not None:
+        name = alias or "_"
+        own = Relation(StageRows(INSTANCE, name), Shape(scope.instance.shape.columns).named(name))
+        return _aliased(own, node, scope) if node.columns else own
     if first.text == "_" and not first.quoted and scope.forking is not None:
         return _aliased(stage_rows(scope.forking, "" if node.columns else alias, scope), node, scope)
     if first.text == "_" and not first.quoted and scope.stage:

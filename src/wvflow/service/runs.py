@@ -24,7 +24,7 @@ from wvflow.errors import (
     UserError,
     WvflowError,
 )
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import NOTHING, EpochMs
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StageId
 from wvflow.plan.views import view_of
@@ -330,6 +330,8 @@ class Runs:
         output = found.output
         if output is None:
             raise OutputMissing(f"stage `{found.stage}` of run {row.run_id} has no rows: it is {found.state}")
+        if output.ref == NOTHING:
+            return _no_rows()
         if not output.ref:
             saved = f"its rows were saved to {output.target}" if output.target else "its activity returned none"
             if view_of(self.plan(row).stages[found.index]) is not None:
@@ -421,6 +423,13 @@ class Runs:
             self._activities.close()
         if "_store" in self.__dict__:
             self._store.close()
+
+
+def _no_rows() -> pa.RecordBatchReader:
+    """Those of a stage that is read as no rows, of columns that nobody knows."""
+    import pyarrow as pa
+
+    return pa.table({}).to_reader()
 
 
 def _yielding(plan: FlowPlan, stages: Sequence[StageRow]) -> StageId | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.store import RunRow, StageRow
+from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,8 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     ``reused_from`` the run that computed its output, None when this one did. ``routed``: how many of its rows go to
     which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
     failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits
-    for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it."""
+    for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
+    ``instances``: how many a mapped stage has, how many have ended and failed; None for any other."""
 
     stage: str
     state: str
@@ -33,6 +34,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | None = None
     waits_for: str | None = None
     waits_until: str | None = None
+    instances: InstanceCounts | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,4 +122,5 @@ def _stage(row: StageRow) -> StageSummary:
         warnings=(row.output.warnings or None) if row.output else None,
         waits_for=row.awaited or None,
         waits_until=instant(row.due),
+        instances=row.instances,
     )

@@ -78,7 +78,7 @@ class Shelf:
         self.bundles: dict[str, bytes] = {}
         self.logs: dict[str, list[LogRow]] = {}
         self.reusable: dict[str, list[tuple[str, OutputRow]]] = {}
-        self.heartbeats: dict[str, dict[int, Heartbeat]] = {}
+        self.heartbeats: dict[str, dict[tuple[int, int], Heartbeat]] = {}
         self.slots: list[_Slot] = []
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
@@ -266,7 +266,8 @@ class MemoryStore:
     def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
         with self._writing() as shelf:
             for row in rows:
-                shelf.heartbeats.setdefault(row.run_id, {})[row.heartbeat.stage] = row.heartbeat
+                said = row.heartbeat
+                shelf.heartbeats.setdefault(row.run_id, {})[said.stage, said.instance] = said
 
     def heartbeats(self, run_id: str) -> tuple[Heartbeat, ...]:
         with self._reading() as shelf:

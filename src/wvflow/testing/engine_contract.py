@@ -125,6 +125,35 @@ class EngineContract:
         seen = engine.look(query_job(a.Sort(a.Piped(), (a.SortKey(a.Column("i")),)), piped=located(given)), 2, stop)
         assert ([column.name for column in seen.columns], seen.rows, seen.size) == (["i"], [(0,), (1,)], count)
 
+    @pytest.mark.parametrize("count", [3, 3_000])
+    def test_rows_are_handed_out_one_by_one_in_their_order(self, engine: Engine, stop: Stop, count: int) -> None:
+        last_first = a.Sort(numbers(count), (a.SortKey(a.Column("i"), descending=True),))
+        kept = located(engine.query(query_job(last_first, in_rows=True), stop))
+        for place in (0, 1, count - 1, count // 2):
+            (row,) = engine.read(InlineRows(engine.row(kept, place, 1_000))).read_all().to_pylist()
+            assert (row["i"], sorted(row)) == (count - 1 - place, ["i", "s"])
+        with pytest.raises(TaskError, match=f"no row {count}"):
+            engine.row(kept, count, 1_000)
+
+    @pytest.mark.parametrize("count", [3, 300])
+    def test_outputs_are_united_in_their_order_by_name(self, engine: Engine, stop: Stop, count: int) -> None:
+        first = located(engine.keep(pa.table({"i": range(count)}).to_reader(), output_name("first"), stop))
+        second = located(engine.keep(pa.table({"j": ["x"], "I": [0.5]}).to_reader(), output_name("second"), stop))
+        stored = engine.unite(lambda: iter((first, second, first)), output_name("all"), stop)
+        united = engine.read(located(stored)).read_all()
+        assert united["i"].to_pylist() == [*range(count), 0.5, *range(count)]
+        assert united["j"].to_pylist() == [None] * count + ["x"] + [None] * count
+        assert stored.output.rows == 2 * count + 1
+
+    def test_types_that_have_nothing_in_common_are_not_united(self, engine: Engine, stop: Stop) -> None:
+        parts = [
+            located(engine.keep(pa.table({"i": values}).to_reader(), output_name(str(n)), stop))
+            for n, values in enumerate(([1], ["x"]))
+        ]
+        with pytest.raises(TaskError) as caught:
+            engine.unite(lambda: iter(parts), output_name("all"), stop)
+        assert (caught.value.kind, caught.value.retryable) == ("InstancesDiffer", False)
+
     def test_an_output_has_size_and_checksum_and_equal_rows_have_equal_ones(self, engine: Engine, stop: Stop) -> None:
         one, other = (engine.query(query_job(numbers(9), attempt=n), stop).output for n in (1, 2))
         assert one.bytes > 0

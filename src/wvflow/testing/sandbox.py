@@ -87,7 +87,7 @@ class Sandbox:
             task.activity
             for plan in self.program.bundle.flows.values()
             for stage in plan.stages
-            for task in stage.tasks
+            for task in stage.all_tasks
             if isinstance(task, ActivityTask)
         }
         if activity not in called:

@@ -5,10 +5,12 @@ import pytest
 from wvflow.cli.events import event_json, event_text
 from wvflow.kernel import events as e
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import CollectTask, FlowPlan, MapPlan, QueryTask, SplitTask, StageId, StagePlan
 
 ONE, TWO = QueryTask(Single()), (QueryTask(Single()), QueryTask(Single()))
-PLAN = FlowPlan("F", 1, (), (StagePlan("load", (ONE,)), StagePlan("both", TWO)), (StageId(0), StageId(1)))
+EACH = StagePlan("each", (SplitTask(Single()), CollectTask()), map=MapPlan(StagePlan("each", TWO), 500))
+STAGES = (StagePlan("load", (ONE,)), StagePlan("both", TWO), EACH)
+PLAN = FlowPlan("F", 1, (), STAGES, (StageId(0), StageId(1), StageId(2)))
 AT = e.EpochMs(0)
 LOAD = (AT, StageId(0), 0, 1)
 FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
@@ -19,6 +21,8 @@ FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
     [
         (e.TaskStarted(*LOAD), "TaskStarted      load, attempt 1"),
         (e.TaskStarted(AT, StageId(1), 1, 3), "TaskStarted      both task 2, attempt 3"),
+        (e.TaskStarted(AT, StageId(2), 0, 3), "TaskStarted      each task 1, attempt 3"),
+        (e.TaskStarted(AT, StageId(2), 1, 3, instance=17), "TaskStarted      each instance 17 task 2, attempt 3"),
         (e.TaskSucceeded(*LOAD, e.Output(rows=1234)), "TaskSucceeded    load, attempt 1  1,234 rows"),
         (e.TaskSucceeded(*LOAD, e.Output(rows=1)), "TaskSucceeded    load, attempt 1  1 row"),
         (e.TaskSucceeded(*LOAD, e.Output(target="t")), "TaskSucceeded    load, attempt 1  – rows saved to t"),
@@ -26,6 +30,7 @@ FAILURE = e.Failure("ValueError", "bad\nmore", retryable=False)
         (e.TaskTimedOut(*LOAD, "heartbeat"), "TaskTimedOut     load, attempt 1  heartbeat"),
         (e.TaskLost(*LOAD, "killed"), "TaskLost         load, attempt 1  killed"),
         (e.TimerFired(AT, "retry:1:2"), "TimerFired       both, the delay before attempt 2"),
+        (e.TimerFired(AT, "retry:2:2#17"), "TimerFired       each instance 17, the delay before attempt 2"),
         (e.TimerFired(AT, "line:0:1"), "TimerFired       load, attempt 1: start_timeout"),
         (e.TimerFired(AT, "schedule:0@1"), "TimerFired       load: schedule_timeout"),
         (e.TimerFired(AT, "grace"), "TimerFired       the time to end after a cancel"),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from io import StringIO
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from wvflow.cli import progress
@@ -12,7 +13,7 @@ from wvflow.cli.progress import Board, Lines, watching
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import FlowPlan, FlowRef, QueryTask, StageId, StagePlan
-from wvflow.ports.store import RunRow, StageRow
+from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 from wvflow.service.runs import Progress
 
 T0 = 1_000_000
@@ -90,6 +91,25 @@ def test_a_note_stands_with_its_stage_until_that_changes(plain: Callable[..., st
     )
     board(news(row(1, "save", "success", attempts=1)))
     assert "warehouse" not in plain(board.render())
+
+
+def instances(ended: int, failed: int = 0) -> StageRow:
+    counts = InstanceCounts(count=500, ended=ended, failed=failed)
+    return structs.replace(row(0, "load", "attempting", attempts=1), instances=counts)
+
+
+def test_a_mapped_stage_tells_how_far_it_is(plain: Callable[..., str]) -> None:
+    board = Board(plan("load"))
+    board(news(instances(317, 2)))
+    assert "317/500, 2 failed" in plain(board.render())
+
+
+def test_lines_tell_each_tenth_of_a_mapped_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(plan("load"))
+    for ended in (0, 1, 49, 50, 51, 120):
+        lines(news(instances(ended)))
+    told = [line for line in capsys.readouterr().err.splitlines() if "instances" in line]
+    assert told == ["load  instances 0/500", "load  instances 50/500", "load  instances 120/500"]
 
 
 def test_of_many_stages_those_under_way_are_shown(plain: Callable[..., str]) -> None:

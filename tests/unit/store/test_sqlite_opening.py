@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from wvflow.errors import StateTooNew, UserError
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Heartbeat
+from wvflow.plan.nodes import StageId
 from wvflow.store.sqlite import SqliteStore, opening, schema
 from wvflow.store.sqlite.schema import SCHEMA_VERSION
 from wvflow.testing.store_contract.kit import NOW, begun, commit
@@ -154,5 +155,23 @@ def test_a_database_of_an_earlier_version_is_brought_up_to_date_by_whoever_comes
     commit(later, begun("r1"))
     assert [row.run_id for row in later.runs()] == ["r1"]
     assert [row.kind for row in later.inbox(("r0",))] == ["cancel"]
+
+    with closing(sqlite3.connect(folder / "state.db")) as connection:
+        assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_heartbeats_of_an_earlier_version_are_those_of_whole_stages(
+    open_store: Callable[[], SqliteStore], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    with closing(sqlite3.connect(folder / "state.db")) as earlier, monkeypatch.context() as patched:
+        patched.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:4])
+        patched.setattr(schema, "SCHEMA_VERSION", 4)
+        schema.migrate(earlier)
+        earlier.execute("insert into heartbeats values ('r1', 0, 0, 1, '{\"page\":3}', 5)")
+        earlier.commit()
+    store = open_store()
+    assert store.heartbeats("r1") == (Heartbeat(StageId(0), 0, 1, {"page": 3}),)
+    commit(store, begun("r1"))
     with closing(sqlite3.connect(folder / "state.db")) as connection:
         assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wvflow.data.connection import Connection
+from wvflow.data.pieces import Parts
 from wvflow.data.postgres import statements
 from wvflow.data.postgres.failures import translated
 from wvflow.data.postgres.queries import Query
@@ -68,6 +69,12 @@ class PostgresEngine:
     def identity(self, place: Table | File | TableTarget | FileTarget, stop: Stop, connector: str = "") -> str | None:
         """Nothing cheap tells of a table of PostgreSQL's whether it has changed."""
         return self._rows.identity(place, stop) if isinstance(place, File | FileTarget) else None
+
+    def row(self, rows: Located, place: int, ahead: int) -> bytes:
+        return self._rows.row(rows, place, ahead)
+
+    def unite(self, parts: Parts, name: OutputName, stop: Stop, columns: Sequence[tuple[str, Type]] = ()) -> Stored:
+        return self._rows.unite(parts, name, stop, columns)
 
     def share(self, output: Output, name: OutputName) -> Output:
         return self._rows.share(output, name)

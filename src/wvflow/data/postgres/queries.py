@@ -8,6 +8,7 @@ import msgspec
 
 from wvflow.data import outputs
 from wvflow.data.declared import check_columns
+from wvflow.data.pieces import with_places
 from wvflow.data.postgres import saves
 from wvflow.data.postgres.parameters import numbered
 from wvflow.data.postgres.results import Selected, described, reading
@@ -86,7 +87,8 @@ class Query:
 
     def _selected(self) -> Selected:
         lowered, values = self._lowered()
-        return described(self._session, numbered(lowered.select, lowered.values), values)
+        select = with_places(lowered.select) if self._job.in_rows else lowered.select
+        return described(self._session, numbered(select, lowered.values), values)
 
     def _keep(self, selected: Selected, stop: Stop) -> Stored:
         with reading(self._session, selected) as rows:

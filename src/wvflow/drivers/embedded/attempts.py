@@ -15,12 +15,12 @@ from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
-from wvflow.kernel.commands import RunTask
+from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import DebugTask, Delete, QueryTask, RouteTask, StagePlan, Task, TestTask, UntilTask, WaitTask
 from wvflow.ports.stop import StopToken
 
-AttemptKey = tuple[str, int, int, int]
+AttemptKey = tuple[str, int, int, int, int]
 Overdue = Literal["timeout", "start", "heartbeat"]
 R = TypeVar("R")
 
@@ -35,7 +35,7 @@ class Attempt:
     def __init__(self, run: LiveRun, command: RunTask, overdue: Callable[[Attempt, Overdue], None]) -> None:
         self.run = run
         self.command = command
-        self.stage: StagePlan = run.plan.stages[command.stage]
+        self.stage: StagePlan = run.plan.stages[command.stage].of_instance(command.instance)
         self.task: Task = self.stage.tasks[command.task]
         self.stop = StopToken()
         self.polls = isinstance(self.task, UntilTask)
@@ -44,7 +44,7 @@ class Attempt:
         self.closed = False
         self.pauses = pauses()
         self.details: object = None
-        self.key: AttemptKey = (run.run_id, command.stage, command.task, command.attempt)
+        self.key = key_of(run.run_id, command)
         self._overdue = overdue
         self._job: Job | None = None
         self._alarms: dict[Overdue, asyncio.TimerHandle] = {}
@@ -136,6 +136,11 @@ class Attempt:
         for alarm in self._alarms.values():
             alarm.cancel()
         self._alarms.clear()
+
+
+def key_of(run_id: str, command: RunTask | CancelTask) -> AttemptKey:
+    """What tells an attempt from all others."""
+    return run_id, command.stage, command.task, command.attempt, command.instance
 
 
 def not_begun() -> TaskError:

@@ -16,10 +16,12 @@ from typing import Literal as OneOf
 import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
+from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
 from wvflow.drivers.embedded.tested import failed, failure
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserError
 from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import EpochMs, Output
+from wvflow.kernel.state import Instances
 from wvflow.lang import keys
 from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
@@ -31,6 +33,7 @@ from wvflow.plan.nodes import (
     ActivityTask,
     Argument,
     ChildTask,
+    CollectTask,
     DebugTask,
     Delete,
     FileTarget,
@@ -39,6 +42,7 @@ from wvflow.plan.nodes import (
     QueryTask,
     RouteTask,
     Save,
+    SplitTask,
     Task,
     TestTask,
     UntilTask,
@@ -63,7 +67,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one task with all that its worker needs to know. ``asks`` and ``probe``: there is nothing to do
     unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
     ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
-    nothing out. ``child``: the flow that it starts."""
+    nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped."""
 
     plan: FlowPlan
     task: Task
@@ -85,6 +89,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat: Callable[[object], None]
     last_heartbeat: object
     child: FlowPlan | None = None
+    instances: Instances | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -162,6 +167,10 @@ class Effects:
                 return Stored(errand.piped or Output())
             case UntilTask() as task:
                 stored = self._awaited(task, errand, stop)
+            case SplitTask() as task:
+                stored = split(task, self._pieces(errand, stop))
+            case CollectTask() as task:
+                stored = collect(task, errand.instances or Instances.of(0), errand.columns, self._pieces(errand, stop))
             case WaitTask():
                 raise Bug("a wait is the kernel's, not a task of a worker")
             case ChildTask() as task:
@@ -175,7 +184,7 @@ class Effects:
         if isinstance(task.save, Delete) and errand.piped is not None:
             done = self._query(task, errand, stop)
             return Stored(msgspec.structs.replace(errand.piped, target=done.output.target), saved=done.saved)
-        if errand.columns or not (untouched := passthrough(task)):
+        if errand.columns or (untouched := passthrough(task)) is None:
             return self._query(task, errand, stop, errand.columns)
         errand.begun()
         if untouched == "_":
@@ -190,6 +199,15 @@ class Effects:
         else:
             errand.begun()
         return Stored(Output())
+
+    def _pieces(self, errand: Errand, stop: Stop) -> Pieces:
+        """What the tasks around the instances of a mapped stage need of all this."""
+
+        def query(relation: Rel, in_rows: bool) -> Stored:
+            job = self._job(QueryTask(without(relation, errand.missing)), errand)
+            return self._engine.query(msgspec.structs.replace(job, in_rows=in_rows), stop)
+
+        return Pieces(self._engine, errand.name, stop, query, self._locate, errand.begun)
 
     def _has_row(self, relation: Rel, errand: Errand, stop: Stop) -> bool:
         return bool(self._query(QueryTask(relation), errand, stop).output.rows)
@@ -307,7 +325,7 @@ class Effects:
         import pyarrow
 
         name = errand.name
-        child = child_run_id(name.run_id, name.stage, name.task, name.attempt)
+        child = child_run_id(name.run_id, name.stage, name.task, name.attempt, instance=name.instance)
         rows = pyarrow.table({"flow": [task.flow.flow], "run_id": [child]})
         stored = self._engine.keep(rows.to_reader(), name, stop, errand.columns)
         if stored.inline is not None:
@@ -442,6 +460,8 @@ class Effects:
                 return FileRows(path)
             case "inline":
                 return InlineRows(self._inline_rows(output.ref))
+            case "row":
+                return locate_row(output, self._engine, lambda rows: self._locate(rows, stage))
         raise TaskError(
             "NoRows",
             f"stage `{stage}` put out no rows that could be read",

@@ -14,19 +14,21 @@ from wvflow.ports.store import HeartbeatRow, Store
 
 
 class Heartbeats:
-    """Takes them on the loop's thread; of each stage, the newest is written."""
+    """Takes them on the loop's thread; of each stage, or instance of one, the newest is written."""
 
     def __init__(self, store: Store, clock: Clock, secrets: Secrets) -> None:
         self._store = store
         self._clock = clock
         self._secrets = secrets
-        self._unwritten: dict[tuple[str, int], HeartbeatRow] = {}
+        self._unwritten: dict[tuple[str, int, int], HeartbeatRow] = {}
 
     def note(self, attempt: Attempt, details: object) -> None:
         command, run_id = attempt.command, attempt.run.run_id
-        said = Heartbeat(command.stage, command.task, command.attempt, self._secrets.redact_all(details))
+        said = Heartbeat(
+            command.stage, command.task, command.attempt, self._secrets.redact_all(details), command.instance
+        )
         row = HeartbeatRow(run_id=run_id, heartbeat=said, at=self._clock.now())
-        self._unwritten[run_id, command.stage] = row
+        self._unwritten[run_id, command.stage, command.instance] = row
 
     def flush(self) -> None:
         """Write what waits. Blocks on the store; not for two threads at once."""

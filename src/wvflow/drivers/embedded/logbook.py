@@ -23,11 +23,13 @@ class Logbook:
         self._secrets = secrets
         self._lines: deque[LogRow] = deque(maxlen=MOST_LINES)
 
-    def writer(self, run_id: str, stage: str, attempt: int) -> Callable[[str, str], None]:
-        """A function for one attempt that takes (level, message)."""
+    def writer(self, run_id: str, stage: str, attempt: int, instance: int = 0) -> Callable[[str, str], None]:
+        """A function for one attempt that takes (level, message). Of an instance of a mapped stage, its number is told
+        in front."""
+        prefix = f"[{instance}] " if instance else ""
 
         def write(level: str, message: str) -> None:
-            text = self._secrets.redact(message)
+            text = prefix + self._secrets.redact(message)
             self._lines.append(
                 LogRow(run_id=run_id, stage=stage, attempt=attempt, at=self._clock.now(), level=level, message=text)
             )

@@ -101,7 +101,7 @@ class Reuse:
 
     def _holds(self, row: OutputRow, attempt: Attempt) -> bool:
         """Whether the targets of the stage's saves still hold what was saved there."""
-        saves = [task.save for task in attempt.stage.tasks if isinstance(task, QueryTask) and task.save]
+        saves = [task.save for task in attempt.stage.all_tasks if isinstance(task, QueryTask) and task.save]
         return row.saved == tuple(
             self._engine.identity(save.target, attempt.stop, attempt.stage.connector) for save in saves
         )
@@ -122,17 +122,17 @@ class Reuse:
     def _key(self, attempt: Attempt, errand: Errand) -> str:
         """``""`` where nothing tells whether it was done before."""
         stage = attempt.stage
-        if any(obstacles(stage.tasks)) or not all(map(_is_repeatable, stage.tasks)):
+        if any(obstacles(stage.all_tasks)) or not all(map(_is_repeatable, stage.all_tasks)):
             return ""
-        code = [self._effects.fingerprint(task) for task in stage.tasks if isinstance(task, ActivityTask)]
-        places = sources(stage.tasks)
+        code = [self._effects.fingerprint(task) for task in stage.all_tasks if isinstance(task, ActivityTask)]
+        places = sources(stage.all_tasks)
         try:
             found = [self._engine.identity(place, attempt.stop, stage.connector) for place in places]
         except TaskError:
             return ""  # the task will meet the same, and tell it
         if None in found or "" in code:
             return ""
-        named = {name: errand.values.get(name) for name in values((stage.tasks, stage.asks))}
+        named = {name: errand.values.get(name) for name in values((stage.all_tasks, stage.asks))}
         where = (errand.plan.flow, stage.name, stage.connector) if stage.connector else (errand.plan.flow, stage.name)
         whole = (KEYS, LOWERING, *where, _tasks(stage), code, named, places, found)
         return _hash((*whole, tuple(_inputs(attempt))))
@@ -147,17 +147,17 @@ def _is_repeatable(task: Task) -> bool:
 def _tasks(stage: StagePlan) -> list[object]:
     """What the tasks do, however often and how long they may try."""
     conditions = [one for one in (stage.asks, stage.probe) if one is not None]
-    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.tasks), *stage.columns, *conditions]
+    return [*(msgspec.structs.replace(task, policy=Policy()) for task in stage.all_tasks), *stage.columns, *conditions]
 
 
 def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:
     """The stages that it needs. Rows that it reads count by their content. Where Python code runs, which may see
     whatever a stage did before it, one whose rows it doesn't read counts by the run that it was done in."""
     run = attempt.run
-    read = stages_read((attempt.stage.tasks, attempt.stage.asks))
+    read = stages_read((attempt.stage.all_tasks, attempt.stage.asks))
     if HANDED in read:
         yield HANDED, (run.state.input.checksum if run.state.input else "") or run.run_id
-    sees_all = any(isinstance(task, ActivityTask) for task in attempt.stage.tasks)
+    sees_all = any(isinstance(task, ActivityTask) for task in attempt.stage.all_tasks)
     for upstream in attempt.stage.upstreams:
         name, state = run.plan.stages[upstream].name, run.state.stages[upstream]
         done_in = state.reused or run.run_id

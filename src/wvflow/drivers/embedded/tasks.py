@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
-from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, not_begun
+import msgspec
+
+from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, key_of, not_begun
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet, Prepared
 from wvflow.drivers.embedded.gates import Gates
@@ -14,6 +16,7 @@ from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
+from wvflow.drivers.embedded.mapped import row_of
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.workers import Workers
@@ -27,6 +30,7 @@ from wvflow.kernel.events import (
     Failure,
     Output,
     StageReused,
+    TaskEvent,
     TaskFailed,
     TaskLost,
     TaskSkipped,
@@ -34,12 +38,12 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
-from wvflow.kernel.state import Phase
+from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.values import failures
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import PIPED, Missing, Shape
 from wvflow.lang.relations import HANDED, stages_read
-from wvflow.plan.nodes import ChildTask, Millis, StageId, UntilTask
+from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, StageId, UntilTask
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
@@ -109,7 +113,7 @@ class Tasks:
             self._launch(attempt)
 
     def cancel(self, run: LiveRun, command: CancelTask) -> None:
-        attempt = self._attempts.get((run.run_id, command.stage, command.task, command.attempt))
+        attempt = self._attempts.get(key_of(run.run_id, command))
         if attempt is None:
             return
         if command.abandon:
@@ -187,9 +191,7 @@ class Tasks:
         return Errand(
             plan=run.plan,
             task=task,
-            name=OutputName(
-                run_id=run.run_id, stage=stage.name, task=command.task, attempt=command.attempt, token=run.token
-            ),
+            name=_name(attempt),
             probe=probe,
             asks=asks,
             columns=stage.columns if attempt.makes_the_output else (),
@@ -203,10 +205,11 @@ class Tasks:
             connector=stage.connector,
             begun=lambda: self._take(attempt),
             waiting=lambda holder: self._calls.make(self._waits, attempt, holder),
-            log=self._logbook.writer(run.run_id, stage.name, command.attempt),
+            log=self._logbook.writer(run.run_id, stage.name, command.attempt, command.instance),
             heartbeat=lambda details: self._calls.make(self._beat, attempt, details),
-            last_heartbeat=state.stages[command.stage].details,
+            last_heartbeat=_state(attempt).details,
             child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
+            instances=state.stages[command.stage].instances,
         )
 
     # --- what is heard of attempts ---
@@ -243,7 +246,7 @@ class Tasks:
             attempt=command.attempt,
             code=self._effects.fingerprint(attempt.task),
         )
-        self._apply(attempt.run, started, then=then)
+        self._say(attempt, started, then=then)
 
     def _beat(self, attempt: Attempt, details: object) -> None:
         if not attempt.closed:
@@ -304,8 +307,8 @@ class Tasks:
             return
         self._close(attempt)
         at, stage, task, number = self._now_about(attempt)
-        self._apply(
-            attempt.run,
+        self._say(
+            attempt,
             TaskTimedOut(
                 at=at,
                 stage=stage,
@@ -330,10 +333,10 @@ class Tasks:
             saved=result.saved,
             origin=origin,
         )
-        event: Event = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=output)
+        event: TaskEvent = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=output)
         if result.reused:
             event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
-        self._apply(attempt.run, event, output=row)
+        self._say(attempt, event, output=row)
 
     def _prepared(self, attempt: Attempt, child: Prepared) -> None:
         at, stage, task, number = self._now_about(attempt)
@@ -344,20 +347,25 @@ class Tasks:
         event = ChildReady(
             at=at, stage=stage, task=task, attempt=number, params=child.params, input=child.input, output=output
         )
-        self._apply(attempt.run, event, output=row)
+        self._say(attempt, event, output=row)
 
     def _skip(self, attempt: Attempt, idle: Idle) -> None:
         at, stage, task, number = self._now_about(attempt)
-        self._apply(attempt.run, TaskSkipped(at=at, stage=stage, task=task, attempt=number, reason=idle.reason))
+        self._say(attempt, TaskSkipped(at=at, stage=stage, task=task, attempt=number, reason=idle.reason))
 
     def _lose(self, attempt: Attempt, lost: WorkerLost) -> None:
         """Its process died: whether it is delivered again is for the kernel to say."""
         at, stage, task, number = self._now_about(attempt)
         attempt.run.tell(note=lost.message, noted=attempt.stage.name)
-        self._apply(
-            attempt.run,
+        self._say(
+            attempt,
             TaskLost(
-                at=at, stage=stage, task=task, attempt=number, reason=lost.message, details=self._details(attempt)
+                at=at,
+                stage=stage,
+                task=task,
+                attempt=number,
+                reason=lost.message,
+                details=self._details(attempt),
             ),
         )
 
@@ -372,7 +380,16 @@ class Tasks:
             draw=self._draw(),
             details=self._details(attempt),
         )
-        self._apply(attempt.run, failed)
+        self._say(attempt, failed)
+
+    def _say(
+        self, attempt: Attempt, event: TaskEvent, *, output: OutputRow | None = None, then: Follower | None = None
+    ) -> None:
+        """Give an event about an attempt to its run, as one about the instance that it is of."""
+        if number := attempt.command.instance:
+            event = msgspec.structs.replace(event, instance=number)
+            output = None if output is None else msgspec.structs.replace(output, instance=number)
+        self._apply(attempt.run, cast("Event", event), output=output, then=then)
 
     def _now_about(self, attempt: Attempt) -> tuple[EpochMs, StageId, int, int]:
         """What every event about an attempt begins with."""
@@ -397,11 +414,30 @@ class Tasks:
         )
 
 
+def _name(attempt: Attempt) -> OutputName:
+    command = attempt.command
+    return OutputName(
+        run_id=attempt.run.run_id,
+        stage=attempt.stage.name,
+        task=command.task,
+        attempt=command.attempt,
+        token=attempt.run.token,
+        instance=command.instance,
+    )
+
+
+def _state(attempt: Attempt) -> StageState:
+    """The state of the stage, or of the instance, that it belongs to."""
+    stage, number = attempt.run.state.stages[attempt.command.stage], attempt.command.instance
+    return stage if not number or stage.instances is None else stage.instances[number]
+
+
 def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missing]:
     """The rows of the stages that ``reading`` reads, and which of them put nothing out, as far as the stage was to wait
     for them."""
     run, read = attempt.run, stages_read(reading)
-    inputs: dict[str, Output] = {}
+    own, instance = run.state.stages[attempt.command.stage], attempt.command.instance
+    inputs: dict[str, Output] = {INSTANCE: row_of(own, instance)} if instance and INSTANCE in read else {}
     missing: dict[str, Shape | None] = {}
     for index in _sources(attempt):
         here = run.plan.stages[index]

@@ -106,7 +106,8 @@ def bundle(connection: sqlite3.Connection, digest: str) -> bytes:
 
 def heartbeats(connection: sqlite3.Connection, run_id: str) -> tuple[Heartbeat, ...]:
     found = connection.execute(
-        "select stage, task, attempt, details from heartbeats where run = ? order by stage", (run_id,)
+        "select stage, task, attempt, details, instance from heartbeats where run = ? order by stage, instance",
+        (run_id,),
     )
     return tuple(map(rows.heartbeat_of, found))
 

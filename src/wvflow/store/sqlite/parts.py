@@ -152,7 +152,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
 def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
     for sql, values in (
         (
-            f"insert or replace into stages (run, {rows.STAGE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"insert or replace into stages (run, {rows.STAGE}) values ({', '.join('?' * 16)})",
             [row for part in parts for row in part.stages],
         ),
         (

@@ -10,11 +10,12 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.store import HeartbeatRow, InboxRow, LogRow, NewRun, OutputRow, RunRow, StageRow
+from wvflow.ports.store import HeartbeatRow, InboxRow, InstanceCounts, LogRow, NewRun, OutputRow, RunRow, StageRow
 
 _JSON = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, object])
 _OUTPUT = msgspec.json.Decoder(Output)
+_COUNTS = msgspec.json.Decoder(InstanceCounts)
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 STATE = msgspec.json.Decoder(RunState)
@@ -27,7 +28,8 @@ RUN = (
     " parent, project, problem"
 )
 STAGE = (
-    "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, due"
+    "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, "
+    "due, instances"
 )
 OUTPUT = "stage, task, iteration, instance, attempt, output, key, saved, origin"
 INBOX = "id, run, kind, body, at"
@@ -116,11 +118,13 @@ def stage_row(run_id: str, row: StageRow) -> Row:
         row.reused,
         row.awaited,
         row.due,
+        None if row.instances is None else encoded(row.instances).decode(),
     )
 
 
 def stage_of(row: Row) -> StageRow:
-    number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused, awaited, due = row
+    number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused, *later = row
+    awaited, due, instances = later
     return StageRow(
         index=number,
         stage=stage,
@@ -136,6 +140,7 @@ def stage_of(row: Row) -> StageRow:
         reused=reused,
         awaited=awaited,
         due=due,
+        instances=None if instances is None else _COUNTS.decode(instances),
     )
 
 
@@ -175,12 +180,13 @@ def log_row(row: LogRow) -> Row:
 
 def heartbeat_row(row: HeartbeatRow) -> Row:
     said = row.heartbeat
-    return row.run_id, said.stage, said.task, said.attempt, encoded(said.details).decode(), row.at
+    details = encoded(said.details).decode()
+    return row.run_id, said.stage, said.instance, said.task, said.attempt, details, row.at
 
 
 def heartbeat_of(row: Row) -> Heartbeat:
-    stage, task, attempt, details = row
-    return Heartbeat(stage, task, attempt, msgspec.json.decode(details))
+    stage, task, attempt, details, instance = row
+    return Heartbeat(stage, task, attempt, msgspec.json.decode(details), instance)
 
 
 def log_of(row: Row) -> LogRow:

@@ -188,8 +188,27 @@ _WAITS = (
     "alter table stages add column due integer",
 )
 
+_INSTANCES = (
+    "alter table stages add column instances text",
+    "alter table heartbeats rename to heartbeats_of_stages",
+    """
+    create table heartbeats (
+        run      text not null,
+        stage    integer not null,
+        instance integer not null,
+        task     integer not null,
+        attempt  integer not null,
+        details  text not null,
+        at       integer not null,
+        primary key (run, stage, instance)
+    ) strict, without rowid
+    """,
+    "insert into heartbeats select run, stage, 0, task, attempt, details, at from heartbeats_of_stages",
+    "drop table heartbeats_of_stages",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN, _WAITS)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN, _WAITS, _INSTANCES)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 

@@ -184,7 +184,8 @@ class SqliteStore:
     def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
         with self._database.writing() as connection:
             connection.executemany(
-                "insert or replace into heartbeats (run, stage, task, attempt, details, at) values (?, ?, ?, ?, ?, ?)",
+                "insert or replace into heartbeats (run, stage, instance, task, attempt, details, at)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
                 map(heartbeat_row, rows),
             )
 

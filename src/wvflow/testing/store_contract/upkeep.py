@@ -76,9 +76,10 @@ class UpkeepContract:
             Heartbeat(StageId(stage), 0, attempt, {"page": [attempt, None]})
             for stage, attempt in ((1, 1), (1, 2), (0, 1))
         )
-        for said in (first, later, beside):
+        instance = Heartbeat(StageId(1), 0, 1, {"page": 7}, instance=3)
+        for said in (first, instance, later, beside):
             store.keep_heartbeats([HeartbeatRow(run_id="r1", heartbeat=said, at=NOW)])
-        assert other.heartbeats("r1") == (beside, later)
+        assert other.heartbeats("r1") == (beside, later, instance)
         assert other.heartbeats("r2") == ()
         commit(store, batch("r1", 1, timer(1), state="failed"))
         assert store.delete("r1")
