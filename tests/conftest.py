@@ -32,7 +32,8 @@ from wvflow.syntax.nodes import (
     Underscore,
 )
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
+# How long an example takes, or is drawn, depends on the machine.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 pytest_plugins = ["postgres"]
 pytest.register_assert_rewrite("wvflow.testing")  # they live with the code, and pytest must be told of them

@@ -116,7 +116,6 @@ REFUSED = [
     ("stage a = call numbers(1, up_to: 1)", "`numbers` gets its argument `up_to` twice"),
     ("stage a = call numbers(1, 2)", "`numbers` takes 1 argument, but 2 were given"),
     ("stage a = call nunbers(up_to: 1)", "no activity named `nunbers`"),
-    ("stage a = call F()", "`call F(…)` is not available yet"),
     ("stage a = call doubled(n: _.n)", "`call` has no input row to take a value from"),
     ("stage a = select 1 as n | call numbers(up_to: n)", "`n` is no parameter, value or `val`"),
     ("stage first = select 1 stage a depends on frist = select 1", "no stage named `frist`"),

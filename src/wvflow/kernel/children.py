@@ -21,7 +21,7 @@ def child_run_id(parent: str, stage: str, task: int, attempt: int, *, iteration:
     """The id of the run that this attempt starts.
 
     >>> child_run_id("r1", "load", 0, 1)
-    '2zpq8kaw29wn'
+    'swx5vkrj606s'
     """
     name = f"{parent}/{stage}.{task}/{iteration}/{instance}/{attempt}"
     bits = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")

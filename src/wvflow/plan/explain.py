@@ -114,6 +114,7 @@ def task_text(task: Task) -> str:
 def update_text(update: Update) -> str:
     """What it does to its target, in the language's words.
 
+    >>> from wvflow.plan.nodes import TableTarget
     >>> update_text(Save(TableTarget(("t",)), mode="merge", by=("id", "at")))
     'save to t with mode: merge, key: [id, at]'
     """
@@ -136,6 +137,7 @@ def _listed(names: Sequence[str]) -> str:
 def wait_text(wait: Wait) -> str:
     """What is waited for, in the language's words.
 
+    >>> from wvflow.plan.nodes import Millis
     >>> wait_text(WaitTask(Millis(604_800_000)))
     'wait(1w)'
     """

@@ -307,8 +307,6 @@ def folded(widths: Sequence[float], turning: Sequence[int], wished: float) -> li
 
     >>> folded([10, 10, 10, 10, 10, 10], [0, 1, 1, 1, 1, 1], 30)
     [(0, 2), (3, 5)]
-    >>> folded([10, 10, 10, 10, 10, 10], [0, 9, 1, 9, 1, 9], 30)
-    [(0, 1), (2, 5)]
     """
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of all before, and where the last row begins
     for end in range(1, len(widths) + 1):
