@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from wvflow.data.postgres.session import Session
@@ -52,8 +52,11 @@ def once(session: Session, applied: Applied) -> Iterator[Once]:
 
 
 def _make_applied(session: Session) -> None:
+    """Who waited for the lock may still not see what the other has made, and is told so by the index: it is there."""
+    import psycopg
+
     if session.row("SELECT to_regclass($1::text) IS NULL", (_APPLIED,))[0]:
-        with session.transaction():
+        with suppress(psycopg.errors.UniqueViolation), session.transaction():
             session.execute(_LOCK, (_APPLIED,))
             session.execute("CREATE SCHEMA IF NOT EXISTS _wvflow")
             session.execute(_CREATE_APPLIED)
@@ -85,6 +88,9 @@ def _made_ready(session: Session, parts: tuple[str, ...]) -> str:
 
 def _make_schema(session: Session, name: str) -> None:
     """Only where it isn't there: who may not make schemas may still save in one."""
+    import psycopg
+
     schema = identifier((name,), "postgres")
     if session.row("SELECT to_regnamespace($1::text) IS NULL", (schema,))[0]:
-        session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        with suppress(psycopg.errors.UniqueViolation), session.transaction():  # another makes it right now
+            session.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
