@@ -6,7 +6,7 @@ from wvflow.lang.algebra import Call, Column
 from wvflow.lang.relations import nodes
 from wvflow.lang.reuse import CLOCKS, WALL_CLOCK
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedStage
+from wvflow.semantics.checked import CheckedStage, UntilStep
 from wvflow.semantics.session import Session
 from wvflow.source import Span
 from wvflow.syntax.nodes import Name, SyntaxNode
@@ -16,9 +16,10 @@ _OF_A_DAY = frozenset({"current_date", "today"})
 
 
 def check_clocks(stage: CheckedStage, body: SyntaxNode, session: Session) -> None:
-    """Warn of the functions that tell the time in a stage's body, or in what it uses."""
+    """Warn of the functions that tell the time in a stage's body, or in what it uses. A `wait until` is about the time
+    of each poll, so it may ask for it."""
     found: dict[str, None] = {}
-    for node in nodes(stage.steps):
+    for node in nodes(tuple(step for step in stage.steps if not isinstance(step, UntilStep))):
         match node:
             case Call(function=name) if name.lower() in WALL_CLOCK | CLOCKS:
                 found[name.lower()] = None
