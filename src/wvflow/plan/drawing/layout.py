@@ -305,8 +305,10 @@ class _Arrangement:
 def folded(widths: Sequence[float], turning: Sequence[int], wished: float) -> list[tuple[int, int]]:
     """First and last of each row, such that few lines turn into the next and rows are about as wide as wished.
 
-    >>> folded([10, 10, 10, 10, 10, 10], [0, 1, 1, 1, 1, 1], 30)
-    [(0, 2), (3, 5)]
+    >>> folded([10, 10, 10, 10, 10, 10], [0, 1, 1, 1, 1, 1], 40)
+    [(0, 3), (4, 5)]
+    >>> folded([10, 10, 10, 10, 10, 10], [0, 1, 1, 1, 9, 1], 40)
+    [(0, 4), (5, 5)]
     """
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of all before, and where the last row begins
     for end in range(1, len(widths) + 1):
