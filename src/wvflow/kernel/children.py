@@ -1,7 +1,14 @@
-"""Child runs: their ids, and what a stage makes of their end.
+"""Child runs: their ids, and what a stage makes of their start and end.
 
 An id is made of the attempt that starts the child, so whoever starts it again after a crash finds that it is there. It
 looks like any other run id, and does not begin like its parent's: a prefix of that one still means the parent.
+
+    queued, attempting ──what it begins with is known──▶ awaiting ──it closed──▶ done, failed, cancelled
+    retrying, its child abandoned ──the child succeeded──▶ done
+
+A child has ended for its stage when it says so by its own id; whichever attempt started it. What a worker says of the
+attempt that prepared it is then of the past. Where an attempt waits no more, the child is told to end, unless it is
+abandoned: then it stays the stage's, its success counts, and the next attempt waits for it instead of starting another.
 """
 
 from __future__ import annotations
@@ -11,8 +18,124 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Literal
 
-from wvflow.kernel.events import ChildClosed, Failure
+from msgspec.structs import replace
+
+from wvflow.errors import Bug
+from wvflow.kernel.commands import CancelChild, Command, StartChild
+from wvflow.kernel.events import NOTHING, ChildClosed, ChildReady, ChildStarted, EpochMs, Failure, Output
+from wvflow.kernel.failures import child_timeout
+from wvflow.kernel.orders import disarm, due_in, start_due, stop_due
+from wvflow.kernel.scene import Cancelled, Done, Failed, Move, Scene, Step, is_current
+from wvflow.kernel.state import Child, Phase, StageState
+from wvflow.kernel.told import ChildOverdue
 from wvflow.plan.nodes import ChildTask, ParentClose
+
+
+def child_move(
+    scene: Scene, stage: StageState, event: ChildReady | ChildStarted | ChildClosed | ChildOverdue
+) -> Move | None:
+    """All legal moves that a child makes its stage do."""
+    match stage.phase, event:
+        case Phase.QUEUED | Phase.ATTEMPTING, ChildReady() if is_current(stage, event):
+            return _have_child(scene, stage, event)
+        case Phase.AWAITING, ChildStarted() if is_current(stage, event):
+            return _have_output(scene, stage)
+        case Phase.AWAITING | Phase.RETRYING, ChildClosed() if _is_its_child(stage, event):
+            return _close(scene, stage, event)
+        case _, ChildClosed(state=state) if _is_its_child(stage, event) and state != "success":
+            return Step(replace(stage, child=None))  # abandoned, and of no use to a further attempt
+        case Phase.AWAITING, ChildOverdue(attempt=n) if n == stage.attempt and not scene.cancelling:
+            left = replace(stage, child=left_child(scene, stage))
+            return Failed(left, child_timeout(scene.policy(stage)), commands=tell_child(scene, stage))
+        case _:
+            return None
+
+
+def ask_child(scene: Scene, stage: StageState) -> Move:
+    """Stop waiting for it. The stage goes on until the child has ended; not for one that isn't told."""
+    told = (*stop_due(scene, stage), *tell_child(scene, stage))
+    if ending(_child_task(scene, stage)) is None:
+        return Cancelled(stage, told)
+    return Step(replace(stage, due=None), (*told, *disarm(scene, stage)))
+
+
+def await_child(scene: Scene, stage: StageState, now: EpochMs) -> Step:
+    """Wait for the child that the stage has, from now on."""
+    waiting = replace(stage, phase=Phase.AWAITING, due=due_in(now, scene.policy(stage).timeout))
+    return Step(waiting, start_child(scene, waiting))
+
+
+def start_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    task, child = _child_task(scene, stage), stage.child
+    if child is None:
+        raise Bug(f"stage `{scene.plan.name}` waits for no child")
+    order = StartChild(
+        stage=scene.id,
+        task=len(stage.done),
+        attempt=child.attempt,
+        run_id=child.run_id,
+        flow=task.flow,
+        depth=scene.depth + 1,
+        params=child.params,
+        input=child.input,
+        detach=task.detach,
+    )
+    return (order, *start_due(scene, stage))
+
+
+def tell_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """That nobody waits for it any more."""
+    mode = ending(_child_task(scene, stage))
+    if mode is None or stage.child is None:
+        return ()
+    return (CancelChild(scene.id, len(stage.done), stage.child.attempt, stage.child.run_id, mode),)
+
+
+def left_child(scene: Scene, stage: StageState) -> Child | None:
+    """The child that stays the stage's although the attempt is over."""
+    return stage.child if stage.child is not None and ending(_child_task(scene, stage)) is None else None
+
+
+def _child_task(scene: Scene, stage: StageState) -> ChildTask:
+    task = scene.task(stage)
+    if not isinstance(task, ChildTask):
+        raise Bug(f"stage `{scene.plan.name}` waits for a child in a task that starts none")
+    return task
+
+
+def _is_its_child(stage: StageState, event: ChildClosed) -> bool:
+    return stage.child is not None and stage.child.run_id == event.child
+
+
+def _have_child(scene: Scene, stage: StageState, event: ChildReady) -> Move:
+    if scene.depth >= scene.depth_limit:
+        return Failed(stage, _too_deep(scene.depth_limit))
+    if scene.cancelling:
+        return Cancelled(stage)
+    run_id = child_run_id(scene.run_id, scene.plan.name, event.task, event.attempt, instance=event.instance)
+    child = Child(run_id, event.attempt, event.params, event.input, event.output)
+    return await_child(scene, replace(stage, child=child), event.at)
+
+
+def _have_output(scene: Scene, stage: StageState, output: Output | None = None) -> Move:
+    """The task has what it waited for."""
+    given = output or (stage.child and stage.child.output) or Output(NOTHING, rows=0)
+    return Done(stage, given, stop_due(scene, stage))
+
+
+def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
+    if event.state == "success" or _child_task(scene, stage).detach:
+        return _have_output(scene, stage, event.output)
+    alone = replace(stage, child=None)
+    if stage.phase is Phase.RETRYING:
+        return Step(alone)  # abandoned, and of no use to the next attempt
+    if event.state == "cancelled":
+        return Cancelled(alone, stop_due(scene, stage))
+    failure = child_failure(_child_task(scene, stage), event)
+    return Failed(alone, failure, event.draw, stop_due(scene, stage))
+
+
+# --- their ids and ends ---------------------------------------------------------------------------------------------
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -49,7 +172,7 @@ def child_failure(task: ChildTask, event: ChildClosed) -> Failure:
 _ENDED = {"failed": "failed", "timed_out": "timed out", "terminated": "was terminated"}
 
 
-def too_deep(limit: int) -> Failure:
+def _too_deep(limit: int) -> Failure:
     return Failure(
         "DepthLimit",
         f"more than {limit} runs would follow from each other (raise `limits.depth` in wvflow.toml)",

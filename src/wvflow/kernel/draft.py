@@ -25,21 +25,21 @@ from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.instances import addressed, map_of, moved, verdict, within
 from wvflow.kernel.line import NOBODY, Ticket
-from wvflow.kernel.stage import (
+from wvflow.kernel.orders import patience
+from wvflow.kernel.scene import Scene
+from wvflow.kernel.stage import advance
+from wvflow.kernel.state import WORKING, Instances, Phase, RunPhase, RunState, StageState
+from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
+from wvflow.kernel.told import (
     Abandoned,
     CancelAsked,
     InstancesEnded,
-    Scene,
     StageEvent,
     TriggerBroke,
     TriggerHeld,
     TurnCame,
     WhenFailed,
-    advance,
-    patience,
 )
-from wvflow.kernel.state import WORKING, Instances, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
 from wvflow.kernel.triggers import heard, judge
 from wvflow.kernel.values import holds, run_values
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan

@@ -26,11 +26,37 @@ from wvflow.errors import Bug
 from wvflow.kernel.commands import CancelChild, CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
 from wvflow.kernel.events import Failure
 from wvflow.kernel.line import NOBODY, Ticket
-from wvflow.kernel.stage import Scene
+from wvflow.kernel.orders import run_task
+from wvflow.kernel.scene import Cancelled, GivenUp, Move, Scene, Step
 from wvflow.kernel.state import WORKING, Instances, Phase, StageState, Tally, Vector
 from wvflow.kernel.timers import of_instance
+from wvflow.kernel.told import InstancesEnded
 from wvflow.kernel.triggers import counted
 from wvflow.plan.nodes import MapPlan, StageId, StagePlan
+
+
+def map_move(scene: Scene, stage: StageState, event: InstancesEnded) -> Move | None:
+    """All legal moves that instances make their stage do. When it is cancelled, it waits for them: they are asked."""
+    if stage.phase is not Phase.MAPPING:
+        return None
+    if event.failure is not None and not scene.cancelling:
+        return GivenUp(stage, event.failure)
+    if event.cancelled or scene.cancelling:
+        return Cancelled(stage)
+    return go_on_behind_split(scene, stage)
+
+
+def is_behind_split(scene: Scene, stage: StageState) -> bool:
+    """Whether the current task is the one that collects what the instances put out."""
+    return scene.plan.map is not None and len(stage.done) == 1
+
+
+def go_on_behind_split(scene: Scene, stage: StageState) -> Step:
+    """The instances that have not ended, in a reopened run those that it has left; behind them, what collects."""
+    group = stage.instances or Instances.of(stage.done[0].rows or 0)
+    phase = Phase.QUEUED if group.all_ended else Phase.MAPPING
+    after = replace(stage, phase=phase, instances=group, due=None)
+    return Step(after, (run_task(scene, after),) if group.all_ended else ())
 
 
 def map_of(here: StagePlan) -> MapPlan:

@@ -48,18 +48,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.handled import is_handled
 from wvflow.kernel.instances import addressed, reopened, within
-from wvflow.kernel.stage import (
-    Abandoned,
-    BackoffOver,
-    CancelAsked,
-    ChildOverdue,
-    PatienceOver,
-    Scene,
-    ScheduleOver,
-    StageEvent,
-    WaitOver,
-    under_way,
-)
+from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
@@ -74,7 +63,18 @@ from wvflow.kernel.timers import (
     parse_timer,
     run_timers,
 )
+from wvflow.kernel.told import (
+    Abandoned,
+    BackoffOver,
+    CancelAsked,
+    ChildOverdue,
+    PatienceOver,
+    ScheduleOver,
+    StageEvent,
+    WaitOver,
+)
 from wvflow.kernel.triggers import tally_of
+from wvflow.kernel.under_way import under_way
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
 

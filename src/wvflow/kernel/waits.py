@@ -3,28 +3,72 @@
 ``wait(d)`` is a timer of the kernel's. ``wait until`` is polled by the driver, which reports only how it ended; the
 kernel bounds it by a timer where it has a ``timeout``. Both are anchored when they are first reached: a retry, a new
 owner or a reopening changes nothing about when they end.
+
+    waiting ──its time is over──▶ done (a timer), failed (all else)
+    waiting ──a poll failed──▶ retrying ──back-off over──▶ waiting; its timer goes on meanwhile
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from wvflow.errors import EvaluationError
-from wvflow.kernel.events import EpochMs, Failure
+from wvflow.kernel.commands import Command
+from wvflow.kernel.events import EpochMs, Failure, Output
+from wvflow.kernel.orders import cancel_task, disarm, due_in, run_task, start_wait, stop_due
+from wvflow.kernel.scene import Done, Failed, GivenUp, Move, Scene, Step, Values
+from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.told import WaitOver
 from wvflow.lang.algebra import Expr
 from wvflow.lang.durations import LONGEST_MS, format_duration, parse_duration
 from wvflow.lang.evaluate import evaluate
-from wvflow.plan.nodes import Policy, Wait, WaitTask
+from wvflow.plan.nodes import Policy, UntilTask, Wait, WaitTask
 
-Values = Callable[[], Mapping[str, object]]
-"""What expressions may name; asked only where there is one."""
+
+def wait_move(scene: Scene, stage: StageState, event: WaitOver) -> Move | None:
+    """All legal moves of a wait."""
+    match stage.phase:
+        case Phase.WAITING | Phase.RETRYING if event.task == len(stage.done) and stage.wait_due is not None:
+            return _end(scene, stage, event.at)
+        case _:
+            return None
+
+
+def begin_wait(scene: Scene, stage: StageState, wait: Wait, now: EpochMs) -> Move:
+    """It is anchored when it is first reached. While a poll that failed is to be retried, its timer goes on."""
+    due = due_of(wait, now, scene.values) if stage.wait_due is None else stage.wait_due
+    if isinstance(due, Failure):
+        return Failed(stage, due)
+    waiting = replace(stage, phase=Phase.WAITING, wait_due=due)
+    timer = () if stage.phase is Phase.RETRYING else start_wait(scene, waiting)
+    return Step(waiting, (*polls(scene, waiting), *timer))
+
+
+def polls(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """What the driver is to do during a wait."""
+    return (run_task(scene, stage),) if isinstance(scene.task(stage), UntilTask) else ()
+
+
+def stop_polls(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    return (cancel_task(scene, stage, abandon=True),) if isinstance(scene.task(stage), UntilTask) else ()
+
+
+def _end(scene: Scene, stage: StageState, now: EpochMs) -> Move:
+    """Its time is over: that is what a timer waits for, and the failure of all else."""
+    over = replace(stage, wait_due=None)  # its timer has fired and needs no cancelling
+    if isinstance(scene.task(stage), WaitTask):
+        return Done(over, stage.done[-1] if stage.done else Output())
+    stopped = stop_due(scene, stage) if stage.phase is Phase.RETRYING else stop_polls(scene, stage)
+    return GivenUp(over, timed_out(scene.policy(stage)), (*stopped, *disarm(scene, over)))
 
 
 def due_of(wait: Wait, now: EpochMs, values: Values) -> EpochMs | Failure | None:
     """When a wait ends that is reached ``now``: None for one without bound, a failure where that can't be told."""
     if not isinstance(wait, WaitTask):
-        return None if wait.policy.timeout is None else EpochMs(now + wait.policy.timeout)
+        return due_in(now, wait.policy.timeout)
     length = wait.duration if isinstance(wait.duration, int) else _length(wait.duration, values())
     return length if isinstance(length, Failure) else EpochMs(now + max(length, 0))
 

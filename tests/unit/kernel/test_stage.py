@@ -19,19 +19,19 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
-from wvflow.kernel.stage import (
+from wvflow.kernel.scene import Scene
+from wvflow.kernel.stage import advance
+from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.told import (
     Abandoned,
     BackoffOver,
     CancelAsked,
-    Scene,
     ScheduleOver,
     StageEvent,
     TriggerBroke,
     TriggerHeld,
-    advance,
-    under_way,
 )
-from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.under_way import under_way
 from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import Millis, Policy, QueryTask, StageId, StagePlan
 

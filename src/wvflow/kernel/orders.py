@@ -1,0 +1,105 @@
+"""What a stage orders of workers and timers: how each begins, and how it is called off.
+
+A stage has at most three timers at once. That of ``due`` bounds what its phase waits for: a turn, a back-off, a child.
+That of ``wait_due`` runs as long as its current task is a wait, through the back-offs of failed polls. The schedule's
+bounds all of the stage, from its first start on.
+"""
+
+from __future__ import annotations
+
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.scene import Scene
+from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, ScheduleTimer, WaitTimer
+from wvflow.plan.nodes import Millis, Wait
+
+
+def run_task(scene: Scene, stage: StageState) -> RunTask:
+    return RunTask(
+        stage=scene.id,
+        task=len(stage.done),
+        attempt=stage.attempt,
+        input=stage.done[-1] if stage.done else None,
+        delivery=stage.delivery,
+    )
+
+
+def cancel_task(scene: Scene, stage: StageState, *, abandon: bool = False) -> CancelTask:
+    return CancelTask(stage=scene.id, task=len(stage.done), attempt=stage.attempt, abandon=abandon)
+
+
+# --- the timer of ``due`` -------------------------------------------------------------------------------------------
+
+
+def due_in(now: EpochMs, limit: Millis | None) -> EpochMs | None:
+    """When a limit that begins now is reached."""
+    return None if limit is None else EpochMs(now + limit)
+
+
+def start_due(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    timer = _timer_of_due(scene, stage)
+    return () if timer is None or stage.due is None else (StartTimer(str(timer), stage.due),)
+
+
+def stop_due(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    timer = _timer_of_due(scene, stage)
+    return () if timer is None or stage.due is None else (CancelTimer(str(timer)),)
+
+
+def patience(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """What ends the wait of a stage in the line, if anything does. Its run starts it, once it knows who must wait."""
+    return start_due(scene, stage) if stage.phase is Phase.IN_LINE else ()
+
+
+def line_timer(scene: Scene, stage: StageState) -> LineTimer:
+    """That of its patience. Behind a wait, the same attempt lines up once more."""
+    task = len(stage.done)
+    behind = task > 0 and isinstance(scene.plan.tasks[task - 1], Wait)
+    return LineTimer(scene.id, stage.attempt, task if behind else 0)
+
+
+def _timer_of_due(scene: Scene, stage: StageState) -> LineTimer | RetryTimer | ChildTimer | None:
+    match stage.phase:
+        case Phase.IN_LINE:
+            return line_timer(scene, stage)
+        case Phase.RETRYING:
+            return RetryTimer(scene.id, stage.attempt + 1)
+        case Phase.AWAITING:
+            return ChildTimer(scene.id, stage.attempt)
+        case _:
+            return None
+
+
+# --- the others -----------------------------------------------------------------------------------------------------
+
+
+def start_wait(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """The timer of a wait that has an end."""
+    if stage.wait_due is None:
+        return ()
+    return (StartTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch)), stage.wait_due),)
+
+
+def stop_wait(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    waits = stage.phase in (Phase.WAITING, Phase.RETRYING) and stage.wait_due is not None
+    return (CancelTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch))),) if waits else ()
+
+
+def arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """The schedule timer of a stage that has begun."""
+    if scene.plan.schedule_timeout is None or stage.first_at is None:
+        return ()
+    due = EpochMs(stage.first_at + scene.plan.schedule_timeout)
+    return (StartTimer(str(ScheduleTimer(scene.id, scene.epoch)), due),)
+
+
+def disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """Stop the timers of a stage that ends, but for that of ``due``."""
+    schedule = (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),) if is_armed(scene, stage) else ()
+    return (*stop_wait(scene, stage), *schedule)
+
+
+def is_armed(scene: Scene, stage: StageState) -> bool:
+    """Whether the stage's schedule timer runs; a cancel has ended it."""
+    return scene.plan.schedule_timeout is not None and stage.first_at is not None and not scene.cancelling
