@@ -124,7 +124,9 @@ def _have_output(scene: Scene, stage: StageState, output: Output | None = None) 
 
 
 def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
-    if event.state == "success" or _child_task(scene, stage).detach:
+    if _child_task(scene, stage).detach:
+        return _have_output(scene, stage)  # it must have started: what its start is waited for, its end tells, too
+    if event.state == "success":
         return _have_output(scene, stage, event.output)
     alone = replace(stage, child=None)
     if stage.phase is Phase.RETRYING:
