@@ -293,6 +293,97 @@ def test_rows_are_added_to_a_table_that_is_made_for_them(engine: PostgresEngine,
     assert server("select * from shop.t order by i") == [(0, "0"), (1, "1")]
 
 
+def merged(*by: str) -> Save:
+    return Save(TableTarget(("t",)), mode="merge", by=by)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_rows_are_merged_by_their_key_once(engine: PostgresEngine, stop: Stopping, server: Query, keep: bool) -> None:
+    server('create table t ("I" int, s text, more int default 7)')
+    server("insert into t values (1, 'old', 1), (1, 'twin', 1), (9, 'old', 9)")
+    few = a.Select(numbers(3), (a.Item("I", a.Column("i")), a.Item("s", a.Column("s"))))
+    server('alter table t rename "I" to i')
+    for attempt in (1, 2):
+        stored = engine.query(query_job(few, save=merged("I"), keep=keep, attempt=attempt), stop)
+        assert (stored.output.rows, stored.output.target, bool(stored.output.ref)) == (3, "t", keep)
+        assert server("select * from t order by i, more") == [
+            *((0, "0", 7), (1, "1", 1), (1, "1", 1), (2, "2", 7), (9, "old", 9)),
+            *([(100, "by somebody else", 7)] if attempt == 2 else []),
+        ]
+        server("insert into t values (100, 'by somebody else')")
+
+
+def test_rows_are_merged_by_several_columns_into_a_table_that_is_made(
+    engine: PostgresEngine, stop: Stopping, server: Query
+) -> None:
+    for run, texts in (("one", ("a", "b")), ("two", ("b", "c"))):
+        new = sql(" union all ".join(f"select 1 as i, '{text}' as s" for text in texts))
+        engine.query(query_job(new, save=merged("i", "s"), keep=False, run_id=run), stop)
+    assert server("select i, s from t order by s") == [(1, "a"), (1, "b"), (1, "c")]
+
+
+@pytest.mark.parametrize(
+    ("select", "words"),
+    [
+        ("select 1 as i from generate_series(1, 2)", "several rows have the key `i` = 1"),
+        ("select null::int as i", "1 rows have no value in the key `i`"),
+    ],
+)
+def test_rows_without_a_key_of_their_own_are_not_merged(
+    engine: PostgresEngine, stop: Stopping, server: Query, select: str, words: str
+) -> None:
+    with pytest.raises(TaskError, match=words) as caught:
+        engine.query(query_job(sql(select), save=merged("i"), keep=False), stop)
+    assert (caught.value.kind, caught.value.retryable) == ("MergeConflict", False)
+    assert server("select to_regclass('t')") == [(None,)]
+
+
+def partitioned(*by: str, **fixed: Any) -> Save:
+    types = {int: LONG, str: STRING}
+    given = tuple(a.NamedArgument(name, a.Literal(value, types[type(value)])) for name, value in fixed.items())
+    return Save(TableTarget(("t",)), mode="partition", by=by, fixed=given)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_partitions_are_replaced_once(engine: PostgresEngine, stop: Stopping, server: Query, keep: bool) -> None:
+    for run, day, count in (("one", "mo", 3), ("two", "tu", 1), ("three", "mo", 2), ("three", "mo", 2)):
+        save = partitioned("Day", "week", Day=day, week=5)
+        stored = engine.query(query_job(numbers(count), save=save, keep=keep, run_id=run), stop)
+        assert (stored.output.rows, bool(stored.output.ref)) == (count, keep)
+        assert not keep or set(rows(engine, stored)[0]) == {"i", "s"}
+    assert server("select i, day, week from t order by day, i") == [(0, "mo", 5), (1, "mo", 5), (0, "tu", 5)]
+    types = "select pg_typeof(day)::text, pg_typeof(week)::text from t limit 1"
+    assert server(types) == [("text", "bigint")]
+    engine.query(query_job(numbers(0), save=partitioned("Day", "week", Day="mo", week=5), keep=False), stop)
+    assert server("select i, day from t") == [(0, "tu")]
+
+
+def test_partitions_are_those_of_the_rows(engine: PostgresEngine, stop: Stopping, server: Query) -> None:
+    server("create table t (s text, i bigint, more int default 7)")
+    server("insert into t values ('0', 5), ('0', 6), (null, 7), ('x', 8)")
+    with_null = sql("select 1 as i, '0' as s union all select 2, null")
+    engine.query(query_job(with_null, save=partitioned("s"), keep=False), stop)
+    assert server("select i, s, more from t order by i") == [(1, "0", 7), (2, None, 7), (8, "x", 7)]
+
+
+@pytest.mark.parametrize("name", ["some rows.csv", "rows.parquet", "rows.json"])
+def test_data_files_are_brought_over(engine: PostgresEngine, stop: Stopping, tmp_path: Path, name: str) -> None:
+    engine.query(query_job(numbers(3), save=Save(FileTarget(name)), keep=False), stop)
+    file, again = a.File(name, "f"), a.File(name, "g")
+    same = a.Binary("=", a.Column("i", "f"), a.Column("i", "g"))
+    both = a.Select(
+        a.Join(file, again, "inner", same), (a.Item("i", a.Column("i", "f")), a.Item("s", a.Column("s", "g")))
+    )
+    found = rows(engine, engine.query(query_job(both, run_id="reader"), stop))
+    assert sorted((row["i"], str(row["s"])) for row in found) == [(0, "0"), (1, "1"), (2, "2")]
+
+
+def test_a_data_file_that_is_not_there_is_told(engine: PostgresEngine, stop: Stopping) -> None:
+    with pytest.raises(TaskError, match=r"none\.csv") as caught:
+        engine.query(query_job(a.File("none.csv", "f")), stop)
+    assert caught.value.kind == "FileNotFound"
+
+
 def test_rows_are_deleted_once(engine: PostgresEngine, stop: Stopping, server: Query) -> None:
     server("create table t as select i from generate_series(1, 4) as g(i)")
     table = a.Table(("t",), "old")
@@ -421,7 +512,7 @@ def test_a_column_that_is_like_one_is_named(engine: PostgresEngine, stop: Stoppi
 
 def test_what_the_dialect_can_not_say_is_named(engine: PostgresEngine, stop: Stopping) -> None:
     with pytest.raises(TaskError, match="can't be said in the SQL of postgres") as caught:
-        engine.query(query_job(a.File("a.csv", "a")), stop)
+        engine.query(query_job(a.Join(numbers(1), numbers(1), "inner", asof=True)), stop)
     assert not caught.value.retryable
 
 

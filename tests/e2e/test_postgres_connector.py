@@ -89,6 +89,83 @@ def test_what_its_sql_can_not_say_is_told_before_it_runs(project: Callable[[str]
     assert "can't be said in the SQL of postgres, where this stage runs" in done.stderr + done.stdout
 
 
+def test_data_files_and_saves_by_key_and_partition_work_there(
+    project: Callable[[str], Path], server: Query, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("id,amount\n2,25.5\n4,40\n")
+    flow = """
+    flow F(day: string) = {
+      stage current on shop = from 'new.csv' as n where n.amount > 1 | select id, amount
+        | save to orders with mode: 'merge', key: id
+      stage history on shop = from 'new.csv' | save to shop.history with partition: day
+      stage file on shop = from 'new.csv' | save to 'kept.csv' with mode: 'merge', key: id
+      stage both on shop depends on current = from orders where id in {from 'new.csv' select id} | agg id.count as n
+    }
+    """
+    with Sandbox(project(flow)) as one:
+        for day in ("mo", "tu", "mo"):
+            result = one.run("F", params={"day": day})
+            assert result.error is None
+            assert result.output is not None
+    assert server("select id, amount::text, info from orders order by id") == [
+        (1, "10.50", {"a": 1}),
+        (2, "25.50", None),
+        (3, "30.00", None),
+        (4, "40.00", None),
+    ]
+    assert server("select day, count(*) from shop.history group by day order by day") == [("mo", 2), ("tu", 2)]
+    assert (tmp_path / "kept.csv").read_text().split()[0] == "id,amount"
+    assert len((tmp_path / "kept.csv").read_text().split()) == 3
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        (
+            "stage a on shop = from orders select id, amount\n"
+            "stage x with { map: each } = from a as o add twice = o.amount * 2",
+            [(1, "10.50", "21.00"), (2, "20.00", "40.00"), (3, "30.00", "60.00")],
+        ),
+        (
+            "stage a = from [[3], [1]] as t(id)\n"
+            "stage x on shop with { map: each } = from a join orders on a.id = orders.id | select orders.id, amount",
+            [(3, "30.00"), (1, "10.50")],
+        ),
+        (
+            "stage a on shop = from orders select id where id > 1\n"
+            "stage x on shop with { map: a.id } = from _ as m join orders on orders.id = m.id | select m.id, amount",
+            [(2, "20.00"), (3, "30.00")],
+        ),
+        (
+            "stage a on shop = select [1, 3] as ids\n"
+            "stage x on shop with { map: a.ids } = from orders join _ as m on m.ids = orders.id | select orders.id",
+            [(1,), (3,)],
+        ),
+        (
+            "stage a on shop = from orders select id where id > 9\n"
+            "stage x on shop with { map: a.id } = from _ | agg _.count as n",
+            [],
+        ),
+        (
+            "stage x on shop with { map: each } = from orders as o | add more = o.id + 1 | select more",
+            [(2,), (3,), (4,)],
+        ),
+    ],
+)
+def test_stages_are_mapped_over_rows_from_there_and_run_there(
+    project: Callable[[str], Path], server: Query, stages: str, expected: object
+) -> None:
+    with Sandbox(project(f"flow F = {{ {stages} }}")) as one:
+        result = one.run("F")
+        assert result.error is None
+        assert result.output is not None
+        found = [
+            tuple(str(v) if k in ("amount", "twice") else v for k, v in row.items())
+            for row in result.output.to_pylist()
+        ]
+        assert found == expected
+
+
 DYING = """
 import os, signal, sys
 from wvflow.cli.main import main

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from wvflow.data.files import beside, checksum, exactly, literal, publish, published
-from wvflow.data.saves import settings
+from wvflow.data.files import beside, checksum, literal, publish, published
+from wvflow.data.rewrites import as_written, old_rows
+from wvflow.data.saves import form, settings
 from wvflow.data.session import Session
 from wvflow.errors import TaskError
 
@@ -49,19 +50,18 @@ def append(session: Session, select: str, values: Mapping[str, object], path: Pa
             retryable=False,
         )
     with beside(path) as temporary:
-        rows = _written(session, select, values, path if found else None, temporary, settings(path, ()))
+        rows = _written(session, select, values, path, temporary)
         _write(note, Note(found, content(temporary), rows))
         publish(temporary, path)
     return rows
 
 
-def _written(
-    session: Session, select: str, values: Mapping[str, object], old: Path | None, temporary: Path, form: str
-) -> int:
-    there = f"SELECT * FROM {exactly(old)}" if old else ""
+def _written(session: Session, select: str, values: Mapping[str, object], path: Path, temporary: Path) -> int:
+    how = form(path, ())
+    there = old_rows(path, how)
     before = int(session.execute(f"SELECT count(*) FROM ({there})")[0][0]) if there else 0
-    both = f"{there} UNION ALL ({select})" if there else select
-    return int(session.execute(f"COPY ({both}) TO {literal(temporary)} ({form})", values)[0][0]) - before
+    both = f"{there} UNION ALL {as_written(select, how)}" if there else select
+    return int(session.execute(f"COPY ({both}) TO {literal(temporary)} ({settings(how)})", values)[0][0]) - before
 
 
 def content(path: Path) -> Content:

@@ -18,6 +18,7 @@ from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
 from wvflow.data.files import literal, published
 from wvflow.data.names import MEMORY, Names
+from wvflow.data.rewrites import as_written, old_rows
 from wvflow.data.rows import quoted
 from wvflow.data.tasks import names_tables
 from wvflow.data.texts import Texts
@@ -243,7 +244,7 @@ class Interactive:
             match save.target:
                 case FileTarget(path=path):
                     with self._reading(relation), published(Path(self._texts.locate(path))) as temporary:
-                        settings = saves.settings(Path(path), lowered.options)
+                        settings = saves.settings(saves.form(Path(path), lowered.options))
                         return self._counted(f"COPY ({lowered.select}) TO {literal(temporary)} ({settings})", bound)
                 case TableTarget(parts=parts):
                     with self._writing(parts) as name, self._reading(relation):
@@ -275,12 +276,13 @@ class Interactive:
     def _append_to_file(self, path: str, select: str, bound: Values) -> int:
         """Old rows first; the file is replaced as a whole."""
         place = Path(self._texts.locate(path))
-        old = self._counted(f"SELECT count(*) FROM {literal(place)}", {}) if place.exists() else None
-        before = "" if old is None else f"SELECT * FROM {literal(place)} UNION ALL "
+        form = saves.form(place, ())
+        there = old_rows(place, form)
+        old = self._counted(f"SELECT count(*) FROM ({there})", {}) if there else 0
+        both = f"{there} UNION ALL {as_written(select, form)}" if there else select
         with published(place) as temporary:
-            settings = saves.settings(place, ())
-            both = self._counted(f"COPY ({before}({select})) TO {literal(temporary)} ({settings})", bound)
-            return both - (old or 0)
+            settings = saves.settings(form)
+            return self._counted(f"COPY ({both}) TO {literal(temporary)} ({settings})", bound) - old
 
     def delete(self, table: Table, where: tuple[str, str], places: Sequence[Place]) -> int:
         """Remove rows of a table by a ``condition``; their number."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.data import appends, changes, outputs, saves
+from wvflow.data import appends, changes, outputs, partitions, saves
 from wvflow.data.changes import New
 from wvflow.data.declared import check_columns
 from wvflow.data.pieces import with_places
+from wvflow.data.rewrites import alone
 from wvflow.data.rows import INLINE_ROWS, STORED_AS, LookAhead, ahead_of, quoted, recast, unique
 from wvflow.data.saves import Saved
 from wvflow.data.session import Session, bound
@@ -72,10 +73,9 @@ class Query:
                 stored, rows = self._kept(lowered.select, values)
                 with self._warehouse.saving(stop):
                     return self._change(save, target, stored, rows)
-            case FileTarget() as target if save.mode == "replace":
-                return self._to_file(target, lowered, values)
             case FileTarget() as target:
-                return self._append(target, *self._kept(lowered.select, values))
+                with alone(Path(self._texts.locate(target.path)), stop, self._state):
+                    return self._into_file(save, target, lowered, values)
 
     def look(self, most: int) -> Result:
         """The first rows, and the number of all."""
@@ -143,25 +143,33 @@ class Query:
             return self._keep(select, values, few=self._gives_few())
         return self._keep(saved.select, {}, few=saved.rows <= INLINE_ROWS)
 
-    def _to_file(self, target: FileTarget, lowered: Lowered, values: Mapping[str, object]) -> Stored:
-        path = Path(self._texts.locate(target.path))
+    def _into_file(self, save: Save, target: FileTarget, lowered: Lowered, values: Mapping[str, object]) -> Stored:
+        path, left = Path(self._texts.locate(target.path)), ""
         stored, rows = self._kept(lowered.select, values)
-        count, left = saves.to_file(self._session, rows.select, rows.values, path, lowered.options)
+        match save.mode:
+            case "replace":
+                count, left = saves.to_file(self._session, rows.select, rows.values, path, lowered.options)
+            case "append":
+                note = self._state / self._job.name.note
+                count = appends.append(self._session, rows.select, rows.values, path, note)
+            case "partition" if target.is_folder:
+                new = self._with_fixed(save, rows)
+                count = partitions.change_folder(self._session, save.by, new, path, lowered.options)
+            case "merge" | "partition":
+                new = self._with_fixed(save, rows)
+                count = changes.change_file(self._session, save, new, path, lowered.options)
         return _named(stored or Stored(Output(rows=count)), target, left)
 
-    def _append(self, target: FileTarget, stored: Stored | None, rows: New) -> Stored:
-        path, note = Path(self._texts.locate(target.path)), self._state / self._job.name.note
-        count = appends.append(self._session, rows.select, rows.values, path, note)
-        return _named(stored or Stored(Output(rows=count)), target, "")
+    def _with_fixed(self, save: Save, rows: New) -> New:
+        columns = {name.lower() for name in self._session.relation(rows.select, rows.values).columns}
+        return rows.with_fixed(
+            {one.name: evaluate(one.value, self._job.values) for one in save.fixed if one.name.lower() not in columns}
+        )
 
     def _change(self, save: Save, target: TableTarget, stored: Stored | None, rows: New) -> Stored:
         applied = self._job.name.applied
         left = "/".join(map(str, applied))
-        columns = {name.lower() for name in self._session.relation(rows.select, rows.values).columns}
-        new = rows.with_fixed(
-            {one.name: evaluate(one.value, self._job.values) for one in save.fixed if one.name.lower() not in columns}
-        )
-        count = changes.change(self._session, save, new, target.parts, applied)
+        count = changes.change(self._session, save, self._with_fixed(save, rows), target.parts, applied)
         self._warehouse.saved(target.parts, left)
         return _named(stored or Stored(Output(rows=count)), target, left)
 

@@ -115,18 +115,22 @@ def to_file(
     options: Sequence[tuple[str, str]],
 ) -> tuple[int, str]:
     """Replace a file by the rows of ``select``. Gives their number, and the identity of the file."""
-    written = settings(path, options)
+    written = settings(form(path, options))
     with published(path) as temporary:
         rows = int(session.execute(f"COPY ({select}) TO {literal(temporary)} ({written})", values)[0][0])
         return rows, identity.of_file(temporary)
 
 
-def settings(path: Path, options: Sequence[tuple[str, str]]) -> str:
-    """The options of ``COPY``: those of the file's format, and what the program says instead. Raises TaskError for an
-    unknown format."""
+def form(path: Path, options: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The options of ``COPY``, as SQL by name in small letters: those of the file's format, and what the program says
+    instead. Raises TaskError for an unknown format."""
     given = {name.lower(): value for name, value in options}
-    whole = {**_format(path, given.get("format", "").strip("'").lower()), **given}
-    return ", ".join(f"{name.upper()} {value}" for name, value in whole.items())
+    return {**_format(path, given.pop("format", "").strip("'").lower()), **given}
+
+
+def settings(form: Mapping[str, str]) -> str:
+    """The options of ``COPY`` as it takes them."""
+    return ", ".join(f"{name.upper()} {value}" for name, value in form.items())
 
 
 def _format(path: Path, named: str) -> Mapping[str, str]:

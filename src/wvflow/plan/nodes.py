@@ -79,12 +79,17 @@ class TableTarget(Node, frozen=True, tag="to_table"):
 
 
 class FileTarget(Node, frozen=True, tag="to_file"):
-    """``path`` as written, relative to the program's root; the format follows its extension."""
+    """``path`` as written, relative to the program's root; the format follows its extension. One that ends in ``/`` is
+    a folder, with a file for each partition."""
 
     path: str
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def is_folder(self) -> bool:
+        return self.path.endswith("/")
 
 
 SaveMode = OneOf["replace", "append", "merge", "partition"]

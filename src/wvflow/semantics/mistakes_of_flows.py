@@ -411,6 +411,24 @@ def merge_or_partition(use: Span) -> Diagnostic:
     )
 
 
+def folder_without_partition(path: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        f"`{path}` is a folder, and only partitions are saved to one",
+        use,
+        "name a file in it, or write `with partition: …`, with the columns or values that the rows are divided by",
+    )
+
+
+def names_needed(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_UPDATE,
+        "rows are found again by the names of the file's columns, so it has a header",
+        use,
+        "leave `header` out",
+    )
+
+
 def column_names_wanted(option: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_UPDATE, f"`{option}` names columns", use, f"write `{option}: 'id'`, or a list of names")
 

@@ -15,7 +15,7 @@ from wvflow.semantics.session import Known
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-_MODE, _KEY, _PARTITION = "mode", "key", "partition"
+_MODE, _KEY, _PARTITION, _HEADER = "mode", "key", "partition", "header"
 
 
 def read_save(node: n.SaveOp, scope: Scope) -> Save:
@@ -26,14 +26,16 @@ def read_save(node: n.SaveOp, scope: Scope) -> Save:
         for name, one in written.items()
         if name not in (_MODE, _KEY, _PARTITION)
     )
-    save = Save(read_target(node.target, scope), options)
+    save = Save(_target(node.target, scope, partitioned=_PARTITION in written), options)
     of_rows = [written[name] for name in (_MODE, _KEY, _PARTITION) if name in written]
     if not of_rows:
         return save
-    if not scope.stage or isinstance(save.target, FileTarget):
-        where, first = "to a file" if scope.stage else "in a statement", of_rows[0]
-        scope.session.report(mistakes.not_available(f"save to … with {first.name.text}: … {where}", first.span))
+    if not scope.stage:
+        first = of_rows[0]
+        scope.session.report(mistakes.not_available(f"save to … with {first.name.text}: … in a statement", first.span))
         return save
+    if isinstance(save.target, FileTarget) and not save.target.is_folder and _HEADER in written:
+        scope.session.report(flow_mistakes.names_needed(written[_HEADER].span))
     return _replacing_rows(save, written, scope)
 
 
@@ -116,9 +118,18 @@ def _option(node: n.SaveOption, scope: Scope) -> Expr:
 
 
 def read_target(target: tuple[n.Name, ...] | n.StringLiteral, scope: Scope) -> FileTarget | TableTarget:
-    """Where an update goes to."""
+    """Where an update goes to that knows no partitions."""
+    return _target(target, scope, partitioned=False)
+
+
+def _target(
+    target: tuple[n.Name, ...] | n.StringLiteral, scope: Scope, *, partitioned: bool
+) -> FileTarget | TableTarget:
     if isinstance(target, n.StringLiteral):
-        return FileTarget(target.value)
+        file = FileTarget(target.value)
+        if file.is_folder and not partitioned:
+            scope.session.report(flow_mistakes.folder_without_partition(file.path, target.span))
+        return file
     span = target[0].span.to(target[-1].span)
     if len(target) > sources.MOST_PARTS:
         scope.session.report(mistakes.long_table_name(span))

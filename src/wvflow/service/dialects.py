@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import UserError
-from wvflow.plan.nodes import Bundle, QueryTask, StagePlan
+from wvflow.plan.files import files_as_inputs
+from wvflow.plan.nodes import Bundle, StagePlan
+from wvflow.plan.queries import queries_of
 from wvflow.sql import DialectCannot, lower
 
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ def unsayable(bundle: Bundle | None, checked: Checked, engines: Mapping[str, str
 
 
 def _refused(stage: StagePlan, engine: str) -> Iterator[DialectCannot]:
-    for task in stage.tasks:
-        if engine != MAIN and isinstance(task, QueryTask):
-            try:
-                lower(task, engine)
-            except DialectCannot as refused:
-                yield refused
-            except UserError:
-                pass  # it depends on the rows, and is told when they are there
+    tasks = (*stage.tasks, *(stage.map.instance.tasks if stage.map else ())) if engine != MAIN else ()
+    for query in chain.from_iterable(map(queries_of, tasks)):
+        try:
+            lower(files_as_inputs(query)[0], engine)
+        except DialectCannot as refused:
+            yield refused
+        except UserError:
+            pass  # it depends on the rows, and is told when they are there

@@ -9,24 +9,8 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import (
-    ActivityTask,
-    ChildTask,
-    DebugTask,
-    FlowPlan,
-    FlowRef,
-    QueryTask,
-    RouteTask,
-    RowTest,
-    Save,
-    SplitTask,
-    StagePlan,
-    Task,
-    TestTask,
-    UntilTask,
-    ViewTask,
-)
-from wvflow.plan.polls import awaited_rows, met
+from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan
+from wvflow.plan.queries import queries_of
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
 
@@ -77,28 +61,9 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
         if isinstance(task, ChildTask):
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.flow.flow)
-        for query in _queries_of(task):
+        for query in queries_of(task):
             sql = _lowered(query, dialect)
             yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
-
-
-def _queries_of(task: Task) -> Iterator[QueryTask]:
-    """What a task asks the engine; of a ``wait until``, what each poll begins with."""
-    match task:
-        case QueryTask():
-            yield task
-        case RouteTask(counts=counts):
-            yield QueryTask(counts)
-        case TestTask(tests=tests):
-            yield from (QueryTask(one.failing) for one in tests if isinstance(one, RowTest))
-        case DebugTask(shown=shown):
-            yield QueryTask(shown)
-        case SplitTask(relation=relation) | ViewTask(relation=relation):
-            yield QueryTask(relation)
-        case UntilTask():
-            yield QueryTask(met(task, awaited_rows(task)))
-        case _:
-            pass
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

@@ -77,6 +77,9 @@ def _save(save: Save, options: tuple[tuple[str, str], ...], select: str, context
 def _changing(save: Save, table: str, select: str, context: Context) -> Iterator[str]:
     """What leaves other rows of the table as they are, for people to read; the engine does it once."""
     by = [context.text(context.name(one)) for one in save.by]
+    if save.mode != "append" and context.dialect == "postgres":
+        yield _in_words(save, table, ", ".join(by)) + select
+        return
     if save.mode != "append" and not context.is_duckdb:
         raise DialectCannot(f"save to … with {'key' if save.mode == 'merge' else 'partition'}", context.dialect)
     match save.mode:
@@ -93,6 +96,13 @@ def _changing(save: Save, table: str, select: str, context: Context) -> Iterator
             same = " AND ".join(f"old.{one} IS NOT DISTINCT FROM new.{one}" for one in by)
             yield f"DELETE FROM {table} AS old WHERE EXISTS (SELECT 1 FROM ({new}) AS new WHERE {same});\n"
             yield f"INSERT INTO {table} BY NAME {new}"
+
+
+def _in_words(save: Save, table: str, by: str) -> str:
+    """Its statements name the columns, which only the rows tell."""
+    if save.mode == "merge":
+        return f"-- updates the rows of {table} with the same {by}, inserts the others\n"
+    return f"-- replaces the rows of {table} with the same {by}\n"
 
 
 def _create(table: str, options: tuple[tuple[str, str], ...], select: str, context: Context) -> str:

@@ -260,4 +260,16 @@ def test_an_update_is_shown_as_the_statement_that_it_is(task: QueryTask, text: s
 @pytest.mark.parametrize("mode", ["merge", "partition"])
 def test_a_dialect_without_such_a_save_says_so(mode: SaveMode) -> None:
     with pytest.raises(sql.DialectCannot, match="save to … with"):
-        sql.lower(QueryTask(A_B, save=Save(KEPT, mode=mode, by=("a",))), "postgres")
+        sql.lower(QueryTask(A_B, save=Save(KEPT, mode=mode, by=("a",))), "snowflake")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("merge", "-- updates the rows of kept with the same a, b, inserts the others"),
+        ("partition", "-- replaces the rows of kept with the same a, b"),
+    ],
+)
+def test_what_postgres_does_by_the_columns_of_the_rows_is_told_in_words(mode: SaveMode, words: str) -> None:
+    lowered = sql.lower(QueryTask(A_B, save=Save(KEPT, mode=mode, by=("a", "b"))), "postgres")
+    assert lowered.save == f"{words}\n{lowered.select}"

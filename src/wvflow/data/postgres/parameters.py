@@ -27,6 +27,15 @@ def numbered(text: str, names: Iterable[str]) -> str:
     return pattern.sub(lambda found: found[0] if found["name"] is None else places[found["name"]], text)
 
 
+def place(number: int, value: object) -> str:
+    """Where a value stands whose type nothing else tells. Small numbers would be of a small type.
+
+    >>> place(1, 5), place(2, "a")
+    ('$1::bigint', '$2')
+    """
+    return f"${number}::bigint" if type(value) is int else f"${number}"
+
+
 def named(text: str) -> frozenset[str]:
     """The names of the values that a statement of the program's takes as ``$name``.
 

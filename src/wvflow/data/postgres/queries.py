@@ -19,7 +19,9 @@ from wvflow.data.session import bound
 from wvflow.data.texts import Texts
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import Piped
+from wvflow.lang.evaluate import evaluate
 from wvflow.lang.tables import Result
+from wvflow.plan.files import files_as_inputs
 from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.ports.engine import Engine, InlineRows, Located, QueryJob, Stored
 from wvflow.ports.stop import Stop
@@ -62,8 +64,8 @@ class Query:
                 return self._to_file(save, selected, stop)
             case TableTarget() as target if save.mode == "replace":
                 return self._to_table(target, selected, stop)
-            case TableTarget() as target:  # to append: the other modes can't be said in its SQL
-                return self._append(target, save.by, selected, stop)
+            case TableTarget() as target:
+                return self._change(save, target, selected, stop)
 
     def look(self, most: int, stop: Stop) -> Result:
         """The first rows, as the engine of the outputs shows them, and the number of all."""
@@ -82,7 +84,10 @@ class Query:
         columns = {stage: self._staging.bring(input_name(stage), rows) for stage, rows in self._job.inputs.items()}
         if self._job.piped is not None:
             self._staging.bring(input_name("_"), self._job.piped)
-        lowered = self._texts.lowered(self._job.task, columns)
+        task, files = files_as_inputs(self._job.task)
+        for name, path in files.items():
+            self._staging.bring_file(input_name(name), self._texts.locate(path))
+        lowered = self._texts.lowered(task, columns)
         return lowered, tuple(bound(lowered.values, self._job.values).values())
 
     def _selected(self) -> Selected:
@@ -108,16 +113,31 @@ class Query:
             stored = self._keep(selected, stop) if self._job.task.keep else Stored(Output(rows=count))
         return _named(stored, target)
 
-    def _append(self, target: TableTarget, columns: tuple[str, ...], selected: Selected, stop: Stop) -> Stored:
-        """The rows that are kept are those that are added, drawn once."""
+    def _change(self, save: Save, target: TableTarget, selected: Selected, stop: Stop) -> Stored:
+        """The rows that are kept are those that are brought in, drawn once."""
         self._session.execute(f"CREATE TEMP TABLE {_NEW} AS {selected.text}", selected.values)
         new = Selected(f"SELECT * FROM {_NEW}", (), selected.columns)
         stored = self._keep(new, stop) if self._job.task.keep else None
         with saves.once(self._session, self._job.name.applied) as once:
-            count = once.done[0] if once.done else saves.append(self._session, target.parts, columns, new.text)
+            count = once.done[0] if once.done else self._changed(save, target, new)
             if once.done is None:
                 once.mark(count, ".".join(target.parts))
         return _named(stored or Stored(Output(rows=count)), target)
+
+    def _changed(self, save: Save, target: TableTarget, new: Selected) -> int:
+        columns = tuple(column.name for column in new.columns)
+        by = tuple(saves.column_named(name, columns) for name in save.by)
+        match save.mode:
+            case "merge":
+                return saves.merge(self._session, target.parts, by, saves.New(_NEW, columns))
+            case "partition":
+                values = {
+                    saves.column_named(one.name, columns): evaluate(one.value, self._job.values) for one in save.fixed
+                }
+                fixed = {name: value for name, value in values.items() if name not in columns}
+                return saves.replace_partitions(self._session, target.parts, by, saves.New(_NEW, columns, fixed))
+            case _:
+                return saves.append(self._session, target.parts, save.by, new.text)
 
     def _delete(self, delete: Delete) -> Stored:
         lowered, values = self._lowered()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import NamedTuple
 
+from wvflow.data import changes
+from wvflow.data.postgres.parameters import place
 from wvflow.data.postgres.session import Session
+from wvflow.data.rows import quoted
 from wvflow.data.saves import Applied
 from wvflow.sql import identifier
 
@@ -75,6 +79,76 @@ def append(session: Session, parts: tuple[str, ...], columns: tuple[str, ...], s
     session.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {select} WITH NO DATA")
     listed = ", ".join(identifier((one,), "postgres") for one in columns)
     return session.execute(f"INSERT INTO {table}{f' ({listed})' if listed else ''} {select}").rowcount
+
+
+class New(NamedTuple):
+    """Rows that come, in a temporary table with these columns. ``fixed``: values of those columns of a partition that
+    the rows lack."""
+
+    table: str
+    columns: tuple[str, ...]
+    fixed: Mapping[str, object] = MappingProxyType({})
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        return tuple(self.fixed.values())
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the fixed values stand, by column."""
+        return {name: place(number, value) for number, (name, value) in enumerate(self.fixed.items(), 1)}
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(map(quoted, (*self.columns, *self.fixed)))
+
+    @property
+    def select(self) -> str:
+        items = [*map(quoted, self.columns), *(f"{value} AS {quoted(name)}" for name, value in self.places.items())]
+        return f"SELECT {', '.join(items)} FROM {self.table} AS new"
+
+
+def column_named(name: str, columns: Sequence[str]) -> str:
+    """The one of the columns that a program names, or else the name that a new one gets.
+
+    >>> column_named("DAY", ["Day"]), column_named("Day", []), column_named("the Day", [])
+    ('Day', 'day', 'the Day')
+    """
+    found = [column for column in columns if column.lower() == name.lower()]
+    said = identifier((name,), "postgres")
+    return found[0] if found else name if said.startswith('"') else said.lower()
+
+
+def merge(session: Session, parts: tuple[str, ...], by: tuple[str, ...], new: New) -> int:
+    """Update the rows of a table that have a key of the new ones, and add the others. Gives the number of new ones.
+
+    Raises:
+        TaskError: one of them has no key of its own.
+    """
+    changes.check_keys(lambda text: session.execute(text).fetchall(), by, new.table)
+    table = _made_for(session, parts, new)
+    same = " AND ".join(f"old.{quoted(one)} = new.{quoted(one)}" for one in by)
+    if others := ", ".join(f"{quoted(one)} = new.{quoted(one)}" for one in new.columns if one not in by):
+        session.execute(f"UPDATE {table} AS old SET {others} FROM {new.table} AS new WHERE {same}")
+    absent = f"NOT EXISTS (SELECT 1 FROM {table} AS old WHERE {same})"
+    session.execute(f"INSERT INTO {table} ({new.listed}) {new.select} WHERE {absent}")
+    return int(session.row(f"SELECT count(*) FROM {new.table}")[0])
+
+
+def replace_partitions(session: Session, parts: tuple[str, ...], by: tuple[str, ...], new: New) -> int:
+    """Replace the rows of a table that are of the same partitions. Gives the number of new ones."""
+    table = _made_for(session, parts, new)
+    gone = changes.replaced(by, new.places, new.table)
+    session.execute(f"DELETE FROM {table} AS old WHERE {gone}", new.values)
+    return session.execute(f"INSERT INTO {table} ({new.listed}) {new.select}", new.values).rowcount
+
+
+def _made_for(session: Session, parts: tuple[str, ...], new: New) -> str:
+    """The name of a table, which is made if it isn't there, and which nobody else writes to before the end."""
+    table = _made_ready(session, parts)
+    session.execute(f"CREATE TABLE IF NOT EXISTS {table} AS {new.select} WITH NO DATA", new.values)
+    session.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+    return table
 
 
 def _made_ready(session: Session, parts: tuple[str, ...]) -> str:

@@ -94,6 +94,17 @@ class Staging:
         finally:
             cursor.close()
 
+    def bring_file(self, table: str, path: str) -> list[str]:
+        """Make a temporary table of the rows of a data file, or of those that a pattern matches. Gives the names of its
+        columns."""
+        cursor = self._connection.cursor()
+        try:
+            relation = cursor.sql(f"SELECT * FROM {quoted(path)}")
+            self._copy(table, relation)
+            return list(relation.columns)
+        finally:
+            cursor.close()
+
     def _relation(self, cursor: duckdb.DuckDBPyConnection, rows: Located) -> duckdb.DuckDBPyRelation:
         match rows:
             case InlineRows(data=data):

@@ -1,0 +1,37 @@
+"""What a task asks the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wvflow.plan.nodes import (
+    DebugTask,
+    QueryTask,
+    RouteTask,
+    RowTest,
+    SplitTask,
+    Task,
+    TestTask,
+    UntilTask,
+    ViewTask,
+)
+from wvflow.plan.polls import awaited_rows, met
+
+
+def queries_of(task: Task) -> Iterator[QueryTask]:
+    """In their order; of a ``wait until``, what each poll begins with."""
+    match task:
+        case QueryTask():
+            yield task
+        case RouteTask(counts=counts):
+            yield QueryTask(counts)
+        case TestTask(tests=tests):
+            yield from (QueryTask(one.failing) for one in tests if isinstance(one, RowTest))
+        case DebugTask(shown=shown):
+            yield QueryTask(shown)
+        case SplitTask(relation=relation) | ViewTask(relation=relation):
+            yield QueryTask(relation)
+        case UntilTask():
+            yield QueryTask(met(task, awaited_rows(task)))
+        case _:
+            pass
