@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from tests.crash.conftest import FLOW
 
 PATIENCE = 60
 LONG_QUERY = """
@@ -41,6 +42,27 @@ def test_a_signal_in_a_long_query_leaves_a_run_that_can_be_resumed(
     assert "Traceback" not in chatter, chatter
     listed = project.wvflow("runs", "show", "last", "--json")
     assert '"state":"running"' in listed.stdout.replace(" ", "")
+
+
+STATEMENTS = FLOW + "\nfrom [[1]] as t(a) | count\nrun flow Chain() | count\nfrom [[2]] as t(a)\n"
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=["Control-C", "SIGTERM"])
+def test_a_signal_in_a_statement_leaves_the_run_that_it_started(new_project: Any, which: signal.Signals) -> None:
+    project = new_project(STATEMENTS)
+    process = project.start("run", "chain.wv", "--json")
+    while process.stdout.readline().strip() != "at the gate":
+        pass
+    process.send_signal(which)
+    printed, chatter = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, "Traceback" in chatter, printed) == (130, False, ""), chatter
+    run = project.last()
+    assert (run.flow.flow, run.state) == ("Chain", "running")
+    assert chatter == f"\ninterrupted; carry on with: wvflow runs resume {run.run_id}\n"
+    project.write("open", "")
+    resumed = project.wvflow("runs", "resume", run.run_id)
+    assert resumed.returncode == 0, resumed.stderr
+    assert project.calls == {"double": 1, "pass_gate": 2, "note": 1}
 
 
 def test_a_second_control_c_ends_a_process_whose_activity_is_deaf(project: Any) -> None:

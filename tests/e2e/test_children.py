@@ -186,6 +186,21 @@ def test_a_cancel_waits_for_the_cleaning_up_of_children(make: Make) -> None:
     assert sandbox.clock.elapsed.total_seconds() == 6 * 60
 
 
+def test_a_cancel_waits_for_the_cleaning_up_of_the_children_of_instances(make: Make) -> None:
+    sandbox = make("""
+        flow G(n: int) = { stage g = call slow()  stage clean if g.done = call tidy() }
+        flow F = { stage s = from [[1], [2]] as t(n)
+          stage a with { map: each, parent_close: request_cancel } = from s | -> G(_.n) }
+    """)
+    sandbox.fake("slow", after("1h"))
+    tidy = sandbox.fake("tidy", after("1m", [{"n": 0}]))
+    result = sandbox.run("F", cancel_after="5m")
+    assert states(result) == "s:success a:cancelled = cancelled"
+    assert list(children(sandbox, result).values()) == ["cancelled", "cancelled"]
+    assert len(tidy.calls) == 2
+    assert sandbox.clock.elapsed.total_seconds() == 6 * 60
+
+
 def test_the_time_out_of_a_flow_reaches_children_of_children(make: Make) -> None:
     sandbox = make("""
         flow H = { stage h = call slow() } flow G = { stage g = call H() }

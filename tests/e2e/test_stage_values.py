@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
+from wvflow.plan.nodes import FAILURE_RULES, Rule
 from wvflow.service.api import Program, RunResult
 
 RunFlow = Callable[..., RunResult]
@@ -110,6 +112,36 @@ def test_a_fallback_knows_the_failure_of_each_owner(run_flow: RunFlow) -> None:
         ACTIVITIES,
     )
     assert result.rows("spare").to_pylist() == [{"e": "ValueError: no such luck", "a": 1, "f": True}]
+
+
+@pytest.mark.parametrize("rule", [rule for rule in get_args(Rule) if rule in FAILURE_RULES])
+def test_a_rule_that_a_failure_can_meet_tells_why_each_upstream_failed(run_flow: RunFlow, rule: str) -> None:
+    fine = "from [[1]] as t(a)" + (" | broken()" if rule == "all_failed" else "")
+    result = run_flow(
+        f"""flow F = {{ {FAILING} stage fine = {fine}
+        stage told with {{ trigger: {rule} }} = call note(text: coalesce(fine.error, load.error), n: load.attempts)
+        stage plain with {{ trigger: {rule} }} depends on load = select load.attempts, fine.error is null as ok }}""",
+        ACTIVITIES,
+    )
+    assert result.rows("told").to_pylist() == [{"value": "ValueError: no such luck:3"}]
+    assert result.rows("plain").to_pylist() == [{"attempts": 3, "ok": rule != "all_failed"}]
+
+
+@pytest.mark.parametrize("condition", ["load.done", "not load.success", "not (load.skipped or load.success)"])
+def test_an_if_that_a_failure_can_meet_tells_of_it(run_flow: RunFlow, condition: str) -> None:
+    result = run_flow(f"flow F = {{ {FAILING} stage told if {condition} = select load.error }}", ACTIVITIES)
+    assert result.rows("told").to_pylist() == [{"error": "ValueError: no such luck"}]
+
+
+def test_the_error_of_a_stage_that_did_not_fail_is_null(run_flow: RunFlow) -> None:
+    result = run_flow(
+        f"""flow F = {{ {COUNTS}
+        stage told with {{ trigger: always }} = call note(text: coalesce(counts.error, 'none'), n: counts.attempts)
+        stage columns with {{ trigger: all_done }} = from counts | select counts.n }}""",
+        ACTIVITIES,
+    )
+    assert result.rows("told").to_pylist() == [{"value": "none:1"}]
+    assert result.rows("columns").to_pylist() == [{"n": 7}]
 
 
 def test_rows_that_have_such_a_column_hide_the_failure(run_flow: RunFlow) -> None:

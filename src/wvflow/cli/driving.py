@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import click
@@ -26,7 +26,7 @@ def drive(app: App, project: Project, plan: FlowPlan, work: Drive, known: Progre
     with prints_apart(), watching(app, plan, known) as display:
         summary = _to_end(lambda: work(display))
     if summary is None:
-        _interrupted(app, project, display.run_id or (known.run.run_id if known else ""))
+        interrupted(app, project, display.run_id or (known.run.run_id if known else ""))
     present(app, project, summary)
     raise SystemExit(OK if summary.succeeded else FAILED)
 
@@ -47,7 +47,18 @@ def _to_end(work: Callable[[], Awaitable[RunSummary]]) -> RunSummary | None:
         return None
 
 
-def _interrupted(app: App, project: Project, run_id: str) -> NoReturn:
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM is Control-C meanwhile."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def interrupted(app: App, project: Project, run_id: str) -> NoReturn:
+    """Say how the run goes on, ``""`` where it had not begun, and end with the status of an interrupt."""
     if run_id:
         click.echo(f"\ninterrupted; carry on with: {app.typed(project, 'runs', 'resume', run_id)}", err=True)
     else:

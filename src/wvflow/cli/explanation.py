@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import RenderableType
@@ -15,6 +15,7 @@ from wvflow.cli.states import state_text
 
 if TYPE_CHECKING:
     from wvflow.kernel.because import Reason
+    from wvflow.kernel.below import ChildExplained, InstancesExplained, InstanceWaits
     from wvflow.kernel.events import EpochMs
     from wvflow.kernel.explained import StageExplained
     from wvflow.kernel.unmet import Bound, Unmet
@@ -34,14 +35,19 @@ def lines(found: RunExplained, *, wanted: str = "") -> Iterator[RenderableType]:
         yield from _unmet(one, clock, 1)
     for bound in why.unless:
         yield _indented("at most", _bound(bound, clock), 1)
-    told = [one for one in why.stages if wanted or one.unmet or one.reasons]
+    told = [one for one in why.stages if wanted or one.unmet or one.reasons or _lost_some(one)]
     for stage in told[:MOST_STAGES]:
-        yield from _stage(stage, clock)
+        yield from _stage(row.run_id, stage, clock)
     if hidden := len(told) - MOST_STAGES if len(told) > MOST_STAGES else 0:
         yield Text(f"\n… and {hidden:,} more stages; name one, or all of them: --json", style="dim")
     if left := Counter(one.state for one in why.stages if one not in told):
         counts = ", ".join(f"{count:,} {'succeeded' if state == 'success' else state}" for state, count in left.items())
         yield Text(f"\n{counts}", style="dim")
+
+
+def _lost_some(stage: StageExplained) -> bool:
+    """Whether instances failed, though it did not."""
+    return stage.instances is not None and bool(stage.instances.failures)
 
 
 class _Clock(NamedTuple):
@@ -53,16 +59,57 @@ class _Clock(NamedTuple):
         return f"{instant(due)}, {f'in {duration(away)}' if away > 0 else f'{duration(-away)} ago'}"
 
 
-def _stage(stage: StageExplained, clock: _Clock) -> Iterator[RenderableType]:
+def _stage(run: str, stage: StageExplained, clock: _Clock) -> Iterator[RenderableType]:
     since = f"  since {clock.at(stage.since)}" if stage.since is not None else ""
     yield Text.assemble("\n", (printable(stage.stage), "bold"), "  ", state_text(stage.phase), (since, "dim"))
     for one in stage.unmet:
         yield from _unmet(one, clock, 2)
     for bound in stage.unless:
         yield _indented("at most", _bound(bound, clock), 2)
+    if stage.child is not None:
+        yield _indented("child", _child(stage.child), 2)
+    if stage.instances is not None:
+        yield from _instances(run, stage.stage, stage.instances, clock)
     yield from _chain(stage.reasons)
     if stage.failure is not None:
         yield _indented("handled" if stage.failure.handled else "not handled", stage.failure.why, 2)
+
+
+def _child(child: ChildExplained) -> str:
+    state = child.state.replace("_", " ") or "about to start"
+    problem = f" ({child.problem.partition(';')[0]})" if child.problem else ""
+    return f"run {child.run_id} of {child.flow}, {state}{problem}: wvflow runs explain {child.run_id}"
+
+
+def _instances(run: str, stage: str, found: InstancesExplained, clock: _Clock) -> Iterator[RenderableType]:
+    """How many of them are how, and the first that failed and that wait."""
+    counts = [f"{count:,} {_HOW.get(state, state)}" for state, count in _in_order(found.states)]
+    yield _indented("instances", f"{found.count:,}: {', '.join(counts)}" if counts else "none", 2)
+    for failed in found.failures:
+        yield _indented("failed", f"{failed.instance:,}: {failed.error}", 2)
+    if (more := found.states.get("failed", 0) - len(found.failures)) > 0:
+        yield _indented("", f"… and {more:,} more", 2)
+    for waits in found.waiting:
+        yield _indented("waiting", f"{waits.instance:,}: {_wait_of(waits, clock)}", 2)
+    waiting = sum(found.states.get(state, 0) for state in ("retrying", "waiting"))
+    if (more := waiting - len(found.waiting)) > 0:
+        yield _indented("", f"… and {more:,} more", 2)
+    if found.states.keys() - {"success", "pending"}:
+        yield _indented("one of them", f"wvflow runs explain {run} {stage} --instance N", 2)
+
+
+def _wait_of(waits: InstanceWaits, clock: _Clock) -> str:
+    if waits.child is not None:
+        return _child(waits.child)
+    return "; ".join(one.condition + (f" ({clock.at(one.due)})" if one.due is not None else "") for one in waits.unmet)
+
+
+_HOW = {"success": "succeeded", "attempting": "running", "retrying": "waiting for another attempt"}
+_ORDER = ("success", "failed", "skipped", "cancelled", "attempting", "queued", "retrying", "waiting", "pending")
+
+
+def _in_order(states: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(states.items(), key=lambda item: _ORDER.index(item[0]))
 
 
 def _unmet(one: Unmet, clock: _Clock, depth: int) -> Iterator[RenderableType]:

@@ -28,7 +28,12 @@ def run_text(app: App, shell: Shell, text: str) -> int:
     except WvflowError as error:
         app.say(f"error: {error.message}")
     except KeyboardInterrupt:
-        app.say("stopped")
+        left = shell.session.left
+        app.say(
+            f"stopped; carry on with: {app.typed(shell.workspace.project, 'runs', 'resume', left)}"
+            if left
+            else "stopped"
+        )
         return INTERRUPTED
     else:
         return OK

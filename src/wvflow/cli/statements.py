@@ -28,6 +28,7 @@ PRINTERS: dict[str, Callable[[Result], str]] = {"json": json_lines, "tsv": tsv}
 def run_statements(app: App, workspace: Workspace, source: str, form: str = "table") -> None:
     """Run the statements of a source and print what comes of each; a failure ends the command. ``form``: that of the
     rows, unless ``--json`` is set."""
+    from wvflow.cli.driving import interrupted, terminable
     from wvflow.cli.programs import naming
     from wvflow.service.statements import StatementFailed, StatementRefused, Statements
     from wvflow.service.stoppable import stoppable
@@ -38,8 +39,9 @@ def run_statements(app: App, workspace: Workspace, source: str, form: str = "tab
     session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
-        for outcome in waiting(app, stoppable(session.run(source), session.interrupt)):
-            show(app, outcome, form)
+        with terminable():
+            for outcome in waiting(app, stoppable(session.run(source), session.interrupt)):
+                show(app, outcome, form)
     except StatementRefused as error:
         from wvflow.cli.diagnostics import report
 
@@ -48,6 +50,8 @@ def run_statements(app: App, workspace: Workspace, source: str, form: str = "tab
     except StatementFailed as error:
         fail_statement(app, error, project)
     except KeyboardInterrupt:
+        if session.left:
+            interrupted(app, project, session.left)
         app.say("interrupted")
         raise SystemExit(INTERRUPTED) from None
     finally:

@@ -90,7 +90,16 @@ def _remark(stage: StageSummary) -> str:
 
 
 def _instances(stage: StageSummary) -> str:
-    return "" if stage.instances is None else f"instances {instances(stage.instances)}"
+    return "" if stage.instances is None else f"instances {instances(stage.instances)}{_numbers(stage)}"
+
+
+def _numbers(stage: StageSummary) -> str:
+    """Which of a mapped stage's instances failed: the first."""
+    counts = stage.instances
+    if counts is None or not counts.failures:
+        return ""
+    more = ", …" if counts.failed > len(counts.failures) else ""
+    return f": {', '.join(f'{one.instance:,}' for one in counts.failures)}{more}"
 
 
 def _warned(stage: StageSummary) -> list[str]:
@@ -175,6 +184,8 @@ def error_text(stage: StageSummary, root: Path, *, handled: bool = False) -> Tex
         (f": stage {stage.stage} failed{attempts}", "bold"),
         f"\n  {printable(error_line(error)).replace(chr(10), chr(10) + '  ')}",
     )
+    if (counts := stage.instances) is not None and counts.failed > 1:
+        text.append(f"\n  instances that failed{_numbers(stage)}")
     if place := error.get("place"):
         text.append_text(_place(str(place), root, str(error.get("message", ""))))
     if detail := error.get("detail"):

@@ -7,12 +7,12 @@ from typing import NamedTuple
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import Phase, StageState
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import StagePlan, Wait
+from wvflow.plan.nodes import ChildTask, StagePlan, UntilTask, WaitTask
 
 
 class Awaited(NamedTuple):
-    """``what`` as in the language: ``wait(1w)``, ``wait until _.count > 10``. ``due``: when it ends or is given up on,
-    None where nothing bounds it."""
+    """``what`` as in the language: ``wait(1w)``, ``wait until _.count > 10``; of a child, which run it is. ``due``:
+    when it ends or is given up on, None where nothing bounds it."""
 
     what: str
     due: EpochMs | None
@@ -20,7 +20,12 @@ class Awaited(NamedTuple):
 
 def awaited(here: StagePlan, stage: StageState) -> Awaited | None:
     """What a stage waits for that is waiting, None for one that isn't."""
-    if stage.phase is not Phase.WAITING:
+    if stage.phase is not Phase.WAITING and stage.phase is not Phase.AWAITING:
         return None
-    task = here.tasks[len(stage.done)]
-    return Awaited(wait_text(task), stage.wait_due) if isinstance(task, Wait) else None
+    match here.tasks[len(stage.done)]:
+        case ChildTask(flow=flow) if stage.child is not None:
+            return Awaited(f"run {stage.child.run_id} of {flow.flow}", stage.due)
+        case WaitTask() | UntilTask() as wait:
+            return Awaited(wait_text(wait), stage.wait_due)
+        case _:
+            return None

@@ -6,13 +6,14 @@ be explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 import msgspec
 
 from wvflow.kernel.because import Reason, Reasons, fate_of_failure
-from wvflow.kernel.events import EpochMs, Event, TaskStarted
+from wvflow.kernel.below import ChildExplained, InstancesExplained, child_of, instances_of
+from wvflow.kernel.events import ChildReady, EpochMs, Event, TaskEvent, TaskStarted, TaskSucceeded
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.picture import Began, Picture
 from wvflow.kernel.state import Phase, RunPhase, RunState
@@ -29,9 +30,10 @@ class Handled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. ``phase`` is the finer state. ``since``: when the attempt that is running began. ``unmet``:
-    what it waits for, ``unless``: what ends the wait otherwise. ``reasons``: the chain that led to its end.
-    ``failure``: whether its failure is handled, None where it didn't fail."""
+    """One stage, or one instance of a mapped one. ``phase`` is the finer state. ``since``: when it began what it is
+    at. ``unmet``: what it waits for, ``unless``: what ends the wait otherwise. ``child``: the run that it waits for.
+    ``instances``: those of a mapped stage. ``reasons``: the chain that led to its end. ``failure``: whether its failure
+    is handled, None where it didn't fail."""
 
     stage: str
     state: str
@@ -39,6 +41,8 @@ class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
     since: EpochMs | None = None
     unmet: tuple[Unmet, ...] = ()
     unless: tuple[Bound, ...] = ()
+    child: ChildExplained | None = None
+    instances: InstancesExplained | None = None
     reasons: tuple[Reason, ...] = ()
     failure: Handled | None = None
 
@@ -68,17 +72,38 @@ def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
         stage=seen.name(id),
         state=phase.shown,
         phase=phase.detailed,
-        since=seen.began.get(id) if phase is Phase.ATTEMPTING else None,
+        since=seen.since(id),
         unmet=tuple(unmet(seen, id)),
         unless=tuple(bounds(seen, id)),
+        child=child_of(seen, id),
+        instances=instances_of(seen, id),
         reasons=why.of(id),
-        failure=_failure(seen, id) if phase is Phase.FAILED else None,
+        failure=_failure(seen, id) if phase is Phase.FAILED and seen.instance is None else None,
     )
 
 
+def explain_instance(plan: FlowPlan, run: RunState, id: StageId, number: int, began: Began) -> StageExplained:
+    """One instance of a mapped stage, as a stage."""
+    seen = Picture(plan, run, began).of_instance(id, number)
+    return _stage(seen, id, Reasons(seen))
+
+
+_BEGINS: Mapping[type[Event], tuple[Phase, ...]] = MappingProxyType(
+    {
+        TaskStarted: (Phase.ATTEMPTING,),
+        TaskSucceeded: (Phase.WAITING, Phase.MAPPING),
+        ChildReady: (Phase.AWAITING,),
+    }
+)
+"""The phases that a stage may come into by an event that the driver reports."""
+
+
 def starts(events: Iterable[Event]) -> Began:
-    """When the last recorded attempt of each stage began."""
-    return {event.stage: event.at for event in events if isinstance(event, TaskStarted) and not event.instance}
+    """When the stages, and the instances of mapped ones, began last what they are at."""
+    reports = (event for event in events if isinstance(event, TaskEvent))
+    return {
+        (event.stage, event.instance, phase): event.at for event in reports for phase in _BEGINS.get(type(event), ())
+    }
 
 
 def _failure(seen: Picture, id: StageId) -> Handled:

@@ -7,7 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from wvflow.kernel.events import EpochMs
-from wvflow.kernel.state import WORKING, Phase, RunState, StageState
+from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.plan.nodes import Condition, FlowPlan, StageId, StagePlan, Trigger
 from wvflow.plan.triggers import condition_text, trigger_text
 
@@ -27,25 +27,53 @@ _IS = MappingProxyType(
     }
 )
 
-Began = Mapping[StageId, EpochMs]
+Began = Mapping[tuple[StageId, int, Phase], EpochMs]
+"""When a stage (or, of a mapped one, the instance of that number) came into a phase the last time."""
 
 
 class Picture:
-    """``began``: when the attempts that are running did, as far as it is known."""
+    """``began``: as far as it is known. ``instance``: the mapped stage and the number of its instance that is spoken of
+    in the stage's place."""
 
-    def __init__(self, plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        plan: FlowPlan,
+        run: RunState,
+        began: Began = MappingProxyType({}),
+        instance: tuple[StageId, int] | None = None,
+    ) -> None:
         self.plan = plan
         self.run = run
         self.began = began
+        self.instance = instance
+
+    def of_instance(self, id: StageId, number: int) -> Picture:
+        """The same run, with one instance in the place of its stage."""
+        return Picture(self.plan, self.run, self.began, (id, number))
 
     def here(self, id: StageId) -> StagePlan:
-        return self.plan.stages[id]
+        return self.plan.stages[id].of_instance(self._number(id))
 
     def stage(self, id: StageId) -> StageState:
-        return self.run.stages[id]
+        stage, number = self.run.stages[id], self._number(id)
+        return stage.instances[number] if number and stage.instances is not None else stage
 
     def phase(self, id: StageId) -> Phase:
-        return self.run.stages[id].phase
+        return self.stage(id).phase
+
+    def since(self, id: StageId) -> EpochMs | None:
+        """Since when it is at what it is at, as far as it is known."""
+        stage = self.stage(id)
+        found = self.began.get((id, self._number(id), stage.phase))
+        waits_first = stage.phase is Phase.WAITING and not stage.done
+        return stage.first_at if found is None and waits_first else found
+
+    def is_stopping(self, id: StageId) -> bool:
+        """Whether it was told to stop."""
+        return self.run.phase is RunPhase.CANCELLING and not self.plan.stages[id].trigger.cleanup
+
+    def _number(self, id: StageId) -> int:
+        return self.instance[1] if self.instance is not None and self.instance[0] == id else 0
 
     def has_ended(self, ids: Iterable[StageId]) -> bool:
         return all(self.phase(one).is_terminal for one in ids)
@@ -74,7 +102,8 @@ class Picture:
     # --- words ---
 
     def name(self, id: StageId) -> str:
-        return self.here(id).name
+        number = self._number(id)
+        return f"{self.plan.stages[id].name}[{number}]" if number else self.plan.stages[id].name
 
     def named(self, *ids: StageId) -> str:
         return listed([f"`{self.name(one)}`" for one in ids])

@@ -280,9 +280,15 @@ def _abandon_workers(draft: Draft) -> None:
     """Wait no more for those who were asked to stop, but for children: these have their own period of grace, and their
     own cleaning up."""
     for stage_id in draft.open_stages():
-        asked = not draft.plan.stages[stage_id].trigger.cleanup
-        if asked and draft.stage(stage_id).phase is not Phase.AWAITING:
+        stage = draft.stage(stage_id)
+        if draft.plan.stages[stage_id].trigger.cleanup or stage.phase is Phase.AWAITING:
+            continue
+        if stage.phase is not Phase.MAPPING or stage.instances is None:
             draft.move(stage_id, Abandoned(draft.now))
+            continue
+        for number in draft.open_instances(stage_id):
+            if stage.instances[number].phase is not Phase.AWAITING:
+                draft.move_instance(stage_id, number, Abandoned(draft.now))
 
 
 def _replace_flow_timer(draft: Draft) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from wvflow.errors import EvaluationError
 from wvflow.kernel.events import EpochMs, Failure
+from wvflow.kernel.instances import map_of
 from wvflow.kernel.picture import MOST, Picture, listed
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase
 from wvflow.kernel.triggers import RULES, truth, units
@@ -79,6 +80,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
 def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
     """What a stage waits for, first things first."""
     match seen.phase(id):
+        case Phase.PENDING | Phase.IN_LINE if seen.instance:
+            yield _place(seen, id)
         case Phase.PENDING:
             yield from _of_condition(seen, id)
             yield from _of_rule(seen, id)
@@ -196,7 +199,7 @@ def _worker(seen: Picture, id: StageId) -> Unmet:
 
 
 def _answer(seen: Picture, id: StageId) -> Unmet:
-    if seen.run.phase is RunPhase.CANCELLING and not seen.here(id).trigger.cleanup:
+    if seen.is_stopping(id):
         return Unmet(
             condition=f"{_work(seen, id)} was told to stop and must end",
             event="it ends, or its time to do so is over",
@@ -205,16 +208,30 @@ def _answer(seen: Picture, id: StageId) -> Unmet:
     return Unmet(condition=f"{_work(seen, id)} must end", event="TaskSucceeded or TaskFailed")
 
 
+def _place(seen: Picture, id: StageId) -> Unmet:
+    """Of an instance that has none."""
+    limit = map_of(seen.plan.stages[id]).max_parallel
+    return Unmet(
+        condition=f"one of {limit:,} places for instances (`max_parallel`) must be free",
+        event="another instance ends, or waits for another attempt",
+    )
+
+
 def _instances(seen: Picture, id: StageId) -> Unmet:
     group = seen.stage(id).instances or Instances.of(0)
-    open_ = [one for one in group.states if not one.phase.is_terminal]
-    waiting = sum(one.phase is Phase.RETRYING for one in open_)
-    told = [f"{group.working:,} are at work", f"{waiting:,} wait for another attempt" if waiting else ""]
-    told.append(f"{group.ended.failed:,} have failed" if group.ended.failed else "")
-    return Unmet(
-        condition=f"{len(open_):,} of its {group.count:,} instances must end: {listed([one for one in told if one])}",
-        event="the last of them ends",
-    )
+    left = group.count - group.has_ended
+    event = "the last of them ends"
+    if (failed := group.ended.failed) and not seen.is_stopping(id):
+        event += f": {_fate_of_map(seen, id, failed, group.count)}"
+    return Unmet(condition=f"{left:,} of its {group.count:,} instances must end", event=event)
+
+
+def _fate_of_map(seen: Picture, id: StageId, failed: int, of: int) -> str:
+    """What its failed instances mean for a mapped stage."""
+    tolerate = map_of(seen.here(id)).tolerate
+    if tolerate.holds(failed, of):
+        return f"{failed:,} failed, and `tolerate` allows {tolerate}"
+    return f"then it fails, as {failed:,} failed and {f'`tolerate` allows {tolerate}' if tolerate else 'none may'}"
 
 
 def _another_attempt(seen: Picture, id: StageId) -> Unmet:
@@ -222,23 +239,26 @@ def _another_attempt(seen: Picture, id: StageId) -> Unmet:
     failed = f"; the last failed: {stage.failure.kind}: {stage.failure.message}" if stage.failure else ""
     return Unmet(
         condition=f"the delay before {_attempt(seen, id, stage.attempt + 1)} must be over{failed}",
-        event="TimerFired: it is tried again",
+        event=f"TimerFired: attempt {stage.attempt + 1} begins",
         due=stage.due,
     )
 
 
 def _child(seen: Picture, id: StageId) -> Unmet:
-    child = seen.stage(id).child
-    run = f"its child run {child.run_id}" if child else "its child run"
-    if seen.run.phase is RunPhase.CANCELLING and not seen.here(id).trigger.cleanup:
-        return Unmet(condition=f"{run} was told to stop and must end", event="ChildClosed")
-    return Unmet(condition=f"{_work(seen, id)}: {run} must end", event="ChildClosed")
+    if seen.is_stopping(id):
+        return Unmet(condition="its child run was told to stop and must end", event="ChildClosed")
+    return Unmet(
+        condition=f"{_work(seen, id)}: its child run must end", event="ChildClosed: the rows that it yields go on"
+    )
 
 
 def _wait(seen: Picture, id: StageId, wait: Wait) -> Unmet:
     if isinstance(wait, UntilTask):
-        polled = f"it is polled every {format_duration(wait.interval)}"
-        return Unmet(condition=f"`{wait_text(wait)}` must be met; {polled}", event="a poll finds a row: the rows go on")
+        interval = format_duration(wait.interval)
+        return Unmet(
+            condition=f"`{wait_text(wait)}` must be met",
+            event=f"a poll finds a row: the rows go on (polled every {interval}, the next within {interval})",
+        )
     due = seen.stage(id).wait_due
     return Unmet(condition=f"`{wait_text(wait)}` must be over", event="TimerFired: the rows go on", due=due)
 
@@ -271,7 +291,7 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
         return
     policy = _task(seen, id).policy
     if stage.phase is Phase.ATTEMPTING:
-        yield from _bounds_of_attempt(policy, seen.began.get(id))
+        yield from _bounds_of_attempt(policy, seen.since(id))
     elif stage.phase is Phase.AWAITING:
         if policy.timeout is not None:
             yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.due)

@@ -13,7 +13,7 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.keys import of_failure
 from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
 from wvflow.lang.values import to_python
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FAILURE_RULES, FlowPlan, StageId
 
 
 class RunValues(Mapping[str, object]):
@@ -60,10 +60,12 @@ def _implicit(run: RunState) -> Mapping[str, object]:
 
 
 def failures(plan: FlowPlan, run: RunState, here: StageId) -> dict[str, object]:
-    """What a stage whose trigger names others may ask of those: why each failed, null where it didn't, and how many
-    attempts it made."""
+    """What a stage may ask of those whose failure can be why it runs: why each failed, null where it didn't, and how
+    many attempts it made."""
     found: dict[str, object] = {}
-    for upstream in plan.stages[here].trigger.named:
+    stage = plan.stages[here]
+    by_rule = stage.trigger.condition is None and stage.trigger.rule in FAILURE_RULES
+    for upstream in stage.upstreams if by_rule else stage.trigger.named:
         name, state = plan.stages[upstream].name, run.stages[upstream]
         failure = state.failure if state.phase is Phase.FAILED else None
         found[of_failure(name, "error")] = None if failure is None else f"{failure.kind}: {failure.message}"

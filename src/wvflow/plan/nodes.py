@@ -296,6 +296,9 @@ Rule: TypeAlias = TriggerRule
 EAGER_RULES: tuple[Rule, ...] = ("one_success", "one_failed", "one_done")
 """Those that ``eager`` lets start at the first."""
 
+FAILURE_RULES: tuple[Rule, ...] = ("one_failed", "one_done", "all_failed", "none_skipped", "all_done", "always")
+"""Those that the failure of an upstream can meet, so that it may be why the stage runs."""
+
 CLEANUP_RULES: tuple[Rule, ...] = ("all_done", "always")
 """Those that hold whatever became of the upstreams: they run on a cancel, too."""
 

@@ -40,6 +40,7 @@ from wvflow.semantics.triggers import (
     check_rule,
     failures_in,
     fallback_of,
+    is_met_by_failure,
     owners_of_fallbacks,
     trigger_of,
     with_fallbacks,
@@ -244,7 +245,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
     session, stage = around.session, written.stage
     scope = replace(around, stage=stage.name.text, forking=written.forking, detach=bool(read.values.get("detach")))
     trigger, named = trigger_of(stage, read, scope)
-    scope = replace(scope, failed=(*around.failed, *failures_in(trigger)))
+    scope = replace(scope, failed=(*around.failed, *failures_in(trigger)), any_failed=is_met_by_failure(read))
     with session.recording() as record:
         _depend(stage.depends, scope)
         how = read_map(read, scope)

@@ -342,9 +342,10 @@ def too_many_stages(count: int, limit: int, use: Span) -> Diagnostic:
 def no_failure(stage: str, what: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED_VALUE,
-        f"`{stage}.{what}` is a value only where `{stage}` has failed",
+        f"`{stage}.{what}` is a value only where `{stage}` may have failed",
         use,
-        f"write it in a stage that runs then: `stage … if {stage}.failed = …`, or one that its `on_failure` names",
+        f"write it in a stage that runs then: `stage … if {stage}.failed = …`, one that its `on_failure` names, or one "
+        "with a `trigger` such as `one_failed`",
     )
 
 
@@ -626,10 +627,10 @@ def empty_flow(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.EMPTY_FLOW, f"the flow `{name}` has no stage", use, "write `stage a = from …`")
 
 
-def not_said_there(operator: str, engine: str, stage: Span, help: str | None) -> Diagnostic:
+def not_said_there(operator: str, engine: str, use: Span, help: str | None) -> Diagnostic:
     return Diagnostic(
         Code.NOT_SAID_THERE,
         f"`{operator}` can't be said in the SQL of {engine}, where this stage runs",
-        stage,
+        use,
         help or "do it in a stage of its own, without `on`",
     )

@@ -125,11 +125,11 @@ class Scope:
     """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
 
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
-    it, ``failed`` those by whose failure it can be that it runs. ``keys``: the grouping keys by name. ``for_argument``:
-    in an argument of an activity, ``for_when``: in a stage's ``when``, ``detach``: in a stage that doesn't wait for its
-    child. ``instance``: the one row that an instance of a stage with ``map: s.col`` is about. ``locals``: the
-    parameters of the lambda or function around, several expressions for one that takes all remaining arguments, and the
-    receiver's columns; ``this``: the receiver of the method around.
+    it, ``failed`` those by whose failure it can be that it runs, ``any_failed``: any upstream is such. ``keys``: the
+    grouping keys by name. ``for_argument``: in an argument of an activity, ``for_when``: in a stage's ``when``,
+    ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a stage with
+    ``map: s.col`` is about. ``locals``: the parameters of the lambda or function around, several expressions for one
+    that takes all remaining arguments, and the receiver's columns; ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -145,6 +145,7 @@ class Scope:
     for_argument: bool = False
     for_when: bool = False
     failed: Collection[str] = ()
+    any_failed: bool = False
     detach: bool = False
     locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
     this: Expr | Row | None = None

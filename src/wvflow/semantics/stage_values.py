@@ -1,7 +1,8 @@
 """Values of other stages: ``s.col``, in the one row of a stage, and what is known of one that failed, ``x.error`` and
 ``x.attempts`` (flow language, sections 1 and 2).
 
-The first stand in call arguments and ``when`` only, the others in all expressions of a stage that runs as x failed.
+The first stand in call arguments and ``when`` only, the others in all expressions of a stage that x's failure can make
+run: by its ``if``, its rule, or x's ``on_failure``. Where x didn't fail, the error is null.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def of_stage(stage: Name, name: Name, scope: Scope) -> Expr | None:
     """The meaning of ``stage.name``, None where that is no value of another stage."""
     if not _is_other_stage(stage.text, scope) or _is_column(stage, name, scope):
         return None
-    if name.text in FAILURE and stage.text in scope.failed:
+    if name.text in FAILURE and _may_have_failed(stage, scope):
         return Value(of_failure(stage.text, name.text), FAILURE[name.text])
     if scope.for_argument or scope.for_when:
         return _cell(stage, name, scope)
@@ -32,6 +33,16 @@ def of_stage(stage: Name, name: Name, scope: Scope) -> Expr | None:
 def _is_other_stage(name: str, scope: Scope) -> bool:
     hidden = name in scope.values or name in scope.locals
     return name in scope.stages and name != scope.stage and not hidden
+
+
+def _may_have_failed(stage: Name, scope: Scope) -> bool:
+    """Whether its failure can be why this stage runs. Under a rule that is so of each upstream, and this names one."""
+    if stage.text in scope.failed:
+        return True
+    if not scope.any_failed or scope.qualified(stage.text) is not None:
+        return False
+    scope.session.reads(stage.text, stage.span)
+    return True
 
 
 def _is_column(stage: Name, name: Name, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from wvflow.plan.nodes import EAGER_RULES
+from wvflow.plan.nodes import EAGER_RULES, FAILURE_RULES
 from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.checked import CheckedStage
@@ -14,7 +14,7 @@ from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.session import Session
 from wvflow.source import Span
-from wvflow.syntax.nodes import Name, StageDef, StateOf, TriggerExpr, TriggerJunction
+from wvflow.syntax.nodes import Name, StageDef, StateOf, TriggerExpr, TriggerJunction, TriggerNot
 from wvflow.syntax.walk import walk
 
 
@@ -41,14 +41,21 @@ def _is_other_stage(name: Name, scope: Scope) -> bool:
     return False
 
 
-def failures_in(trigger: TriggerExpr | None) -> Iterator[str]:
+def failures_in(trigger: TriggerExpr | None, *, negated: bool = False) -> Iterator[str]:
     """The stages by whose failure an ``if`` can hold."""
     match trigger:
-        case StateOf(name=name, state="failed"):
+        case StateOf(name=name, state=state) if (state in ("failed", "done")) is not negated:
             yield name.text
+        case TriggerNot(operand=operand):
+            yield from failures_in(operand, negated=not negated)
         case TriggerJunction(operands=operands):
             for one in operands:
-                yield from failures_in(one)
+                yield from failures_in(one, negated=negated)
+
+
+def is_met_by_failure(read: Read) -> bool:
+    """Whether a stage has a rule that the failure of any upstream can meet."""
+    return read.values.get("trigger") in FAILURE_RULES
 
 
 def fallback_of(read: Read) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,9 @@ RESULT = "_flow_"
 
 class FlowStatements:
     """Runs the flows of a session. Under ``testing`` they have a folder of their own, which is gone with the session,
-    and a copy of the warehouse that the session's tables move to; so both see what the other saves."""
+    and a copy of the warehouse that the session's tables move to; so both see what the other saves.
+
+    ``left``: the run that an interrupt has left to be resumed, ``""`` where there is none."""
 
     def __init__(self, workspace: Workspace, engine: Interactive, *, testing: bool) -> None:
         self._workspace = workspace
@@ -48,6 +51,7 @@ class FlowStatements:
         self._folder: Path | None = None
         self._runs: Runs | None = None
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[RunSummary]] | None = None
+        self.left = ""
 
     def run(self, call: CheckedFlowCall, values: Mapping[str, object], places: Sequence[Place]) -> pa.Table:
         """The rows that a call yields: the output or the summary of its run.
@@ -69,10 +73,13 @@ class FlowStatements:
         return self._output(runs, bundle, call.flow, summary) if call.yields_output else _summary(summary)
 
     def interrupt(self) -> None:
-        """Leave the run that goes on to be resumed; from any thread."""
-        if self._running is not None:
-            loop, task = self._running
-            loop.call_soon_threadsafe(task.cancel)
+        """Leave the run that goes on to be resumed; from any thread. Once is enough: a second interrupt would cut short
+        what the first one writes."""
+        running, self._running = self._running, None
+        if running is not None:
+            loop, task = running
+            with suppress(RuntimeError):  # the run has just ended
+                loop.call_soon_threadsafe(task.cancel)
 
     def close(self) -> None:
         if self._runs is not None:
@@ -105,18 +112,19 @@ class FlowStatements:
     def _drive(
         self, runs: Runs, bundle: Bundle, flow: FlowRef, params: Mapping[str, object], rows: pa.Table | None
     ) -> RunSummary:
+        begun: list[str] = []
+
         async def drive() -> RunSummary:
             handed = None if rows is None else rows.to_reader()
-            task = asyncio.ensure_future(runs.run(bundle, flow, params, rows=handed))
+            task = asyncio.ensure_future(runs.run(bundle, flow, params, rows=handed, begun=begun.append))
             self._running = asyncio.get_running_loop(), task
             return await task
 
         try:
             return asyncio.run(drive())
         except asyncio.CancelledError:
-            raise TaskError(
-                "Interrupted", f"the run of flow {flow.flow} was interrupted", help="wvflow runs resume last"
-            ) from None
+            self.left = "".join(begun) if not self._testing else ""
+            raise TaskError("Interrupted", f"the run of flow {flow.flow} was interrupted") from None
         finally:
             self._running = None
 

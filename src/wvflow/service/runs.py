@@ -16,6 +16,7 @@ from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import (
     EventLimit,
+    JournalCorrupt,
     NotPossible,
     OutputMissing,
     PlanMissing,
@@ -24,7 +25,8 @@ from wvflow.errors import (
     UserError,
     WvflowError,
 )
-from wvflow.kernel.events import NOTHING, EpochMs
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.state import RunState, StageState
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StageId
 from wvflow.plan.views import view_of
@@ -33,8 +35,9 @@ from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, R
 from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
 from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
+from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.project import Project
-from wvflow.service.summary import RunSummary, summarize
+from wvflow.service.summary import Failed, RunSummary, summarize
 from wvflow.service.wiring import Wiring, new_run_id
 
 if TYPE_CHECKING:
@@ -148,8 +151,8 @@ class Runs:
                 await driver.offspring(run_id)
             row = run.row()
             await self._let_go_before(row, plan)
-            stages = run.stage_rows()
-            return summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id))
+            stages, failed = run.stage_rows(), failed_instances(run.state.stages)
+            return summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id), failed)
         finally:
             self._waited_for.discard(run_id)
 
@@ -286,7 +289,8 @@ class Runs:
             plan = self.plan(row)
             declared, output = plan.declared, _yielding(plan, stages)
         seen = self._seen(self._store.find(row.run_id))
-        return summarize(seen, stages, declared, output, self.children(row.run_id))
+        failed = self._failed_instances(row, stages)
+        return summarize(seen, stages, declared, output, self.children(row.run_id), failed)
 
     def progress(self, row: RunRow) -> Progress:
         """How far a recorded run has come, as who watches one is told."""
@@ -300,15 +304,21 @@ class Runs:
         """The run's journal behind position ``after``. Raises: RunNotFound, JournalCorrupt."""
         return self._store.events(self._store.find(run).run_id, after)
 
-    def explain(self, run: str, stage: str = "") -> RunExplained:
-        """Why the run, or one of its stages, is as it is. Raises: RunNotFound, JournalCorrupt, RunDamaged."""
-        from wvflow.service.explaining import explained
+    def explain(self, run: str, stage: str = "", instance: int | None = None) -> RunExplained:
+        """Why the run, one of its stages, or an instance of a mapped one, is as it is.
 
-        row = self.find(run)
+        Raises: RunNotFound, JournalCorrupt, RunDamaged, UserError (there is no such instance).
+        """
+        from wvflow.service.explaining import Wanted, explained
+
+        row, wanted = self.find(run), None
         if stage:
-            self._stage(row, stage)
-        found = explained(self._store, row, self.plan(row), self._driver_of(row), self._clock.now())
-        return found.only(stage) if stage else found
+            found, number = self._addressed(row, stage, instance)
+            wanted = Wanted(StageId(found.index), number or 0)
+            if number is not None:
+                self._instance(row, found, number)
+        owner, now = self._driver_of(row), self._clock.now()
+        return explained(self._store, row, self.plan(row), owner, now, self.find, wanted)
 
     def logs(self, run: str, stage: str = "") -> list[LogRow]:
         """What the run's activities logged, oldest first."""
@@ -317,29 +327,50 @@ class Runs:
             self._stage(row, stage)
         return self._store.logs(row.run_id, stage)
 
-    def output(self, run: str, stage: str = "") -> pa.RecordBatchReader:
-        """The rows of a stage, default: of the flow's output.
+    def output(self, run: str, stage: str = "", instance: int | None = None) -> pa.RecordBatchReader:
+        """The rows of a stage (default: of the flow's output), or of an instance of a mapped one.
 
-        Raises: RunNotFound, OutputMissing (says where the rows were saved, if they were).
+        Raises: RunNotFound, OutputMissing (says where the rows were saved, if they were), UserError (there is no such
+            instance), JournalCorrupt.
         """
-        from wvflow.data.reading import read_output
-        from wvflow.ports.engine import FileRows, InlineRows
+        from wvflow.service.outputs import rows_of
 
         row = self._store.find(run)
-        found = self._stage(row, stage or self._output_stage(row))
-        output = found.output
+        found, number = self._addressed(row, stage or self._output_stage(row), instance)
+        whose, state, output = f"stage `{found.stage}`", found.state, found.output
+        if number is not None:
+            one = self._instance(row, found, number)
+            whose, state, output = f"instance {number:,} of {whose}", one.phase.shown, one.output
         if output is None:
-            raise OutputMissing(f"stage `{found.stage}` of run {row.run_id} has no rows: it is {found.state}")
-        if output.ref == NOTHING:
-            return _no_rows()
-        if not output.ref:
-            saved = f"its rows were saved to {output.target}" if output.target else "its activity returned none"
-            if view_of(self.plan(row).stages[found.index]) is not None:
-                saved = "it is a view, computed by each stage that reads it"
-            raise OutputMissing(f"stage `{found.stage}` keeps no rows of its own: {saved}")
-        kind, _, path = output.ref.partition(":")
-        located = FileRows(path) if kind == "file" else InlineRows(self._store.inline(output.ref))
-        return read_output(located, self.project.state)
+            raise OutputMissing(
+                f"{whose} of run {row.run_id} has no rows: it is {state}",
+                help=f"wvflow runs explain {row.run_id} {found.stage}{f' --instance {number}' if number else ''}",
+            )
+        is_view = view_of(self.plan(row).stages[found.index]) is not None
+        return rows_of(output, whose, self._store, self.project.state, is_view=is_view)
+
+    def _addressed(self, row: RunRow, name: str, instance: int | None) -> tuple[StageRow, int | None]:
+        """A stage of the run, and the number of its instance that is meant, if one is."""
+        stage, number = split_name(name, [one.stage for one in self._store.stages(row.run_id)])
+        if number is not None and instance not in (None, number):
+            raise UserError(f"both instance {number} and instance {instance} are asked for", help="name one of them")
+        return self._stage(row, stage), instance if number is None else number
+
+    def _instance(self, row: RunRow, stage: StageRow, number: int) -> StageState:
+        """An instance as the journal has it. Raises: UserError (there is no such instance), JournalCorrupt."""
+        return instance_of(self._folded(row).stages[stage.index], self.plan(row).stages[stage.index], number)
+
+    def _folded(self, row: RunRow) -> RunState:
+        from wvflow.drivers.embedded.recovery import refold
+
+        return refold(self.plan(row), self._store.journal(row.run_id))[0]
+
+    def _failed_instances(self, row: RunRow, stages: Sequence[StageRow]) -> Failed:
+        """The first that failed, of each mapped stage. Known by the journal alone."""
+        if any(one.instances is not None and one.instances.failed for one in stages):
+            with suppress(RunDamaged, JournalCorrupt):
+                return failed_instances(self._folded(row).stages)
+        return {}
 
     def _output_stage(self, row: RunRow) -> str:
         plan = self.plan(row)
@@ -423,13 +454,6 @@ class Runs:
             self._activities.close()
         if "_store" in self.__dict__:
             self._store.close()
-
-
-def _no_rows() -> pa.RecordBatchReader:
-    """Those of a stage that is read as no rows, of columns that nobody knows."""
-    import pyarrow as pa
-
-    return pa.table({}).to_reader()
 
 
 def _yielding(plan: FlowPlan, stages: Sequence[StageRow]) -> StageId | None:

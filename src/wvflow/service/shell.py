@@ -45,7 +45,7 @@ class Shell:
 
     def outcomes(self, text: str) -> Iterator[Outcome]:
         """As ``run``; Ctrl-C stops the statement alone, and the session goes on."""
-        return stoppable(self.run(text), self.session.engine.interrupt)
+        return stoppable(self.run(text), self.session.interrupt)
 
     # --- what can be completed ----------------------------------------------------------------------------------------
 

@@ -155,6 +155,11 @@ class Statements:
         self._flows.interrupt()
         self.engine.interrupt()
 
+    @property
+    def left(self) -> str:
+        """The run that an interrupt has left to be resumed, ``""`` where there is none."""
+        return self._flows.left
+
     def known_columns(self) -> list[Columns]:
         """The columns of all that was asked for."""
         return [columns for columns in self._catalog.columns.values() if columns is not None]

@@ -59,7 +59,7 @@ def run_file(workspace: Workspace, name: str) -> FileReport:
     """Run the statements of one file in a fresh session and judge its tests."""
     session = Statements(workspace, testing=True)
     try:
-        return run_stoppable(lambda: _run(session, name), session.engine.interrupt)
+        return run_stoppable(lambda: _run(session, name), session.interrupt)
     finally:
         session.close()
 

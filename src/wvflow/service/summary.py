@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import msgspec
 
+from wvflow.kernel.below import InstanceFailed
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
+
+Failed = Mapping[int, tuple[InstanceFailed, ...]]
+"""Of each stage, by its number, the first instances that failed."""
+
+
+class InstancesSummary(InstanceCounts, frozen=True):
+    """``failures``: the first that failed."""
+
+    failures: tuple[InstanceFailed, ...] = ()
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +28,8 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
     failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits
     for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
-    ``instances``: how many a mapped stage has, how many have ended and failed; None for any other."""
+    ``instances``: how many a mapped stage has, how many have ended and failed, and the first that failed; None for any
+    other."""
 
     stage: str
     state: str
@@ -34,7 +46,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] | None = None
     waits_for: str | None = None
     waits_until: str | None = None
-    instances: InstanceCounts | None = None
+    instances: InstancesSummary | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +96,12 @@ def instant(at: EpochMs | None) -> str | None:
 
 
 def summarize(
-    run: RunRow, stages: list[StageRow], declared: tuple[int, ...], output: int | None, children: Sequence[RunRow] = ()
+    run: RunRow,
+    stages: list[StageRow],
+    declared: tuple[int, ...],
+    output: int | None,
+    children: Sequence[RunRow] = (),
+    failed: Failed = MappingProxyType({}),
 ) -> RunSummary:
     """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
     by_index = {row.index: row for row in stages}
@@ -98,7 +115,7 @@ def summarize(
         run_time=instant(run.run_time) or "",
         started_at=instant(run.started_at),
         finished_at=instant(run.finished_at),
-        stages=tuple(_stage(row) for row in rows),
+        stages=tuple(_stage(row, failed.get(row.index, ())) for row in rows),
         output=OutputSummary(stage=yielded.stage, rows=yielded.rows) if yielded else None,
         error=run.error,
         parent=run.parent or None,
@@ -106,7 +123,7 @@ def summarize(
     )
 
 
-def _stage(row: StageRow) -> StageSummary:
+def _stage(row: StageRow, failed: tuple[InstanceFailed, ...]) -> StageSummary:
     return StageSummary(
         stage=row.stage,
         state=row.state,
@@ -122,5 +139,9 @@ def _stage(row: StageRow) -> StageSummary:
         warnings=(row.output.warnings or None) if row.output else None,
         waits_for=row.awaited or None,
         waits_until=instant(row.due),
-        instances=row.instances,
+        instances=_instances(row.instances, failed),
     )
+
+
+def _instances(counts: InstanceCounts | None, failed: tuple[InstanceFailed, ...]) -> InstancesSummary | None:
+    return None if counts is None else InstancesSummary(counts.count, counts.ended, counts.failed, failed)

@@ -235,10 +235,102 @@ def test_explain_tells_that_nobody_drives_a_run_and_what_it_waited_for(project: 
     text = wvflow("runs", "explain", "r1").stdout
     assert "waiting    a process must drive it, and none does\n  until      `wvflow runs resume r1`\n" in text
     assert re.search(r"waiting +the delay before attempt 2 \(retry 1 of 3\) must be over; the last failed: Value", text)
-    assert re.search(r"until +TimerFired: it is tried again \(\d{4}-.*, in (59m|1h)", text)
+    assert re.search(r"until +TimerFired: attempt 2 begins \(\d{4}-.*, in (59m|1h)", text)
     assert "waiting      `taxed` must succeed: it waits for another attempt\n  until        `taxed` succeeds\n" in text
     told = json.loads(wvflow("runs", "explain", "r1", "--json").stdout)
     assert re.fullmatch(r"\d{4}-.*Z", told["stages"][0]["unmet"][0]["due"])
+
+
+MAPPED = """
+flow F = {
+  stage s = from [[1], [2], [3], [4]] as t(n)
+  stage m with { map: each, tolerate: 1 } = from s | WORK
+  stage plain = from m
+}
+"""
+
+
+@pytest.fixture
+def mapped(wvflow: Call, project: Path) -> Call:
+    """A run of four instances: the first two put out ten times their number, the others fail."""
+    (project / "f.wv").write_text(MAPPED.replace("WORK", "test n < 3 | select n * 10 as n"))
+    wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1", status=1)
+    return wvflow
+
+
+def test_instances_that_failed_are_told_with_their_stage(mapped: Call) -> None:
+    assert "\n  instances that failed: 3, 4\n" in mapped("runs", "show", "r1").stdout
+    counts = json.loads(mapped("runs", "show", "r1", "--json").stdout)["stages"][1]["instances"]
+    failures = [(one["instance"], one["error"].partition(":")[0]) for one in counts.pop("failures")]
+    assert failures == [(3, "TestFailed"), (4, "TestFailed")]
+    assert counts == {"count": 4, "ended": 4, "failed": 2}
+    text = mapped("runs", "explain", "r1").stdout
+    assert "instances    4: 2 succeeded, 2 failed\n  failed       3: TestFailed: " in text
+    assert "one of them  wvflow runs explain r1 m --instance N\n" in text
+    for args in (["m[3]"], ["m", "--instance", "3"]):
+        told = mapped("runs", "explain", "r1", *args).stdout
+        assert "m[3]  ✗ failed\n  because      TestFailed: " in told
+    assert "name the STAGE" in mapped("runs", "explain", "r1", "--instance", "3", status=2).stderr
+
+
+def test_instances_that_failed_are_told_of_a_stage_that_tolerates_them(wvflow: Call, project: Path) -> None:
+    (project / "f.wv").write_text(MAPPED.replace("WORK", "test n != 3"))
+    wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1")
+    assert "instances 4/4, 1 failed: 3\n" in wvflow("runs", "show", "r1").stdout
+    assert "m  ✓ success\n  instances    4: 3 succeeded, 1 failed\n" in wvflow("runs", "explain", "r1").stdout
+
+
+@pytest.mark.parametrize("args", [["m[2]"], ["m", "--instance", "2"], ["m[2]", "--instance", "2"]], ids=" ".join)
+def test_the_rows_of_an_instance_are_printed(mapped: Call, args: list[str]) -> None:
+    assert mapped("runs", "output", "r1", *args, "--format", "json").stdout == '{"n":20}\n'
+
+
+def test_an_instance_that_hands_its_row_on_has_that_row(wvflow: Call, project: Path) -> None:
+    (project / "f.wv").write_text(MAPPED.replace("WORK", "test n != 3"))
+    wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1")
+    assert wvflow("runs", "output", "r1", "m[4]", "--format", "json").stdout == '{"n":4}\n'
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["m[3]"], 1, "error: instance 3 of stage `m` of run r1 has no rows: it is failed\n"
+                      "help: wvflow runs explain r1 m --instance 3\n"),
+        (["m[5]"], 2, "error: stage `m` has no instance 5\nhelp: they are numbered from 1 to 4\n"),
+        (["m[0]"], 2, "error: stage `m` has no instance 0\n"),
+        (["plain[1]"], 2, "error: stage `plain` is not mapped: it has no instances\n"),
+        (["n[1]"], 2, "has no stage `n`\n"),
+        (["m[1]", "--instance", "2"], 2, "error: both instance 1 and instance 2 are asked for\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_an_instance_without_rows_says_why(mapped: Call, args: list[str], status: int, message: str) -> None:
+    result = mapped("runs", "output", "r1", *args, status=status)
+    assert (message in result.stderr, result.stdout) == (True, "")
+
+
+def test_explain_leads_to_the_child_that_is_waited_for(wvflow: Call, project: Path) -> None:
+    (project / "f.wv").write_text(
+        "flow G = { stage g = from [[1]] as t(n) | wait('1h') } flow F = { stage f = call G() }"
+    )
+
+    async def leave_it_waiting() -> None:
+        waiting = asyncio.Event()
+
+        def watch(progress: Progress) -> None:
+            if any(stage.phase == "waiting" for stage in progress.stages):
+                waiting.set()
+
+        await load(project).start("F", run_id="r1", watch=watch)
+        await waiting.wait()
+
+    asyncio.run(leave_it_waiting())
+    child = json.loads(wvflow("runs", "explain", "r1", "--json").stdout)["stages"][0]["child"]
+    assert child["flow"] == "G"
+    told = wvflow("runs", "explain", "r1").stdout
+    assert re.search(r"f  ◷ waiting  since \d{4}-.* ago\n", told)
+    assert re.search(rf"child +run {child['run_id']} of G, .*: wvflow runs explain {child['run_id']}\n", told)
+    assert f"run {child['run_id']} of G" in wvflow("runs", "show", "r1").stdout
 
 
 CHILDREN = """

@@ -9,21 +9,25 @@ import pytest
 from msgspec.structs import replace
 
 from wvflow.kernel.because import LONGEST
+from wvflow.kernel.below import ChildExplained, InstanceFailed, InstancesExplained
+from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildReady,
     EpochMs,
     Event,
     Failure,
     Output,
     OwnerChanged,
     RunStarted,
+    TaskEvent,
     TaskFailed,
     TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TimerFired,
 )
-from wvflow.kernel.explained import StageExplained, explain, starts
+from wvflow.kernel.explained import StageExplained, explain, explain_instance, starts
 from wvflow.kernel.run import fold
 from wvflow.kernel.state import Phase, RunState, StageState, Vector
 from wvflow.lang.algebra import Binary, Literal, Single, Value
@@ -31,16 +35,24 @@ from wvflow.lang.types import BOOLEAN, INT
 from wvflow.plan.nodes import (
     AllOf,
     AnyOf,
+    ChildTask,
+    CollectTask,
     Fallback,
     FlowParam,
     FlowPlan,
+    FlowRef,
+    MapPlan,
     Millis,
     Policy,
+    QueryTask,
     Rate,
     Rule,
+    SplitTask,
     StageId,
+    StagePlan,
     StateIs,
     Task,
+    Tolerance,
     Trigger,
     UntilTask,
     WaitTask,
@@ -249,7 +261,7 @@ WAITS: list[Any] = [
     pytest.param(
         UntilTask(Single(), Single(), "_.count > 3", policy=Policy(timeout=Millis(700))),
         [],
-        "`wait until _.count > 3` must be met; it is polled every 10s",
+        "`wait until _.count > 3` must be met",
         None,
         [("`timeout` of 700ms", 700)],
         id="until",
@@ -279,6 +291,101 @@ def test_a_waiting_stage_says_for_what_and_until_when(
     found = told(plan, "a", *events)
     assert [(one.condition, one.due) for one in found.unmet] == [(condition, due)]
     assert [(one.limit, one.due) for one in found.unless] == [*unless, ("`schedule_timeout` of 900ms", 900)]
+    assert found.since == (None if events else 0)
+
+
+def test_a_wait_behind_other_work_says_since_when_and_how_often_it_is_polled(flow: Build) -> None:
+    plan = flow({"a": ()})
+    until = UntilTask(Single(), Single(), "_.count > 3", interval=Millis(30_000))
+    plan = with_stage(plan, A, tasks=(*plan.stages[A].tasks, until))
+    found = told(plan, "a", done(A))
+    assert found.since == 10
+    assert found.unmet[0].event == "a poll finds a row: the rows go on (polled every 30s, the next within 30s)"
+
+
+def test_a_stage_that_waits_for_its_child_names_the_run_and_its_flow(flow: Build) -> None:
+    plan = with_stage(flow({"a": ()}), A, tasks=(ChildTask(FlowRef("Sub")),))
+    found = told(plan, "a", ChildReady(EpochMs(7), A, 0, 1))
+    assert (found.phase, found.since) == ("waiting", 7)
+    assert found.child == ChildExplained(run_id=child_run_id("r1", "a", 0, 1), flow="Sub")
+    assert found.unmet[0].event == "ChildClosed: the rows that it yields go on"
+    assert told(plan, "a").child is None
+
+
+# --- instances ------------------------------------------------------------------------------------------------------
+
+
+def of(number: int, event: TaskEvent) -> TaskEvent:
+    return replace(event, instance=number)
+
+
+def mapped(flow: Build, policy: Policy, tolerate: int = 0, task: Task = QueryTask(Single())) -> FlowPlan:  # noqa: B008
+    body = StagePlan("a", (replace(task, policy=policy),))
+    how = MapPlan(body, 3, Tolerance(tolerate))
+    return with_stage(flow({"a": ()}), A, tasks=(SplitTask(Single()), CollectTask()), map=how)
+
+
+HALVES = [done(A, rows=6), of(1, done(A)), of(2, failed(A)), of(3, TaskStarted(EpochMs(12), A, 0, 1))]
+
+
+def test_a_mapped_stage_counts_its_instances_and_names_the_first_that_failed(flow: Build) -> None:
+    found = told(mapped(flow, Policy()), "a", *HALVES, of(4, failed(A)))
+    assert found.instances == InstancesExplained(
+        count=6,
+        states={"success": 1, "failed": 2, "attempting": 1, "queued": 2},
+        failures=(
+            InstanceFailed(instance=2, error="IOError: boom"),
+            InstanceFailed(instance=4, error="IOError: boom"),
+        ),
+    )
+    assert [(one.condition, one.event) for one in found.unmet] == [
+        ("3 of its 6 instances must end", "the last of them ends: then it fails, as 2 failed and none may")
+    ]
+    assert told(mapped(flow, Policy()), "a").instances is None
+
+
+@pytest.mark.parametrize(
+    ("tolerate", "fate"),
+    [(1, ": 1 failed, and `tolerate` allows 1"), (0, ": then it fails, as 1 failed and none may")],
+)
+def test_a_mapped_stage_says_what_its_failures_mean(flow: Build, tolerate: int, fate: str) -> None:
+    assert told(mapped(flow, Policy(), tolerate), "a", *HALVES).unmet[0].event == f"the last of them ends{fate}"
+
+
+def test_a_mapped_stage_tells_what_its_first_waiting_instances_wait_for(flow: Build) -> None:
+    policy = Policy(retries=2, retry_delay=Millis(100))
+    found = told(mapped(flow, policy), "a", done(A, rows=9), *[of(number, failed(A)) for number in range(1, 6)])
+    assert found.instances is not None
+    assert found.instances.states["retrying"] == 5
+    assert [(one.instance, one.state, one.unmet[0].due) for one in found.instances.waiting] == [
+        (1, "retrying", 110), (2, "retrying", 110), (3, "retrying", 110),
+    ]  # fmt: skip
+
+
+def test_a_mapped_stage_names_the_children_of_its_instances(flow: Build) -> None:
+    plan = mapped(flow, Policy(), task=ChildTask(FlowRef("Sub")))
+    found = told(plan, "a", done(A, rows=2), of(2, ChildReady(EpochMs(12), A, 0, 1)))
+    assert found.instances is not None
+    (waits,) = found.instances.waiting
+    assert waits.child == ChildExplained(run_id=child_run_id("r1", "a", 0, 1, instance=2), flow="Sub")
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "said"),
+    [
+        (1, "success", ""),
+        (2, "failed", "IOError: boom; it has no `retries`"),
+        (3, "running", "attempt 1, `select` must end"),
+        (4, "running", "attempt 1, `select` must begin: a worker must take it"),
+        (6, "pending", "one of 3 places for instances (`max_parallel`) must be free"),
+    ],
+)
+def test_an_instance_is_explained_as_a_stage(flow: Build, number: int, state: str, said: str) -> None:
+    plan = mapped(flow, Policy())
+    found = explain_instance(plan, fold(plan, (START, *HALVES)), A, number, starts(HALVES))
+    assert (found.stage, found.state) == (f"a[{number}]", state)
+    assert "".join([*[one.condition for one in found.unmet], *[one.why for one in found.reasons]]) == said
+    assert found.since == (12 if number == 3 else None)
 
 
 def test_who_waits_for_a_turn_is_told_its_place_in_the_line(flow: Build) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from wvflow.errors import UnexpectedEvent
 from wvflow.kernel import draft
+from wvflow.kernel.children import child_run_id
 from wvflow.kernel.commands import CancelTask, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildClosed,
+    ChildReady,
     EpochMs,
     Event,
     Failure,
@@ -32,8 +36,10 @@ from wvflow.kernel.run import decide, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
 from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import (
+    ChildTask,
     CollectTask,
     FlowPlan,
+    FlowRef,
     MapPlan,
     Millis,
     Policy,
@@ -190,6 +196,21 @@ def test_patience_in_the_line_is_that_of_the_instance() -> None:
     assert phases(state) == ["failed", "queued"]
 
 
+def test_the_children_of_instances_are_waited_for_beyond_the_period_of_grace() -> None:
+    body = StagePlan("m", (ChildTask(FlowRef("G"), parent_close="request_cancel"),))
+    plan = mapped()
+    stages = (replace(plan.stages[0], map=MapPlan(body, 500)), plan.stages[1])
+    plan = replace(plan, stages=stages)
+    child = child_run_id("r", "m", 0, 1, instance=1)
+    ready = ChildReady(T, ID, 0, 1, instance=1)
+    asked = [START, split(2), ready, CancelRequested(T), TimerFired(T, "grace")]
+    state, commands = play(plan, asked)
+    assert (phases(state), state.phase) == (["awaiting", "cancelled"], RunPhase.CANCELLING)
+    assert CompleteRun("cancelled") not in commands
+    state, commands = play(plan, [*asked, ChildClosed(T, ID, 0, 1, child, "cancelled", instance=1)])
+    assert (phases(state), state.phase) == (["cancelled", "cancelled"], RunPhase.CANCELLED)
+
+
 def test_a_cancel_is_asked_of_each_and_begins_no_more() -> None:
     events = [START, split(3), succeeded(1), CancelRequested(T)]
     state, commands = play(mapped(max_parallel=1), events)
@@ -283,8 +304,10 @@ def test_an_event_about_one_of_ten_thousand_costs_no_more_than_about_one_of_a_hu
 def test_what_a_mapped_stage_waits_for_is_told() -> None:
     plan = mapped(Policy(retries=1), max_parallel=2)
     state, _ = play(plan, [START, split(4), failed(1), succeeded(2)])
-    (told,) = explain(plan, state).stages[0].unmet
-    assert told.condition == "3 of its 4 instances must end: 2 are at work and 1 wait for another attempt"
+    told = explain(plan, state).stages[0]
+    assert told.unmet[0].condition == "3 of its 4 instances must end"
+    assert told.instances is not None
+    assert told.instances.states == {"retrying": 1, "success": 1, "queued": 2}
 
 
 def test_all_that_is_under_way_is_told_again() -> None:

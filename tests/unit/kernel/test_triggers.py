@@ -9,7 +9,18 @@ import pytest
 
 from wvflow.kernel.state import Phase, Tally
 from wvflow.kernel.triggers import RULES, Verdict, heard, judge, tally_of, truth
-from wvflow.plan.nodes import AllOf, AnyOf, Condition, Negation, Rule, StageId, StagePlan, StateIs, Trigger
+from wvflow.plan.nodes import (
+    FAILURE_RULES,
+    AllOf,
+    AnyOf,
+    Condition,
+    Negation,
+    Rule,
+    StageId,
+    StagePlan,
+    StateIs,
+    Trigger,
+)
 
 ENDS = (Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED)
 S, F, K, C = ENDS
@@ -91,6 +102,15 @@ def test_the_reason_names_what_broke_the_rule() -> None:
 
 def test_every_rule_is_in_the_table() -> None:
     assert set(RULES) == set(TABLE)
+
+
+def test_the_rules_that_a_failure_can_meet_are_those_that_say_so() -> None:
+    met = [
+        rule
+        for rule, wants in RULES.items()
+        if "failed" not in wants.forbids and (wants.needs or {"failed"}) >= {"failed"}
+    ]
+    assert sorted(met) == sorted(FAILURE_RULES)
 
 
 # --- conditions -----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.commands.options import instance_option
 from wvflow.cli.completion import complete_run
 from wvflow.cli.root import Command
 
@@ -15,16 +16,19 @@ from wvflow.cli.root import Command
 @click.command(cls=Command)
 @click.argument("run", shell_complete=complete_run)
 @click.argument("stage", default="")
+@instance_option
 @click.pass_obj
-def explain(app: App, run: str, stage: str) -> None:
-    """Explain why a run, or one STAGE of it, is as it is.
+def explain(app: App, run: str, stage: str, instance: int | None) -> None:
+    """Explain why a run, or one STAGE of it, is as it is. 'STAGE[3]' is the third instance of a mapped one.
 
     For each stage that isn't done: the conditions that aren't met, and the event that would meet each. For each that
     was skipped or cancelled, or failed: the chain of reasons, and whether a failure was handled. JSON: one object, with
     all stages.
     """
+    if instance is not None and not stage:
+        raise click.UsageError("--instance is of a mapped stage: name the STAGE, too")
     with closing(app.runs()) as runs:
-        found = runs.explain(run, stage)
+        found = runs.explain(run, stage, instance)
     if app.json:
         app.print_json(_json(found))
         return

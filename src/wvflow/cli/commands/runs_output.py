@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.commands.options import instance_option
 from wvflow.cli.completion import complete_run
 from wvflow.cli.root import Command
 
@@ -22,12 +23,15 @@ _BY_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json
 @click.command(cls=Command)
 @click.argument("run", shell_complete=complete_run)
 @click.argument("stage", default="")
+@instance_option
 @click.option("--format", "style", type=click.Choice(["table", "csv", "json", "parquet"]), help="Default: table.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Rows that the table shows. Default: 40.")
 @click.pass_obj
-def output(app: App, run: str, stage: str, style: str | None, out: Path | None, limit: int | None) -> None:
-    """Print the rows of a STAGE, default: of the flow's output.
+def output(
+    app: App, run: str, stage: str, instance: int | None, style: str | None, out: Path | None, limit: int | None
+) -> None:
+    """Print the rows of a STAGE, default: of the flow's output. 'STAGE[3]' is the third instance of a mapped one.
 
     JSON is one object a line. With --out the format follows the file's extension.
     """
@@ -37,7 +41,7 @@ def output(app: App, run: str, stage: str, style: str | None, out: Path | None, 
     if chosen == "table" and out is not None:
         raise click.UsageError("a table is for the terminal: choose csv, json or parquet for --out")
     with closing(app.runs()) as runs:
-        rows = runs.output(run, stage)
+        rows = runs.output(run, stage, instance)
         if chosen == "table":
             _print_table(app, rows, limit)
         else:

@@ -47,8 +47,23 @@ def row_of(stage: StageState, number: int) -> Output:
 
 def locate_row(output: Output, engine: Engine, locate: Callable[[Output], Located]) -> Located:
     """Where such a row is. Raises TaskError."""
-    _, place, ahead, rows = output.ref.split(":", 3)
-    return InlineRows(engine.row(locate(Output(rows)), int(place), int(ahead)))
+    rows, place, ahead = parse_row(output.ref)
+    return InlineRows(engine.row(locate(Output(rows)), place, ahead))
+
+
+def parse_row(ref: str) -> tuple[str, int, int]:
+    """The reference to all rows, the place of the one among them, and how many may be read at once.
+
+    >>> parse_row("row:4:1024:file:runs/r/s.parquet")
+    ('file:runs/r/s.parquet', 4, 1024)
+    """
+    _, place, ahead, rows = ref.split(":", 3)
+    return rows, int(place), int(ahead)
+
+
+def is_row(ref: str) -> bool:
+    """Whether it refers to such a row."""
+    return ref.startswith("row:")
 
 
 def split(task: SplitTask, pieces: Pieces) -> Stored:
