@@ -74,7 +74,9 @@ class Text(NamedTuple):
     text: str
 
 
-class Tested(NamedTuple):
+class Tested(msgspec.Struct, frozen=True):
+    __test__ = False  # for pytest: no test of ours
+
     test: CheckedTest
     verdict: Verdict
 
