@@ -210,6 +210,11 @@ def test_an_activity_that_is_silent_for_longer_than_its_heartbeat_is_tried_again
     assert rows(result, "b") == [{"value": "attempt 2"}]
 
 
+def test_a_query_is_alive_while_it_runs(run_flow: Any) -> None:
+    result = run_flow("flow F = { stage a [heartbeat: '1ms'] = from range(9000000) as t(n) | agg s = sum(n % 7) }")
+    assert states(result) == {"a": "success"}
+
+
 def test_an_activity_that_does_not_listen_is_given_up_on(run_flow: Any) -> None:
     result = run_flow("flow F = { stage a [timeout: '100ms'] = call deaf()  stage b = from [[1]] as t(n) }", SLOW)
     assert states(result) == {"a": "failed", "b": "success"}

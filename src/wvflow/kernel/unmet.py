@@ -23,7 +23,7 @@ from wvflow.lang.algebra import Expr, Value
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
-from wvflow.plan.nodes import Policy, Rule, StageId, StateIs, Task, UntilTask, Wait
+from wvflow.plan.nodes import ActivityTask, Rule, StageId, StateIs, Task, UntilTask, Wait
 
 
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,7 +291,7 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
         return
     policy = _task(seen, id).policy
     if stage.phase is Phase.ATTEMPTING:
-        yield from _bounds_of_attempt(policy, seen.since(id))
+        yield from _bounds_of_attempt(_task(seen, id), seen.since(id))
     elif stage.phase is Phase.AWAITING:
         if policy.timeout is not None:
             yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.due)
@@ -304,9 +304,10 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
         yield Bound(limit=f"`schedule_timeout` of {format_duration(patience)}", due=due)
 
 
-def _bounds_of_attempt(policy: Policy, since: EpochMs | None) -> Iterator[Bound]:
+def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:
+    policy = task.policy
     if policy.timeout is not None:
         due = None if since is None else EpochMs(since + policy.timeout)
         yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=due)
-    if policy.heartbeat is not None:
+    if policy.heartbeat is not None and isinstance(task, ActivityTask):
         yield Bound(limit=f"`heartbeat`: silence for longer than {format_duration(policy.heartbeat)}")

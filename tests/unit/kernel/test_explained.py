@@ -33,6 +33,7 @@ from wvflow.kernel.state import Phase, RunState, StageState, Vector
 from wvflow.lang.algebra import Binary, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, INT
 from wvflow.plan.nodes import (
+    ActivityTask,
     AllOf,
     AnyOf,
     ChildTask,
@@ -61,6 +62,7 @@ from wvflow.plan.nodes import (
 Build = Callable[..., FlowPlan]
 A, B, C, D = map(StageId, range(4))
 BOOM = Failure("IOError", "boom")
+BEATS = Policy(timeout=Millis(500), heartbeat=Millis(50))
 START = RunStarted(EpochMs(0), "r1", EpochMs(0), {"n": 3})
 PAIR = {"a": (), "b": ("a",)}
 
@@ -202,16 +204,15 @@ RUNNING: list[Any] = [
         id="queued again",
     ),
     pytest.param(
-        {"policy": Policy(timeout=Millis(500), heartbeat=Millis(50)), "schedule_timeout": 900, "tasks": 2},
+        {"policy": BEATS, "schedule_timeout": 900, "tasks": 2},
         [TaskStarted(EpochMs(5), A, 0, 1)],
         "attempt 1, task 1 of 2, `select` must end",
         None,
         [
             ("`timeout` of 500ms", 505),
-            ("`heartbeat`: silence for longer than 50ms", None),
             ("`schedule_timeout` of 900ms", 900),
         ],
-        id="attempting",
+        id="attempting: a query, alive while it runs",
     ),
     pytest.param(
         {"policy": Policy(retries=3, retry_delay=Millis(100))},
@@ -254,6 +255,13 @@ def test_a_running_stage_says_what_ends_its_wait(
     assert [(one.limit, one.due) for one in found.unless] == unless
     begun = [event.at for event in events if isinstance(event, TaskStarted)]
     assert found.since == (begun[-1] if begun else None)
+
+
+def test_an_activity_may_not_be_silent(flow: Build) -> None:
+    plan = flow({"a": ()})
+    calls = replace(plan.stages[0], tasks=(ActivityTask("f", policy=BEATS),))
+    found = told(replace(plan, stages=(calls,)), "a", TaskStarted(EpochMs(5), A, 0, 1))
+    assert [one.limit for one in found.unless] == ["`timeout` of 500ms", "`heartbeat`: silence for longer than 50ms"]
 
 
 WAITS: list[Any] = [

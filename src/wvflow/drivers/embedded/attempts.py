@@ -17,7 +17,18 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import DebugTask, Delete, QueryTask, RouteTask, StagePlan, Task, TestTask, UntilTask, WaitTask
+from wvflow.plan.nodes import (
+    ActivityTask,
+    DebugTask,
+    Delete,
+    QueryTask,
+    RouteTask,
+    StagePlan,
+    Task,
+    TestTask,
+    UntilTask,
+    WaitTask,
+)
 from wvflow.ports.stop import StopToken
 
 AttemptKey = tuple[str, int, int, int, int]
@@ -88,7 +99,7 @@ class Attempt:
     def begin(self) -> None:
         """The work has begun: the attempt's own time runs from here."""
         self._arm("timeout", self.task.policy.timeout)
-        self._arm("heartbeat", self.task.policy.heartbeat)
+        self._listen()
         if self._may_go_on is not None:
             self._may_go_on.set()
 
@@ -104,7 +115,7 @@ class Attempt:
         if details is not None:
             self.details = details
         if self.begun:
-            self._arm("heartbeat", self.task.policy.heartbeat)
+            self._listen()
 
     def hold(self) -> None:
         """It ended without a verdict and is to be launched again."""
@@ -125,6 +136,11 @@ class Attempt:
             self.stop.abandon()
             if self._job is not None:
                 workers.abandon(self._job)
+
+    def _listen(self) -> None:
+        """For the next heartbeat, where there can be one: the engine sends none, and is alive as long as it works."""
+        if isinstance(self.task, ActivityTask):
+            self._arm("heartbeat", self.task.policy.heartbeat)
 
     def _arm(self, kind: Overdue, after: int | None) -> None:
         if (older := self._alarms.pop(kind, None)) is not None:

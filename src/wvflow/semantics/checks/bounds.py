@@ -24,11 +24,12 @@ def check_bounds(name: str, settings: Settings, spans: Spans, below: Settings, s
 
 
 def check_bounds_of_stage(stage: CheckedStage, spans: Spans, below: Settings, session: Session) -> None:
-    """The same for a stage, and its ``heartbeat``. An activity may set properties of its own between the stage's and
-    those ``below``."""
+    """The same for a stage, and its ``heartbeat``, which is about what it calls: a query is alive while it runs. An
+    activity may set properties of its own between the stage's and those ``below``."""
     calls = [step for step in stage.steps if isinstance(step, CallStep)]
     check_bounds(stage.name, stage.settings, spans, {} if calls else below, session)
-    if "heartbeat" in spans and "heartbeat" in stage.settings and not any(_tells(step.function) for step in calls):
+    silent = bool(calls) and not any(_tells(step.function) for step in calls)
+    if silent and "heartbeat" in spans and "heartbeat" in stage.settings:
         session.report(mistakes.heartbeat_never_sent(f"`{stage.name}`", spans["heartbeat"]))
 
 
