@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
-import runpy
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from dying import When, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.kernel.events import ChildClosed
 from wvflow.service.api import load
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
 
-DYING = Path(__file__).with_name("dying.py")
 PROGRAM = """
 flow G = {
   stage g = from _ as t | select t.n + 10 as m  stage told = from g | note()
@@ -38,27 +36,17 @@ def note(rows: list[dict]) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_and_its_child_killed_at_any_commit_end_as_if_nothing_had_happened(tmp_path: Path, when: str) -> None:
+def test_a_run_and_its_child_killed_at_any_commit_end_as_if_nothing_had_happened(tmp_path: Path, when: When) -> None:
     for number in range(1, 40):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(PROGRAM)
         (root / "activities.py").write_text(ACTIVITIES)
-        if _start(root, number, when) == 0:
+        if run_in_a_process_that_dies(root, number, when) == 0:
             assert number > 6, "it was never killed"
             return
         _assert_as_if_nothing_had_happened(root, number)
     pytest.fail("the run never came to its end")
-
-
-def _start(root: Path, number: int, when: str) -> int | None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
-    told = {"told": (root, number, when)}
-    process = context.Process(target=runpy.run_path, args=(str(DYING),), kwargs={"init_globals": told})
-    process.start()
-    process.join(60)
-    return process.exitcode
 
 
 def _assert_as_if_nothing_had_happened(root: Path, number: int) -> None:

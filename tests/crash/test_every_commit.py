@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import runpy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import pytest
 
+from dying import When, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.service.api import load
 from wvflow.service.project import load_project
@@ -40,19 +39,6 @@ def double(rows: list[dict], ctx: ActivityContext) -> list[dict]:
         raise ConnectionError("the first time it always fails")
     return [{"n": row["n"] * 2} for row in rows]
 """
-DYING = Path(__file__).with_name("dying.py")
-When = Literal["before", "after"]
-
-
-def start(root: Path, number: int, when: When) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
-    told = {"told": (root, number, when)}
-    process = context.Process(target=runpy.run_path, args=(str(DYING),), kwargs={"init_globals": told})
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
 
 
 def carried_on(root: Path) -> Any:
@@ -74,7 +60,7 @@ def test_a_run_killed_at_any_commit_ends_as_if_nothing_had_happened(tmp_path: Pa
         root.mkdir()
         (root / "f.wv").write_text(FLOW)
         (root / "activities.py").write_text(ACTIVITIES)
-        if start(root, number, when) == 0:
+        if run_in_a_process_that_dies(root, number, when) == 0:
             assert number > 4, "it was never killed"
             return
         summary = carried_on(root)

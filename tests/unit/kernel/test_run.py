@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from playing import play
 from wvflow.errors import StateTooNew, UnexpectedEvent
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, CompleteRun, RunTask, StartTimer
 from wvflow.kernel.draft import outcome
@@ -26,7 +27,6 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TimerFired,
 )
-from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import commands_checksum, decide, fold, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, Tally
 from wvflow.plan.nodes import FlowPlan, Millis, Policy, StageId
@@ -59,16 +59,6 @@ def failed(stage: StageId, attempt: int = 1, task: int = 0, time: int = 10, fail
 
 def began(stage: StageId, attempt: int = 1, task: int = 0) -> TaskStarted:
     return TaskStarted(at(5), stage, task, attempt)
-
-
-def play(plan: FlowPlan, *events: Event) -> tuple[RunState, tuple[Command, ...]]:
-    """The state after the events and what the last one ordered, invariants checked on the way."""
-    state, commands = RunState(), ()
-    for event in events:
-        before = state
-        state, commands = decide(plan, before, event)
-        assert violations(plan, state) + broken_moves(plan, before, state, commands) == []
-    return state, commands
 
 
 def phases(state: RunState) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from playing import play
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
 from wvflow.kernel.events import (
     CancelRequested,
@@ -23,8 +24,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TimerFired,
 )
-from wvflow.kernel.invariants import broken_moves, violations
-from wvflow.kernel.run import decide, outstanding
+from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
 from wvflow.lang.algebra import Binary, Cast, Expr, Literal, Single, Value
 from wvflow.lang.types import DATE, LONG, STRING, UNKNOWN
@@ -74,16 +74,6 @@ def of(flow: Build, *tasks: Task, others: tuple[Task, ...] = (), **limits: objec
     stages = [msgspec.structs.replace(plan.stages[0], tasks=tasks, schedule_timeout=schedule)]
     stages += [msgspec.structs.replace(one, tasks=others) for one in plan.stages[1:]]
     return msgspec.structs.replace(plan, stages=tuple(stages), params=(FlowParam("grace", STRING),))
-
-
-def play(plan: FlowPlan, *events: Event) -> tuple[RunState, tuple[Command, ...]]:
-    """The state after the events, and what the last one ordered. No invariant breaks on the way."""
-    state, commands = RunState(), ()
-    for event in events:
-        before = state
-        state, commands = decide(plan, before, event)
-        assert violations(plan, state) + broken_moves(plan, before, state, commands) == []
-    return state, commands
 
 
 Row = tuple[tuple[Task, ...], tuple[Event, ...], Phase, tuple[Command, ...]]

@@ -1,0 +1,44 @@
+"""A process that runs flow F of a project and is killed before or after one of its commits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from wvflow.ports.store import Committed, RunBatch
+from wvflow.service.api import load
+from wvflow.store.sqlite import SqliteStore
+
+When = Literal["before", "after"]
+
+
+def run_in_a_process_that_dies(root: Path, number: int, when: When) -> int:
+    """Run it up to commit ``number``; the exit code is 0 when it ended before that."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
+    process = context.Process(target=_run_and_die, args=(root, number, when))
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _run_and_die(root: Path, number: int, when: When) -> None:
+    real, commits = SqliteStore.commit, 0
+
+    async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
+        nonlocal commits
+        commits += 1
+        if commits == number and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        committed = await real(self, parts)
+        if commits == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return committed
+
+    SqliteStore.commit = commit
+    load(root / "f.wv").run("F")
