@@ -206,9 +206,8 @@ class Reopened(EventBase, frozen=True, tag="Reopened"):
     epoch: int
 
 
-Event: TypeAlias = (
-    RunStarted
-    | TaskStarted
+Report: TypeAlias = (
+    TaskStarted
     | TaskSucceeded
     | StageReused
     | TaskSkipped
@@ -218,8 +217,7 @@ Event: TypeAlias = (
     | ChildReady
     | ChildStarted
     | ChildClosed
-    | TimerFired
-    | CancelRequested
-    | OwnerChanged
-    | Reopened
 )
+"""What the driver reports about the work of a stage."""
+
+Event: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened

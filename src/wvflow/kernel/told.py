@@ -6,20 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from wvflow.kernel.events import (
-    ChildClosed,
-    ChildReady,
-    ChildStarted,
-    EpochMs,
-    Failure,
-    StageReused,
-    TaskFailed,
-    TaskLost,
-    TaskSkipped,
-    TaskStarted,
-    TaskSucceeded,
-    TaskTimedOut,
-)
+from wvflow.kernel.events import EpochMs, Failure, Report
 from wvflow.plan.nodes import StageId
 
 
@@ -96,20 +83,6 @@ class CancelAsked(Told, frozen=True):
 class Abandoned(Told, frozen=True):
     """Stop at once: nobody waits any more."""
 
-
-Report: TypeAlias = (
-    TaskStarted
-    | TaskSucceeded
-    | StageReused
-    | TaskSkipped
-    | TaskFailed
-    | TaskTimedOut
-    | TaskLost
-    | ChildReady
-    | ChildStarted
-    | ChildClosed
-)
-"""What the driver reports about a stage's work; these stand in the journal."""
 
 StageEvent: TypeAlias = (
     TriggerHeld

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from sqlite3 import Connection
 from types import MappingProxyType
+from typing import TypeVar
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
@@ -31,6 +33,8 @@ from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
+
+R = TypeVar("R")
 
 _IS_OPEN = f"state not in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 
@@ -89,20 +93,16 @@ class SqliteStore:
     # --- reading ---
 
     def journal(self, run_id: str) -> Journal:
-        try:
-            with self._database.reading() as connection:
-                found = journal.whole(connection, run_id)
-                if found is None:
-                    raise lists.missing(connection, run_id)
-                return found
-        except JournalCorrupt as damage:
-            self._quarantine(damage)
-            raise
+        return self._recorded(run_id, lambda connection: journal.whole(connection, run_id))
 
     def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
+        return self._recorded(run_id, lambda connection: journal.behind(connection, run_id, after))
+
+    def _recorded(self, run_id: str, read: Callable[[Connection], R | None]) -> R:
+        """What is read of a run's journal; of one that is damaged, that is noted."""
         try:
             with self._database.reading() as connection:
-                found = journal.behind(connection, run_id, after)
+                found = read(connection)
                 if found is None:
                     raise lists.missing(connection, run_id)
                 return found
