@@ -102,3 +102,31 @@ def test_a_run_whose_child_another_process_drives_waits_for_it(new_project: Any)
     out, chatter = waiting.communicate(timeout=60)
     assert json.loads(out)["state"] == "success", chatter
     assert project.calls == {"pass_gate": 3, "note": 1}
+
+
+HOOKED = """
+flow F with { on_finish: note } = { stage a = from [[1]] as t(n)  stage b = from a | -> G }
+flow G = { stage g = from _ as t }
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_hooks_are_called_and_jumps_made_whenever_the_process_is_killed(tmp_path: Path, when: str) -> None:
+    for number in range(2, 40):
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "f.wv").write_text(HOOKED)
+        (root / "activities.py").write_text(ACTIVITIES)
+        died = _start(root, number, when) != 0
+        with closing(Runs(load_project(root / "f.wv"))) as runs:
+            for row in runs.recent(limit=None):
+                if row.state != "success":
+                    asyncio.run(runs.resume(row.run_id))
+            top = runs.find("last")
+            rows = sorted((row.flow.flow, row.parent, row.state) for row in runs.recent(limit=None))
+            assert rows == [("F", "", "success"), ("G", top.run_id, "success")], number
+        assert 1 <= len((root / "notes").read_text().split()) <= 2
+        if not died:
+            assert number > 5, "it was never killed"
+            return
+    pytest.fail("the run never came to its end")

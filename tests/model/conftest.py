@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wvflow.lang.algebra import Literal, Single
 from wvflow.lang.relations import nodes
@@ -22,6 +23,7 @@ from wvflow.plan.nodes import (
     Fallback,
     FlowPlan,
     FlowRef,
+    Hook,
     MapPlan,
     Millis,
     Negation,
@@ -45,9 +47,10 @@ def _plan(
     upstreams: list[tuple[int, ...]],
     tasks: list[list[Task]],
     gates: list[dict[str, object]] | None = None,
+    hooks: Sequence[tuple[Hook, list[Task]]] = (),
     **flow: object,
 ) -> FlowPlan:
-    """``gates``: by stage, what else decides whether it runs."""
+    """``gates``: by stage, what else decides whether it runs. Jumps are of the first stage."""
     stages = tuple(
         StagePlan(
             f"s{index}",
@@ -59,7 +62,15 @@ def _plan(
         for index, sources in enumerate(upstreams)
     )
     every = tuple(map(StageId, range(len(stages))))
-    return FlowPlan("F", 1, (), stages, every, output=every[-1], **flow)  # type: ignore[arg-type]
+    jumps = tuple(StageId(len(stages) + number) for number, (hook, _) in enumerate(hooks) if hook == "jump")
+    first = replace(stages[0], readers=(*stages[0].readers, *jumps))
+    whole = (first, *stages[1:], *(_hook(number, *one) for number, one in enumerate(hooks)))
+    return FlowPlan("F", 1, (), whole, every, output=every[-1], **flow)  # type: ignore[arg-type]
+
+
+def _hook(number: int, hook: Hook, tasks: list[Task]) -> StagePlan:
+    source = (StageId(0),) if hook == "jump" else ()
+    return StagePlan(f"{hook} {number}", tuple(tasks), upstreams=source, controls=source, hook=hook)
 
 
 def _mapped(tasks: list[Task]) -> tuple[Task, ...]:
@@ -167,6 +178,12 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
         upstreams,
         tasks,
         gates,
+        draw(
+            st.lists(
+                st.tuples(st.sampled_from(get_args(Hook)), st.lists(_tasks(policies), min_size=1, max_size=2)),
+                max_size=2,
+            )
+        ),
         fail_fast=timeouts and draw(st.booleans()),
         lost_limit=draw(st.sampled_from([0, 1, 3])),
         cancel_grace=Millis(200),

@@ -162,6 +162,7 @@ class Board:
         self._rows = {
             index: StageRow(index=index, stage=stage.name, state="pending", phase="pending")
             for index, stage in enumerate(plan.stages)
+            if stage.hook is None
         }
         # Of thousands of stages only those in sight may cost anything, several times a second.
         self._by_phase: dict[str, dict[int, StageRow]] = {"pending": dict(self._rows)}
@@ -172,6 +173,8 @@ class Board:
         self.run_id = _recorded(progress) or self.run_id
         self._started = progress.run.started_at
         for stage in progress.stages:
+            if stage.index not in self._rows:  # of a hook
+                continue
             self._by_phase[self._rows[stage.index].phase].pop(stage.index)
             self._by_phase.setdefault(stage.phase, {})[stage.index] = stage
             self._rows[stage.index] = stage

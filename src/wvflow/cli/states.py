@@ -15,6 +15,7 @@ _LOOKS = {
     "skipped": ("↷", "yellow"),
     "cancelled": ("⊘", "yellow"),
     "cancelling": ("⊘", "yellow"),
+    "finishing": ("▸", "cyan"),
     "held": ("‖", "yellow"),
     "retrying": ("↻", "magenta"),
     "queued": ("·", "cyan"),

@@ -14,8 +14,9 @@ ended. A draft lives within one ``decide`` and is never seen outside.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -43,6 +44,15 @@ from wvflow.kernel.told import (
 from wvflow.kernel.triggers import heard, judge
 from wvflow.kernel.values import holds, run_values
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan
+
+_HOOKED: Mapping[str, tuple[RunPhase, ...]] = MappingProxyType(
+    {
+        "on_success": (RunPhase.SUCCESS,),
+        "on_failure": (RunPhase.FAILED, RunPhase.TIMED_OUT),
+        "on_cancel": (RunPhase.CANCELLED,),
+        "on_finish": (RunPhase.SUCCESS, RunPhase.FAILED, RunPhase.TIMED_OUT, RunPhase.CANCELLED),
+    }
+)
 
 
 class Draft:
@@ -112,8 +122,10 @@ class Draft:
             waiting[number] = None
 
     def consider(self, id: StageId) -> None:
-        """Ask a pending stage's trigger."""
+        """Ask a pending stage's trigger. Hooks have their own time."""
         here = self.plan.stages[id]
+        if here.hook is not None:
+            return
         verdict = judge(here, self.stage(id).upstream, self._phase)
         if verdict.holds:
             self.move(id, self._opening(here))
@@ -127,6 +139,10 @@ class Draft:
             self._hand_out_turns()
             self._pass_on()
         if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
+            self._finish()
+            self._pass_on()
+            self._hand_out_turns()
+        if self.run.hooks == 0 and self.run.phase is RunPhase.FINISHING:
             self._complete()
 
     def result(self) -> tuple[RunState, tuple[Command, ...]]:
@@ -225,6 +241,9 @@ class Draft:
         return not self.run.phase.is_terminal and (limit is None or self.run.working < limit)
 
     def _count_end(self, id: StageId, stage: StageState) -> None:
+        if self.plan.stages[id].hook is not None:
+            self.run = replace(self.run, hooks=self.run.hooks - 1)  # what becomes of it changes nothing
+            return
         self._ended.append(id)
         failed = stage.phase is Phase.FAILED
         self.hopeless = self.hopeless or (failed and not self.plan.stages[id].fallbacks)
@@ -246,22 +265,31 @@ class Draft:
         if stage.phase is Phase.PENDING:
             self.consider(reader)
 
-    def _complete(self) -> None:
+    def _finish(self) -> None:
+        """All stages have ended: from here on it is certain how the run ends. What is then to be done begins."""
         run = self.run
         self.commands += [CancelTimer(str(RunTimer(kind, run.epoch))) for kind, _ in run_timers(run)]
         counts = unhandled(self.plan, self.stage) if run.failed else []
         phase = outcome(run, counts)
         failure = self._failure(counts) if phase in (RunPhase.FAILED, RunPhase.SUCCESS) else run.failure
-        self.commands.append(CompleteRun(phase.value, self._output(), failure))
         self.run = replace(
             run,
-            phase=phase,
+            phase=RunPhase.FINISHING,
             failure=failure,
-            ending=None,
+            ending=phase,
             ended_at=self.now,
             **dict.fromkeys(TIMER_FIELDS.values()),
             line=NOBODY,
         )
+        for hook in self.open_stages() if run.hooks else ():
+            applies = hook_applies(self.plan.stages[hook], phase, self._phase)
+            self.move(hook, TriggerHeld(self.now) if applies else TriggerBroke(self.now, "hook"))
+
+    def _complete(self) -> None:
+        run = self.run
+        phase = RunPhase.SUCCESS if run.ending is None else run.ending
+        self.commands.append(CompleteRun(phase.value, self._output(), run.failure))
+        self.run = replace(run, phase=phase, ending=None)
 
     def _failure(self, counts: Sequence[StageId]) -> Failure | None:
         """The first of the failures that count."""
@@ -290,6 +318,17 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
         depth=run.depth,
         depth_limit=plan.depth_limit,
     )
+
+
+def hook_applies(here: StagePlan, ending: RunPhase, phase_of: Callable[[StageId], Phase]) -> bool:
+    """Whether a hook is for a run that ends so. What was terminated runs nothing more.
+
+    Source: flow language, section 3, "Flow", and section 5, "Jump".
+    """
+    if here.hook == "jump":
+        jumps = ending in (RunPhase.SUCCESS, RunPhase.FAILED)
+        return jumps and all(phase_of(one) is Phase.SUCCESS for one in here.upstreams)
+    return ending in _HOOKED[here.hook or "on_finish"]
 
 
 def outcome(run: RunState, unhandled: Sequence[StageId]) -> RunPhase:

@@ -23,7 +23,8 @@ _BECAUSE_OF_IT = ("upstream_failed", "trigger")
 
 def unhandled(plan: FlowPlan, state_of: StateOf) -> list[StageId]:
     """The failed stages whose failure counts, ascending."""
-    failed = [one for one in map(StageId, range(len(plan.stages))) if state_of(one).phase is Phase.FAILED]
+    stages = [one for one in map(StageId, range(len(plan.stages))) if plan.stages[one].hook is None]
+    failed = [one for one in stages if state_of(one).phase is Phase.FAILED]
     return [one for one in failed if not is_handled(plan, one, state_of)]
 
 

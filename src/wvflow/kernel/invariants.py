@@ -61,7 +61,8 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
     if before.epoch == after.epoch and before.phase.is_terminal and after.phase is not before.phase:
         found.append(f"the run was {before.phase.value} and became {after.phase.value}")
     for here, old, new in zip(plan.stages, before.stages, after.stages, strict=True):
-        found += [f"stage `{here.name}` {finding}" for finding in _moved(old, new, before.epoch == after.epoch)]
+        if before.epoch == after.epoch or here.hook is None:  # hooks are called anew by a run that goes on
+            found += [f"stage `{here.name}` {finding}" for finding in _moved(old, new, before.epoch == after.epoch)]
     return [*found, *broken_moves_within(plan, before, after)]
 
 
@@ -73,21 +74,27 @@ def _order(command: StartTimer | CancelTimer | RunTask | CancelTask) -> object:
 
 
 def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
-    phases = [stage.phase for stage in state.stages]
+    pairs = list(zip(plan.stages, state.stages, strict=True))
+    phases = [stage.phase for here, stage in pairs if here.hook is None]
+    hooks = [stage.phase for here, stage in pairs if here.hook is not None]
+    busy = [stage.phase for _, stage in pairs if stage.phase in WORKING]
     for name, kept, counted_anew in (
         ("open", state.open, sum(not phase.is_terminal for phase in phases)),
         ("failed", state.failed, phases.count(Phase.FAILED)),
         ("cancelled", state.cancelled, phases.count(Phase.CANCELLED)),
-        ("at work", state.working, sum(phase in WORKING for phase in phases) if plan.max_parallel is not None else 0),
+        ("hooks", state.hooks, sum(not phase.is_terminal for phase in hooks)),
+        ("at work", state.working, len(busy) if plan.max_parallel is not None else 0),
     ):
         if kept != counted_anew:
             yield f"the run counts {kept} stages as {name}, there are {counted_anew}"
 
 
 def _run(plan: FlowPlan, state: RunState) -> Iterator[str]:
-    if state.phase.is_terminal == bool(state.open):
-        yield f"the run is {state.phase.value} with {state.open} open stages"
-    if (state.phase is RunPhase.CANCELLING) != (state.ending is not None):
+    if state.phase.is_terminal == bool(state.open or state.hooks):
+        yield f"the run is {state.phase.value} with {state.open} open stages and {state.hooks} hooks"
+    if (state.phase is RunPhase.FINISHING) != (not state.open and bool(state.hooks)):
+        yield f"the run is {state.phase.value} with {state.open} open stages and {state.hooks} hooks"
+    if (state.phase in (RunPhase.CANCELLING, RunPhase.FINISHING)) != (state.ending is not None):
         yield f"the run is {state.phase.value} and is to end {state.ending}"
     told = outcome(state, unhandled(plan, state.stages.__getitem__))
     if state.phase in (RunPhase.SUCCESS, RunPhase.FAILED) and state.phase is not told:

@@ -1,11 +1,14 @@
 """The kernel's front: one event in, one step out.
 
-    pending ──RunStarted──▶ running ──all stages terminal──▶ success | failed
+    pending ──RunStarted──▶ running ──all stages terminal──▶ finishing ──all hooks terminal──▶ success | failed
                              │   ▲
                  cancel,     │   └──Reopened── failed | cancelled | timed_out
                  time-out    ▼                     ▲
                          cancelling ──all stages terminal, or grace over──▶ cancelled | timed_out
     running, cancelling ──terminate──▶ terminated
+
+    How a run ends is certain once all its stages are terminal; nothing changes it any more. It is finishing while hooks
+    and jumps are under way: pseudo-stages that had to wait for that. A run without any is never seen finishing.
 
 The state is the fold of ``decide`` over the journal, and the journal is the only truth. ``decide`` reads no clock,
 draws no number and does nothing: what it needs from the world stands in the event, what is to be done stands in the
@@ -107,7 +110,7 @@ def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tup
 
 def outstanding(plan: FlowPlan, state: RunState) -> tuple[Command, ...]:
     """All that must be under way: tasks by stage, each with its timers, then the run's timers. Empty once it ended."""
-    if state.phase not in (RunPhase.RUNNING, RunPhase.CANCELLING):
+    if state.phase not in (RunPhase.RUNNING, RunPhase.CANCELLING, RunPhase.FINISHING):
         return ()
     commands: list[Command] = []
     for index, stage in enumerate(state.stages):
@@ -170,11 +173,13 @@ def _begin(draft: Draft, event: RunStarted) -> None:
     if draft.run.phase is not RunPhase.PENDING:
         raise UnexpectedEvent(f"the run has already begun: {event}")
     count = len(draft.plan.stages)
+    hooks = sum(here.hook is not None for here in draft.plan.stages)
     draft.run = replace(
         draft.run,
         phase=RunPhase.RUNNING,
         stages=Vector.of(StageState(), count),
-        open=count,
+        open=count - hooks,
+        hooks=hooks,
         token=event.token,
         run_id=event.run_id,
         run_time=event.run_time,
@@ -226,7 +231,7 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _abandon_workers(draft)
         case RunTimer("cleanup", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, cleanup_due=None)
-            _abandon(draft)
+            _abandon(draft, hooks=False)
         case ScheduleTimer(id, epoch) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
         case WaitTimer(id, task, epoch) if epoch == draft.run.epoch:
@@ -256,7 +261,8 @@ def _cancel(draft: Draft, ending: RunPhase) -> None:
         return
     if ending is RunPhase.TERMINATED:
         _abandon(draft)
-        draft.run = replace(draft.run, ending=ending)
+        if draft.run.phase is not RunPhase.FINISHING:  # there, how it ends is certain already
+            draft.run = replace(draft.run, ending=ending)
     elif draft.run.phase is RunPhase.RUNNING:
         _ask(draft)
         draft.run = replace(draft.run, phase=RunPhase.CANCELLING, ending=ending)
@@ -266,22 +272,24 @@ def _cancel(draft: Draft, ending: RunPhase) -> None:
 def _ask(draft: Draft) -> None:
     """Tell all stages to stop but those that clean up, whether they run or wait for the others."""
     for stage_id in draft.open_stages():
-        if not draft.plan.stages[stage_id].trigger.cleanup:
+        here = draft.plan.stages[stage_id]
+        if not here.trigger.cleanup and here.hook is None:
             draft.move(stage_id, CancelAsked(draft.now))
 
 
-def _abandon(draft: Draft) -> None:
-    """Wait no more for anything."""
+def _abandon(draft: Draft, *, hooks: bool = True) -> None:
+    """Wait no more for anything, but for hooks where they are to follow."""
     for stage_id in draft.open_stages():
-        draft.move(stage_id, Abandoned(draft.now))
+        if hooks or draft.plan.stages[stage_id].hook is None:
+            draft.move(stage_id, Abandoned(draft.now))
 
 
 def _abandon_workers(draft: Draft) -> None:
     """Wait no more for those who were asked to stop, but for children: these have their own period of grace, and their
     own cleaning up."""
     for stage_id in draft.open_stages():
-        stage = draft.stage(stage_id)
-        if draft.plan.stages[stage_id].trigger.cleanup or stage.phase is Phase.AWAITING:
+        stage, here = draft.stage(stage_id), draft.plan.stages[stage_id]
+        if here.trigger.cleanup or here.hook is not None or stage.phase is Phase.AWAITING:
             continue
         if stage.phase is not Phase.MAPPING or stage.instances is None:
             draft.move(stage_id, Abandoned(draft.now))
@@ -335,12 +343,14 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     if run.phase not in REOPENABLE or event.epoch != run.epoch + 1:
         raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be reopened by {event}")
     stages = _reset_all(draft.plan, run)
+    pairs = list(zip(stages, draft.plan.stages, strict=True))
     draft.run = replace(
         run,
         phase=RunPhase.RUNNING,
         stages=Vector.of(StageState(), len(stages)).update(dict(enumerate(stages))),
-        open=sum(not stage.phase.is_terminal for stage in stages),
-        failed=sum(stage.phase is Phase.FAILED for stage in stages),
+        open=sum(not one.phase.is_terminal for one, here in pairs if here.hook is None),
+        hooks=sum(not one.phase.is_terminal for one, here in pairs if here.hook is not None),
+        failed=sum(one.phase is Phase.FAILED for one, here in pairs if here.hook is None),
         cancelled=0,
         working=0,
         epoch=event.epoch,
@@ -358,8 +368,10 @@ def _reset_all(plan: FlowPlan, run: RunState) -> list[StageState]:
 
 def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
     """What is done stays so, and so does a failure that others have dealt with. A wait goes on; one that has timed out
-    begins anew, as there would be no time left for it."""
+    begins anew, as there would be no time left for it. Hooks are for each end, a jump for the first that has it."""
     stage = run.stages[id]
+    if plan.stages[id].hook not in (None, "jump"):
+        return StageState(attempt=stage.attempt)
     if stage.phase is Phase.SUCCESS or stage.reason == "on_failure":
         return stage
     if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):

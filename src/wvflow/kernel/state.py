@@ -100,6 +100,7 @@ class RunPhase(Enum):
     PENDING = "pending"
     RUNNING = "running"
     CANCELLING = "cancelling"
+    FINISHING = "finishing"  # how it ends is certain; its hooks are under way
     SUCCESS = "success"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -207,16 +208,18 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One run. ``open`` counts its stages that aren't terminal; ``failed`` and ``cancelled`` those that ended so.
+    """One run. ``open`` counts its stages that aren't terminal, ``hooks`` the hooks that aren't; ``failed`` and
+    ``cancelled`` the stages that ended so.
 
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
-    ``ending`` is the state that a cancel in progress will end in. ``failure`` is the first one, and once the run ended,
-    the first that nobody handled. ``input``: the rows that its caller handed over.
+    ``ending`` is the state that a cancel in progress will end in, or hooks. ``failure`` is the first one, and once all
+    stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
     """
 
     phase: RunPhase = RunPhase.PENDING
     stages: Vector[StageState] = Vector()
     open: int = 0
+    hooks: int = 0
     failed: int = 0
     cancelled: int = 0
     working: int = 0

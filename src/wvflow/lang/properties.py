@@ -255,9 +255,9 @@ _FLOW_ONLY = (
     _of_flow("concurrency_key", ANY),
     _of_flow("fail_fast", FLAG, runs=True),
     _of_flow("keep_runs", POSITIVE, runs=True),
-    _of_flow("on_success", ANY),
-    _of_flow("on_cancel", ANY),
-    _of_flow("on_finish", ANY),
+    _of_flow("on_success", EXPRESSION, runs=True),
+    _of_flow("on_cancel", EXPRESSION, runs=True),
+    _of_flow("on_finish", EXPRESSION, runs=True),
 )
 
 PROPERTIES: Mapping[str, Property] = MappingProxyType(
@@ -266,7 +266,9 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 """By canonical name."""
 
 # The same names mean something else on a flow; of those, this version can carry out the other one only.
-LATER_ON_FLOWS = frozenset({"jitter", "on_failure"})
+LATER_ON_FLOWS = frozenset({"jitter"})
+HOOKS = ("on_failure", "on_success", "on_cancel", "on_finish")
+"""Of a flow: calls, so expressions there, whatever their kind elsewhere."""
 
 # What is one stage's own, and so no default for all of them.
 NO_DEFAULTS = frozenset({"when", "map", "type", "trigger", "eager", "detach", "materialize"})

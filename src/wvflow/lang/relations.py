@@ -13,6 +13,10 @@ HANDED = "`_`"
 """Stands as a stage for the rows that a run's caller handed over: ``from _``. No stage has a name with a back-quote."""
 
 
+RUN_SUMMARY = "`summary`"
+"""Stands as a stage for what the run came to, a row for each stage: what hooks are given."""
+
+
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
     """Every node of a plain tree of structs and tuples, parents first."""
     waiting = [tree]

@@ -18,3 +18,6 @@ SUMMARY: tuple[tuple[str, Type], ...] = (
     ("run_state", STRING),
 )
 """The columns of ``run flow F()``."""
+
+OF_HOOKS: tuple[str, ...] = ("flow", "run_id", "stage", "state", "attempts", "error", "started_at", "finished_at")
+"""The columns that hooks are given."""

@@ -340,6 +340,10 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     cleanup: bool = False
 
 
+Hook = OneOf["on_failure", "on_success", "on_cancel", "on_finish", "jump"]
+"""What is done when a run has ended, and how it has: a hook of the flow, or the jump of one of its stages."""
+
+
 class Fallback(msgspec.Struct, frozen=True, array_like=True):
     """A stage that runs because another failed: ``declared`` by that one's ``on_failure``, or by its own trigger."""
 
@@ -393,6 +397,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     stands.
 
     ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
+
+    ``hook``: it is no stage of the language, but what is done once all of these have ended.
     """
 
     name: str
@@ -416,6 +422,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     connector: str = ""
     forking: StageId | None = None
     map: MapPlan | None = None
+    hook: Hook | None = None
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
@@ -436,10 +443,10 @@ class FlowParam(msgspec.Struct, frozen=True):
 
 
 class FlowPlan(msgspec.Struct, frozen=True):
-    """One version of one flow. ``declared`` lists the stages in order of declaration; ``output`` is the stage whose
-    rows the run yields. ``max_parallel``: how many stages may be at work at once, None for any number.
-    ``fail_fast``: the first failure that nothing is there to handle cancels the rest. ``depth_limit``: how many runs
-    may follow from each other, as child or by a jump."""
+    """One version of one flow. ``declared`` lists the stages in order of declaration, without hooks, which come last of
+    all; ``output`` is the stage whose rows the run yields. ``max_parallel``: how many stages may be at work at once,
+    None for any number. ``fail_fast``: the first failure that nothing is there to handle cancels the rest.
+    ``depth_limit``: how many runs may follow from each other, as child or by a jump."""
 
     flow: str
     version: int

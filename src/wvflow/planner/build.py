@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from msgspec.structs import replace
 
 from wvflow.errors import CompilerBug
-from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, Value
+from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, StageRows, Value
 from wvflow.lang.catalog import Catalog
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import failure_named
-from wvflow.lang.relations import nodes
+from wvflow.lang.relations import RUN_SUMMARY, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import (
     DEFAULT_POLL_INTERVAL,
+    ActivityTask,
     Bundle,
+    ChildTask,
     FlowPlan,
+    Hook,
     Millis,
     Place,
     Policy,
@@ -31,8 +34,8 @@ from wvflow.plan.nodes import (
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import Closing, Polling, cut
-from wvflow.planner.wiring import wired
-from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedStage, Settings, Use
+from wvflow.planner.wiring import wired, with_jumps
+from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedHook, CheckedStage, RowsStep, Settings, Use
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
@@ -100,17 +103,35 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
     stages = wired(plain, [flow.stages[declared] for declared in order], flow.output)
+    stages = with_jumps(stages, {stage.name: stage.jump for stage in flow.stages if stage.jump is not None})
+    hooks = tuple(_hook(flow, one, layers) for one in flow.hooks)
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
         flow=flow.ref.flow,
         version=flow.ref.version,
         params=flow.params,
-        stages=stages,
+        stages=(*stages, *hooks),
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
         description=str(flow.settings.get("description", "")),
         **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
     )
+
+
+def _hook(flow: CheckedFlow, hook: CheckedHook, layers: Layers) -> StagePlan:
+    """What is done with the run's summary, which is kept first: so each attempt is given the same."""
+    activity = hook.step.policy_of if isinstance(hook.step, CallStep) else ""
+
+    def policy_of(activity: str) -> Policy:
+        return policy(layers.over({}, activity), f"activity {activity}" if activity else f"stage {flow.ref.flow}.hook")
+
+    steps = [RowsStep(StageRows(RUN_SUMMARY, "_")), hook.step]
+    tasks = cut(steps, policy_of, Polling(DEFAULT_POLL_INTERVAL, {}), keep=False)
+    summary = QueryTask(StageRows(RUN_SUMMARY, "_"))
+    fed = [replace(task, input=Piped()) for task in tasks if isinstance(task, ActivityTask | ChildTask)]
+    name = f"{hook.name}()"
+    schedule_timeout = settle(layers.over({}, activity)).get("schedule_timeout")
+    return StagePlan(name, (summary, *fed), hook=cast("Hook", hook.name), schedule_timeout=schedule_timeout)
 
 
 def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:
@@ -137,7 +158,7 @@ def _stage(
     polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
-    kept = bool(read_by) or is_output
+    kept = bool(read_by) or is_output or stage.jump is not None
     tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     if stage.name in views and isinstance(tasks[0], QueryTask):
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)

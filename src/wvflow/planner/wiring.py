@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from msgspec.structs import replace
 
-from wvflow.lang.algebra import FanIn
+from wvflow.lang.algebra import FanIn, StageRows
 from wvflow.lang.relations import fan_in_stages, nodes
 from wvflow.plan.nodes import (
     CLEANUP_RULES,
@@ -24,7 +24,7 @@ from wvflow.plan.nodes import (
     StateIs,
     Trigger,
 )
-from wvflow.semantics.checked import CheckedStage
+from wvflow.semantics.checked import CheckedStage, ChildStep
 from wvflow.syntax.nodes import StateOf, TriggerExpr, TriggerJunction, TriggerNot
 
 
@@ -47,6 +47,21 @@ def wired(
         replace(plan, shape=stage.shape) if index in bearing else plan
         for index, (plan, stage) in enumerate(zip(made, checked, strict=True))
     )
+
+
+def with_jumps(stages: Sequence[StagePlan], jumps: Mapping[str, ChildStep]) -> tuple[StagePlan, ...]:
+    """The stages, and behind them for each jump what starts the flow with the rows of its stage, once the run ended."""
+    made, whole = list(stages), list[StagePlan]()
+    for index, plan in enumerate(stages):
+        if (step := jumps.get(plan.name)) is None:
+            continue
+        task = ChildTask(step.flow, input=StageRows(plan.name, plan.name), detach=True)
+        source = (StageId(index),)
+        whole.append(
+            StagePlan(f"{plan.name} -> {step.flow.flow}", (task,), upstreams=source, controls=source, hook="jump")
+        )
+        made[index] = replace(plan, readers=(*plan.readers, StageId(len(stages) + len(whole) - 1)))
+    return (*made, *whole)
 
 
 def _wire(plan: StagePlan, stage: CheckedStage, names: _Names) -> StagePlan:

@@ -9,7 +9,7 @@ from wvflow.plan.nodes import Save, Test
 from wvflow.semantics import grouping, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
-from wvflow.semantics.checked import DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.children import call_flow, is_flow
 from wvflow.semantics.maps import own_row
 from wvflow.semantics.observing import handed, stage_debug, stage_test
@@ -40,13 +40,14 @@ class Run(NamedTuple):
 class StageBody(NamedTuple):
     """What a stage does, in order, and the rows that its readers see. ``input``: the rows that it begins with, None
     where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes.
-    ``end``: the ``end()`` that it ends with."""
+    ``end``: the ``end()`` that it ends with, ``jump`` the flow that follows."""
 
     steps: tuple[Step, ...]
     shape: Shape
     input: Rel | None
     saved: dict[Rel, Known]
     end: Span | None
+    jump: ChildStep | None = None
 
 
 def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> StageBody:
@@ -81,15 +82,23 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
         steps.append(RowsStep(found.rel))
     if isinstance(last, n.RouteOp):
         steps.append(route_step(last, found.shape, body.scope))
+    jump = None
+    if isinstance(last, n.InvokeOp):
+        jump = call_flow(last.call, last.version, Shape(), body.scope, piped=False, apart=False)
     return StageBody(
-        tuple(steps), found.shape.named(""), source, saved, last.span if isinstance(last, n.EndOp) else None
+        tuple(steps),
+        found.shape.named(""),
+        source,
+        saved,
+        last.span if isinstance(last, n.EndOp) else None,
+        None if jump is None else jump[0],
     )
 
 
 def _last_apart(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], n.Operator | None]:
     """The operators up to the one that says where the rows go from here; what stands behind it is told already."""
     for index, operator in enumerate(operators):
-        if isinstance(operator, n.RouteOp | n.ForkOp | n.EndOp):
+        if isinstance(operator, n.RouteOp | n.ForkOp | n.EndOp) or _is_jump(operator):
             return operators[:index], operator
     return operators, None
 
@@ -99,7 +108,7 @@ def _runs(operators: tuple[n.Operator, ...]) -> list[Run]:
     pending: list[n.Operator] = []
     while operators:
         whole = _together(operators)
-        if whole == 1 and isinstance(operator := operators[0], Effect) and not _is_jump(operator):
+        if whole == 1 and isinstance(operator := operators[0], Effect):
             runs.append(Run(tuple(pending), operator))
             pending = []
         else:

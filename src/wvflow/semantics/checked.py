@@ -146,6 +146,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     controls: tuple[str, ...] = ()
     fallback: str | None = None
     is_fallback: bool = False
+    jump: ChildStep | None = None
     forking: str | None = None
     end: Span | None = None
     connector: str = ""
@@ -154,6 +155,14 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     def is_view(self) -> bool:
         """Whether it keeps no rows."""
         return self.settings.get("materialize") == "view"
+
+
+class CheckedHook(NamedTuple):
+    """What is done when a run has ended, with its summary; ``name`` says in which way."""
+
+    name: str
+    step: CallStep | ChildStep
+    uses: tuple[Use, ...]
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +175,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     defaults: Settings
     output: str | None
+    hooks: tuple[CheckedHook, ...] = ()
 
 
 class CheckedTest(NamedTuple):

@@ -27,6 +27,7 @@ from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import check_closing
+from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.maps import Each, Values, read_map
 from wvflow.semantics.models import read_params, values_of
@@ -87,6 +88,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         settings=read.values,
         defaults=defaults.values,
         output=_output(flow, read, stages, session),
+        hooks=check_hooks(read, Scope(session, values=values_of(params))),
     )
 
 
@@ -277,6 +279,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         uses=tuple(record.uses),
         forking=None if written.forking is None else written.forking.text,
         end=body.end,
+        jump=body.jump,
         connector=session.connector,
     )
     check_closing(checked, read, session)

@@ -202,6 +202,15 @@ def flow_as_activity(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.UNKNOWN_ACTIVITY, message, use, f"write `| -> {name}(…)`")
 
 
+def no_hook(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISTYPED_PROPERTY,
+        f"`{name}` of a flow is a call",
+        use,
+        "write `activate('log')`, or call an activity or a flow",
+    )
+
+
 def without_child(name: str, stage: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED_PROPERTY,

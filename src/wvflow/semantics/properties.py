@@ -69,7 +69,7 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
     if known is None or not _allowed(known, place) or not _runs(known, place):
         session.report(_refusal(item, known, place))
         return
-    if known.kind is table.EXPRESSION:
+    if known.kind is table.EXPRESSION or (place == "flow" and known.name in table.HOOKS):
         _keep_expression(item, read, session)
         return
     value = _plain(item.value)

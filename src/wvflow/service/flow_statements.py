@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +19,13 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import Cell, Piped
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.missing import empty
-from wvflow.lang.summaries import SUMMARY
-from wvflow.lang.types import LONG, STRING, TIMESTAMP
 from wvflow.plan.nodes import Argument, Bundle, FlowRef, Place
 from wvflow.plan.parameters import bind
 from wvflow.semantics.checked import CheckedFlowCall
 from wvflow.service.program import ProgramError
 from wvflow.service.project import Project
 from wvflow.service.runs import Runs
-from wvflow.service.summary import RunSummary, StageSummary
+from wvflow.service.summary import RunSummary
 from wvflow.service.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -70,7 +67,9 @@ class FlowStatements:
         runs = self._opened()
         self._engine.release()
         summary = self._drive(runs, bundle, call.flow, params, rows)
-        return self._output(runs, bundle, call.flow, summary) if call.yields_output else _summary(summary)
+        return (
+            self._output(runs, bundle, call.flow, summary) if call.yields_output else runs.summary_rows(summary.run_id)
+        )
 
     def interrupt(self) -> None:
         """Leave the run that goes on to be resumed; from any thread. Once is enough: a second interrupt would cut short
@@ -149,30 +148,3 @@ def _value(argument: Argument, rows: pa.Table | None, values: Mapping[str, objec
         return evaluate(argument.value, values, cells=value)
     except EvaluationError as error:
         raise TaskError("EvaluationError", error.message, help=error.help, retryable=False) from None
-
-
-def _summary(summary: RunSummary) -> pa.Table:
-    """A row for each stage, in order of declaration."""
-    import pyarrow
-
-    known = {"flow": summary.flow, "run_id": summary.run_id, "run_state": summary.state}
-    rows = [_row(stage) | known for stage in summary.stages]
-    kinds = {LONG: pyarrow.int64(), STRING: pyarrow.string(), TIMESTAMP: pyarrow.timestamp("ms")}
-    return pyarrow.Table.from_pylist(rows, schema=pyarrow.schema([(name, kinds[type_]) for name, type_ in SUMMARY]))
-
-
-def _row(stage: StageSummary) -> dict[str, object]:
-    moments = {"started_at": stage.started_at, "finished_at": stage.finished_at}
-    return {
-        "stage": stage.stage,
-        "state": stage.state,
-        "attempts": stage.attempts,
-        "error": None if stage.error is None else f"{stage.error['kind']}: {stage.error['message']}",
-        "reason": stage.reason,
-        "row_count": stage.rows,
-        **{name: _moment(at) for name, at in moments.items()},
-    }
-
-
-def _moment(at: str | None) -> datetime | None:
-    return None if at is None else datetime.fromisoformat(at).replace(tzinfo=None)

@@ -25,10 +25,10 @@ from wvflow.errors import (
     UserError,
     WvflowError,
 )
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, RunStarted
 from wvflow.kernel.state import RunState, StageState
 from wvflow.plan.codec import decode, digest, encode
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StageId
+from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, StageId
 from wvflow.plan.views import view_of
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
@@ -225,7 +225,7 @@ class Runs:
             raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
         if row.state in TERMINAL - REOPENED:
             raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
-        if row.parent and row.state in REOPENED:
+        if row.parent and row.state in REOPENED and self._is_awaited(row):
             raise NotPossible(
                 f"run {row.run_id} is a child that has ended, and run {row.parent} has used its end",
                 help=f"carry on with `wvflow runs resume {row.parent}`",
@@ -239,6 +239,14 @@ class Runs:
                 + (f" and held: {reason}" if (reason := owner.keeps(row.run_id)) else ""),
                 help=f"watch it with `wvflow runs events {row.run_id} --follow`",
             )
+
+    def _is_awaited(self, row: RunRow) -> bool:
+        """Whether the run that started another has waited for its end."""
+        started = self._store.events(row.run_id)[0].event
+        if not isinstance(started, RunStarted) or (link := started.parent) is None:
+            return False
+        task = self.plan(self._store.find(row.parent)).stages[link.stage].of_instance(link.instance).tasks[link.task]
+        return isinstance(task, ChildTask) and not task.detach
 
     # --- reading ---
 
@@ -291,6 +299,16 @@ class Runs:
         seen = self._seen(self._store.find(row.run_id))
         failed = self._failed_instances(row, stages)
         return summarize(seen, stages, declared, output, self.children(row.run_id), failed)
+
+    def summary_rows(self, run: str) -> pa.Table:
+        """What a run has come to, as rows."""
+        from wvflow.drivers.embedded.summaries import summary_row, summary_table
+
+        row = self._store.find(run)
+        stages = {stage.index: stage for stage in self._store.stages(row.run_id)}
+        told = [stages[index] for index in self.plan(row).declared]
+        of_run = {"flow": row.flow.flow, "run_id": row.run_id, "run_state": row.state}
+        return summary_table([summary_row(stage, **of_run) for stage in told])
 
     def progress(self, row: RunRow) -> Progress:
         """How far a recorded run has come, as who watches one is told."""

@@ -17,6 +17,7 @@ import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
 from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
+from wvflow.drivers.embedded.summaries import summary_table
 from wvflow.drivers.embedded.tested import failed, failure
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserError
 from wvflow.kernel.children import child_run_id
@@ -27,6 +28,7 @@ from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped
 from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.missing import PIPED, Missing, empty, without
 from wvflow.lang.relations import stages_read
+from wvflow.lang.summaries import OF_HOOKS
 from wvflow.lang.tables import ROW_LIMIT, Result, box
 from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import (
@@ -67,7 +69,8 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt of one task with all that its worker needs to know. ``asks`` and ``probe``: there is nothing to do
     unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
     ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
-    nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped."""
+    nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped. ``summary``:
+    what the run came to, where it is asked for that."""
 
     plan: FlowPlan
     task: Task
@@ -90,6 +93,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     last_heartbeat: object
     child: FlowPlan | None = None
     instances: Instances | None = None
+    summary: Sequence[Mapping[str, object]] | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -147,6 +151,8 @@ class Effects:
         """
         if errand.asks is not None and not self._is_true(errand.asks, errand, stop):
             return Idle("when")
+        if errand.summary is not None:
+            return self._keep_summary(errand.summary, errand, stop)
         if isinstance(errand.task, UntilTask) and not self._is_met(errand.task, errand, stop):
             raise NotMet
         if errand.probe is not None and not self._has_row(without(errand.probe, errand.missing), errand, stop):
@@ -306,6 +312,14 @@ class Effects:
             found = self._engine.read(InlineRows(counts)).read_all().to_pylist()
             counted |= {str(row["target"] or ""): int(row["rows"]) for row in found}
         return Stored(msgspec.structs.replace(rows, routed=tuple(counted.items())))
+
+    def _keep_summary(self, summary: Sequence[Mapping[str, object]], errand: Errand, stop: Stop) -> Stored:
+        """What hooks are given."""
+        errand.begun()
+        stored = self._engine.keep(summary_table(summary, OF_HOOKS).to_reader(), errand.name, stop)
+        if stored.inline is not None:
+            self._remember(stored.output.ref, stored.inline)
+        return stored
 
     def _prepare(self, task: ChildTask, errand: Errand, stop: Stop) -> Prepared:
         """The child's parameters, checked, and the rows that it is handed."""

@@ -57,7 +57,7 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.kernel.run import REOPENABLE
-from wvflow.kernel.state import RunPhase, RunState
+from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
@@ -369,7 +369,16 @@ class Driver:
             case CancelTimer(timer=timer):
                 self._timers.stop(run.run_id, timer)
             case CompleteRun():
+                self._tell_of_hooks(run)
                 self._let_go(run)
+
+    def _tell_of_hooks(self, run: LiveRun) -> None:
+        """A hook that failed changes nothing, and is logged."""
+        for here, stage in zip(run.plan.stages, run.state.stages, strict=True):
+            if here.hook is not None and stage.phase is Phase.FAILED and stage.failure is not None:
+                what = f"{stage.failure.kind}: {stage.failure.message}"
+                self._logbook.writer(run.run_id, here.name, stage.attempt)("error", what)
+                run.tell(note=f"{here.name} failed: {what}")
 
     def _fire(self, run: LiveRun, timer: str) -> None:
         self.apply(run, TimerFired(at=run.now(self._clock.now()), timer=timer))

@@ -19,6 +19,7 @@ from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.mapped import row_of
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
+from wvflow.drivers.embedded.summaries import summary_of
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.kernel.commands import CancelTask, RunTask
@@ -42,7 +43,7 @@ from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.values import failures
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import PIPED, Missing, Shape
-from wvflow.lang.relations import HANDED, stages_read
+from wvflow.lang.relations import HANDED, RUN_SUMMARY, stages_read
 from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, StageId, UntilTask
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.clock import Clock
@@ -210,6 +211,7 @@ class Tasks:
             last_heartbeat=_state(attempt).details,
             child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
             instances=state.stages[command.stage].instances,
+            summary=summary_of(run) if RUN_SUMMARY in stages_read(attempt.task) else None,
         )
 
     # --- what is heard of attempts ---
