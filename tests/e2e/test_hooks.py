@@ -92,6 +92,10 @@ def test_a_hook_that_fails_is_logged_and_changes_nothing(make: Make) -> None:
     assert (result.state, result.error, list(result.stages)) == ("success", None, ["a"])
     logged = [(row.stage, row.level, row.message) for row in sandbox._runs.logs(result.run_id)]
     assert ("on_success()", "error", "ConnectionError: nobody there") in logged
+    assert [(one.stage, one.state) for one in sandbox._runs.summary(result.run_id).hooks] == [
+        ("on_success()", "failed"),
+        ("on_finish()", "failed"),
+    ]
 
 
 def test_a_hook_has_the_policy_of_its_activity(make: Make) -> None:

@@ -133,7 +133,7 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    for name, value in (*_facts(row), *_children(summary)):
+    for name, value in (*_facts(row), *_children(summary), *_hooks(summary)):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
@@ -146,6 +146,12 @@ def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "child", f"run {one.run_id} of {one.flow}: {one.state}"
     if (more := len(summary.children) - MOST_CHILDREN) > 0:
         yield "child", f"and {plural(more, 'more run')}; all of them: --json"
+
+
+def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    for one in summary.hooks:
+        what = f": {error_line(one.error)}" if one.state == "failed" else ""
+        yield "then", f"{one.stage}: {one.state}{what}"
 
 
 def _facts(row: RunRow) -> Iterator[tuple[str, str]]:

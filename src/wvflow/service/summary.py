@@ -64,7 +64,8 @@ class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One run with its stages in order of declaration. ``parent``: the run that started it, None where somebody else
-    did; ``children``: those that it started, oldest first."""
+    did; ``children``: those that it started, oldest first. ``hooks``: what was called, and which flows were jumped to,
+    once it had ended; as a stage each."""
 
     run_id: str
     flow: str
@@ -78,10 +79,14 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     parent: str | None = None
     children: tuple[ChildSummary, ...] = ()
+    hooks: tuple[StageSummary, ...] = ()
 
     @property
     def succeeded(self) -> bool:
         return self.state == "success"
+
+
+_UNCALLED = ("pending", "skipped")
 
 
 def instant(at: EpochMs | None) -> str | None:
@@ -106,6 +111,7 @@ def summarize(
     """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
     by_index = {row.index: row for row in stages}
     rows = [by_index[index] for index in declared if index in by_index]
+    hooks = by_index.keys() - declared
     yielded = by_index.get(output) if output is not None else None
     return RunSummary(
         run_id=run.run_id,
@@ -120,6 +126,7 @@ def summarize(
         error=run.error,
         parent=run.parent or None,
         children=tuple(ChildSummary(run_id=one.run_id, flow=one.flow.flow, state=one.state) for one in children),
+        hooks=tuple(_stage(row) for row in stages if row.index in hooks and row.state not in _UNCALLED),
     )
 
 

@@ -30,7 +30,7 @@ def check_read(stages: Sequence[CheckedStage], needed: Collection[str], output: 
     if has_errors(session.findings):
         return
     for stage in stages:
-        if stage.end is not None:
+        if stage.end is not None or stage.jump is not None:
             continue
         if stage.name != output and stage.name not in needed and all(isinstance(one, RowsStep) for one in stage.steps):
             session.report(mistakes.unread_stage(stage.name, output, stage.span))

@@ -36,5 +36,6 @@ def check_output(stages: Sequence[CheckedStage], output: str, session: Session) 
 def _is_a_query(stage: CheckedStage) -> bool:
     match stage.steps:
         case (RowsStep(relation=relation),):
-            return not any(isinstance(node, Piped) for node in nodes(relation)) and stage.end is None
+            ends_here = stage.end is None and stage.jump is None
+            return not any(isinstance(node, Piped) for node in nodes(relation)) and ends_here
     return False
