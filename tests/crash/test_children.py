@@ -111,13 +111,13 @@ flow G = { stage g = from _ as t }
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_hooks_are_called_and_jumps_made_whenever_the_process_is_killed(tmp_path: Path, when: str) -> None:
+def test_hooks_are_called_and_jumps_made_whenever_the_process_is_killed(tmp_path: Path, when: When) -> None:
     for number in range(2, 40):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(HOOKED)
         (root / "activities.py").write_text(ACTIVITIES)
-        died = _start(root, number, when) != 0
+        died = run_in_a_process_that_dies(root, number, when) != 0
         with closing(Runs(load_project(root / "f.wv"))) as runs:
             for row in runs.recent(limit=None):
                 if row.state != "success":

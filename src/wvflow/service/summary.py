@@ -130,7 +130,7 @@ def summarize(
     )
 
 
-def _stage(row: StageRow, failed: tuple[InstanceFailed, ...]) -> StageSummary:
+def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = ()) -> StageSummary:
     return StageSummary(
         stage=row.stage,
         state=row.state,
