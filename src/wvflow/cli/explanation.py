@@ -68,11 +68,11 @@ def _stage(run: str, stage: StageExplained, clock: _Clock) -> Iterator[Renderabl
         yield _indented("at most", _bound(bound, clock), 2)
     if stage.child is not None:
         yield _indented("child", _child(stage.child), 2)
-    if stage.instances is not None:
-        yield from _instances(run, stage.stage, stage.instances, clock)
     yield from _chain(stage.reasons)
     if stage.failure is not None:
         yield _indented("handled" if stage.failure.handled else "not handled", stage.failure.why, 2)
+    if stage.instances is not None:
+        yield from _instances(run, stage.stage, stage.instances, clock)
 
 
 def _child(child: ChildExplained) -> str:

@@ -193,6 +193,8 @@ def _error(failure: Failure | None) -> str:
 
 def _why_no_other(policy: Policy, failure: Failure, stage: StageState) -> str:
     """Why this was the last attempt."""
+    if failure.kind == "InstancesFailed":
+        return "its instances had attempts of their own"
     if failure.kind == "ScheduleTimeout":
         return "there was no time for another attempt"
     if failure.kind in policy.non_retryable:
@@ -236,8 +238,12 @@ def _cancelled(seen: Picture, id: StageId) -> _Link:
             return _Link(f"the run was terminated {before}")
         case RunPhase.FAILED if seen.plan.fail_fast and (cause := _hopeless(seen)) is not None:
             return _Link(f"the flow has `fail_fast`, and {seen.named(cause)} failed {before}", cause)
-        case _:
+        case RunPhase.CANCELLED:
             return _Link(f"the run was cancelled {before}")
+        case _ if seen.here(id).map is not None:
+            return _Link("the child runs of some of its instances were cancelled")
+        case _:
+            return _Link("its child run was cancelled")
 
 
 def _hopeless(seen: Picture) -> StageId | None:

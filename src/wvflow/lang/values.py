@@ -67,7 +67,8 @@ def parse_value(text: str, type: Type) -> object:
     try:
         return _parsed(text, type)
     except (ValueError, EvaluationError, InvalidOperation):
-        raise ValueError(f"{text!r} is not {wanted(type)}") from None
+        beyond = type.is_integer and text.strip().removeprefix("-").isdecimal()
+        raise ValueError(f"{text!r} is {f'too large for {type}' if beyond else f'not {wanted(type)}'}") from None
 
 
 def _parsed(text: str, type: Type) -> object:

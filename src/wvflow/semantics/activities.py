@@ -143,7 +143,8 @@ def _report_unknown(name: Name, session: Session) -> None:
         session.report(flow_mistakes.flow_as_activity(name.text, name.span))
         return
     registered = [one for one in session.catalog.activities if one.isidentifier()]
-    known = [*session.definitions.activities, *registered, *builtins.ACTIVITIES]
+    flows = [flow for flow, _ in session.definitions.flows]
+    known = [*session.definitions.activities, *registered, *builtins.ACTIVITIES, *flows]
     session.report(flow_mistakes.unknown_activity(name.text, name.span, known, session.catalog.modules))
 
 

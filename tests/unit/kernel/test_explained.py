@@ -13,6 +13,7 @@ from wvflow.kernel.below import ChildExplained, InstanceFailed, InstancesExplain
 from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import (
     CancelRequested,
+    ChildClosed,
     ChildReady,
     EpochMs,
     Event,
@@ -541,6 +542,22 @@ def test_a_tolerated_failure_is_a_reason_to_be_skipped(flow: Build) -> None:
 def test_a_cancelled_stage_says_what_ended_the_run(flow: Build, header: dict[str, Any], event: Event, why: str) -> None:
     plan = flow({"a": (), "b": (), "c": ("b",)}, **header)
     assert chain(plan, "c", event)[0] == ("c", "cancelled", why)
+
+
+def test_a_stage_whose_child_was_cancelled_says_so(flow: Build) -> None:
+    plan = with_stage(flow({"a": (), "b": ("a",)}), A, tasks=(ChildTask(FlowRef("Sub")),))
+    child = child_run_id("r1", "a", 0, 1)
+    events = [ChildReady(EpochMs(7), A, 0, 1), ChildClosed(EpochMs(9), A, 0, 1, child, "cancelled")]
+    assert chain(plan, "b", *events) == [
+        ("b", "skipped", "every upstream must succeed, and `a` was cancelled"),
+        ("a", "cancelled", "its child run was cancelled"),
+    ]
+
+
+def test_a_mapped_stage_whose_instances_failed_says_who_had_the_attempts(flow: Build) -> None:
+    ((_, _, why),) = chain(mapped(flow, Policy()), "a", done(A, rows=1), of(1, failed(A)))
+    assert why.startswith("InstancesFailed: one instance failed; ")
+    assert why.endswith("; its instances had attempts of their own")
 
 
 # --- whether a failure is handled -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wvflow.syntax import mistakes
-from wvflow.syntax.nodes import Config, ConfigItem, ConfigList, ConfigValue, NameRef, Param
+from wvflow.syntax.nodes import Config, ConfigItem, ConfigList, ConfigValue, Name, NameRef, NullLiteral, Param
 from wvflow.syntax.parser.query import QueryParser
 from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.parser.scalar import QUERY_STARTS
@@ -105,8 +105,18 @@ class ConfigParser(QueryParser):
         return self._list_until(")", lambda: self._param(variadic=variadic))
 
     def _param(self, *, variadic: bool) -> Param:
-        """``NAME [":" type ["*"]] ["=" expr]``; a default is a duration where the type is."""
-        name = self._any_name("a parameter")
+        """``NAME [":" type ["*"]] ["=" expr]``. Of one whose type or default can't be read the name stays, so that its
+        uses mean something, with a default, so that nobody misses it."""
+        name, named = self._any_name("a parameter"), self._index
+        try:
+            return self._param_of(name, variadic=variadic)
+        except Broken:
+            self._skip(named, lambda: self._at(","), ")")
+            span = self._since(name.span.start)
+            return Param(name=name, default=NullLiteral(span=span), span=span)
+
+    def _param_of(self, name: Name, *, variadic: bool) -> Param:
+        """What follows a parameter's name; a default is a duration where the type is."""
         declared = self._type() if self._accept(":") else None
         takes_rest = self._at("*")
         if takes_rest:
@@ -117,4 +127,6 @@ class ConfigParser(QueryParser):
         if self._accept("="):
             is_duration = declared is not None and declared.name == "duration"
             default = self._with_durations(self._expr) if is_duration else self._expr()
+        if not self._at(",", ")"):
+            raise self._unexpected("`,` or `)`")
         return Param(name=name, type=declared, default=default, variadic=takes_rest, span=self._since(name.span.start))
