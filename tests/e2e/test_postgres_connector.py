@@ -118,6 +118,42 @@ def test_data_files_and_saves_by_key_and_partition_work_there(
     assert len((tmp_path / "kept.csv").read_text().split()) == 3
 
 
+def test_views_are_computed_there(project: Callable[[str], Path], server: Query) -> None:
+    flow = """
+    flow F(least: int = 2) = {
+      stage a = from [[1], [3]] as t(id)
+      stage local with { materialize: view } = from a as l where l.id >= least
+      stage large on shop with { materialize: view } = from orders as o where o.id >= least | select id
+      stage joined on shop = from local join large on local.id = large.id | select local.id
+      stage x on shop = merge large, local, joined
+    }
+    """
+    with Sandbox(project(flow)) as one:
+        result = one.run("F")
+        assert result.error is None
+        assert result.output is not None
+        assert result.output.to_pydict() == {"id": [2, 3, 3, 3]}
+
+
+VIEW = "with { materialize: view }"
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (f"stage v {VIEW} = from t stage x on shop = from v", "what it reads is in the warehouse"),
+        (f"stage v on shop {VIEW} = from t stage x = from v", "what it reads is on `shop`"),
+        (f"stage v {VIEW} = from t stage w {VIEW} = from v stage x on shop = from w", "is in the warehouse"),
+        (f"stage v {VIEW} = from 'a.csv' asof join [[1]] as t(i) on a.i >= t.i stage x on shop = from v", "asof"),
+    ],
+)
+def test_a_view_is_only_read_where_it_can_be_computed(
+    project: Callable[[str], Path], server: Query, stages: str, message: str
+) -> None:
+    done = wvflow(project(f"flow F = {{ {stages} }}").parent, "check", "f.wv")
+    assert (done.returncode, message in done.stderr + done.stdout) == (1, True), done
+
+
 @pytest.mark.parametrize(
     ("stages", "expected"),
     [

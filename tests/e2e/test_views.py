@@ -120,3 +120,46 @@ def test_the_declared_type_of_a_view_is_seen_to(run_flow: RunFlow, n: str, state
         f"from wvflow import activity\n@activity\ndef made() -> list[dict]:\n    return [{{'n': {n}}}]\n",
     )
     assert (result.stages["v"].state, result.stages["x"].state) == (state, state.replace("failed", "skipped"))
+
+
+@pytest.mark.parametrize(
+    ("merge", "expected"),
+    [
+        ("merge a, v", [(1, "x"), (2, "y")]),
+        ("from v, a", [("y", 2), ("x", 1)]),
+        ("merge w, a", [(3, "z"), (1, "x")]),
+        ("merge v, w, a", [("y", 2), ("z", 3), ("x", 1)]),
+        ("merge u, p", [("y", 2), ("z", 3), ("7", 7)]),
+    ],
+)
+def test_views_are_merged_by_name_and_else_by_position(run_flow: RunFlow, merge: str, expected: object) -> None:
+    """``v`` has its columns in another order than ``a``, ``p`` has other names."""
+    result = run_flow(
+        f"""flow F(most: int = 7) = {{
+        stage a = from [[1, 'x']] as t(n, s)
+        stage v {VIEW} = from [['y', 2]] as t(s, n)
+        stage w {VIEW} = from [[3, 'z'], [8, 'z']] as t(n, s) where n < most
+        stage u {VIEW} = merge v, w
+        stage p {VIEW} = select most::string as b, most as d
+        stage x = {merge} }}"""
+    )
+    assert rows(result, "x") == expected
+
+
+def test_views_whose_columns_do_not_fit_are_not_merged(run_flow: RunFlow) -> None:
+    result = run_flow(
+        f"""flow F = {{ stage a = call made() stage v {VIEW} = from a as x where x.n > 0
+        stage b = from [[1]] as t(n) stage x = merge b, v }}""",
+        "from wvflow import activity\n@activity\ndef made() -> list[dict]:\n    return [{'n': 1, 'm': 2}]\n",
+    )
+    assert "`b` has 1, `v` has 2" in str(result.stages["x"].error)
+
+
+@pytest.mark.parametrize(("trigger", "expected"), [("", [(1,), (2,)]), ("if a.failed", [(1,)])])
+def test_a_merge_reads_the_views_that_had_their_turn(run_flow: RunFlow, trigger: str, expected: object) -> None:
+    result = run_flow(
+        f"""flow F = {{ stage a = from [[1]] as t(n)
+        stage v {trigger} {VIEW} depends on a = from [[2]] as t(n)
+        stage x with {{ trigger: all_done }} = merge a, v | order by n }}"""
+    )
+    assert rows(result, "x") == expected

@@ -28,6 +28,7 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.kinds import parse
 from wvflow.lang.tables import Column, Result
 from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.views import merged_views
 from wvflow.ports.engine import FileRows, QueryJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.sql import Lowered, input_name
@@ -101,7 +102,13 @@ class Query:
         if self._job.piped is not None:
             self._session.attach_input("_", self._job.piped)
         columns = self._session.columns(self._job.inputs) if self._known.merges else {}
+        for view in merged_views(task):
+            columns[view.name] = tuple(self._shape(self._texts.lowered(QueryTask(view.input), columns)).columns)
         return self._texts.lowered(task, columns)
+
+    def _shape(self, lowered: Lowered) -> duckdb.DuckDBPyRelation:
+        select = self._session.reading(lowered.select)
+        return self._session.relation(select, bound(lowered.values, self._job.values))
 
     def _keep(self, select: str, values: Mapping[str, object], *, few: bool) -> Stored:
         if few and (stored := self._keep_few(select, values)):

@@ -510,7 +510,8 @@ class Concat(Node, frozen=True, tag="concat"):
 
 class FanIn(Node, frozen=True, tag="fan_in"):
     """``merge a, b``: all rows of all stages; columns by name when the names are the same set, else by position. Each
-    input is ``StageRows``, or a ``Filter`` over them where only a part is routed here."""
+    input is ``StageRows``, or a ``Filter`` over them where only a part is routed here; where a task runs, also the
+    relation of a view as an ``Alias`` of the view's name."""
 
     inputs: tuple[Rel, ...]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from wvflow.lang.algebra import Column, FanIn, Piped, Rel, Rows, StageRows
+from wvflow.lang.algebra import Alias, Column, FanIn, Piped, Rel, Rows, StageRows
 from wvflow.lang.relations import nodes, rebuilt, stages_read
 from wvflow.lang.types import UNKNOWN, Type
 
@@ -26,18 +26,25 @@ def without(rel: Rel, missing: Missing) -> Rel:
         return rel
     named = tuple(dict.fromkeys(node.name for node in nodes(rel) if isinstance(node, Column)))
 
-    def change(node: Any, _: Any) -> Any:
+    def change(node: Any, before: Any) -> Any:
         if isinstance(node, StageRows) and node.stage in missing:
             return empty(missing[node.stage], named, node.alias)
         if isinstance(node, Piped) and PIPED in missing:
             return empty(missing[PIPED], named, PIPED)
         if isinstance(node, FanIn):
-            there = tuple(one for one in node.inputs if stages_read(one))
+            there = tuple(
+                one for one, old in zip(node.inputs, before.inputs, strict=True) if _stage(old) not in missing
+            )
             return FanIn(there) if there else node.inputs[0]
         return node
 
     found: Rel = rebuilt(rel, change)
     return found
+
+
+def _stage(input: Rel) -> str | None:
+    """The stage that an input of a fan-in has all or a part of the rows of; None for the relation of a view."""
+    return None if isinstance(input, Alias) else stages_read(input)[0]
 
 
 def empty(shape: Shape | None, named: Sequence[str] = (), alias: str = "") -> Rows:

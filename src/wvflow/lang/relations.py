@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from wvflow.lang.algebra import Exists, Expr, FanIn, InQuery, ScalarQuery, StageRows
+from wvflow.lang.algebra import Alias, Exists, Expr, FanIn, InQuery, ScalarQuery, StageRows
 
 HANDED = "`_`"
 """Stands as a stage for the rows that a run's caller handed over: ``from _``. No stage has a name with a back-quote."""
@@ -52,8 +52,8 @@ def stages_read(tree: object) -> tuple[str, ...]:
 
 
 def fan_in_stages(merge: FanIn) -> list[str]:
-    """The stages that a fan-in reads, in its order; of a routing stage it may read a part."""
-    return [stages_read(one)[0] for one in merge.inputs]
+    """The stages that a fan-in reads, in its order: all rows, a part of a routing stage's, or a view's relation."""
+    return [one.name if isinstance(one, Alias) else stages_read(one)[0] for one in merge.inputs]
 
 
 def rebuilt(tree: Any, change: Callable[[Any, Any], Any], settled: Container[int] = ()) -> Any:

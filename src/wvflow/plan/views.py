@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from wvflow.lang.algebra import Alias, Rel, StageRows
-from wvflow.lang.relations import rebuilt
+from wvflow.lang.algebra import Alias, FanIn, Rel, StageRows
+from wvflow.lang.relations import nodes, rebuilt
 from wvflow.plan.nodes import StagePlan, ViewTask
 
 T = TypeVar("T")
@@ -25,10 +25,25 @@ def inlined(tree: T, views: Mapping[str, Rel]) -> T:
     if not views:
         return tree
 
-    def change(node: Any, _: Any) -> Any:
+    def change(node: Any, before: Any) -> Any:
         if isinstance(node, StageRows) and node.stage in views:
             return Alias(inlined(views[node.stage], views), node.alias)
+        if isinstance(node, FanIn):
+            return FanIn(tuple(map(_named, node.inputs, before.inputs)))
         return node
 
     found: T = rebuilt(tree, change)
     return found
+
+
+def _named(input: Rel, before: Rel) -> Rel:
+    """An input of a fan-in; that of a view by its name."""
+    if isinstance(input, Alias) and isinstance(before, StageRows):
+        return Alias(input.input, before.stage)
+    return input
+
+
+def merged_views(tree: object) -> list[Alias]:
+    """The views that a task merges, once they are inlined: those that others are made of first."""
+    merges = [node for node in nodes(tree) if isinstance(node, FanIn)]
+    return [one for merge in reversed(merges) for one in merge.inputs if isinstance(one, Alias)]

@@ -452,13 +452,13 @@ def no_view(stage: str, use: Span) -> Diagnostic:
     )
 
 
-def view_not_there(view: str, use: Span, *, merged: bool) -> Diagnostic:
-    where = "can't be merged" if merged else "can't be read on another engine"
+def view_elsewhere(view: str, at: str, use: Span) -> Diagnostic:
+    where = f"on `{at}`" if at else "in the warehouse"
     return Diagnostic(
         Code.BAD_VIEW,
-        f"`{view}` is a view, which keeps no rows: it {where}",
+        f"`{view}` is a view, computed by the stages that read it, and what it reads is {where}",
         use,
-        f"leave `materialize: view` of `{view}` out",
+        f"have this stage run there, too, or leave `materialize: view` of `{view}` out",
     )
 
 

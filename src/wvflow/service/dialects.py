@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.errors import UserError
+from wvflow.lang.algebra import Rel
 from wvflow.plan.files import files_as_inputs
 from wvflow.plan.nodes import Bundle, StagePlan
 from wvflow.plan.queries import queries_of
+from wvflow.plan.views import inlined, view_of
 from wvflow.source import Source, Span
 from wvflow.sql import DialectCannot, lower
 
@@ -32,9 +34,11 @@ def unsayable(bundle: Bundle | None, checked: Checked, engines: Mapping[str, str
         return
     for flow in checked.flows:
         spans = {stage.name: stage.span for stage in flow.stages}
-        for stage in bundle.plan(flow.ref).stages:
+        stages = bundle.plan(flow.ref).stages
+        views = {stage.name: view for stage in stages if (view := view_of(stage)) is not None}
+        for stage in stages:
             engine = engines.get(stage.connector, MAIN)
-            for refused in _refused(stage, engine):
+            for refused in _refused(stage, views, engine):
                 place = _place(refused.operator, spans[stage.name], spans.values())
                 yield not_said_there(refused.operator, engine, place, refused.help)
 
@@ -67,11 +71,11 @@ def _tokens(source: Source) -> Sequence[Token]:
     return tokenize(source).tokens
 
 
-def _refused(stage: StagePlan, engine: str) -> Iterator[DialectCannot]:
+def _refused(stage: StagePlan, views: Mapping[str, Rel], engine: str) -> Iterator[DialectCannot]:
     tasks = stage.all_tasks if engine != MAIN else ()
     for query in chain.from_iterable(map(queries_of, tasks)):
         try:
-            lower(files_as_inputs(query)[0], engine)
+            lower(files_as_inputs(inlined(query, views))[0], engine)
         except DialectCannot as refused:
             yield refused
         except UserError:

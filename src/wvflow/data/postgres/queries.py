@@ -23,6 +23,7 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.tables import Result
 from wvflow.plan.files import files_as_inputs
 from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.views import merged_views
 from wvflow.ports.engine import Engine, InlineRows, Located, QueryJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.sql import Lowered, identifier, input_name
@@ -87,13 +88,22 @@ class Query:
         task, files = files_as_inputs(self._job.task)
         for name, path in files.items():
             self._staging.bring_file(input_name(name), self._texts.locate(path))
+        for view in merged_views(task):
+            shape = self._described(self._texts.lowered(QueryTask(view.input), columns))
+            columns[view.name] = [column.name for column in shape.columns]
         lowered = self._texts.lowered(task, columns)
-        return lowered, tuple(bound(lowered.values, self._job.values).values())
+        return lowered, self._bound(lowered)
+
+    def _bound(self, lowered: Lowered) -> tuple[object, ...]:
+        return tuple(bound(lowered.values, self._job.values).values())
 
     def _selected(self) -> Selected:
-        lowered, values = self._lowered()
-        select = with_places(lowered.select) if self._job.in_rows else lowered.select
-        return described(self._session, numbered(select, lowered.values), values)
+        lowered, _ = self._lowered()
+        return self._described(lowered, in_rows=self._job.in_rows)
+
+    def _described(self, lowered: Lowered, *, in_rows: bool = False) -> Selected:
+        select = with_places(lowered.select) if in_rows else lowered.select
+        return described(self._session, numbered(select, lowered.values), self._bound(lowered))
 
     def _keep(self, selected: Selected, stop: Stop) -> Stored:
         with reading(self._session, selected) as rows:
