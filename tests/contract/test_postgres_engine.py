@@ -396,6 +396,16 @@ def test_rows_are_deleted_once(engine: PostgresEngine, stop: Stopping, server: Q
     assert server("select i from t order by i") == [(1,), (1,), (3,), (4,)]
 
 
+def test_rows_are_deleted_by_those_of_stages(engine: PostgresEngine, stop: Stopping, server: Query) -> None:
+    server("create table t as select i from generate_series(1, 4) as g(i)")
+    table = a.Table(("t",), "t")
+    gone = engine.query(query_job(numbers(3), stage="gone"), stop)
+    wanted = a.InQuery(a.Column("i", "t"), a.Select(a.StageRows("gone", "g"), (a.Item("i", a.Column("i")),)))
+    job = query_job(a.Filter(table, wanted), save=Delete(table), keep=False, inputs={"gone": located(gone)})
+    assert engine.query(job, stop).output.rows == 2
+    assert server("select i from t order by i") == [(3,), (4,)]
+
+
 # --- statements -------------------------------------------------------------------------------------------------------
 
 

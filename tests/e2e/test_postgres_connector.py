@@ -118,6 +118,19 @@ def test_data_files_and_saves_by_key_and_partition_work_there(
     assert len((tmp_path / "kept.csv").read_text().split()) == 3
 
 
+def test_rows_are_deleted_there(project: Callable[[str], Path], server: Query) -> None:
+    flow = """
+    flow F = {
+      stage gone = from [[2]] as t(id)
+      stage x on shop = from orders where id in {from gone select id} | delete
+      stage y on shop depends on x = from orders where id = 3 | delete
+    }
+    """
+    with Sandbox(project(flow)) as one:
+        assert one.run("F").error is None
+    assert server("select id from orders") == [(1,)]
+
+
 def test_views_are_computed_there(project: Callable[[str], Path], server: Query) -> None:
     flow = """
     flow F(least: int = 2) = {

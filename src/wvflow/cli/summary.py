@@ -247,7 +247,7 @@ def _files_at_fault(summary: RunSummary) -> set[str]:
 
 
 def _target(target: str, project: Project) -> str:
-    """Where the rows are: a file's path, or a table and the warehouse that it is in."""
+    """Where the rows are: a file's path, or a table and the warehouse that it is in, if it can be in no other."""
     if "/" in target or (project.root / target).exists():
         return shown(project.root / target)
-    return f"table {target} in {shown(project.database)}"
+    return f"table {target}" if project.connectors else f"table {target} in {shown(project.database)}"

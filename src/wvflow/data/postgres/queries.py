@@ -45,19 +45,16 @@ class Query:
         self._state = state
 
     def run(self, stop: Stop) -> Stored:
+        save = self._job.task.save
+        if isinstance(save, Delete):
+            return self._delete(save)
         selected = self._selected()
         check_columns(
             self._job.columns,
             [column.name for column in selected.columns],
             [column.duckdb for column in selected.columns],
         )
-        match self._job.task.save:
-            case None:
-                return self._keep(selected, stop)
-            case Delete() as delete:
-                return self._delete(delete)
-            case Save() as save:
-                return self._save(save, selected, stop)
+        return self._keep(selected, stop) if save is None else self._save(save, selected, stop)
 
     def _save(self, save: Save, selected: Selected, stop: Stop) -> Stored:
         match save.target:
