@@ -47,13 +47,17 @@ def test_a_signal_in_a_long_query_leaves_a_run_that_can_be_resumed(
 STATEMENTS = FLOW + "\nfrom [[1]] as t(a) | count\nrun flow Chain() | count\nfrom [[2]] as t(a)\n"
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM], ids=["Control-C", "SIGTERM"])
-def test_a_signal_in_a_statement_leaves_the_run_that_it_started(new_project: Any, which: signal.Signals) -> None:
+def test_a_signal_in_a_statement_leaves_the_run_that_it_started(
+    new_project: Any, which: signal.Signals, times: int
+) -> None:
     project = new_project(STATEMENTS)
     process = project.start("run", "chain.wv", "--json")
     while process.stdout.readline().strip() != "at the gate":
         pass
-    process.send_signal(which)
+    for _ in range(times):
+        process.send_signal(which)
     printed, chatter = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "Traceback" in chatter, printed) == (130, False, ""), chatter
     run = project.last()
@@ -63,6 +67,18 @@ def test_a_signal_in_a_statement_leaves_the_run_that_it_started(new_project: Any
     resumed = project.wvflow("runs", "resume", run.run_id)
     assert resumed.returncode == 0, resumed.stderr
     assert project.calls == {"double": 1, "pass_gate": 2, "note": 1}
+
+
+def test_control_c_in_a_test_leaves_nothing(new_project: Any) -> None:
+    project = new_project(FLOW)
+    project.write("chain_test.wv", "run flow Chain() | count test _.rows should be [[6]]")
+    process = project.start("test", "chain_test.wv")
+    while process.stdout.readline().strip() != "at the gate":
+        pass
+    process.send_signal(signal.SIGINT)
+    _, chatter = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, chatter) == (130, "interrupted\n")
+    assert project.json("runs", "list") == []
 
 
 def test_a_second_control_c_ends_a_process_whose_activity_is_deaf(project: Any) -> None:

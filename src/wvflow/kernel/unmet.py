@@ -221,7 +221,14 @@ def _instances(seen: Picture, id: StageId) -> Unmet:
     group = seen.stage(id).instances or Instances.of(0)
     left = group.count - group.has_ended
     event = "the last of them ends"
-    if (failed := group.ended.failed) and not seen.is_stopping(id):
+    if seen.is_stopping(id):
+        awaiting = any(one.phase is Phase.AWAITING for one in group.states)
+        return Unmet(
+            condition=f"{left:,} of its {group.count:,} instances were told to stop and must end",
+            event=event if awaiting else f"{event}, or their time to do so is over",
+            due=None if awaiting else seen.run.grace_due,
+        )
+    if failed := group.ended.failed:
         event += f": {_fate_of_map(seen, id, failed, group.count)}"
     return Unmet(condition=f"{left:,} of its {group.count:,} instances must end", event=event)
 

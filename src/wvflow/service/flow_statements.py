@@ -39,7 +39,7 @@ class FlowStatements:
     """Runs the flows of a session. Under ``testing`` they have a folder of their own, which is gone with the session,
     and a copy of the warehouse that the session's tables move to; so both see what the other saves.
 
-    ``left``: the run that an interrupt has left to be resumed, ``""`` where there is none."""
+    ``left``: the run that has begun and not ended, ``""`` where there is none. After an interrupt it can be resumed."""
 
     def __init__(self, workspace: Workspace, engine: Interactive, *, testing: bool) -> None:
         self._workspace = workspace
@@ -111,21 +111,24 @@ class FlowStatements:
     def _drive(
         self, runs: Runs, bundle: Bundle, flow: FlowRef, params: Mapping[str, object], rows: pa.Table | None
     ) -> RunSummary:
-        begun: list[str] = []
-
         async def drive() -> RunSummary:
             handed = None if rows is None else rows.to_reader()
-            task = asyncio.ensure_future(runs.run(bundle, flow, params, rows=handed, begun=begun.append))
+            task = asyncio.ensure_future(runs.run(bundle, flow, params, rows=handed, begun=self._began))
             self._running = asyncio.get_running_loop(), task
             return await task
 
         try:
-            return asyncio.run(drive())
+            summary = asyncio.run(drive())
+            self.left = ""
+            return summary
         except asyncio.CancelledError:
-            self.left = "".join(begun) if not self._testing else ""
             raise TaskError("Interrupted", f"the run of flow {flow.flow} was interrupted") from None
         finally:
             self._running = None
+
+    def _began(self, run_id: str) -> None:
+        """Under test nothing is left."""
+        self.left = "" if self._testing else run_id
 
     def _output(self, runs: Runs, bundle: Bundle, flow: FlowRef, summary: RunSummary) -> pa.Table:
         """The flow's output; no rows, where it didn't succeed or keeps none."""

@@ -159,7 +159,7 @@ class Statements:
 
     @property
     def left(self) -> str:
-        """The run that an interrupt has left to be resumed, ``""`` where there is none."""
+        """The run that an interrupt leaves to be resumed, ``""`` where there is none."""
         return self._flows.left
 
     def known_columns(self) -> list[Columns]:
@@ -179,6 +179,7 @@ class Statements:
     def run_one(self, statement: Executable) -> Iterator[Outcome]:
         """Run one statement. Raises as ``run``."""
         self._results += 1
+        self._flows.left = ""
         checked = self._checked(statement)
         match checked:
             case CheckedFlowCall():

@@ -361,6 +361,12 @@ def test_a_mapped_stage_says_what_its_failures_mean(flow: Build, tolerate: int, 
     assert told(mapped(flow, Policy(), tolerate), "a", *HALVES).unmet[0].event == f"the last of them ends{fate}"
 
 
+def test_a_mapped_stage_that_was_told_to_stop_says_until_when(flow: Build) -> None:
+    plan = replace(mapped(flow, Policy()), cancel_grace=Millis(50))
+    (one,) = told(plan, "a", *HALVES, CancelRequested(EpochMs(20))).unmet
+    assert (one.condition, one.due) == ("3 of its 6 instances were told to stop and must end", 70)
+
+
 def test_a_mapped_stage_tells_what_its_first_waiting_instances_wait_for(flow: Build) -> None:
     policy = Policy(retries=2, retry_delay=Millis(100))
     found = told(mapped(flow, policy), "a", done(A, rows=9), *[of(number, failed(A)) for number in range(1, 6)])
