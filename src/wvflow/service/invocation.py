@@ -35,16 +35,18 @@ def split(text: str) -> tuple[str, CallExpr | None]:
     raise UserError(f"`{text}` is no call of a flow", help="write it as F(name = 'value', count = 3)")
 
 
-def arguments(plan: FlowPlan, call: CallExpr) -> dict[str, str]:
-    """The call's arguments as texts by parameter, first those by position.
+def arguments(plan: FlowPlan, call: CallExpr) -> dict[str, str | None]:
+    """The call's arguments as texts by parameter, first those by position; None for `null`, which no text is.
 
     Raises: UserError, one is too many, given twice, or no literal.
     """
-    found: dict[str, str] = {}
+    from wvflow.syntax.nodes import NullLiteral
+
+    found: dict[str, str | None] = {}
     for name, arg in _named(plan, call):
         if name in found:
             raise UserError(f"the parameter `{name}` is given twice")
-        found[name] = literal_text(arg.value)
+        found[name] = None if isinstance(arg.value, NullLiteral) else literal_text(arg.value)
     return found
 
 

@@ -10,8 +10,8 @@ from wvflow.plan.nodes import FlowParam, FlowPlan
 from wvflow.plan.parameters import known
 
 
-def parse(plan: FlowPlan, texts: Mapping[str, str]) -> dict[str, object]:
-    """Values from text (``-p k=v``), read as literals of the declared types.
+def parse(plan: FlowPlan, texts: Mapping[str, str | None]) -> dict[str, object]:
+    """Values from text (``-p k=v``), read as literals of the declared types; None is null.
 
     Raises: UserError, an unknown parameter or a text that isn't of its type.
     """
@@ -19,8 +19,8 @@ def parse(plan: FlowPlan, texts: Mapping[str, str]) -> dict[str, object]:
     return {name: _parsed(known(plan, declared, name), text) for name, text in texts.items()}
 
 
-def _parsed(param: FlowParam, text: str) -> object:
+def _parsed(param: FlowParam, text: str | None) -> object:
     try:
-        return parse_value(text, param.type)
+        return None if text is None else parse_value(text, param.type)
     except ValueError as error:
         raise UserError(f"the parameter `{param.name}`: {error}") from error

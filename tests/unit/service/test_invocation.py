@@ -2,12 +2,14 @@
 
 import re
 
+import msgspec
 import pytest
 
 from wvflow.errors import UserError
-from wvflow.lang.types import Type
+from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import FlowParam, FlowPlan
 from wvflow.service.invocation import arguments, split
+from wvflow.service.parameters import parse
 
 PLAN = FlowPlan(
     flow="F",
@@ -24,18 +26,26 @@ PLAN = FlowPlan(
         ("F()", {}),
         ("F('x', 2)", {"a": "x", "b": "2"}),
         ("F(b = -1.5)", {"b": "-1.5"}),
-        ("F(a: true, b: null)", {"a": "true", "b": "null"}),
+        ("F(a: true, b: null)", {"a": "true", "b": None}),
         ("F(a = 1h30m)", {"a": "1h30m"}),
         ("F(a = ['x', 'y'])", {"a": '["x", "y"]'}),
         ("F(a = [1, -2])", {"a": "[1, -2]"}),
         ("F(a = '2026-01-31':date)", {"a": "2026-01-31"}),
+        ("F('null')", {"a": "null"}),
         ("F('it''s (a) call')", {"a": "it's (a) call"}),
     ],
 )
-def test_arguments_bind_by_position_then_by_name(text: str, found: dict[str, str]) -> None:
+def test_arguments_bind_by_position_then_by_name(text: str, found: dict[str, str | None]) -> None:
     name, call = split(text)
     assert call is not None
     assert (name, arguments(PLAN, call)) == ("F", found)
+
+
+def test_null_is_null_for_a_text_too() -> None:
+    plan = msgspec.structs.replace(PLAN, params=tuple(FlowParam(name, STRING) for name in "ab"))
+    _, call = split("F(null, 'null')")
+    assert call is not None
+    assert parse(plan, arguments(plan, call)) == {"a": None, "b": "null"}
 
 
 def test_a_name_alone_is_no_call() -> None:
@@ -58,6 +68,6 @@ def test_what_is_no_call_with_literals_is_refused(text: str, message: str) -> No
         bound(text)
 
 
-def bound(text: str) -> dict[str, str]:
+def bound(text: str) -> dict[str, str | None]:
     _, call = split(text)
     return {} if call is None else arguments(PLAN, call)
