@@ -36,7 +36,7 @@ def run_statements(app: App, workspace: Workspace, source: str, form: str = "tab
     project = workspace.project
     session = Statements(workspace)
     session.row_limit = None if app.json or form in PRINTERS else session.row_limit
-    session.engine.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
+    session.engine.at_hand.waiting = lambda holder: app.say(f"waiting for the warehouse, which {holder} has open")
     try:
         _check(app, session, source, naming(project.root))
         with terminable():

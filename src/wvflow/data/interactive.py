@@ -6,28 +6,25 @@ names a table that isn't in memory, or that saves one there.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wvflow.data import saves
+from wvflow.data.at_hand import AtHand, schemas_named
 from wvflow.data.connection import Connection
 from wvflow.data.failures import translated
 from wvflow.data.files import literal, published
-from wvflow.data.names import MEMORY, Names
+from wvflow.data.names import MEMORY
 from wvflow.data.rewrites import as_written, old_rows
 from wvflow.data.rows import quoted
-from wvflow.data.tasks import names_tables
 from wvflow.data.texts import Texts
 from wvflow.data.times import times_as_texts
 from wvflow.data.warehouse import CATALOG, Warehouse
 from wvflow.lang.algebra import Expr, File, RawSql, Rel, SqlText, Table
 from wvflow.lang.catalog import Columns
 from wvflow.lang.kinds import parse
-from wvflow.lang.relations import nodes
 from wvflow.lang.tables import Column, Result
 from wvflow.plan.nodes import FileTarget, Place, QueryTask, Save, TableTarget
 from wvflow.ports.stop import StopToken
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SOME = 10_000
-_WORD = re.compile(r"\w+")
-_LISTS = {("information_schema", "tables"), ("information_schema", "columns")}
 Values = Mapping[str, object]
 
 
@@ -49,15 +44,10 @@ class Interactive:
     ``TaskError``s, as those of tasks."""
 
     def __init__(self, *, root: Path, database: Path, state: Path, keeps: bool) -> None:
-        self._keeps = keeps
         self._texts = Texts(state / "cache", root)
         self._engine = Connection(state / "spill")
-        self._warehouse = Warehouse(database, self._engine.cursor)
         self._main: duckdb.DuckDBPyConnection | None = None
-        self._foreign: set[tuple[str, ...]] = set()
-        self._names = Names(lambda: self._cursor)
-        self.stop = StopToken()
-        self.waiting: Callable[[str], None] = lambda holder: None
+        self.at_hand = AtHand(lambda: self._cursor, Warehouse(database, self._engine.cursor), keeps=keeps)
 
     @property
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -68,21 +58,21 @@ class Interactive:
     def interrupt(self) -> None:
         """Stop the statement that runs or waits for the warehouse, from any thread. One between two steps doesn't
         notice, so repeat it until the statement has ended."""
-        stop, self.stop = self.stop, StopToken()
+        stop, self.at_hand.stop = self.at_hand.stop, StopToken()
         stop.request()
         if self._main is not None:
             self._main.interrupt()
 
     def close(self) -> None:
-        self._warehouse.close()
+        self.at_hand.warehouse.close()
         self._engine.close()
 
     def use(self, catalog: str, schema: str) -> None:
         """Look bare names up there first, as soon as there is such a schema."""
-        self._names.current = (catalog, schema)
-        self._foreign.clear()
+        self.at_hand.names.current = (catalog, schema)
+        self.at_hand.foreign.clear()
         with translated():
-            self._names.look_up((MEMORY,))
+            self.at_hand.names.look_up((MEMORY,))
 
     # --- asking ---
 
@@ -107,15 +97,15 @@ class Interactive:
         import duckdb
 
         missing = isinstance(source, Table), None
-        if not self._warehouse.database.exists():
+        if not self.at_hand.warehouse.database.exists():
             return missing
-        with self._attached("read", _schemas(source)):
+        with self.at_hand.attached("read", schemas_named(source)):
             try:
                 found = self._typed(select)
             except duckdb.Error:
                 return missing
         if isinstance(source, Table):
-            self._foreign.add(source.parts)
+            self.at_hand.foreign.add(source.parts)
         return True, found
 
     def _typed(self, select: str) -> Columns:
@@ -141,12 +131,12 @@ class Interactive:
         """The names of all tables in memory, and of those in the warehouse as far as they are known without a wait."""
         listed = "SELECT table_name FROM information_schema.tables"
         names = {row[0] for row in self._cursor.execute(listed).fetchall()}
-        return tuple(sorted(names | set(self._warehouse.names())))
+        return tuple(sorted(names | set(self.at_hand.warehouse.names())))
 
     def schemas(self) -> frozenset[tuple[str, str]]:
         """Catalogs with their schemas, and those of the warehouse's tables, in lower case."""
         rows = self._cursor.execute("SELECT lower(database_name), lower(schema_name) FROM duckdb_schemas()").fetchall()
-        kept = self._warehouse.tables(self.stop)
+        kept = self.at_hand.warehouse.tables(self.at_hand.stop)
         return frozenset(rows) | {(CATALOG, name.rpartition(".")[0]) for name in (kept.versions if kept else ())}
 
     def functions(self) -> tuple[str, ...]:
@@ -159,7 +149,7 @@ class Interactive:
     def query(self, relation: Rel, values: Values, places: Sequence[Place], most: int | None) -> Result:
         """All rows of a relation, or the first ``most`` and the number of all."""
         lowered = self._lowered(relation)
-        with translated(places), self._reading(relation):
+        with translated(places), self.at_hand.reading(relation):
             bound = _bound(lowered, values) or None
             columns = self._columns_of(lowered.select, bound)
             cursor = self._cursor.execute(times_as_texts(lowered.select, columns), bound)
@@ -183,22 +173,22 @@ class Interactive:
         return ""
 
     def execute(self, statement: str, places: Sequence[Place] = ()) -> None:
-        with translated(places), self._commanding(statement):
+        with translated(places), self.at_hand.commanding(statement):
             self._cursor.execute(statement).fetchall()
-            self._names.look_up((MEMORY,))
-        self._foreign.clear()
+            self.at_hand.names.look_up((MEMORY,))
+        self.at_hand.foreign.clear()
 
     def explain(self, relation: Rel, values: Values, places: Sequence[Place]) -> str:
         """The engine's plan."""
         lowered = self._lowered(relation)
-        with translated(places), self._reading(relation):
+        with translated(places), self.at_hand.reading(relation):
             rows = self._cursor.execute(f"EXPLAIN {lowered.select}", _bound(lowered, values) or None).fetchall()
         return "\n".join(str(row[-1]).rstrip() for row in rows)
 
     def rows(self, relation: Rel, values: Values, places: Sequence[Place]) -> pa.Table:
         """All rows of a relation, to be handed over."""
         lowered = self._lowered(relation)
-        with translated(places), self._reading(relation):
+        with translated(places), self.at_hand.reading(relation):
             return self._cursor.sql(lowered.select, params=_bound(lowered, values) or None).to_arrow_table()
 
     def put(self, name: str, rows: pa.Table) -> None:
@@ -211,15 +201,15 @@ class Interactive:
 
     def release(self) -> None:
         """Let others enter the warehouse at once."""
-        self._warehouse.close()
+        self.at_hand.warehouse.close()
 
     def move_to(self, database: Path, staying: str) -> None:
         """From here on keep tables in another warehouse: those in memory, too, but for those whose names begin with
         ``staying``."""
-        self._warehouse.close()
-        self._warehouse = Warehouse(database, self._engine.cursor)
-        self._keeps = True
-        self._foreign.clear()
+        self.at_hand.warehouse.close()
+        self.at_hand.warehouse = Warehouse(database, self._engine.cursor)
+        self.at_hand.keeps = True
+        self.at_hand.foreign.clear()
         listed = "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND NOT temporary"
         with translated():
             for schema, name in self._cursor.execute(listed, [MEMORY]).fetchall():
@@ -228,7 +218,7 @@ class Interactive:
 
     def _move(self, schema: str, name: str) -> None:
         there = f"{MEMORY}.{quoted(schema)}.{quoted(name)}"
-        with self._attached("write"), self._warehouse.saving(self.stop):
+        with self.at_hand.attached("write"), self.at_hand.warehouse.saving(self.at_hand.stop):
             home = f"{CATALOG}.{quoted(schema)}"
             self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
             self._cursor.execute(f"CREATE OR REPLACE TABLE {home}.{quoted(name)} AS FROM {there}")
@@ -243,11 +233,11 @@ class Interactive:
         with translated(places):
             match save.target:
                 case FileTarget(path=path):
-                    with self._reading(relation), published(Path(self._texts.locate(path))) as temporary:
+                    with self.at_hand.reading(relation), published(Path(self._texts.locate(path))) as temporary:
                         settings = saves.settings(saves.form(Path(path), lowered.options))
                         return self._counted(f"COPY ({lowered.select}) TO {literal(temporary)} ({settings})", bound)
                 case TableTarget(parts=parts):
-                    with self._writing(parts) as name, self._reading(relation):
+                    with self.at_hand.writing(parts) as name, self.at_hand.reading(relation):
                         return self._counted(f"CREATE OR REPLACE TABLE {name} AS {lowered.select}", bound)
 
     def append(
@@ -264,11 +254,11 @@ class Interactive:
         with translated(places):
             match target:
                 case FileTarget(path=path):
-                    with self._reading(relation):
+                    with self.at_hand.reading(relation):
                         return self._append_to_file(path, lowered.select, bound)
                 case TableTarget(parts=parts):
-                    with self._writing(parts) as name, self._reading(relation):
-                        if not self._is_there(name):
+                    with self.at_hand.writing(parts) as name, self.at_hand.reading(relation):
+                        if not self.at_hand.is_there(name):
                             return self._counted(f"CREATE TABLE {name} AS {lowered.select}", bound)
                         listed = f" ({', '.join(map(quoted, columns))})" if columns else ""
                         return self._counted(f"INSERT INTO {name}{listed} {lowered.select}", bound)
@@ -287,7 +277,7 @@ class Interactive:
     def delete(self, table: Table, where: tuple[str, str], places: Sequence[Place]) -> int:
         """Remove rows of a table by a ``condition``; their number."""
         shared, condition = where
-        with translated(places), self._writing(table.parts) as name:
+        with translated(places), self.at_hand.writing(table.parts) as name:
             alias = "" if table.alias == table.parts[-1] else f" AS {quoted(table.alias)}"
             return self._counted(f"{shared}DELETE FROM {name}{alias}{condition and f' WHERE {condition}'}", {})
 
@@ -300,73 +290,7 @@ class Interactive:
         lowered = self._lowered(Filter(table, condition))
         return lowered.shared, condition_of(lowered)
 
-    # --- the warehouse ---
-
-    @contextmanager
-    def _reading(self, relation: Rel) -> Iterator[None]:
-        """With the warehouse at hand if the relation reads tables of it, may do so in SQL, or lists them where the
-        session keeps its own there; else without it, however short a time ago it was read."""
-        named = {node.parts for node in nodes(relation) if isinstance(node, Table)}
-        foreign = named & self._foreign or (self._keeps and named & _LISTS) or any(map(names_tables, nodes(relation)))
-        with ExitStack() as held:
-            if foreign:
-                held.enter_context(self._attached("read", _schemas(relation)))
-            else:
-                self._warehouse.close()
-            yield
-
-    @contextmanager
-    def _commanding(self, statement: str) -> Iterator[None]:
-        """With the warehouse at hand, if a statement of SQL names a table of it; else without it."""
-        words = set(_WORD.findall(statement.lower()))
-        tables = self._warehouse.tables(self.stop)
-        with ExitStack() as held:
-            if tables and any(name.rpartition(".")[2] in words for name in tables.versions):
-                held.enter_context(self._attached("write" if self._keeps else "read", words))
-            else:
-                self._warehouse.close()
-            yield
-
-    @contextmanager
-    def _writing(self, parts: tuple[str, ...]) -> Iterator[str]:
-        """The name of a table to write to: where it is, else where the session keeps its tables.
-
-        What is read as well is entered inside of this: who has the warehouse for reading never gets it for writing.
-        """
-        name, table = ".".join(map(quoted, parts)), quoted(parts[-1])
-        in_memory = len(parts) > 2 or not self._keeps or self._is_there(f"{self._names.home(MEMORY, parts)}.{table}")
-        if in_memory:
-            if len(parts) == 2:
-                self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(parts[0])}")
-            yield name
-            return
-        with self._attached("write"), self._warehouse.saving(self.stop):
-            home = self._names.home(CATALOG, parts)
-            self._cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {home}")
-            yield f"{home}.{table}"
-            self._foreign.add(parts)
-
-    @contextmanager
-    def _attached(self, mode: Any, schemas: Iterable[str] = ()) -> Iterator[None]:
-        with self._warehouse.entered(mode, self.stop, self.waiting) as attached:
-            if attached:
-                self._names.look_up((MEMORY, CATALOG), schemas)
-            try:
-                yield
-            finally:
-                with suppress(Exception):
-                    self._names.look_up((MEMORY,))
-
     # --- statements ---
-
-    def _is_there(self, name: str) -> bool:
-        import duckdb
-
-        try:
-            self._cursor.execute(f"SELECT 1 FROM {name} LIMIT 0")
-        except duckdb.Error:
-            return False
-        return True
 
     def _counted(self, statement: str, values: Values) -> int:
         found = self._cursor.execute(statement, dict(values) or None).fetchall()
@@ -374,15 +298,6 @@ class Interactive:
 
     def _lowered(self, relation: Rel) -> Lowered:
         return self._texts.lowered(QueryTask(relation), {})
-
-
-def _schemas(relation: Rel) -> set[str]:
-    """What may be names of schemas in what a relation reads."""
-    named = {node.parts[-2] for node in nodes(relation) if isinstance(node, Table) and len(node.parts) > 1}
-    for node in nodes(relation):
-        if isinstance(node, SqlText | RawSql):
-            named.update(word for part in node.parts if isinstance(part, str) for word in _WORD.findall(part))
-    return named
 
 
 def _bound(lowered: Lowered, values: Values) -> dict[str, object]:

@@ -92,8 +92,8 @@ class Schemas:
         project = self._project
         engine = Interactive(root=project.root, database=project.database, state=project.state, keeps=True)
         impatient = StopToken()
-        engine.stop = impatient
-        engine.waiting = lambda holder: impatient.request()
+        engine.at_hand.stop = impatient
+        engine.at_hand.waiting = lambda holder: impatient.request()
         try:
             return run_stoppable(lambda: self._answers(engine, sources), engine.interrupt)
         finally:
