@@ -134,6 +134,12 @@ def test_a_folder_has_a_file_for_each_partition(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["kept"], "nothing is left beside it"
 
 
+def test_a_folder_may_be_of_all_columns(run_flow: RunFlow, rows: Rows) -> None:
+    for n in (1, 2, 2):
+        succeeded(run_flow(f"flow F = {{ stage x = select {n} as n | save to 'kept/' with partition: N }}"))
+    assert rows("kept/**/*.parquet") == [(1,), (2,)]
+
+
 def test_a_fixed_partition_of_a_folder_is_also_replaced_by_no_rows(run_flow: RunFlow, rows: Rows) -> None:
     flow = "flow F(day: string, least: int) = { stage x = from [[1]] as t(n) where n > least"
     flow += " | save to 'kept/' with partition: day }"

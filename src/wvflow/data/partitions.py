@@ -26,8 +26,10 @@ def change_folder(
 ) -> int:
     """Replace the partitions of the rows by them, or the one whose values are all fixed, also by none. Gives the number
     of rows."""
-    how = settings(form(folder, (_DEFAULT, *options)))
-    written = f"{how}, PARTITION_BY ({', '.join(map(quoted, by))})"
+    written = f"{settings(form(folder, (_DEFAULT, *options)))}, PARTITION_BY ({', '.join(map(quoted, by))})"
+    columns = {name.lower() for name in session.relation(new.select, new.values).columns}
+    if columns == {name.lower() for name in by}:  # else nothing would stand in the files
+        written += ", WRITE_PARTITION_COLUMNS"
     with _beside(folder) as temporary:
         rows = int(session.execute(f"COPY ({new.select}) TO {literal(temporary)} ({written})", new.values)[0][0])
         if not rows and all(name in new.fixed for name in by):

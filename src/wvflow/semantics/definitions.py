@@ -255,7 +255,7 @@ def _saved(modules: Sequence[Module]) -> Iterable[str]:
         for node in walk(module):
             match node:
                 case SaveOp(target=target) | AppendOp(target=target):
-                    yield target[-1].text.lower() if isinstance(target, tuple) else normpath(target.value)
+                    yield target[-1].text.lower() if isinstance(target, tuple) else _path(target.value)
                 case CallExpr(function=Name(text="sql"), args=args):
                     for one in args:
                         yield from _words(one.value.value) if isinstance(one.value, StringLiteral) else ()
@@ -264,6 +264,11 @@ def _saved(modules: Sequence[Module]) -> Iterable[str]:
                         yield from _words(text) if isinstance(text, str) else ()
                 case _:
                     pass
+
+
+def _path(target: str) -> str:
+    """A file, or with `/` at the end a folder."""
+    return normpath(target) + "/" * target.endswith("/")
 
 
 def _words(text: str) -> Iterable[str]:

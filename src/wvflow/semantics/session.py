@@ -130,7 +130,7 @@ class Session:
         """Whether the program writes that table, or a file of those."""
         saved = self.program.saved
         target = _target(source)
-        return target in saved or (isinstance(source, File) and any(fnmatchcase(one, target) for one in saved))
+        return target in saved or (isinstance(source, File) and any(_is_of(target, one) for one in saved))
 
     def is_saved_once(self, source: Rel) -> bool:
         """Whether there is one place alone in the program that writes it."""
@@ -179,6 +179,11 @@ class Session:
             yield
         finally:
             self.definitions = before
+
+
+def _is_of(pattern: str, saved: str) -> bool:
+    """Whether a pattern of files is one of what is saved there: a file, or a folder of partitions."""
+    return fnmatchcase(saved, pattern) or (saved.endswith("/") and pattern.startswith(saved))
 
 
 def _target(source: Rel) -> str:
