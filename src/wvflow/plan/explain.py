@@ -473,7 +473,7 @@ def _task_json(task: Task) -> dict[str, Any]:
 
 
 def kind_of(task: Task) -> str:
-    """The kind of work: ``query``, ``activity``, ``activate``, ``route``, ``wait``."""
+    """The kind of work: ``query``, ``activity``, ``activate``, ``child``, ``route``, ``wait``."""
     if isinstance(task, ActivityTask):
         return "activate" if is_delivery(task.function) else "activity"
     return "wait" if isinstance(task, Wait) else str(task.__struct_config__.tag)

@@ -15,6 +15,7 @@ from wvflow.plan.drawing.layout import Size, height_for
 from wvflow.plan.explain import kind_of, policies_text, policy_items, stage_items, task_text, wait_text
 from wvflow.plan.nodes import (
     ActivityTask,
+    ChildTask,
     DebugTask,
     FlowPlan,
     QueryTask,
@@ -24,6 +25,7 @@ from wvflow.plan.nodes import (
     Task,
     TestTask,
     UntilTask,
+    ViewTask,
     WaitTask,
 )
 from wvflow.plan.triggers import NameOf, trigger_text
@@ -39,7 +41,7 @@ _CLASSES = (("'.,:;|!ijlI ", 0.36), ('()[]{}/\\-"`rft', 0.46), ("mwMWOQ@%&—…
 _WIDTHS = {letter: width for letters, width in _CLASSES for letter in letters}
 
 
-KINDS = ("activate", "activity", "route", "wait", "query")
+KINDS = ("activate", "activity", "child", "route", "wait", "query")
 """Of work; a stage with several has the colour of the first of these."""
 
 
@@ -201,8 +203,12 @@ def _tasks(tasks: Sequence[Task]) -> Iterator[str]:
         match task:
             case QueryTask(save=save) if save is not None:
                 yield f"save to {save.target}"
-            case QueryTask() if following is None or not isinstance(following, ActivityTask):
+            case QueryTask() if following is None or not isinstance(following, ActivityTask | ChildTask):
                 yield "query"
+            case ViewTask():
+                yield "view"
+            case ChildTask(flow=flow):
+                yield f"run {flow.flow}"
             case ActivityTask(activity=name, function=function):
                 yield f"activate {name}" if is_delivery(function) else f"{name}()"
             case WaitTask() | UntilTask():

@@ -33,6 +33,7 @@ _LIGHT = {
     "activity": "#8250df",
     "activate": "#1a7f37",
     "route": "#9a6700",
+    "child": "#bf3989",
     "wait": "#818b98",
 }
 _DARK = {
@@ -49,6 +50,7 @@ _DARK = {
     "activity": "#ab7df8",
     "activate": "#3fb950",
     "route": "#d29922",
+    "child": "#db61a2",
     "wait": "#656c76",
 }
 _FOREIGN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -102,7 +104,7 @@ def _document(plan: FlowPlan, boxes: list[Box], layout: Layout, edge_of: dict[Po
 def _headline(plan: FlowPlan) -> tuple[str, str]:
     params = ", ".join(f"{param.name}: {param.type}" for param in plan.params)
     version = f" @version({plan.version})" if plan.version != 1 else ""
-    count = len(plan.stages)
+    count = len(plan.declared)
     facts = [f"{count:,} stage{'' if count == 1 else 's'}"]
     facts += [f"max_parallel {plan.max_parallel}"] if plan.max_parallel is not None else []
     facts += [f"timeout {format_duration(plan.timeout)}"] if plan.timeout is not None else []

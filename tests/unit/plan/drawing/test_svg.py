@@ -19,8 +19,10 @@ from wvflow.plan.graph import readers
 from wvflow.plan.nodes import (
     ActivityTask,
     AllOf,
+    ChildTask,
     Fallback,
     FlowPlan,
+    FlowRef,
     Millis,
     Negation,
     Policy,
@@ -33,6 +35,7 @@ from wvflow.plan.nodes import (
     StateIs,
     TableTarget,
     Trigger,
+    ViewTask,
 )
 
 NAMES = ("load", "spare", "split", "big", "rest", "part", "alert", "tidy")
@@ -188,3 +191,12 @@ def test_a_flow_without_edges_and_one_without_stages_are_pictures_too() -> None:
     alone = FlowPlan("Alone", 2, (), (StagePlan("a", (QueryTask(a.Single()),)),), (StageId(0),))
     assert texts(drawn(alone), "name") == ["Alone @version(2)", "a"]
     assert texts(drawn(FlowPlan("None", 1, (), (), ())), "name") == ["None"]
+
+
+def test_what_is_done_at_the_end_is_drawn_and_no_stage() -> None:
+    rows = StagePlan("rows", (reading("rows"),), readers=(StageId(1),))
+    jump = StagePlan("rows -> Next", (ChildTask(FlowRef("Next", 1)),), (LOAD,), controls=(LOAD,), hook="jump")
+    hook = StagePlan("on_finish()", (ViewTask(a.Single()), ChildTask(FlowRef("Tell", 1))), hook="on_finish")
+    plan = FlowPlan("Demo", 1, (), (rows, jump, hook), (LOAD,), output=LOAD)
+    texts = ["".join(node.itertext()) for node in drawn(plan).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"1 stage", "rows -> Next", "run Next", "on_finish()", "view → run Tell"} <= set(texts)
