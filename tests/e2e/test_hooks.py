@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from wvflow.errors import NotPossible
 from wvflow.service.api import RunResult
 from wvflow.testing import Sandbox, after, dies
 
@@ -146,6 +148,26 @@ def test_a_run_that_was_terminated_calls_no_hooks(make: Make) -> None:
     tell = sandbox.fake("tell")
     assert sandbox.run("F").state == "terminated"
     assert tell.calls == []
+
+
+def test_a_run_that_calls_its_hooks_is_told_and_cannot_be_cancelled_any_more(make: Make) -> None:
+    sandbox = make(
+        "activity tell() with { retries: 1, retry_delay: 1h } "
+        "flow F with { on_finish: tell() } = { stage a = call ok() }"
+    )
+    seen: list[object] = []
+
+    def look(**_: object) -> None:
+        (run,) = sandbox._runs.recent(limit=None)
+        found = sandbox._runs.explain(run.run_id).why
+        seen.append((run.state, found.unmet[-1].condition, [(one.stage, one.state) for one in found.stages]))
+        with pytest.raises(NotPossible, match="what is left are hooks and jumps"):
+            asyncio.run(sandbox._runs.cancel(run.run_id))
+
+    sandbox.fake("tell", ConnectionError("busy"), look)
+    assert sandbox.run("F").state == "success"
+    whole = "its hooks and jumps must end: then the run is success, whatever they come to"
+    assert seen == [("finishing", whole, [("a", "success"), ("on_finish()", "running")])]
 
 
 def test_a_run_that_is_reopened_calls_its_hooks_again(make: Make) -> None:

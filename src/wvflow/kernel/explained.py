@@ -58,10 +58,11 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> Explained:
-    """The run and all its stages in order of declaration. ``began``: when the attempts that are running did."""
+    """The run and all its stages in order of declaration, then the hooks that are under way. ``began``: when the
+    attempts that are running did."""
     seen = Picture(plan, run, began)
     why = Reasons(seen)
-    stages = tuple(_stage(seen, one, why) for one in plan.declared)
+    stages = tuple(_stage(seen, one, why) for one in (*plan.declared, *_hooks(plan, run)))
     limits = tuple(_limits(seen))
     return Explained(unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages)
 
@@ -111,10 +112,20 @@ def _failure(seen: Picture, id: StageId) -> Handled:
     return Handled(handled=found, why=why)
 
 
+def _hooks(plan: FlowPlan, run: RunState) -> list[StageId]:
+    if run.phase is not RunPhase.FINISHING:
+        return []
+    pairs = enumerate(zip(plan.stages, run.stages, strict=True))
+    return [StageId(index) for index, (here, one) in pairs if here.hook is not None and not one.phase.is_terminal]
+
+
 def _stopping(run: RunState) -> tuple[Unmet, ...]:
+    ending = run.ending.value.replace("_", " ") if run.ending else "cancelled"
+    if run.phase is RunPhase.FINISHING:
+        condition = f"its hooks and jumps must end: then the run is {ending}, whatever they come to"
+        return (Unmet(condition=condition, event="the last of them ends"),)
     if run.phase is not RunPhase.CANCELLING:
         return ()
-    ending = run.ending.value.replace("_", " ") if run.ending else "cancelled"
     condition = f"all of it must end: then the run is {ending}"
     return (Unmet(condition=condition, event="the last stage ends, or its time is over", due=_last_due(run)),)
 

@@ -26,7 +26,7 @@ from wvflow.errors import (
     WvflowError,
 )
 from wvflow.kernel.events import EpochMs, RunStarted
-from wvflow.kernel.state import RunState, StageState
+from wvflow.kernel.state import RunPhase, RunState, StageState
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, StageId
 from wvflow.plan.views import view_of
@@ -115,11 +115,16 @@ class Runs:
         """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does. One that is
         damaged can only be terminated.
 
-        Raises: RunNotFound, NotPossible (it has ended already), RunDamaged.
+        Raises: RunNotFound, NotPossible (it has ended already, but for hooks), RunDamaged.
         """
         row = self._store.find(run)
         if row.state in TERMINAL:
             raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
+        if row.state == RunPhase.FINISHING.value and not terminate:
+            raise NotPossible(
+                f"run {row.run_id} has come to its end: what is left are hooks and jumps",
+                help=f"to leave these undone: `wvflow runs terminate {row.run_id}`",
+            )
         if self._driver_of(row) is not None:
             await self._send_cancel(row, "terminate" if terminate else "cancel")
             return self.summary(row.run_id)
