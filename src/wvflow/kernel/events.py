@@ -73,7 +73,8 @@ class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=Tr
 class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under; it
     is always written, as its default is another one in a later release. ``input``: the rows that its caller handed
-    over, None for none; ``parent``: where another run started it."""
+    over, None for none; ``parent``: where another run started it. ``run_date``: the date of ``run_time`` in the flow's
+    zone, ``yyyy-MM-dd``; ``""`` where that is UTC's."""
 
     run_id: str
     run_time: EpochMs
@@ -82,6 +83,7 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     token: int = 0
     parent: Parent | None = None
     input: Output | None = None
+    run_date: str = ""
 
 
 class AboutInstance(EventBase, frozen=True, kw_only=True):

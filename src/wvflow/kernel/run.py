@@ -187,6 +187,7 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         semantics=event.semantics,
         parent=event.parent,
         input=event.input,
+        run_date=event.run_date,
         started_at=draft.now,
     )
     _open(draft)

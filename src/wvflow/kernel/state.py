@@ -214,6 +214,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
     ``ending`` is the state that a cancel in progress will end in, or hooks. ``failure`` is the first one, and once all
     stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
+    ``run_date``: where the flow's zone makes it another than UTC's.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -240,6 +241,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     cleanup_due: EpochMs | None = None
     parent: Parent | None = None
     input: Output | None = None
+    run_date: str = ""
 
     @property
     def depth(self) -> int:

@@ -53,7 +53,7 @@ def _implicit(run: RunState) -> Mapping[str, object]:
     return {
         "run_id": run.run_id,
         "run_time": moment,
-        "run_date": moment.date().isoformat(),
+        "run_date": run.run_date or moment.date().isoformat(),
         "window_start": moment,
         "window_end": moment,
     }

@@ -169,6 +169,8 @@ FLAG = Kind("true or false", _flag)
 ANY = Kind("a value", _anything)
 EXPRESSION = Kind("an expression", _anything)
 """Not a plain value: whoever checks the stage makes it out."""
+STRUCTURED = Kind("a value", _anything)
+"""Likewise, and it may be a list, or have items of its own."""
 TriggerRule: TypeAlias = OneOf[
     "all_success",
     "one_success",
@@ -182,6 +184,8 @@ TriggerRule: TypeAlias = OneOf[
     "all_done",
     "always",
 ]
+Overlap: TypeAlias = OneOf["skip", "queue", "allow", "cancel_other"]
+Catchup: TypeAlias = OneOf["none", "latest", "all"]
 TRIGGERS = _words(*get_args(TriggerRule))
 ON_FAILURE = Kind("fail, skip or the name of a stage", _name)
 
@@ -243,14 +247,14 @@ _FLOW_ONLY = (
     _of_flow("defaults", ANY, runs=True),
     _of_flow("owner", TEXT, runs=True),
     _of_flow("version", INTEGER, runs=True),
-    _of_flow("schedule", ANY),
-    _of_flow("interval", DELAY),
-    _of_flow("timezone", TEXT),
-    _of_flow("overlap", _words("skip", "queue", "allow", "cancel_other")),
-    _of_flow("catchup", _words("none", "latest", "all")),
-    _of_flow("catchup_window", DELAY),
-    _of_flow("start", ANY),
-    _of_flow("end", ANY),
+    _of_flow("schedule", STRUCTURED, runs=True),
+    _of_flow("interval", DELAY, runs=True),
+    _of_flow("timezone", TEXT, runs=True),
+    _of_flow("overlap", _words(*get_args(Overlap)), runs=True),
+    _of_flow("catchup", _words(*get_args(Catchup)), runs=True),
+    _of_flow("catchup_window", DELAY, runs=True),
+    _of_flow("start", TEXT, runs=True),
+    _of_flow("end", TEXT, runs=True),
     _of_flow("concurrency", INTEGER),
     _of_flow("concurrency_key", ANY),
     _of_flow("fail_fast", FLAG, runs=True),
@@ -265,8 +269,8 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 )
 """By canonical name."""
 
-# The same names mean something else on a flow; of those, this version can carry out the other one only.
-LATER_ON_FLOWS = frozenset({"jitter"})
+KINDS_ON_FLOWS: Mapping[str, Kind] = MappingProxyType({"jitter": DURATION})
+"""Of properties that mean something else on a flow."""
 HOOKS = ("on_failure", "on_success", "on_cancel", "on_finish")
 """Of a flow: calls, so expressions there, whatever their kind elsewhere."""
 
@@ -295,12 +299,13 @@ def find(name: str) -> Property | None:
     return PROPERTIES.get(ALIASES.get(name, name))
 
 
-def read(name: str, value: object) -> Setting | Misread:
+def read(name: str, value: object, *, on_flow: bool = False) -> Setting | Misread:
     """A setting from a plain value, under a property's name or alias.
 
     Args:
         name: of a known property.
         value: None, bool, int, float, Fraction, str, or a list of these. Durations are text.
+        on_flow: it stands on a flow, where some mean something else.
 
     >>> read("maximum_attempts", 3)
     Setting(name='retries', value=2)
@@ -314,5 +319,11 @@ def read(name: str, value: object) -> Setting | Misread:
         if (attempts := _integer(value)) is None or attempts < 1:
             return Misread("a whole number from 1 on: all attempts, the first one too")
         return Setting(known.name, attempts - 1)
-    found = known.kind.read(value)
-    return Misread(known.kind.wanted) if found is None else Setting(known.name, found)
+    kind = kind_of(known, on_flow=on_flow)
+    found = kind.read(value)
+    return Misread(kind.wanted) if found is None else Setting(known.name, found)
+
+
+def kind_of(known: Property, *, on_flow: bool) -> Kind:
+    """What values a property has there."""
+    return KINDS_ON_FLOWS.get(known.name, known.kind) if on_flow else known.kind

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from wvflow.lang.algebra import (
     Aggregate,
     Alias,
@@ -334,8 +336,19 @@ def _headline(plan: FlowPlan) -> str:
     return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + _limits(plan)
 
 
+def _schedule(plan: FlowPlan) -> dict[str, str | None]:
+    """When it is to run by itself, as it is written."""
+    when = plan.schedule
+    return {
+        "schedule": ", ".join(repr(cron.fields) for cron in when.crons) if when and when.crons else None,
+        "interval": format_duration(when.interval) if when and when.interval is not None else None,
+        "timezone": None if plan.timezone == "UTC" else plan.timezone,
+    }
+
+
 def _limits(plan: FlowPlan) -> str:
     limits = {
+        **_schedule(plan),
         "max_parallel": plan.max_parallel,
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
     }
@@ -439,6 +452,8 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "output": None if plan.output is None else names[plan.output],
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
         "max_parallel": plan.max_parallel,
+        "timezone": plan.timezone,
+        "schedule": None if plan.schedule is None else msgspec.to_builtins(plan.schedule),
         "stages": [_stage_json(plan, plan.stages[index], names) for index in plan.declared],
         "edges": [_edge_json(edge, names) for edge in edges(plan)],
     }

@@ -16,6 +16,7 @@ from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.properties import TriggerRule
 from wvflow.lang.types import Type
+from wvflow.plan.schedules import Schedule
 
 StageId = NewType("StageId", int)
 Millis = NewType("Millis", int)
@@ -446,7 +447,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration, without hooks, which come last of
     all; ``output`` is the stage whose rows the run yields. ``max_parallel``: how many stages may be at work at once,
     None for any number. ``fail_fast``: the first failure that nothing is there to handle cancels the rest.
-    ``depth_limit``: how many runs may follow from each other, as child or by a jump."""
+    ``depth_limit``: how many runs may follow from each other, as child or by a jump. ``timezone``: of IANA's; that of
+    the schedule and of ``run_date``."""
 
     flow: str
     version: int
@@ -463,6 +465,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     keep_runs: int | None = None
     fail_fast: bool = False
     depth_limit: int = 100
+    timezone: str = "UTC"
+    schedule: Schedule | None = None
 
     def yielding(self, state_of: Callable[[StageId], str]) -> StageId | None:
         """The stage whose rows the run yields: the output, or where that failed the fallback that was used instead."""

@@ -39,7 +39,7 @@ from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedHook
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
-_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast")
+_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast", "timezone")
 
 
 class Layers(NamedTuple):
@@ -114,6 +114,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
         description=str(flow.settings.get("description", "")),
+        schedule=flow.schedule,
         **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
     )
 

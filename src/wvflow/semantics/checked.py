@@ -13,6 +13,7 @@ from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Millis, Save, TableTarget, Test
+from wvflow.plan.schedules import Schedule
 from wvflow.source import Span
 from wvflow.syntax.nodes import TriggerExpr
 
@@ -176,6 +177,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Settings
     output: str | None
     hooks: tuple[CheckedHook, ...] = ()
+    schedule: Schedule | None = None
 
 
 class CheckedTest(NamedTuple):

@@ -26,7 +26,7 @@ from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
 from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
-from wvflow.semantics.children import check_closing
+from wvflow.semantics.children import callee, check_closing
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.maps import Each, Values, read_map
@@ -35,6 +35,7 @@ from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.routes import check_ends, routed
 from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.saves import Saves
+from wvflow.semantics.schedules import check_schedule
 from wvflow.semantics.scopes import Columns, Scope, Shape
 from wvflow.semantics.session import Known, Session
 from wvflow.semantics.triggers import (
@@ -80,8 +81,9 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     check_bounds("defaults", defaults.values, defaults.spans, {}, session)
     check_waits(stages, (defaults.values, read.values, session.catalog.defaults), session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
+    ref = FlowRef(flow.name.text, flow.version or 1)
     return CheckedFlow(
-        ref=FlowRef(flow.name.text, flow.version or 1),
+        ref=ref,
         span=flow.name.span,
         params=params,
         stages=stages,
@@ -89,6 +91,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         defaults=defaults.values,
         output=_output(flow, read, stages, session),
         hooks=check_hooks(read, Scope(session, values=values_of(params))),
+        schedule=check_schedule(read, callee(ref, session), Scope(session, for_argument=True)),
     )
 
 

@@ -31,11 +31,12 @@ _DURATIONS = (table.DURATION, table.DELAY)
 
 class Read(NamedTuple):
     """Settings by canonical name, and where each stands. ``expressions``: those that are no plain values. ``nested``:
-    the items of ``defaults``."""
+    the items of ``defaults``. ``structured``: those that may be lists, or have items of their own."""
 
     values: dict[str, object]
     spans: dict[str, Span]
     expressions: dict[str, n.Expr]
+    structured: dict[str, n.ConfigValue]
     nested: tuple[n.Config, ...] = ()
 
 
@@ -45,7 +46,7 @@ class _Opaque:
 
 def read_settings(configs: tuple[n.Config, ...], place: Place, session: Session) -> Read:
     """The settings of one thing, from both forms of its configuration; what is wrong is reported and left out."""
-    read = Read({}, {}, {})
+    read = Read({}, {}, {}, {})
     for item in _items(configs):
         name = table.ALIASES.get(item.key.text, item.key.text)
         if (first := read.spans.get(name)) is not None:
@@ -66,21 +67,24 @@ def _items(configs: tuple[n.Config, ...]) -> Iterator[n.ConfigItem]:
 
 def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
     written, known = item.key.text, table.find(item.key.text)
-    if known is None or not _allowed(known, place) or not _runs(known, place):
+    if known is None or not _allowed(known, place) or not known.runs:
         session.report(_refusal(item, known, place))
         return
     if known.kind is table.EXPRESSION or (place == "flow" and known.name in table.HOOKS):
         _keep_expression(item, read, session)
         return
-    value = _plain(item.value)
+    if known.kind is table.STRUCTURED:
+        read.structured[known.name] = item.value
+        return
+    value, kind = _plain(item.value), table.kind_of(known, on_flow=place == "flow")
     if isinstance(value, str) and value in known.kind.later:
         session.report(mistakes.property_not_available(f"{written}: {value}", item.span))
         return
-    if isinstance(item.value, n.DurationLiteral) and known.kind not in _DURATIONS:
+    if isinstance(item.value, n.DurationLiteral) and kind not in _DURATIONS:
         value = _Opaque()
-    found = table.read(written, value)
+    found = table.read(written, value, on_flow=place == "flow")
     if isinstance(found, Misread):
-        session.report(mistakes.mistyped_property(written, found.wanted, item.value.span, value, known.kind.words))
+        session.report(mistakes.mistyped_property(written, found.wanted, item.value.span, value, kind.words))
     else:
         read.values[found.name] = found.value
         _check_pool(found, item.value.span, session)
@@ -130,10 +134,6 @@ def _allowed(known: Property, place: Place) -> bool:
             return known.stage and known.name not in table.NO_DEFAULTS
 
 
-def _runs(known: Property, place: Place) -> bool:
-    return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
-
-
 def _way_out(known: Property, value: str) -> str:
     setting = f"{known.name}: {value if len(value) <= _LONGEST_SHOWN else '…'}"
     if not known.stage:
@@ -181,7 +181,7 @@ def check_foreign(values: Mapping[str, object], origin: str, place: Place, use: 
             session.report(mistakes.doubled_default(origin, name, first, use))
         elif not _allowed(known, place):
             session.report(_misplaced(name, origin, known, "…", use))
-        elif not _runs(known, place) or value in known.kind.later:
+        elif not known.runs or value in known.kind.later:
             session.report(mistakes.property_not_available(f"{name} ({origin})", use))
         elif isinstance(found := table.read(name, value), Misread):
             session.report(mistakes.bad_default(origin, name, found.wanted, use))

@@ -67,3 +67,23 @@ def validate(rows: Rows) -> Rows:
 @activity
 def transform(rows: Rows) -> Rows:
     return [{**row, "transformed": True} for row in rows]
+
+
+@activity
+def fetch_daily_data(rows: Rows, *, ctx: ActivityContext) -> Rows:
+    return [row | {"day": f"{ctx.run_time:%Y-%m-%d}"} for row in rows]
+
+
+@activity
+def clean_and_normalize(rows: Rows) -> Rows:
+    return [row | {"name": row["name"].upper()} for row in rows]
+
+
+@activity
+def health_check(rows: Rows) -> Rows:
+    return [row | {"status": "unhealthy" if row["name"] == "db" else "healthy"} for row in rows]
+
+
+@activity
+def send_alert(rows: Rows) -> None:
+    assert [row["name"] for row in rows] == ["db"]

@@ -18,6 +18,7 @@ TABLES = {
     "customer_id": "select 7 as id",
     "source": "select 1 as id, 'a' as name",
     "config": "select 'x' as name",
+    "services": "select 'db' as name union all select 'web' order by name",
 }
 EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "DataPipeline": (
@@ -34,6 +35,11 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"id": 1, "name": "a", "from": "backup", "processed": True}],
     ),
     "ParentFlow": ("setup:success child:success cleanup:success", [{"worked_on": "x", "final": True}]),
+    "DailyETL": (
+        "extract:success transform:success load:success",
+        [{"id": 1, "name": "A", "day": "2024-01-01"}],
+    ),
+    "HeartbeatCheck": ("check:success alert:success", [{"name": "db", "status": "unhealthy"}]),
     "ReliablePipeline": ("load:success process:success", [{"id": 1, "name": "a", "transformed": True}]),
 }
 """By flow: the states of its stages, and the rows that it yields, or saves to the table ``warehouse``."""

@@ -58,6 +58,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.run import REOPENABLE
 from wvflow.kernel.state import Phase, RunPhase, RunState
+from wvflow.lang.calendars import date_in
 from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
@@ -217,6 +218,7 @@ class Driver:
             params=params,
             token=self._token,
             input=None if handed is None else handed.output,
+            run_date=_run_date(identity, run_time),
         )
         self.apply(run, started, output=handed, then=None if begun is None else lambda run: begun(run.run_id))
 
@@ -266,6 +268,7 @@ class Driver:
             token=self._token,
             parent=link,
             input=order.input,
+            run_date=_run_date(identity, parent.state.run_time),
         )
         self.apply(run, started, then=lambda _: self._children.began(parent, order))
 
@@ -500,3 +503,8 @@ class Driver:
 def _goes_on(run: LiveRun, event: Event) -> bool:
     """Whether the run goes on by itself. To be taken up and cancelled is asked of it, and what is cancelled ends."""
     return run.state.phase is RunPhase.RUNNING and not isinstance(event, OwnerChanged | CancelRequested)
+
+
+def _run_date(identity: Identity, run_time: EpochMs) -> str:
+    zone = identity.plan.timezone
+    return "" if zone == "UTC" else date_in(zone, run_time)

@@ -1,0 +1,68 @@
+"""The wording of every mistake about schedules, as one set."""
+
+from __future__ import annotations
+
+from wvflow.diagnostics import Code, Diagnostic, Note
+from wvflow.source import Span
+
+
+def no_schedule(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISTYPED_PROPERTY,
+        "`schedule` wants a cron text, a list of them, or of `{ cron: '…', args: { … } }`",
+        use,
+        "such as `schedule: '0 2 * * *'`: at two every night",
+    )
+
+
+def no_cron(text: str, why: str, use: Span) -> Diagnostic:
+    fields = "minute, hour, day of month, month, day of week"
+    return Diagnostic(Code.BAD_SCHEDULE, f"`{text}` says no times: {why}", use, f"the fields are {fields}")
+
+
+def schedule_and_interval(second: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_SCHEDULE,
+        "a flow has a `schedule` or an `interval`, not both",
+        second,
+        "leave one out",
+        (Note("the other is here", first),),
+    )
+
+
+def unknown_zone(name: str, meant: str, use: Span) -> Diagnostic:
+    help_ = f"did you mean `{meant}`?" if meant else "a name of the IANA database, such as `Europe/Berlin`"
+    return Diagnostic(Code.BAD_SCHEDULE, f"no time zone named `{name}`", use, help_)
+
+
+def no_instant(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISTYPED_PROPERTY, f"`{name}` wants a moment such as '2026-01-31' or '2026-01-31T06:00'", use
+    )
+
+
+def no_fires(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED_PROPERTY,
+        f"`{name}` is about scheduled runs, and the flow has no `schedule` and no `interval`",
+        use,
+        "give it one, or leave it out",
+    )
+
+
+def argument_not_constant(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_SCHEDULE,
+        f"the argument `{name}` of a scheduled run is no constant",
+        use,
+        "a stage can compute from `run_time`, `window_start` and `window_end`",
+    )
+
+
+def nothing_starts_it(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNATTENDED_SCHEDULE,
+        "the schedule is checked and kept, but this version has nothing that starts its runs",
+        use,
+        "start them from outside: `wvflow run FILE FLOW --at TIME`",
+    )

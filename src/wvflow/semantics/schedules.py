@@ -1,0 +1,122 @@
+"""When a flow is to run by itself: ``schedule``, ``interval`` and what goes with them (flow language, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, cast
+
+from wvflow.errors import EvaluationError
+from wvflow.lang.calendars import cron_mistake, fields_of, instant_mistake, zone_mistake
+from wvflow.lang.evaluate import evaluate, is_static
+from wvflow.lang.properties import Catchup, Overlap
+from wvflow.lang.values import to_json
+from wvflow.plan.nodes import Argument
+from wvflow.plan.schedules import Cron, Schedule
+from wvflow.semantics import mistakes_of_schedules as mistakes
+from wvflow.semantics.activities import read_arguments
+from wvflow.semantics.arguments import Callee
+from wvflow.semantics.properties import Read
+from wvflow.semantics.scopes import Scope
+from wvflow.source import Span
+from wvflow.syntax import nodes as n
+
+SCHEDULE, INTERVAL = "schedule", "interval"
+ABOUT_FIRES = ("overlap", "catchup", "catchup_window", "jitter", "start", "end")
+_CRON, _ARGS = "cron", "args"
+
+
+class _Entry(NamedTuple):
+    """One cron text of a schedule, and the arguments of its runs."""
+
+    text: str
+    span: Span
+    args: tuple[n.ConfigItem, ...] = ()
+
+
+def check_schedule(read: Read, callee: Callee, scope: Scope) -> Schedule | None:
+    """The schedule of a flow from its properties, None where it has none. What is wrong is reported."""
+    _check_zone(read, scope)
+    settings, spans, session = read.values, read.spans, scope.session
+    if SCHEDULE in spans and INTERVAL in spans:
+        session.report(mistakes.schedule_and_interval(spans[INTERVAL], spans[SCHEDULE]))
+    if SCHEDULE not in spans and INTERVAL not in spans:
+        session.report(*(mistakes.no_fires(name, spans[name]) for name in ABOUT_FIRES if name in spans))
+        return None
+    _check_bounds(read, scope)
+    written = read.structured.get(SCHEDULE)
+    crons = tuple(_crons(written, callee, scope)) if written is not None else ()
+    if written is None and INTERVAL in settings:
+        _arguments((), callee, spans[INTERVAL], scope)  # a run of nobody's has only defaults
+    session.report(mistakes.nothing_starts_it(spans.get(SCHEDULE) or spans[INTERVAL]))
+    return Schedule(
+        crons=crons,
+        interval=cast("int | None", settings.get(INTERVAL)),
+        overlap=cast("Overlap", settings.get("overlap", "skip")),
+        catchup=cast("Catchup", settings.get("catchup", "none")),
+        catchup_window=cast("int", settings.get("catchup_window", Schedule().catchup_window)),
+        jitter=cast("int", settings.get("jitter", 0)),
+        start=str(settings.get("start", "")),
+        end=str(settings.get("end", "")),
+    )
+
+
+def _check_zone(read: Read, scope: Scope) -> None:
+    zone = read.values.get("timezone")
+    if isinstance(zone, str) and (meant := zone_mistake(zone)) is not None:
+        scope.session.report(mistakes.unknown_zone(zone, meant, read.spans["timezone"]))
+
+
+def _check_bounds(read: Read, scope: Scope) -> None:
+    for name in ("start", "end"):
+        if name in read.values and instant_mistake(str(read.values[name])):
+            scope.session.report(mistakes.no_instant(name, read.spans[name]))
+
+
+def _crons(written: n.ConfigValue, callee: Callee, scope: Scope) -> Iterator[Cron]:
+    for entry in _entries(written, scope):
+        if (why := cron_mistake(entry.text)) is not None:
+            scope.session.report(mistakes.no_cron(entry.text, why, entry.span))
+        yield Cron(fields_of(entry.text), _arguments(entry.args, callee, entry.span, scope))
+
+
+def _entries(node: n.ConfigValue, scope: Scope) -> Iterator[_Entry]:
+    """The forms that a schedule can have: a text, ``cron('…')``, ``{ cron: …, args: {…} }``, and lists of these."""
+    match node:
+        case n.ConfigList(items=items) | n.ArrayExpr(items=items):
+            for one in items:
+                yield from _entries(one, scope)
+        case n.StringLiteral(value=text, span=span):
+            yield _Entry(text, span)
+        case n.CallExpr(receiver=None, function=n.Name(text="cron"), args=(n.CallArg(name=None, value=text),)):
+            yield from _entries(text, scope)
+        case n.Config(items=items) if [one.key.text for one in items] in ([_CRON], [_CRON, _ARGS], [_ARGS, _CRON]):
+            parts = {one.key.text: one.value for one in items}
+            args = parts.get(_ARGS)
+            if args is not None and not isinstance(args, n.Config):
+                scope.session.report(mistakes.no_schedule(args.span))
+            given = args.items if isinstance(args, n.Config) else ()
+            yield from (one._replace(args=given) for one in _entries(parts[_CRON], scope))
+        case _:
+            scope.session.report(mistakes.no_schedule(node.span))
+
+
+def _arguments(items: tuple[n.ConfigItem, ...], callee: Callee, use: Span, scope: Scope) -> dict[str, object]:
+    """The parameters of the runs, checked as those of a call: constants, as nobody is there to give them others."""
+    args = tuple(
+        n.CallArg(name=one.key, value=one.value, span=one.span)
+        for one in items
+        if not isinstance(one.value, n.Config | n.ConfigList)
+    )
+    call = n.CallExpr(function=n.Name(text=callee.name, span=use), args=args, span=use)
+    return dict(_values(read_arguments(call, callee, {}, scope, piped=False), use, scope))
+
+
+def _values(arguments: tuple[Argument, ...], use: Span, scope: Scope) -> Iterator[tuple[str, object]]:
+    for one in arguments:
+        if not is_static(one.value):
+            scope.session.report(mistakes.argument_not_constant(one.name, use))
+            continue
+        try:
+            yield one.name, to_json(evaluate(one.value, {}))
+        except (EvaluationError, KeyError):
+            scope.session.report(mistakes.argument_not_constant(one.name, use))
