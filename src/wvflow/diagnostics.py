@@ -100,6 +100,9 @@ class Code(Enum):
     HEARTBEAT_NEVER_SENT = ("WV0409", "INVALID_ARGUMENT", "warning")
     WITHOUT_MAP = ("WV0410", "INVALID_ARGUMENT", "error")
     BAD_MAP = ("WV0411", "INVALID_ARGUMENT", "error")
+    BAD_KEY = ("WV0415", "INVALID_ARGUMENT", "error")
+    KEY_OF_REPLACED = ("WV0416", "INVALID_ARGUMENT", "error")
+    KEY_WITHOUT_USE = ("WV0417", "INVALID_ARGUMENT", "warning")
     # the graph
     CYCLE = ("WV0501", "CYCLIC_SYMBOL_REFERENCE", "error")
     TOO_MANY_STAGES = ("WV0502", "RESOURCE_EXHAUSTED", "error")
@@ -117,6 +120,7 @@ class Code(Enum):
     UNREACHABLE_STAGE = ("WV0514", "INVALID_ARGUMENT", "warning")
     FALLBACK_NEVER_RUNS = ("WV0515", "INVALID_ARGUMENT", "warning")
     BAD_VIEW = ("WV0516", "INVALID_ARGUMENT", "error")
+    RETRIES_WITHOUT_KEY = ("WV0540", "INVALID_ARGUMENT", "warning")
     BAD_SCHEDULE = ("WV0580", "INVALID_ARGUMENT", "error")
     UNATTENDED_SCHEDULE = ("WV0581", "INVALID_ARGUMENT", "warning")
     # activities

@@ -325,7 +325,8 @@ def send(rows: list[dict], *, channel: str, ctx: ActivityContext) -> None:
 
 
 def test_a_registered_sink_delivers_under_its_own_policy(make_program: Any) -> None:
-    program = make_program("flow F = { stage a = from [[1]] as t(n) | activate('slack', channel: '#a') }", SINK)
+    stage = "stage a with { idempotency_key: _.n } = from [[1]] as t(n) | activate('slack', channel: '#a')"
+    program = make_program(f"flow F = {{ {stage} }}", SINK)
     assert program.check() == ()
     result = program.run("F")
     assert rows(result) == [{"n": 1}]

@@ -24,6 +24,7 @@ from wvflow.plan.nodes import (
     FlowPlan,
     FlowRef,
     Hook,
+    KeyedTask,
     MapPlan,
     Millis,
     Negation,
@@ -132,7 +133,10 @@ def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
         parent_close=st.sampled_from(get_args(ParentClose)),
         detach=st.sampled_from([False, False, True]),
     )
-    return st.one_of(query, query, wait, until, child, child)
+    keyed = st.builds(
+        KeyedTask, st.just(Literal("k", STRING)), st.just((QueryTask(Single()),)), by_row=st.booleans(), policy=policies
+    )
+    return st.one_of(query, query, keyed, wait, until, child, child)
 
 
 @st.composite

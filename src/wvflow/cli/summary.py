@@ -82,7 +82,8 @@ def _remark(stage: StageSummary) -> str:
     if stage.state == "success":
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
         target = f"→ {stage.target}" if stage.target else ""
-        return "  ".join(filter(None, (target, _routed(stage), reused, _instances(stage), *_warned(stage))))
+        told = (target, _routed(stage), reused, _reused_keys(stage), _instances(stage), *_warned(stage))
+        return "  ".join(filter(None, told))
     if stage.waits_for:
         due = datetime.fromisoformat(stage.waits_until).timestamp() * 1_000 if stage.waits_until else None
         return waits(stage.waits_for, due)
@@ -105,6 +106,14 @@ def _numbers(stage: StageSummary) -> str:
 def _warned(stage: StageSummary) -> list[str]:
     """The tests that its rows failed."""
     return [f"⚠ {one_line(printable(warning), 100)}" for warning in stage.warnings or ()]
+
+
+def _reused_keys(stage: StageSummary) -> str:
+    """Which earlier runs have done what is done once."""
+    runs = stage.reused_keys or {}
+    told = [f"{plural(keys, 'key')} of run {run}" for run, keys in list(runs.items())[:1]]
+    more = sum(list(runs.values())[1:])
+    return f"reused {told[0]}{f' and {more:,} of others' if more else ''}" if told else ""
 
 
 def _routed(stage: StageSummary) -> str:

@@ -28,6 +28,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     ``ref``: where the rows are, ``""`` when none are kept. ``rows``: how many, None when nobody counted. ``target``:
     where they were saved for the user, ``""`` when nowhere. ``routed``: how many rows go to which reader, those that
     reach none under ``""``. ``warnings``: the tests that it failed, where that is no more than a warning.
+    ``reused``: which earlier runs have done what it was made of, and how many of its keys each.
     """
 
     ref: str = ""
@@ -37,6 +38,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str = ""
     routed: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
+    reused: tuple[tuple[str, int], ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):

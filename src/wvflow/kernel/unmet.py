@@ -23,7 +23,7 @@ from wvflow.lang.algebra import Expr, Value
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
-from wvflow.plan.nodes import ActivityTask, Rule, StageId, StateIs, Task, UntilTask, Wait
+from wvflow.plan.nodes import ActivityTask, KeyedTask, Rule, StageId, StateIs, Task, UntilTask, Wait
 
 
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,5 +316,5 @@ def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:
     if policy.timeout is not None:
         due = None if since is None else EpochMs(since + policy.timeout)
         yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=due)
-    if policy.heartbeat is not None and isinstance(task, ActivityTask):
+    if policy.heartbeat is not None and isinstance(task, ActivityTask | KeyedTask):
         yield Bound(limit=f"`heartbeat`: silence for longer than {format_duration(policy.heartbeat)}")

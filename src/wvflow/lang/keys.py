@@ -17,6 +17,9 @@ BUILTIN = "builtin."
 SINK = "sink."
 """Begins the keys of what ``activate`` delivers by, registered or built in: ``sink.webhook``."""
 
+IDEMPOTENCY_KEY = "idempotency_key"
+"""The property that names what is to be done once."""
+
 ENGINE_SQL = "engine.sql"
 ENGINE_FILE = "engine.file"
 """What the engine itself carries out: the statement of ``sql(…)``, and the file of ``activate('file', …)``."""

@@ -205,8 +205,8 @@ _STAGE_AND_ACTIVITY = (
     Property("on_lost", _words("rerun", "fail"), runs=True),
     Property("description", TEXT, flow=True, runs=True),
     Property("tags", NAMES, flow=True, runs=True),
-    Property("idempotency_ttl", DELAY),
-    Property("idempotency_conflict", _words("error", "reuse")),
+    Property("idempotency_ttl", DELAY, runs=True),
+    Property("idempotency_conflict", _words("error", "reuse"), runs=True),
     Property("poll_interval", DELAY, runs=True),
     Property("pool", NAME, runs=True),
     Property("rate", RATE, runs=True),
@@ -221,7 +221,7 @@ _STAGE_ONLY = (
     Property("when", EXPRESSION, activity=False, runs=True),
     Property("compensate", ANY, activity=False),
     Property("compensate_on", _words("attempt"), activity=False),
-    Property("idempotency_key", ANY, activity=False, flow=True),
+    Property("idempotency_key", EXPRESSION, activity=False, flow=True, runs=True),
     Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False, runs=True),
     Property("detach", FLAG, activity=False, runs=True),
     Property("continue_as_new", ANY, activity=False),
@@ -271,11 +271,13 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 
 KINDS_ON_FLOWS: Mapping[str, Kind] = MappingProxyType({"jitter": DURATION})
 """Of properties that mean something else on a flow."""
+LATER_ON_FLOWS = frozenset({"idempotency_key"})
+"""What this version can carry out on stages only."""
 HOOKS = ("on_failure", "on_success", "on_cancel", "on_finish")
 """Of a flow: calls, so expressions there, whatever their kind elsewhere."""
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "map", "type", "trigger", "eager", "detach", "materialize"})
+NO_DEFAULTS = frozenset({"when", "map", "idempotency_key", "type", "trigger", "eager", "detach", "materialize"})
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

@@ -42,6 +42,7 @@ from wvflow.plan.nodes import (
     DebugTask,
     Delete,
     FlowPlan,
+    KeyedTask,
     MapPlan,
     Policy,
     Rate,
@@ -107,6 +108,9 @@ def task_text(task: Task) -> str:
         if task.input is None:
             return f"call {invoked}"
         return _piped(_relation(task.input), f"call {invoked}" if task.apart else f"-> {invoked}")
+    if isinstance(task, KeyedTask):
+        done = _piped("", *[task_text(one).removeprefix("| ").removeprefix("_ | ") for one in task.tasks])
+        return _piped("" if task.input is None else _relation(task.input), f"once per key {done}")
     text = _relation(task.relation)
     if isinstance(task, ViewTask):
         return text

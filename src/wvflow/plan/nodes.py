@@ -26,6 +26,7 @@ Isolation = OneOf["thread", "process"]
 DEFAULT_RETRY_DELAY = Millis(1_000)
 DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
 DEFAULT_POLL_INTERVAL = Millis(10_000)
+DEFAULT_KEY_TTL = Millis(30 * 86_400_000)
 MOST_INSTANCES_AT_WORK = 500
 """Of a mapped stage, where nothing else is said: what the driver is handed at once stays bounded."""
 
@@ -288,8 +289,43 @@ class CollectTask(Node, frozen=True, tag="collect"):
     policy: Policy = Policy()
 
 
+KeyConflict = OneOf["error", "reuse"]
+KeyedStep: TypeAlias = QueryTask | ActivityTask | TestTask | DebugTask
+"""What can be done key by key: work that is done when it returns."""
+
+
+class KeyedTask(Node, frozen=True, tag="keyed"):
+    """What a stage does from its first effect on, once for each distinct ``key``; what it put out under a key that
+    succeeded, in whichever run, is taken instead of doing it again.
+
+    ``by_row``: the key is over the rows of ``input``, and ``tasks`` are given those of one key at a time; else there is
+    one key, for all of them. ``input`` as in ``ActivityTask``. ``ttl``: for how long a success counts. ``conflict``:
+    whether one with other input is an error or taken all the same. ``shape``: the columns of the stage, for the case
+    that there are no keys. The policy is that of the first effect.
+    """
+
+    key: Expr
+    tasks: tuple[KeyedStep, ...]
+    input: Rel | None = None
+    by_row: bool = False
+    ttl: Millis = DEFAULT_KEY_TTL
+    conflict: KeyConflict = "error"
+    shape: tuple[tuple[str, Type], ...] | None = None
+    policy: Policy = Policy()
+
+
 Task: TypeAlias = (
-    QueryTask | ViewTask | ActivityTask | RouteTask | TestTask | DebugTask | Wait | SplitTask | CollectTask | ChildTask
+    QueryTask
+    | ViewTask
+    | ActivityTask
+    | RouteTask
+    | TestTask
+    | DebugTask
+    | Wait
+    | SplitTask
+    | CollectTask
+    | ChildTask
+    | KeyedTask
 )
 
 

@@ -16,6 +16,7 @@ from wvflow.lang.relations import RUN_SUMMARY, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import (
+    DEFAULT_KEY_TTL,
     DEFAULT_POLL_INTERVAL,
     ActivityTask,
     Bundle,
@@ -33,9 +34,19 @@ from wvflow.plan.nodes import (
 )
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
-from wvflow.planner.tasks import Closing, Polling, cut
+from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed
 from wvflow.planner.wiring import wired, with_jumps
-from wvflow.semantics.checked import CallStep, Checked, CheckedFlow, CheckedHook, CheckedStage, RowsStep, Settings, Use
+from wvflow.semantics.checked import (
+    CallStep,
+    Checked,
+    CheckedFlow,
+    CheckedHook,
+    CheckedKey,
+    CheckedStage,
+    RowsStep,
+    Settings,
+    Use,
+)
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
@@ -160,7 +171,10 @@ def _stage(
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
     kept = bool(read_by) or is_output or stage.jump is not None
-    tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
+    if stage.key is None:
+        tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
+    else:
+        tasks = keyed(stage.steps, _once(stage, stage.key, layers), policy_of, polling, views=views, warns=warns)
     if stage.name in views and isinstance(tasks[0], QueryTask):
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
@@ -182,6 +196,13 @@ def _stage(
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
     )
     return plan if stage.map is None else mapped(plan, stage, stage.map, settled, policy_of(""))
+
+
+def _once(stage: CheckedStage, key: CheckedKey, layers: Layers) -> Once:
+    activity = next((step.policy_of for step in stage.steps[key.at :] if isinstance(step, CallStep)), "")
+    settled = settle(layers.over(stage.settings, activity))
+    ttl, conflict = settled.get("idempotency_ttl", DEFAULT_KEY_TTL), settled.get("idempotency_conflict", "error")
+    return Once(key, ttl, conflict, stage.shape)
 
 
 def _needs_a_task(when: Expr | None) -> bool:

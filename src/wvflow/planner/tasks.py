@@ -6,19 +6,22 @@ delivery. Rows of a stage or of the task before go into an activity untouched: n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
+from wvflow.lang.algebra import Aggregate, Call, Cast, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.relations import stages_read
-from wvflow.lang.types import LONG
+from wvflow.lang.types import LONG, STRING, Type
 from wvflow.plan.nodes import (
     ActivityTask,
     ChildTask,
     DebugTask,
     Delete,
+    KeyConflict,
+    KeyedStep,
+    KeyedTask,
     Millis,
     ParentClose,
     Policy,
@@ -32,6 +35,7 @@ from wvflow.plan.nodes import (
 )
 from wvflow.semantics.checked import (
     CallStep,
+    CheckedKey,
     ChildStep,
     DebugStep,
     DeleteStep,
@@ -54,6 +58,15 @@ class Polling(NamedTuple):
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
+
+
+class Once(NamedTuple):
+    """What a stage with a key is done once for, and how."""
+
+    key: CheckedKey
+    ttl: Millis
+    conflict: KeyConflict
+    shape: tuple[tuple[str, Type], ...] | None
 
 
 class Closing(NamedTuple):
@@ -109,6 +122,36 @@ def cut(
     elif isinstance(steps[-1], SaveStep) and not keep:
         tasks[-1] = msgspec.structs.replace(tasks[-1], keep=False)
     return tuple(tasks)
+
+
+def keyed(
+    steps: Sequence[Step], once: Once, policy: PolicyOf, polling: Polling, *, views: Container[str], warns: bool
+) -> tuple[Task, ...]:
+    """The tasks of a stage with a key: those up to its first effect, then one that does the rest key by key, and a
+    route where it has one."""
+    at, ends = once.key.at, len(steps) - isinstance(steps[-1], RouteStep)
+    before: list[Task] = []
+    rows: Rel | None = None
+    match steps[at - 1] if at else None:
+        case None:
+            pass
+        case RowsStep(relation=StageRows() as whole) if at == 1 and whole.stage not in views:
+            rows = whole
+        case last:
+            before = list(cut(steps[:at], policy, polling, keep=True, warns=warns, views=views))
+            rows = None if isinstance(last, WaitStep) else Piped()
+    inner = cut(steps[at:ends], policy, polling, keep=True, warns=warns, views=views)
+    done = tuple(task for task in inner if isinstance(task, KeyedStep))
+    key, first = once.key, done[0]
+    named = next((task.policy for task in done if isinstance(task, ActivityTask)), first.policy)
+    task = KeyedTask(Cast(key.key, STRING), done, rows, key.by_row, once.ttl, once.conflict, once.shape, named)
+    return (*before, task, *_routes(steps[ends:], policy))
+
+
+def _routes(steps: Sequence[Step], policy: PolicyOf) -> Iterator[Task]:
+    for step in steps:
+        if isinstance(step, RouteStep):
+            yield from _route(step, Piped(), policy)
 
 
 def _made(rows: Rel, policy: PolicyOf) -> list[Task]:

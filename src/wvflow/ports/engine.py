@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LONGEST_STAGE = 120
 NOTE = ".note"
 """Ends the names of files of a run that are no outputs."""
+KEYS = "keys"
+"""The folder of what was put out under idempotency keys, by claim, in the state folder."""
 
 
 class InlineRows(msgspec.Struct, frozen=True):
@@ -43,7 +45,11 @@ Located: TypeAlias = InlineRows | FileRows
 
 
 class OutputName(msgspec.Struct, frozen=True, kw_only=True):
-    """Names an output after the attempt that makes it, so that no two attempts ever write the same file."""
+    """Names an output after the attempt that makes it, so that no two attempts ever write the same file.
+
+    ``claim``: it is made under an idempotency key, and lasts as long as that. What is saved under one claim is saved
+    once, whichever run does it.
+    """
 
     run_id: str
     stage: str
@@ -52,6 +58,12 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
     token: int
     iteration: int = 0
     instance: int = 0
+    claim: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its files are, below the state folder."""
+        return f"{KEYS}/{self.claim}" if self.claim else f"runs/{self.run_id}"
 
     @property
     def key(self) -> str:
@@ -64,23 +76,23 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path(self) -> str:
         """The Parquet file's path below the state folder."""
-        return f"runs/{self.run_id}/{self.key}.parquet"
+        return f"{self.folder}/{self.key}.parquet"
 
     @property
     def note(self) -> str:
         """The path of what attempts at the same task tell each other, below the state folder."""
         key = self.key.removesuffix(f".{self.attempt}.{self.token}")
-        return f"runs/{self.run_id}/{key}{NOTE}"
+        return f"{self.folder}/{key}{NOTE}"
 
     @property
     def inline(self) -> str:
         """The reference of its rows when the store keeps them."""
-        return f"inline:{self.run_id}/{self.key}"
+        return f"inline:{self.claim or self.run_id}/{self.key}"
 
     @property
     def applied(self) -> tuple[str, str, int, int, int]:
         """The key of its save in the target's ``_wvflow.applied``: the same for every attempt."""
-        return self.run_id, self.stage, self.task, self.iteration, self.instance
+        return self.claim or self.run_id, self.stage, self.task, self.iteration, self.instance
 
 
 class Stored(msgspec.Struct, frozen=True):

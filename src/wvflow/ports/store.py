@@ -15,6 +15,7 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
+from wvflow.ports.ledger import Ledger
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
 ENDED_STATES: Final = frozenset(phase.value for phase in ENDED)
@@ -222,7 +223,7 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     at: EpochMs
 
 
-class Store(Protocol):
+class Store(Ledger, Protocol):
     """The one durable record of all runs."""
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:

@@ -11,6 +11,7 @@ from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.children import call_flow, is_flow
+from wvflow.semantics.keys import FirstEffect
 from wvflow.semantics.maps import own_row
 from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.relations import beginning, operate, unwrapped
@@ -23,6 +24,7 @@ from wvflow.semantics.waits import is_rowless, until_step, wait_step
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
+_LOOKING = (n.TestOp, n.DebugOp, n.WaitOp, n.WaitUntilOp)
 _OF_ROWS = (n.SaveOp, n.AppendOp, n.ActivateOp, n.TestOp, n.DebugOp)
 
 Effect: TypeAlias = (
@@ -40,7 +42,8 @@ class Run(NamedTuple):
 class StageBody(NamedTuple):
     """What a stage does, in order, and the rows that its readers see. ``input``: the rows that it begins with, None
     where it begins with a call or a `select` of its own. ``saved``: the columns of the tables and files it writes.
-    ``end``: the ``end()`` that it ends with, ``jump`` the flow that follows."""
+    ``end``: the ``end()`` that it ends with, ``jump`` the flow that follows. ``effect``: where the first thing is done
+    that is more than to look at rows, None where nothing is."""
 
     steps: tuple[Step, ...]
     shape: Shape
@@ -48,13 +51,16 @@ class StageBody(NamedTuple):
     saved: dict[Rel, Known]
     end: Span | None
     jump: ChildStep | None = None
+    effect: FirstEffect | None = None
 
 
 def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> StageBody:
     """A stage's body; with ``each`` (where it stands) that of an instance, which begins with one of the rows."""
     body = unwrapped(node, scope)
     steps: list[Step] = []
+    first: FirstEffect | None = None
     if isinstance(body.input, n.CallInput):
+        first = FirstEffect(0, None)
         found = _called(body.input, Shape(), steps, scope, piped=False)
     else:
         found = beginning(body.input, body.scope)
@@ -72,6 +78,8 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
         found = operate(found, run.operators, body.scope)
         if run.effect is not None:
             _flush(found, steps)
+            if first is None and not isinstance(run.effect, _LOOKING):
+                first = FirstEffect(len(steps), None if rowless else found.shape)
             if isinstance(run.effect, n.DeleteOp):
                 steps += _deleted(run, found.rel, run.effect.span, body.scope)
             found = _effect(run.effect, None if rowless else found.shape, steps, body.scope)
@@ -92,6 +100,7 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
         saved,
         last.span if isinstance(last, n.EndOp) else None,
         None if jump is None else jump[0],
+        first,
     )
 
 

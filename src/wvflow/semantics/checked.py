@@ -121,6 +121,15 @@ class CheckedMap(NamedTuple):
     members: Rel | None = None
 
 
+class CheckedKey(NamedTuple):
+    """What a stage is done once for: ``key`` is over the rows that reach its first effect (``by_row``), else one for
+    all of them. ``at``: how many steps stand before that effect."""
+
+    key: Expr
+    at: int
+    by_row: bool
+
+
 class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. ``upstreams``: the stages that it reads or waits for, in order of first mention. ``when``: needs no
     rows. ``input``: the rows that its body begins with, None where it begins with none. ``columns``: those of its
@@ -141,6 +150,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     when: Expr | None = None
     input: Rel | None = None
     map: CheckedMap | None = None
+    key: CheckedKey | None = None
     columns: tuple[RowColumn, ...] = ()
     shape: tuple[RowColumn, ...] | None = None
     trigger: TriggerExpr | None = None

@@ -29,6 +29,7 @@ from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
+from wvflow.semantics.keys import check_retries, read_key
 from wvflow.semantics.maps import Each, Values, read_map
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
@@ -196,6 +197,7 @@ def _check_stages(
         check_rule(one, spans[one.name], session)
         check_bounds_of_stage(one, spans[one.name], defaults, session)
         check_clocks(one, source.stage.body, session)
+        check_retries(one, defaults, session)
     check_reach(stages, spans, defaults, session)
     check_ends(stages, session)
     stages = routed(stages, session)
@@ -257,6 +259,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         within = replace(scope, instance=how.own) if isinstance(how, Values) else scope
         body = stage_steps(stage.body, within, each=how.span if isinstance(how, Each) else None)
         when = read_when(read, scope)
+        key = read_key(read, body.effect, body.steps, within)
     mapped = CheckedMap(how.rows, how.members) if isinstance(how, Values) else None
     if isinstance(how, Each) and body.input is not None:
         mapped = CheckedMap(body.input)
@@ -278,6 +281,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         when=when,
         input=begins,
         map=mapped,
+        key=key,
         columns=() if declared is None or is_certain(declared, found) else declared,
         uses=tuple(record.uses),
         forking=None if written.forking is None else written.forking.text,

@@ -16,6 +16,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED
+from wvflow.ports.engine import KEYS
 from wvflow.ports.store import RunRow, Store
 
 TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
@@ -84,12 +85,16 @@ def _delete(store: Store, runs: list[RunRow], dry_run: bool) -> Iterator[RunRow]
         yield row
 
 
-def remove_leftovers(store: Store, state: Path) -> int:
-    """Delete the folders of runs that are no more; how many bytes that frees."""
-    # Files are written only once their run is recorded: a folder without a run, found before that, is nobody's.
+def remove_leftovers(store: Store, state: Path, now: EpochMs) -> int:
+    """Delete the folders of runs, and of idempotency keys, that are no more; how many bytes that frees."""
+    store.expire(now)
+    claims = list((state / KEYS).glob("*"))
+    remembered = store.claims()
+    freed = _remove([folder for folder in claims if folder.name not in remembered], dry_run=False)
+    # Files are written only once their run, or claim, is recorded: a folder without, found before, is nobody's.
     folders = list((state / "runs").glob("*"))
     kept = {row.run_id for row in store.runs()}
-    return _remove([folder for folder in folders if folder.name not in kept], dry_run=False)
+    return freed + _remove([folder for folder in folders if folder.name not in kept], dry_run=False)
 
 
 def _remove(folders: list[Path], dry_run: bool) -> int:

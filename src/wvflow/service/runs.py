@@ -438,7 +438,7 @@ class Runs:
     def _clean(self, rule_of: Callable[[RunRow], Rule | None], dry_run: bool) -> Cleaned:
         chosen = outdated(self._store.runs(), rule_of, self._clock.now())
         cleaned = remove(self._store, self.project.state, list(chosen), dry_run=dry_run)
-        left = 0 if dry_run else remove_leftovers(self._store, self.project.state)
+        left = 0 if dry_run else remove_leftovers(self._store, self.project.state, self._clock.now())
         return msgspec.structs.replace(cleaned, bytes=cleaned.bytes + left)
 
     def _rule_of(self, newest: RunRow) -> Rule | None:

@@ -24,7 +24,8 @@ class InstancesSummary(InstanceCounts, frozen=True):
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
-    ``reused_from`` the run that computed its output, None when this one did. ``routed``: how many of its rows go to
+    ``reused_from`` the run that computed its output, None when this one did; ``reused_keys``: how many of its
+    idempotency keys earlier runs have done, by run, None when none. ``routed``: how many of its rows go to
     which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
     failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits
     for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
@@ -42,6 +43,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     compensation: str | None = None
     target: str | None = None
     reused_from: str | None = None
+    reused_keys: dict[str, int] | None = None
     routed: dict[str, int] | None = None
     warnings: tuple[str, ...] | None = None
     waits_for: str | None = None
@@ -142,6 +144,7 @@ def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = ()) -> StageSumma
         finished_at=instant(row.finished_at),
         target=(row.output.target or None) if row.output else None,
         reused_from=row.reused or None,
+        reused_keys=dict(row.output.reused) if row.output and row.output.reused else None,
         routed=dict(row.output.routed) if row.output and row.output.routed else None,
         warnings=(row.output.warnings or None) if row.output else None,
         waits_for=row.awaited or None,

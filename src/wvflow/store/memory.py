@@ -18,6 +18,7 @@ import msgspec
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunState
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
     SILENCE_MS,
@@ -37,6 +38,7 @@ from wvflow.ports.store import (
     Ticket,
 )
 from wvflow.store.finding import LAST, ambiguous, not_found
+from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
 # What a run is begun with and keeps.
@@ -80,6 +82,7 @@ class Shelf:
         self.reusable: dict[str, list[tuple[str, OutputRow]]] = {}
         self.heartbeats: dict[str, dict[tuple[int, int], Heartbeat]] = {}
         self.slots: list[_Slot] = []
+        self.ledger = LedgerOfShelf()
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
@@ -161,6 +164,44 @@ class MemoryStore:
             due, following = next_start(shelf.paces.get(name), interval_us, now * 1_000)
             shelf.paces[name] = following, now * 1_000
             return due - now * 1_000
+
+    # --- idempotency keys ---
+
+    def claim(self, scope: KeyScope, by: Claimant, wishes: Sequence[Wish], now: EpochMs) -> Claimed:
+        with self._writing() as shelf:
+            run = shelf.runs.get(by.run_id)
+            if run is None or run.fence != by.token:
+                return Claimed(lost=True)
+            return shelf.ledger.claim(scope, by, wishes, now, lambda other: self._drives(other, now))
+
+    def _drives(self, claimant: Claimant, now: EpochMs) -> bool:
+        run = self._shelf.runs.get(claimant.run_id)
+        open_ = run is not None and run.row.state not in ENDED_STATES and run.fence == claimant.token
+        return open_ and self._lives(claimant.token, now)
+
+    def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
+        with self._writing() as shelf:
+            return shelf.ledger.record(scope, by, entries)
+
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+        with self._writing() as shelf:
+            shelf.ledger.give_up(scope, by, keys)
+
+    def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
+        with self._reading() as shelf:
+            return shelf.ledger.entries(scope, keys)
+
+    def void(self, scope: KeyScope, run_id: str) -> None:
+        with self._writing() as shelf:
+            shelf.ledger.void(scope, run_id)
+
+    def expire(self, now: EpochMs) -> None:
+        with self._writing() as shelf:
+            shelf.ledger.expire(now, shelf.runs)
+
+    def claims(self) -> frozenset[str]:
+        with self._reading() as shelf:
+            return shelf.ledger.claims()
 
     # --- reading ---
 

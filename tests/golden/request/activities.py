@@ -87,3 +87,8 @@ def health_check(rows: Rows) -> Rows:
 @activity
 def send_alert(rows: Rows) -> None:
     assert [row["name"] for row in rows] == ["db"]
+
+
+@activity
+def process_payment(rows: Rows, ctx: ActivityContext) -> Rows:
+    return [{**row, "charged_as": ctx.idempotency_key} for row in rows]

@@ -19,6 +19,7 @@ TABLES = {
     "source": "select 1 as id, 'a' as name",
     "config": "select 'x' as name",
     "services": "select 'db' as name union all select 'web' order by name",
+    "payment_request": "select 't' || n as transaction_id, n as amount from range(1, 4) as t(n) order by n",
 }
 EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "DataPipeline": (
@@ -40,6 +41,10 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"id": 1, "name": "A", "day": "2024-01-01"}],
     ),
     "HeartbeatCheck": ("check:success alert:success", [{"name": "db", "status": "unhealthy"}]),
+    "PaymentProcessing": (
+        "charge:success",
+        [{"transaction_id": f"t{n}", "amount": n, "charged_as": f"t{n}"} for n in (1, 2, 3)],
+    ),
     "ReliablePipeline": ("load:success process:success", [{"id": 1, "name": "a", "transformed": True}]),
 }
 """By flow: the states of its stages, and the rows that it yields, or saves to the table ``warehouse``."""

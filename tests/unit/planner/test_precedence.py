@@ -107,7 +107,13 @@ def test_the_strongest_level_decides(name: str, level: int) -> None:
 def test_no_property_of_a_policy_is_left_out_here() -> None:
     assert set(VALUES) == {*Policy.__struct_fields__, "schedule_timeout"}
     by_levels = {one.name for one in PROPERTIES.values() if one.activity and one.stage and one.runs}
-    assert by_levels - set(VALUES) == {"description", "tags", "poll_interval"}
+    assert by_levels - set(VALUES) == {
+        "description",
+        "tags",
+        "poll_interval",
+        "idempotency_ttl",
+        "idempotency_conflict",
+    }
 
 
 def test_an_activitys_own_level_is_not_for_a_query_beside_it() -> None:

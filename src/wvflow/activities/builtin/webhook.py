@@ -41,7 +41,7 @@ async def webhook(
             if number < taken:
                 continue
             media_type = JSON if format == "json" else LINES
-            named = headers_of(headers, ctx, media_type, part=str(number))
+            named = headers_of(headers, ctx, media_type, part=str(number) if number else "")
             await send(by, Request(method, url, named, _content(portion, format)), expect)
             ctx.heartbeat({"task": ctx.task_key, "requests": number + 1})
 

@@ -21,6 +21,7 @@ from wvflow.plan.nodes import (
     ActivityTask,
     DebugTask,
     Delete,
+    KeyedTask,
     QueryTask,
     RouteTask,
     StagePlan,
@@ -139,7 +140,7 @@ class Attempt:
 
     def _listen(self) -> None:
         """For the next heartbeat, where there can be one: the engine sends none, and is alive as long as it works."""
-        if isinstance(self.task, ActivityTask):
+        if isinstance(self.task, ActivityTask | KeyedTask):
             self._arm("heartbeat", self.task.policy.heartbeat)
 
     def _arm(self, kind: Overdue, after: int | None) -> None:

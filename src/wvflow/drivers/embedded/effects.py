@@ -16,6 +16,7 @@ from typing import Literal as OneOf
 import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
+from wvflow.drivers.embedded.keyed import Keyed, Work, World
 from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
 from wvflow.drivers.embedded.summaries import summary_table
 from wvflow.drivers.embedded.tested import failed, failure
@@ -26,6 +27,7 @@ from wvflow.kernel.state import Instances
 from wvflow.lang import keys
 from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped, Rel, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
+from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.missing import PIPED, Missing, empty, without
 from wvflow.lang.relations import stages_read
 from wvflow.lang.summaries import OF_HOOKS
@@ -40,6 +42,7 @@ from wvflow.plan.nodes import (
     Delete,
     FileTarget,
     FlowPlan,
+    KeyedTask,
     Place,
     QueryTask,
     RouteTask,
@@ -54,6 +57,7 @@ from wvflow.plan.nodes import (
 from wvflow.plan.parameters import bind
 from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
 from wvflow.ports.activities import Activities, ActivityCall
+from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.ports.store import Store
@@ -70,7 +74,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
     ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
     nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped. ``summary``:
-    what the run came to, where it is asked for that."""
+    what the run came to, where it is asked for that. ``idempotency_key``: what it is done once for, to be passed on."""
 
     plan: FlowPlan
     task: Task
@@ -94,6 +98,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     child: FlowPlan | None = None
     instances: Instances | None = None
     summary: Sequence[Mapping[str, object]] | None = None
+    idempotency_key: str | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -123,6 +128,7 @@ class Effects:
         engine: Engine,
         activities: Activities,
         secret: Callable[[str], str],
+        clock: Clock,
         scalar_rows: int = 1,
     ) -> None:
         self._scalar_rows = scalar_rows
@@ -131,7 +137,18 @@ class Effects:
         self._activities = activities
         self._secret = secret
         self._inline: OrderedDict[str, bytes] = OrderedDict()
+        self._at_hand: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        work = Work(
+            given=self._input,
+            rows=self._query,
+            evaluate=lambda value, errand, stop: self._value(value, IDEMPOTENCY_KEY, errand, stop),
+            locate=self._locate,
+            holding=self._holding,
+            perform=self._step,
+            pieces=self._pieces,
+        )
+        self._keyed = Keyed(World(work, store, engine, clock))
 
     def forget(self, run_id: str) -> None:
         """Drop what is kept in memory of a run that this process no longer drives."""
@@ -141,6 +158,8 @@ class Effects:
                 del self._inline[ref]
 
     def fingerprint(self, task: Task) -> str:
+        if isinstance(task, KeyedTask):
+            return next(filter(None, map(self.fingerprint, task.tasks)), "")
         return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
 
     def perform(self, errand: Errand, stop: Stop) -> Stored | Prepared | Idle:
@@ -148,6 +167,7 @@ class Effects:
 
         Raises:
             NotMet: it is a wait whose condition has no row yet.
+            KeysTaken: it is to be done once for a key that another run is at.
         """
         if errand.asks is not None and not self._is_true(errand.asks, errand, stop):
             return Idle("when")
@@ -179,10 +199,18 @@ class Effects:
                 stored = collect(task, errand.instances or Instances.of(0), errand.columns, self._pieces(errand, stop))
             case WaitTask():
                 raise Bug("a wait is the kernel's, not a task of a worker")
+            case KeyedTask() as task:
+                stored = self._keyed.perform(task, errand, stop)
             case ChildTask() as task:
                 return self._prepare(task, errand, stop)
         if stored.inline is not None:
             self._remember(stored.output.ref, stored.inline)
+        return stored
+
+    def _step(self, errand: Errand, stop: Stop) -> Stored:
+        """One of the things that are done for a key."""
+        stored = self.perform(errand, stop)
+        assert isinstance(stored, Stored)
         return stored
 
     def _rows(self, task: QueryTask, errand: Errand, stop: Stop) -> Stored:
@@ -195,7 +223,7 @@ class Effects:
         errand.begun()
         if untouched == "_":
             return Stored(errand.piped or Output())
-        return Stored(msgspec.structs.replace(errand.inputs[untouched], target="", routed=(), warnings=()))
+        return Stored(msgspec.structs.replace(errand.inputs[untouched], target="", routed=(), warnings=(), reused=()))
 
     def _view(self, task: ViewTask, errand: Errand, stop: Stop) -> Stored:
         """Nothing, once it is known to have the columns that it should."""
@@ -291,6 +319,7 @@ class Effects:
             heartbeat=errand.heartbeat,
             begun=errand.begun,
             isolation=task.policy.isolation,
+            idempotency_key=errand.idempotency_key,
             last_heartbeat=errand.last_heartbeat,
         )
         rows = self._activities.run(call, stop)
@@ -388,7 +417,7 @@ class Effects:
             return None
         return self._locate(given, errand.name.stage)
 
-    def _input(self, task: ActivityTask | ChildTask, errand: Errand, stop: Stop) -> Output | None:
+    def _input(self, task: ActivityTask | ChildTask | KeyedTask, errand: Errand, stop: Stop) -> Output | None:
         if isinstance(task, ChildTask) and any(one in errand.missing for one in _handed(task)):
             return None
         match task.input:
@@ -404,10 +433,14 @@ class Effects:
 
     def _is_true(self, asks: Expr, errand: Errand, stop: Stop) -> bool:
         """Whether a ``when`` lets the stage run; null doesn't."""
-        found = self._evaluate(asks, errand.values, lambda cell: self._cell(cell, None, "when", errand, stop))
+        found = self._value(asks, "when", errand, stop)
         if found is None or isinstance(found, bool):
             return found is True
         raise TaskError("EvaluationError", f"`when` is neither true nor false: {found!r}", retryable=False)
+
+    def _value(self, value: Expr, use: str, errand: Errand, stop: Stop) -> object:
+        """What needs no rows of its own."""
+        return self._evaluate(value, errand.values, lambda cell: self._cell(cell, None, use, errand, stop))
 
     def _arguments(self, task: ActivityTask, given: Output | None, errand: Errand, stop: Stop) -> dict[str, object]:
         """By name; those of an implementation are made of the values of the declaration's parameters."""
@@ -484,10 +517,19 @@ class Effects:
         )
 
     def _inline_rows(self, ref: str) -> bytes:
-        if (found := self._inline.get(ref)) is not None:
+        if (found := self._at_hand.get(ref) or self._inline.get(ref)) is not None:
             return found
         with _kept():
             return self._remember(ref, self._store.inline(ref))
+
+    @contextmanager
+    def _holding(self, ref: str, rows: bytes) -> Iterator[None]:
+        """Rows that nobody has kept, for as long as the block lasts."""
+        self._at_hand[ref] = rows
+        try:
+            yield
+        finally:
+            self._at_hand.pop(ref, None)
 
     def _remember(self, ref: str, rows: bytes) -> bytes:
         with self._lock:

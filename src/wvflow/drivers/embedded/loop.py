@@ -120,7 +120,7 @@ class Driver:
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
         self._committer = Committer(store, self._holds, self._carry_out, self._conflict, self._ear.call_followers)
-        effects = Effects(store, engine, activities, secrets.get, scalar_rows)
+        effects = Effects(store, engine, activities, secrets.get, clock, scalar_rows)
         self._tasks = Tasks(
             effects=effects,
             reuse=Reuse(effects, store, engine),

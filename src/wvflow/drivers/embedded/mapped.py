@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from wvflow.kernel.events import NOTHING, Output
 from wvflow.kernel.state import Instances, Phase, StageState
 from wvflow.lang.algebra import Rel
-from wvflow.lang.missing import empty
+from wvflow.lang.missing import Shape, empty
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import CollectTask, SplitTask
 from wvflow.ports.engine import Engine, InlineRows, Located, OutputName, Stored
@@ -85,9 +85,30 @@ def _holds_arrays(stored: Stored, pieces: Pieces) -> bool:
 def collect(task: CollectTask, group: Instances, columns: Sequence[tuple[str, Type]], pieces: Pieces) -> Stored:
     """What the instances that succeeded have put out, in their order."""
     outputs = [one.done[-1] for one in group.states if one.phase is Phase.SUCCESS]
-    kept = [one for one in outputs if one.ref not in ("", NOTHING)]
-    if not outputs and task.shape is not None:
-        return pieces.query(empty(task.shape), False)
+
+    def parts() -> Iterator[Located]:
+        return (pieces.locate(one, pieces.name.stage) for one in outputs if is_kept(one))
+
+    return put_together(outputs, task.shape, parts, columns, pieces)
+
+
+def is_kept(output: Output) -> bool:
+    """Whether there are rows of it."""
+    return output.ref not in ("", NOTHING)
+
+
+def put_together(
+    outputs: Sequence[Output],
+    shape: Shape | None,
+    parts: Callable[[], Iterator[Located]],
+    columns: Sequence[tuple[str, Type]],
+    pieces: Pieces,
+) -> Stored:
+    """Several outputs as one, in their order; ``parts`` are those whose rows are kept. ``shape``: the columns, for the
+    case that there are none, None where nobody knows them."""
+    kept = [one for one in outputs if is_kept(one)]
+    if not outputs and shape is not None:
+        return pieces.query(empty(shape), False)
     pieces.begun()
     if not outputs or (not kept and any(one.ref for one in outputs)):
         return Stored(Output(NOTHING, rows=0))
@@ -95,9 +116,5 @@ def collect(task: CollectTask, group: Instances, columns: Sequence[tuple[str, Ty
     if not kept:
         rows = [one.rows for one in outputs]
         return Stored(Output(rows=None if None in rows else sum(filter(None, rows)), target=target))
-
-    def parts() -> Iterator[Located]:
-        return (pieces.locate(one, pieces.name.stage) for one in kept)
-
     stored = pieces.engine.unite(parts, pieces.name, pieces.stop, columns)
     return Stored(replace(stored.output, target=target), stored.inline)

@@ -14,6 +14,7 @@ from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet, Prepa
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
+from wvflow.drivers.embedded.keyed import KeysTaken
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.mapped import row_of
@@ -49,6 +50,8 @@ from wvflow.plan.views import inlined, view_of
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
 from wvflow.ports.store import OutputRow
+
+LONGEST_WAIT_FOR_KEY_S = 1.0
 
 
 class Apply(Protocol):
@@ -269,6 +272,9 @@ class Tasks:
         if isinstance(result, NotMet) and not self._closing:
             self._poll_again(attempt)
             return
+        if isinstance(result, KeysTaken) and not self._closing:
+            self._wait_for_key(attempt, result)
+            return
         del self._attempts[attempt.key]
         attempt.close()
         self._gates.leave(attempt)
@@ -303,6 +309,14 @@ class Tasks:
         self._gates.leave(attempt)
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         asyncio.get_running_loop().call_later(task.interval / 1000, self._launch, attempt)
+
+    def _wait_for_key(self, attempt: Attempt, taken: KeysTaken) -> None:
+        """It has neither a worker nor a slot while another run does what it is about, and its time stands still."""
+        attempt.hold()
+        self._gates.leave(attempt)
+        self._holds.end(attempt.run, attempt, attempt.stage.name)
+        attempt.run.tell(note=f"waits for run {taken.holder}, which is at the same key", noted=attempt.stage.name)
+        asyncio.get_running_loop().call_later(min(next(attempt.pauses), LONGEST_WAIT_FOR_KEY_S), self._launch, attempt)
 
     def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
         if attempt.closed:

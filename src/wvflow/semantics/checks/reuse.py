@@ -39,6 +39,8 @@ def _reasons(stage: CheckedStage, params: Collection[str], views: Collection[str
     for name in stages_read(stage.steps):
         if name in views:
             yield f"nothing tells whether what the view `{name}` reads has changed"
+    if stage.key is not None:
+        yield "what is done under its keys is kept anyway"
     if any(isinstance(step, WaitStep | UntilStep) for step in stage.steps):
         yield "a wait depends on when it is reached"
     for step in stage.steps:

@@ -2,7 +2,8 @@
 
 ``events`` is the truth; ``runs`` and ``stages`` are projections of it that lists read, ``snapshots`` a cache of its
 fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum of ``rows.chained``. ``ledger``
-claims idempotency keys: a row is ``running`` under the token of the run's owner, or ``done`` with its output.
+claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
+with the output so far.
 """
 
 from __future__ import annotations
@@ -207,12 +208,49 @@ _INSTANCES = (
     "drop table heartbeats_of_stages",
 )
 
+# No release has written to the one before.
+_LEDGER = (
+    "drop table ledger",
+    """
+    create table ledger (
+        flow       text not null,
+        stage      text not null,
+        iteration  integer not null,
+        key        text not null,
+        state      text not null check (state in ('running', 'done')),
+        run        text not null,
+        token      integer not null,
+        instance   integer not null,
+        attempt    integer not null,
+        claim      text not null,
+        input_hash text not null,
+        code       text not null,
+        steps      integer not null,
+        output     text,
+        inline     blob,
+        at         integer not null,
+        expires    integer not null,
+        unique (flow, stage, iteration, key)
+    ) strict
+    """,
+    "create index ledger_of_run on ledger (run)",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
-_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_TABLES, _REUSE, _HEARTBEATS, _SHARES, _CHILDREN, _WAITS, _INSTANCES)
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _TABLES,
+    _REUSE,
+    _HEARTBEATS,
+    _SHARES,
+    _CHILDREN,
+    _WAITS,
+    _INSTANCES,
+    _LEDGER,
+)
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
-# What ``delete`` forgets of a run. A done key in the ledger outlives its run: it says what was done in the world.
+# What ``delete`` forgets of a run. A key in the ledger outlives its run: it says what was done in the world.
 TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "snapshots", "logs", "heartbeats", "runs")
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
     QUARANTINED,
@@ -28,7 +29,7 @@ from wvflow.ports.store import (
     StageRow,
     Ticket,
 )
-from wvflow.store.sqlite import journal, lists, owners, shares
+from wvflow.store.sqlite import journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
@@ -89,6 +90,38 @@ class SqliteStore:
     def reserve(self, name: str, interval_us: int, now: EpochMs) -> int:
         with self._database.writing() as connection:
             return shares.reserve(connection, name, interval_us, now)
+
+    # --- idempotency keys ---
+
+    def claim(self, scope: KeyScope, by: Claimant, wishes: Sequence[Wish], now: EpochMs) -> Claimed:
+        with self._database.writing() as connection:
+            return ledger.claim(
+                connection, scope, by, wishes, now, lambda token: self._owners.owner(connection, token, now)
+            )
+
+    def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
+        with self._database.writing() as connection:
+            return ledger.record(connection, scope, by, entries)
+
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+        with self._database.writing() as connection:
+            ledger.give_up(connection, scope, by, keys)
+
+    def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
+        with self._database.reading() as connection:
+            return ledger.entries(connection, scope, keys)
+
+    def void(self, scope: KeyScope, run_id: str) -> None:
+        with self._database.writing() as connection:
+            ledger.void(connection, scope, run_id)
+
+    def expire(self, now: EpochMs) -> None:
+        with self._database.writing() as connection:
+            ledger.expire(connection, now)
+
+    def claims(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return ledger.claims(connection)
 
     # --- reading ---
 

@@ -11,10 +11,11 @@ would; the fixture closes what it opened.
 from __future__ import annotations
 
 from wvflow.testing.store_contract.commits import CommitContract
+from wvflow.testing.store_contract.ledger import LedgerContract
 from wvflow.testing.store_contract.ownership import OwnershipContract
 from wvflow.testing.store_contract.reading import ReadingContract
 from wvflow.testing.store_contract.upkeep import UpkeepContract
 
 
-class StoreContract(CommitContract, OwnershipContract, ReadingContract, UpkeepContract):
+class StoreContract(CommitContract, LedgerContract, OwnershipContract, ReadingContract, UpkeepContract):
     """The whole contract."""

@@ -1,0 +1,130 @@
+"""The ledger of idempotency keys, a part of the store's port: what was done once and is not to be done again.
+
+A key belongs to a flow and a stage. It is claimed before any work begins, so that of several who want the same done
+one does it and the others wait for what comes of it; what was done is recorded with it. A claim counts for as long as
+its run is driven by the process that made it. What is left of one that counts no more is taken over with the next
+claim: the work is begun again where it was, under the same key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs, Output
+
+
+class KeyScope(msgspec.Struct, frozen=True):
+    """Within what a key means one thing: a stage of a flow, in all its versions; in a loop, one iteration."""
+
+    flow: str
+    stage: str
+    iteration: int = 0
+
+
+class Claimant(msgspec.Struct, frozen=True):
+    """Who wants something done: an attempt of a run, or of one of a mapped stage's instances, and its driver's token.
+    A further attempt of the same takes its claims over."""
+
+    run_id: str
+    token: int
+    instance: int = 0
+    attempt: int = 1
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """``input_hash``: what the work is done with; ``code``: what the work consists of. ``claim`` names the claim, if it
+    is a new one: no other was ever named so."""
+
+    key: str
+    claim: str
+    input_hash: str = ""
+    code: str = ""
+
+
+class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a key. ``run_id``: who has done it, or is at it; ``claim`` stays the same until the work has
+    succeeded, whoever goes on with it.
+
+    ``steps``: how many steps of the work are done; ``output`` is what the last of them put out, and ``inline`` its
+    rows where the ledger keeps them. ``expires``: when a success no longer counts.
+    """
+
+    key: str
+    state: Literal["running", "done"]
+    run_id: str
+    claim: str
+    input_hash: str = ""
+    code: str = ""
+    steps: int = 0
+    output: Output | None = None
+    inline: bytes | None = None
+    at: EpochMs = EpochMs(0)
+    expires: EpochMs = EpochMs(0)
+
+
+def claimed(known: KeyEntry | None, wish: Wish, by: Claimant, now: EpochMs) -> KeyEntry:
+    """The entry of a key that nobody else is at, from here on: as it is where the work was done, else the
+    claimant's."""
+    if known is not None and known.state == "done" and known.expires > now:
+        return known
+    same = known is not None and (known.input_hash, known.code) == (wish.input_hash, wish.code)
+    if known is not None and known.state == "running" and same:
+        return msgspec.structs.replace(known, run_id=by.run_id)
+    return KeyEntry(
+        key=wish.key,
+        state="running",
+        run_id=by.run_id,
+        claim=wish.claim,
+        input_hash=wish.input_hash,
+        code=wish.code,
+        at=now,
+    )
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """``entries``: one for each wish, in their order: ``done`` ones, and those that are the claimant's now. ``holder``:
+    the run that is at one of them; then nothing was claimed. ``lost``: another process drives the claimant's run."""
+
+    entries: tuple[KeyEntry, ...] = ()
+    holder: str = ""
+    lost: bool = False
+
+
+class Ledger(Protocol):
+    """Every write survives power loss on return. All may raise Unavailable."""
+
+    def claim(self, scope: KeyScope, by: Claimant, wishes: Sequence[Wish], now: EpochMs) -> Claimed:
+        """Claim all keys that are not done, or none.
+
+        Of a key whose work was begun before and that nobody is at, the steps that are done count where ``input_hash``
+        and ``code`` are the same; else it begins anew. A success that has expired is as none.
+        """
+        ...
+
+    def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
+        """Write how far the work of keys has come. Those that are not the claimant's any more, as a further attempt
+        or another process has taken them over, are left as they are; whether there was none."""
+        ...
+
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+        """Nobody is at these keys any more, if they are still the claimant's and not done: others need not wait."""
+        ...
+
+    def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
+        """What is known of these keys, by key; nothing of those never claimed."""
+        ...
+
+    def void(self, scope: KeyScope, run_id: str) -> None:
+        """Forget what a run has done under the keys of a stage, as it is to be undone."""
+        ...
+
+    def expire(self, now: EpochMs) -> None:
+        """Forget successes that no longer count, and what is left of the work of runs that are no more."""
+        ...
+
+    def claims(self) -> frozenset[str]:
+        """The names of all claims of which something is known."""
+        ...

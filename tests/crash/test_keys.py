@@ -1,0 +1,108 @@
+"""What is done once for each key, in processes that are killed at any of their writes, or that race."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from payments import PAYMENTS, Service, Shop, serving
+
+DEATHS = int(os.environ.get("WVFLOW_DEATHS", "8"))
+SEED = int(os.environ.get("WVFLOW_SEED", "0")) or random.randrange(1, 1 << 32)
+AGAIN = f"to see it again: WVFLOW_SEED={SEED} WVFLOW_DEATHS={DEATHS}"
+
+FLOW = """
+flow Pay(day: string = 'mon') = {
+  stage charge with { idempotency_key: day } = from [[1]] as t(n) | charge()
+}
+"""
+ACTIVITIES = """
+import sys
+from pathlib import Path
+from wvflow import ActivityContext, activity
+
+HERE = Path(__file__).parent
+
+@activity
+def charge(rows: list[dict], ctx: ActivityContext) -> list[dict]:
+    with open(HERE / "calls.txt", "a") as file:
+        file.write(f"{ctx.idempotency_key}\\n")
+    print("charging", file=sys.__stdout__, flush=True)
+    with open(HERE / "gate"):
+        pass
+    return [{"by": ctx.run_id}]
+"""
+
+
+def charge(tmp_path: Path, service: Service, died: Callable[[Shop], None]) -> Counter[str]:
+    """Have projects charge until their processes have died so often; the keys of all of them."""
+    chance, deaths, keys = random.Random(SEED), 0, Counter[str]()
+    with serving(service) as url:
+        for number in range(DEATHS):
+            shop = Shop(tmp_path / f"shop{number}", url, service)
+
+            def count(shop: Shop = shop) -> None:
+                nonlocal deaths
+                deaths += 1
+                died(shop)
+
+            shop.run_until_done(chance, count)
+            keys.update(shop.keys)
+            assert sorted(row["id"] for row in shop.receipts()) == shop.keys, AGAIN
+            if deaths >= DEATHS:
+                break
+    assert deaths >= DEATHS, AGAIN
+    return keys
+
+
+def test_a_service_that_knows_keys_charges_each_once_however_often_the_process_dies(tmp_path: Path) -> None:
+    service = Service(honours=True)
+    keys = charge(tmp_path, service, lambda shop: None)
+    assert service.counts == keys, AGAIN
+    assert len(keys) >= PAYMENTS
+
+
+def test_one_that_knows_none_charges_again_only_what_was_not_written_when_the_process_died(tmp_path: Path) -> None:
+    service = Service(honours=False)
+    allowed: Counter[str] = Counter()
+    keys = charge(tmp_path, service, lambda shop: allowed.update(shop.unwritten))
+    repeats = service.counts - keys
+    assert service.counts & keys == keys, AGAIN
+    assert not repeats - allowed, (repeats, allowed, AGAIN)
+
+
+def test_of_two_processes_one_does_it_and_the_other_waits_for_what_comes_of_it(new_project: Any) -> None:
+    project = new_project(FLOW, ACTIVITIES, "gate")
+    first = project.start("run", "chain.wv", "--json", "--run-id", "one")
+    assert first.stdout.readline().strip() == "charging"
+    second = project.start("run", "chain.wv", "--run-id", "two")
+    second.says("waits for run one, which is at the same key")
+    project.open_gate("gate")
+    assert first.wait(60) == 0
+    assert second.wait(60) == 0
+    assert project.calls == {"mon": 1}
+    stage, *_ = project.json("runs", "show", "two")["stages"]
+    assert stage["reused_keys"] == {"one": 1}
+    assert json.loads(project.wvflow("runs", "output", "two", "--format", "json").stdout) == {"by": "one"}
+
+
+def test_what_a_killed_process_was_at_another_run_does_with_the_same_key(new_project: Any) -> None:
+    project = new_project(FLOW, ACTIVITIES, "gate")
+    first = project.start("run", "chain.wv", "--json", "--run-id", "one")
+    assert first.stdout.readline().strip() == "charging"
+    first.send_signal(signal.SIGKILL)
+    first.wait(60)
+    second = project.start("run", "chain.wv", "--json", "--run-id", "two")
+    assert second.stdout.readline().strip() == "charging"
+    project.open_gate("gate")
+    assert second.wait(60) == 0
+    resumed = project.wvflow("runs", "resume", "one", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert project.calls == {"mon": 2}
+    assert json.loads(resumed.stdout)["stages"][0]["reused_keys"] == {"two": 1}

@@ -1,0 +1,170 @@
+"""A payment service, and a program that charges by it in a process that is killed at any of its writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from wvflow.errors import RunNotFound
+from wvflow.ports.ledger import KeyScope
+from wvflow.service.api import load
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
+from wvflow.store.sqlite import SqliteStore
+
+PAYMENTS = 8
+FLOW = """
+flow F = {{
+  stage charge with {{ idempotency_key: _.id, retries: 1000, backoff: constant, retry_delay: '1ms' }} =
+    from 'payments.csv' | http(method: 'POST', url: '{url}') | select id, receipt
+  stage total = from charge | agg n = _.count
+}}
+"""
+_WRITES = ("commit", "claim", "record", "give_up")
+
+
+class Service:
+    """``charges``: every charge by its key, in order. One that honours keys gives the receipt of the first again."""
+
+    def __init__(self, *, honours: bool) -> None:
+        self.charges: list[str] = []
+        self._honours = honours
+        self._receipts: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: str, payment: str) -> str:
+        with self._lock:
+            if self._honours and key in self._receipts:
+                return self._receipts[key]
+            self.charges.append(key)
+            self._receipts[key] = f"{payment}#{len(self.charges)}"
+            return self._receipts[key]
+
+    @property
+    def counts(self) -> Counter[str]:
+        with self._lock:
+            return Counter(self.charges)
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[str]:
+    """The address at which it answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            (payment,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            receipt = service.take(self.headers["Idempotency-Key"], payment["id"])
+            raw = json.dumps([{"id": payment["id"], "receipt": receipt}]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=lambda: server.serve_forever(0.01))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Shop:
+    """A project whose process dies again and again. ``unwritten``: after its last death, what was charged and is not
+    in the ledger."""
+
+    def __init__(self, root: Path, url: str, service: Service) -> None:
+        root.mkdir()
+        (root / "f.wv").write_text(FLOW.format(url=url))
+        self.keys = [f"{root.name}-{number}" for number in range(PAYMENTS)]
+        (root / "payments.csv").write_text("id\n" + "".join(f"{key}\n" for key in self.keys))
+        self.root = root
+        self._service = service
+        self.unwritten: set[str] = set()
+
+    def run_until_done(self, chance: random.Random, died: Callable[[], None]) -> None:
+        """``died`` is told of each death."""
+        while _run_and_die(self.root, chance.randrange(1, 3 * PAYMENTS), chance.random() < 0.5):
+            done = self._done()
+            self.unwritten = {key for key in self.keys if self._service.counts[key]} - done
+            died()
+
+    def _done(self) -> set[str]:
+        store = SqliteStore(self.root / ".wvflow")
+        try:
+            found = store.entries(KeyScope("F", "charge"), self.keys)
+            return {entry.key for entry in found if entry.state == "done"}
+        finally:
+            store.close()
+
+    def receipts(self) -> list[dict[str, Any]]:
+        runs = Runs(load_project(self.root / "f.wv"))
+        try:
+            found: list[dict[str, Any]] = runs.output("last", "charge").read_all().to_pylist()
+            return found
+        finally:
+            runs.close()
+
+
+def _run_and_die(root: Path, number: int, before: bool) -> bool:
+    """Carry the run on, or begin one, in a process that dies at its write of that number; whether it died."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow", "httpx"])
+    process = context.Process(target=_carry_on, args=(root, number, before))
+    process.start()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    return process.exitcode != 0
+
+
+def _carry_on(root: Path, number: int, before: bool) -> None:
+    writes = iter(range(1, 1 << 30))
+    for name in _WRITES:
+        setattr(SqliteStore, name, _deadly(getattr(SqliteStore, name), writes, number, before))
+    runs = Runs(load_project(root / "f.wv"))
+    try:
+        if runs.find("last").state != "success":
+            asyncio.run(runs.resume("last"))
+    except RunNotFound:
+        load(root / "f.wv").run("F")
+    finally:
+        runs.close()
+
+
+def _deadly(real: Callable[..., Any], writes: Iterator[int], number: int, before: bool) -> Callable[..., Any]:
+    def die_if(now: bool, count: int) -> None:
+        if now and count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def later(answer: Any, count: int) -> Any:
+        found = await answer
+        die_if(not before, count)
+        return found
+
+    def write(*args: Any) -> Any:
+        count = next(writes)
+        die_if(before, count)
+        answer = real(*args)
+        if asyncio.iscoroutine(answer):
+            return later(answer, count)
+        die_if(not before, count)
+        return answer
+
+    return write
