@@ -40,6 +40,7 @@ class Code(Enum):
     MISPLACED = ("WV0116", "SYNTAX_ERROR", "error")
     UNTERMINATED_BLOCK = ("WV0117", "UNEXPECTED_TOKEN", "error")
     UNKNOWN_SHOW = ("WV0118", "SYNTAX_ERROR", "error")
+    BAD_VERSION = ("WV0119", "SYNTAX_ERROR", "error")
     NOT_AVAILABLE = ("WV0190", "NOT_IMPLEMENTED", "error")
     NOT_IMPLEMENTED = ("WV0191", "NOT_IMPLEMENTED", "error")
     # names
@@ -121,6 +122,8 @@ class Code(Enum):
     FALLBACK_NEVER_RUNS = ("WV0515", "INVALID_ARGUMENT", "warning")
     BAD_VIEW = ("WV0516", "INVALID_ARGUMENT", "error")
     RETRIES_WITHOUT_KEY = ("WV0540", "INVALID_ARGUMENT", "warning")
+    RECORDED_VERSION = ("WV0550", "FLOW_NOT_FOUND", "warning")
+    CHANGED_VERSION = ("WV0551", "INVALID_ARGUMENT", "warning")
     BAD_SCHEDULE = ("WV0580", "INVALID_ARGUMENT", "error")
     UNATTENDED_SCHEDULE = ("WV0581", "INVALID_ARGUMENT", "warning")
     # activities

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from wvflow.diagnostics import Diagnostic
-from wvflow.lang.catalog import ActivitySignature, Catalog, Parameter
+from wvflow.lang.catalog import ActivitySignature, Catalog, Parameter, RecordedFlow
 from wvflow.lang.types import DATE, LONG, STRING
+from wvflow.plan.codec import encode
+from wvflow.plan.nodes import Bundle, FlowPlan
 
 EXPECTED = re.compile(r'(WV\d{4})\s+"([^"]*)"')
 _CATALOG = Catalog(
@@ -39,6 +41,13 @@ _CATALOG = Catalog(
     tables=("orders", "users", "riders", "api_source", "customer_id", "source"),
     pools=("api",),
     data_files=frozenset({"trips.csv", "riders.csv"}),
+    recorded={
+        ("Gone", 1): RecordedFlow(
+            (Parameter("n", LONG, required=False),),
+            (("id", LONG),),
+            encode(Bundle({"Gone@1": FlowPlan("Gone", 1, (), (), ())})),
+        )
+    },
 )
 
 

@@ -65,9 +65,10 @@ def _where(plan: FlowPlan, event: TaskEvent) -> str:
 
 def _facts(plan: FlowPlan, event: Event) -> str:
     match event:
-        case RunStarted(run_time=run_time, params=params):
+        case RunStarted(run_time=run_time, params=params, retry=retry):
             given = ", ".join(f"{name} = {value}" for name, value in params.items())
-            return printable(f"run time {instant(run_time)}" + (f"  {given}" if given else ""))
+            of = f"a retry of run {retry.run_id}" if retry else ""
+            return printable("  ".join(filter(None, (f"run time {instant(run_time)}", given, of))))
         case TaskSucceeded(output=output):
             return _output(output)
         case StageReused(output=output, origin=origin):

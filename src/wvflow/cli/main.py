@@ -51,6 +51,7 @@ def cli() -> None:
         "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop, and wait until it has."),
         "terminate": (f"{_COMMANDS}.runs_steer:terminate", "End a run at once; nothing more of it runs."),
         "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run from its first task that isn't done."),
+        "retry": (f"{_COMMANDS}.runs_retry:retry", "A new run on today's plan that takes over what an ended one did."),
         "clean": (f"{_COMMANDS}.runs_clean:clean", "Delete ended runs and their outputs."),
     },
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from wvflow.errors import UserError
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.service.program import Compiled, compile_program, source_name
 from wvflow.service.project import Project
+
+if TYPE_CHECKING:
+    from wvflow.service.invocation import Invocation
 
 
 def naming(root: Path) -> Callable[[str], str]:
@@ -59,19 +63,45 @@ def flows_of(program: Compiled, project: Project, file: Path) -> list[FlowRef]:
     return [ref for name, refs in program.flows.items() if name in names for ref in refs]
 
 
-def choose(program: Compiled, project: Project, file: Path, name: str | None) -> FlowRef:
-    """The flow of that name in its highest version; without a name, the file's only one.
+def choose(program: Compiled, project: Project, file: Path, name: str | None, version: int | None = None) -> FlowRef:
+    """The flow of that name, in its highest version where none is named; without a name, the file's only one.
 
     Raises: UserError, there is no such flow, or a name is needed.
     """
     if name is None:
         return _only(flows_of(program, project, file), file)
     everywhere = [ref for refs in program.flows.values() for ref in refs]
-    if versions := [ref for ref in everywhere if name in (ref.flow, ref.key)]:
+    if versions := [ref for ref in everywhere if ref.flow == name and version in (None, ref.version)]:
         return max(versions)
+    if version is not None:
+        raise UserError(f"there is no flow `{name}` in version {version}", help=_known_versions(name, everywhere))
     near = nearest(name, {ref.flow for ref in everywhere})
     known = f"its flows: {', '.join(sorted({ref.flow for ref in everywhere}))}" if everywhere else None
     raise UserError(f"there is no flow `{name}`", help=f"did you mean `{near}`?" if near else known)
+
+
+def _known_versions(name: str, flows: Sequence[FlowRef]) -> str | None:
+    known = ", ".join(f"@version({ref.version})" for ref in sorted(flows) if ref.flow == name)
+    return f"the program has {known}; no run has recorded another" if known else None
+
+
+def chosen(
+    app: App, program: Compiled, project: Project, file: Path, text: str | None
+) -> tuple[Compiled, FlowRef, Invocation | None]:
+    """The flow that a text names, and the program with it: a version that it has no more comes from the plans that
+    runs have recorded. Raises as ``choose``."""
+    from wvflow.service.invocation import split
+    from wvflow.service.recorded import with_version
+
+    named = split(text) if text else None
+    if named is None or named.version is None:
+        return program, choose(program, project, file, None if named is None else named.name), named
+    wanted = FlowRef(named.name, named.version)
+    defines = any(wanted in refs for refs in program.flows.values())
+    if not defines and (found := with_version(project, program, wanted)) is not None:
+        app.say(f"the program has no {wanted.key} any more; the plan that runs have recorded is used")
+        return found, wanted, named
+    return program, choose(program, project, file, named.name, named.version), named
 
 
 def _only(flows: list[FlowRef], file: Path) -> FlowRef:

@@ -16,6 +16,7 @@ from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
 from wvflow.cli.format import between, count, instances, instant, one_line, plural, printable
 from wvflow.cli.states import error_line, state_text, waits
+from wvflow.plan.nodes import FlowRef
 from wvflow.source import Position, Source
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ MOST_ERRORS = 3
 MOST_STAGES = 100
 MOST_TARGETS = 20
 MOST_CHILDREN = 20
+SHORT = 12
+"""Characters of a hash that tell plans apart for people."""
 _BY_INTEREST = ("failed", "running", "cancelled", "pending", "skipped", "success")
 _PLACE = re.compile(r"(.*):(\d+):(\d+)")
 _NAMED = re.compile(r"`([^`]+)`")
@@ -39,7 +42,11 @@ def headline(summary: RunSummary) -> Text:
     spent = between(summary.started_at, summary.finished_at)
     text = state_text(summary.state)
     return text.append_text(
-        Text.assemble("  ", (summary.flow, "bold"), (f"  run {summary.run_id}{f'  {spent}' if spent else ''}", "dim"))
+        Text.assemble(
+            "  ",
+            (summary.ref.shown, "bold"),
+            (f"  run {summary.run_id}{f'  {spent}' if spent else ''}", "dim"),
+        )
     )
 
 
@@ -142,7 +149,7 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    for name, value in (*_facts(row), *_children(summary), *_hooks(summary)):
+    for name, value in (*_facts(row), *_retries(summary), *_children(summary), *_hooks(summary)):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
@@ -150,9 +157,14 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
         app.show(text)
 
 
+def _retries(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    if summary.retries:
+        yield "retries", ", ".join(f"run {one}" for one in summary.retries)
+
+
 def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:
     for one in summary.children[:MOST_CHILDREN]:
-        yield "child", f"run {one.run_id} of {one.flow}: {one.state}"
+        yield "child", f"run {one.run_id} of {FlowRef(one.flow, one.version).shown}: {one.state}"
     if (more := len(summary.children) - MOST_CHILDREN) > 0:
         yield "child", f"and {plural(more, 'more run')}; all of them: --json"
 
@@ -164,8 +176,11 @@ def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 
 def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
+    yield "version", f"{row.flow.version}, plan {row.bundle[:SHORT]}"
     if row.parent:
         yield "parent", f"run {row.parent}"
+    if row.retry_of:
+        yield "retry of", f"run {row.retry_of}"
     if row.params:
         yield "params", printable(", ".join(f"{name} = {value}" for name, value in row.params.items()))
     yield "run time", instant(row.run_time)
@@ -244,15 +259,15 @@ def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tup
     yield "details", app.typed(project, "runs", "show", summary.run_id)
     if summary.state in ("failed", "cancelled", "timed_out") and not summary.parent:
         yield "carry on", app.typed(project, "runs", "resume", summary.run_id)
-    for file in sorted(_files_at_fault(summary)):
-        again = app.typed(project, "run", shown(project.root / file), summary.flow)
+    if _points_into_files(summary):
+        again = app.typed(project, "runs", "retry", summary.run_id)
         yield "start anew", f"{again}  # once the flow is mended: a run keeps the one that it began with"
 
 
-def _files_at_fault(summary: RunSummary) -> set[str]:
-    """The programs that an error points into: once they are mended, another run is wanted."""
-    places = (str(stage.error.get("place", "")) for stage in summary.stages if stage.state == "failed" and stage.error)
-    return {match[1] for place in places if (match := _PLACE.fullmatch(place))}
+def _points_into_files(summary: RunSummary) -> bool:
+    """Whether an error points into a program: once it is mended, another run is wanted."""
+    failed = (stage.error for stage in summary.stages if stage.state == "failed" and stage.error)
+    return any(_PLACE.fullmatch(str(error.get("place", ""))) for error in failed)
 
 
 def _target(target: str, project: Project) -> str:

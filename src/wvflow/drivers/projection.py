@@ -29,6 +29,7 @@ def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner
         epoch=state.epoch,
         project=project,
         parent=state.parent.run_id if state.parent else "",
+        retry_of=state.retry_of,
     )
 
 

@@ -68,6 +68,23 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     instance: int = 0
 
 
+class Reused(msgspec.Struct, frozen=True, array_like=True):
+    """A stage that a retry takes over as an earlier run left it: with its output and ``origin``, the run that computed
+    it, or skipped for a ``reason``."""
+
+    stage: StageId
+    output: Output = Output()
+    origin: str = ""
+    reason: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which run another one is a retry of, and the stages that it takes over: each with all that it depends on."""
+
+    run_id: str
+    stages: tuple[Reused, ...] = ()
+
+
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
     at: EpochMs
 
@@ -76,7 +93,8 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     """``params`` by name as JSON values of their types. ``semantics``: the behaviour that the run was begun under; it
     is always written, as its default is another one in a later release. ``input``: the rows that its caller handed
     over, None for none; ``parent``: where another run started it. ``run_date``: the date of ``run_time`` in the flow's
-    zone, ``yyyy-MM-dd``; ``""`` where that is UTC's."""
+    zone, ``yyyy-MM-dd``; ``""`` where that is UTC's. ``retry``:
+    where it takes over what an ended run has done."""
 
     run_id: str
     run_time: EpochMs
@@ -86,6 +104,7 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     parent: Parent | None = None
     input: Output | None = None
     run_date: str = ""
+    retry: Retry | None = None
 
 
 class AboutInstance(EventBase, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.handled import is_handled
 from wvflow.kernel.instances import addressed, reopened, within
+from wvflow.kernel.retaken import first_states
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
@@ -172,13 +173,14 @@ BEHAVIOURS: Mapping[int, Callable[[Draft, Event], None]] = MappingProxyType({1: 
 def _begin(draft: Draft, event: RunStarted) -> None:
     if draft.run.phase is not RunPhase.PENDING:
         raise UnexpectedEvent(f"the run has already begun: {event}")
-    count = len(draft.plan.stages)
+    count, taken = len(draft.plan.stages), len(event.retry.stages) if event.retry else 0
+    stages = Vector.of(StageState(), count)
     hooks = sum(here.hook is not None for here in draft.plan.stages)
     draft.run = replace(
         draft.run,
         phase=RunPhase.RUNNING,
-        stages=Vector.of(StageState(), count),
-        open=count - hooks,
+        stages=stages.update(dict(enumerate(first_states(draft.plan, event.retry, draft.now)))) if taken else stages,
+        open=count - hooks - taken,
         hooks=hooks,
         token=event.token,
         run_id=event.run_id,
@@ -188,6 +190,7 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         parent=event.parent,
         input=event.input,
         run_date=event.run_date,
+        retry_of=event.retry.run_id if event.retry else "",
         started_at=draft.now,
     )
     _open(draft)

@@ -214,7 +214,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
     ``ending`` is the state that a cancel in progress will end in, or hooks. ``failure`` is the first one, and once all
     stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
-    ``run_date``: where the flow's zone makes it another than UTC's.
+    ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -242,6 +242,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: Parent | None = None
     input: Output | None = None
     run_date: str = ""
+    retry_of: str = ""
 
     @property
     def depth(self) -> int:

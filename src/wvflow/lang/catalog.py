@@ -58,6 +58,18 @@ class ActivitySignature(msgspec.Struct, frozen=True):
     origin: str = ""
 
 
+class RecordedFlow(msgspec.Struct, frozen=True):
+    """A version of a flow that the program has no more, as runs have recorded it. ``columns``: of its output, None
+    where nobody knows them. ``bundle``: its plan with those that it reaches, encoded."""
+
+    parameters: tuple[Parameter, ...]
+    columns: Columns | None
+    bundle: bytes
+
+
+EMPTY_FLOWS: Mapping[tuple[str, int], RecordedFlow] = MappingProxyType({})
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """The world as of one compilation. ``activities``: registered ones, and sinks, by their keys (``lang.keys``).
 
@@ -72,7 +84,8 @@ class Catalog(msgspec.Struct, frozen=True):
     ``current``: the catalog and schema in which bare names are looked up. ``engine``: whose dialect's definitions
     count. ``live``: the engine was asked just now, so that what isn't there is missing. ``engines``: those of the
     profile's connectors, by name.
-    ``strict_sinks``: what can't be delivered fails.
+    ``strict_sinks``: what can't be delivered fails. ``recorded``: flows that the program names in a version that it
+    doesn't define, by name and version.
     """
 
     activities: dict[str, ActivitySignature] = {}
@@ -93,3 +106,4 @@ class Catalog(msgspec.Struct, frozen=True):
     live: bool = False
     engines: Mapping[str, str] = EMPTY_TEXTS
     strict_sinks: bool = False
+    recorded: Mapping[tuple[str, int], RecordedFlow] = EMPTY_FLOWS

@@ -504,6 +504,10 @@ class FlowPlan(msgspec.Struct, frozen=True):
     timezone: str = "UTC"
     schedule: Schedule | None = None
 
+    @property
+    def ref(self) -> FlowRef:
+        return FlowRef(self.flow, self.version)
+
     def yielding(self, state_of: Callable[[StageId], str]) -> StageId | None:
         """The stage whose rows the run yields: the output, or where that failed the fallback that was used instead."""
         return None if self.output is None else self._standing_in(self.output, state_of) or self.output
@@ -537,6 +541,11 @@ class FlowRef(msgspec.Struct, frozen=True, order=True):
     @property
     def key(self) -> str:
         return f"{self.flow}@{self.version}"
+
+    @property
+    def shown(self) -> str:
+        """As people write it; the first version needs no number."""
+        return f"{self.flow} @version({self.version})" if self.version != 1 else self.flow
 
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import failure_named
 from wvflow.lang.relations import RUN_SUMMARY, nodes
 from wvflow.lang.types import BOOLEAN
+from wvflow.plan.codec import decode
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import (
     DEFAULT_KEY_TTL,
@@ -32,6 +33,7 @@ from wvflow.plan.nodes import (
     ViewTask,
     WaitTask,
 )
+from wvflow.plan.reach import joined
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed
@@ -87,7 +89,10 @@ def build(checked: Checked, catalog: Catalog) -> Bundle:
         layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
         flows[flow.ref.key] = replace(_flow(flow, layers), depth_limit=catalog.most_depth)
         places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in flow.stages}
-    return Bundle(flows, places)
+    bundle = Bundle(flows, places)
+    for recorded in catalog.recorded.values():
+        bundle = joined(bundle, decode(recorded.bundle))
+    return bundle
 
 
 def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:

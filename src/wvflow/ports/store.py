@@ -39,8 +39,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a run: a projection of its journal, written with it.
 
     ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
-    number of events in its journal, which the store counts itself. ``project`` is the program's root folder. Flow,
-    bundle, parent, project, run time and parameters are those that the run began with, whatever later commits say.
+    number of events in its journal, which the store counts itself. ``project`` is the program's root folder;
+    ``retry_of`` the run that it is a retry of. Flow, bundle, parent, project, run time, parameters and that are those
+    that the run began with, whatever later commits say.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     parent: str = ""
     project: str = ""
     problem: str = ""
+    retry_of: str = ""
 
 
 class InstanceCounts(msgspec.Struct, frozen=True):
@@ -304,8 +306,14 @@ class Store(Ledger, Protocol):
         """
         ...
 
-    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
-        """Runs, newest first; with ``parent``, those that it started."""
+    def runs(
+        self, *, flow: str = "", state: str = "", parent: str = "", retry_of: str = "", limit: int | None = None
+    ) -> list[RunRow]:
+        """Runs, newest first; with ``parent``, those that it started; with ``retry_of``, the retries of that run."""
+        ...
+
+    def newest(self) -> list[RunRow]:
+        """Of each version of each flow, and each project, the run that began last."""
         ...
 
     def stages(self, run_id: str) -> list[StageRow]:

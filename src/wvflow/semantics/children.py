@@ -20,7 +20,8 @@ from wvflow.semantics.models import read_params
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
-from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp, Name
+from wvflow.semantics.versions import find_flow, flow_names
+from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp
 from wvflow.syntax.walk import walk
 
 STARTED = (Col("flow", STRING), Col("run_id", STRING))
@@ -29,19 +30,7 @@ STARTED = (Col("flow", STRING), Col("run_id", STRING))
 
 def is_flow(name: str, session: Session) -> bool:
     """Whether ``call name(…)`` means a flow: an activity that the program declares comes first."""
-    return name in _names(session) and name not in session.definitions.activities
-
-
-def find_flow(name: Name, version: int | None, session: Session) -> FlowRef | None:
-    """The flow of that name and version, without one the highest; one that isn't there is reported."""
-    versions = [number for flow, number in session.definitions.flows if flow == name.text]
-    if not versions:
-        session.report(mistakes.unknown_flow(name.text, name.span, _names(session), session.is_activity(name.text)))
-    elif version is not None and version not in versions:
-        session.report(mistakes.unknown_version(name.text, version, name.span, sorted(versions)))
-    else:
-        return FlowRef(name.text, version or max(versions))
-    return None
+    return name in flow_names(session) and name not in session.definitions.activities
 
 
 def call_flow(
@@ -57,12 +46,21 @@ def call_flow(
     arguments = read_arguments(call, callee(ref, session), {}, inside, piped=piped)
     if any(isinstance(node, Call) and node.function == SECRET for node in nodes(arguments)):
         session.report(base_mistakes.secret_misplaced(call.span))  # a run's parameters stand in its journal
-    return ChildStep(ref, arguments, piped, apart), STARTED if scope.detach else session.flow_columns.get(ref)
+    return ChildStep(ref, arguments, piped, apart), STARTED if scope.detach else _columns_behind(ref, session)
+
+
+def _columns_behind(ref: FlowRef, session: Session) -> Columns:
+    recorded = session.catalog.recorded.get((ref.flow, ref.version))
+    if ref in session.flow_columns or recorded is None or recorded.columns is None:
+        return session.flow_columns.get(ref)
+    return tuple(Col(name, type_) for name, type_ in recorded.columns)
 
 
 def callee(ref: FlowRef, session: Session) -> Callee:
     """A flow as its caller sees it; what is wrong with its parameters is told at the flow."""
-    flow = session.definitions.flows[ref.flow, ref.version]
+    if (flow := session.definitions.flows.get((ref.flow, ref.version))) is None:
+        recorded = session.catalog.recorded[ref.flow, ref.version]
+        return Callee(ref.flow, tuple(Formal(one.name, one.type, required=one.required) for one in recorded.parameters))
     with session.within(flow.span), session.recording(), session.apart():
         params = read_params(flow.params, session)
     formals = tuple(Formal(one.name, one.type, required=one.default is None) for one in params)
@@ -96,7 +94,3 @@ def called_first(flows: Mapping[tuple[str, int], FlowDef]) -> list[FlowDef]:
 def _called(flow: FlowDef, keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     names = {node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput)}
     return (key for key in keys if key[0] in names)
-
-
-def _names(session: Session) -> list[str]:
-    return list(dict.fromkeys(name for name, _ in session.definitions.flows))

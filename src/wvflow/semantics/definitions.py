@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.semantics import mistakes
+from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
     AppendOp,
@@ -235,10 +236,16 @@ def binding(node: TypeDef) -> tuple[str, ...]:
 def _flows(several: Sequence[FlowDef], found: list[Diagnostic]) -> dict[tuple[str, int], FlowDef]:
     flows: dict[tuple[str, int], FlowDef] = {}
     for one in several:
-        first = flows.setdefault((one.name.text, one.version or 1), one)
+        first = flows.setdefault((one.name.text, one.number), one)
         if first is not one:
-            found.append(_duplicate(one.name, first.name))
+            found.append(_duplicate_flow(one, first.name))
     return flows
+
+
+def _duplicate_flow(flow: FlowDef, first: Name) -> Diagnostic:
+    if flow.name.span.source is first.span.source:
+        return flow_mistakes.duplicate_flow(flow.name.text, flow.number, flow.name.span, first.span)
+    return mistakes.duplicate_definition(flow.name.text, flow.name.span, first.span)
 
 
 def _duplicate(name: Name, first: Name) -> Diagnostic:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from wvflow.diagnostics import Diagnostic
 from wvflow.errors import EvaluationError
 from wvflow.lang.algebra import Expr, Rel, Value
 from wvflow.lang.evaluate import evaluate, is_static
@@ -48,6 +47,7 @@ from wvflow.semantics.triggers import (
     trigger_of,
     with_fallbacks,
 )
+from wvflow.semantics.versions import check_version
 from wvflow.semantics.waits import POLL_INTERVAL, check_waits
 from wvflow.semantics.when import read_when
 from wvflow.source import Span
@@ -72,6 +72,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     """One flow with all names resolved. What is wrong goes to the session."""
     session.report(*[mistakes.not_available(what, span) for what, span in _later(flow)])
     read = read_settings(flow.configs, "flow", session)
+    check_version(flow, read, session)
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
     _check_defaults(flow, params, session)
@@ -82,7 +83,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     check_bounds("defaults", defaults.values, defaults.spans, {}, session)
     check_waits(stages, (defaults.values, read.values, session.catalog.defaults), session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
-    ref = FlowRef(flow.name.text, flow.version or 1)
+    ref = FlowRef(flow.name.text, flow.number)
     return CheckedFlow(
         ref=ref,
         span=flow.name.span,
@@ -99,8 +100,6 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
 def _later(flow: FlowDef) -> Iterator[tuple[str, Span]]:
     """What this version reads and can't run."""
     yield from ((one.what, one.span) for one in flow.items if isinstance(one, Unavailable))
-    if flow.version is not None and flow.version > 1:
-        yield f"@version({flow.version})", flow.name.span
     if flow.depends:
         yield "depends on", flow.depends[0].span
     if flow.trigger is not None:
@@ -330,8 +329,6 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
         name = _last(stages)
     elif stages and name not in known and name not in {one.text for one in flow.lost}:
         session.report(mistakes.unknown_stage(str(name), read.spans["output"], known))
-    if read.values.get("version", flow.version or 1) != (flow.version or 1):
-        session.report(_other_version(read))
     if name not in known:
         return None
     if not flow.broken:
@@ -348,7 +345,3 @@ def _last(stages: Sequence[CheckedStage]) -> str | None:
     steady = [one for one in unread if one.trigger is None and "trigger" not in one.settings and one.forking is None]
     steady = [one for one in steady if one.end is None]
     return next((one.name for one in (*steady, *unread)), None)
-
-
-def _other_version(read: Read) -> Diagnostic:
-    return mistakes.not_available(f"version: {read.values['version']}", read.spans["version"])

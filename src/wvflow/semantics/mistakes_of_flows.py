@@ -193,6 +193,38 @@ def unknown_version(name: str, version: int, use: Span, known: Sequence[int]) ->
     return Diagnostic(Code.UNKNOWN_FLOW, message, use, f"there is {', '.join(f'@version({one})' for one in known)}")
 
 
+def duplicate_flow(name: str, version: int, second: Span, first: Span) -> Diagnostic:
+    which = f"{name} @version({version})" if version != 1 else name
+    way_out = f"rename one of them, or give it a version of its own: `flow {name} @version({version + 1})`"
+    message = f"`{which}` is defined twice in this program"
+    return Diagnostic(Code.DUPLICATE_NAME, message, second, way_out, (Note("first defined here", first),))
+
+
+def two_versions(name: str, header: int, use: Span, listed: Span) -> Diagnostic:
+    message = f"the flow `{name}` has two versions: `@version({header})` and another among its properties"
+    return Diagnostic(Code.BAD_VERSION, message, use, "leave one of them out", (Note("the other one", listed),))
+
+
+def no_version(name: str, version: int, use: Span, highest: int) -> Diagnostic:
+    message = f"`{version}` is no version of the flow `{name}`"
+    return Diagnostic(Code.BAD_VERSION, message, use, f"a version is a whole number from 1 to {highest:,}")
+
+
+def recorded_version(name: str, version: int, use: Span) -> Diagnostic:
+    message = f"the program has no version {version} of `{name}` any more; the plan that runs have recorded is used"
+    way_out = "define it again, or use one that the program has: a recorded plan goes with its last run"
+    return Diagnostic(Code.RECORDED_VERSION, message, use, way_out)
+
+
+def changed_version(name: str, version: int, use: Span, runs: str) -> Diagnostic:
+    message = f"version {version} of `{name}` does something else than {runs}"
+    way_out = (
+        "a correction needs nothing: runs keep the plan that they began with; "
+        f"to have both, name this one `flow {name} @version({version + 1})`"
+    )
+    return Diagnostic(Code.CHANGED_VERSION, message, use, way_out)
+
+
 def version_of_activity(name: str, use: Span) -> Diagnostic:
     message = f"`@version` is of flows, and `{name}` is an activity"
     return Diagnostic(Code.UNKNOWN_ARGUMENT, message, use, "leave it out")

@@ -14,6 +14,7 @@ from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
 from wvflow.service.program import Compiled, ProgramError, compile_program
 from wvflow.service.project import Project, load_project
+from wvflow.service.recorded import changed_versions
 from wvflow.service.runs import Runs, Watch
 from wvflow.service.summary import RunSummary, StageSummary
 
@@ -44,6 +45,11 @@ def _on_a_loop() -> bool:
     return True
 
 
+def _versions(bundle: Bundle, name: str) -> str:
+    known = sorted(plan.version for plan in bundle.flows.values() if plan.flow == name)
+    return f"there is {', '.join(f'@version({version})' for version in known)}"
+
+
 class Flow:
     """One flow of a program, as it would run; ``plan`` has its stages and parameters."""
 
@@ -68,7 +74,7 @@ class Program:
 
     def check(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the program, warnings included."""
-        return self._compiled.diagnostics
+        return (*self._compiled.diagnostics, *changed_versions(self.project, self._compiled))
 
     @property
     def bundle(self) -> Bundle:
@@ -81,19 +87,29 @@ class Program:
         return self._compiled.bundle
 
     def flow(self, name: str) -> Flow:
-        """A flow by its name, in its highest version.
+        """A flow by its name, in its highest version, or in the one that is named: ``F @version(1)``.
 
         Raises: ProgramError, UserError (there is no such flow).
         """
-        return Flow(self.bundle.plan(self._ref(name)))
+        bundle, ref = self._found(name)
+        return Flow(bundle.plan(ref))
 
-    def _ref(self, name: str) -> FlowRef:
-        versions = [FlowRef(plan.flow, plan.version) for plan in self.bundle.flows.values() if plan.flow == name]
-        if versions:
-            return max(versions)
-        known = sorted({plan.flow for plan in self.bundle.flows.values()})
+    def _found(self, text: str) -> tuple[Bundle, FlowRef]:
+        """A flow, and the bundle that has it: a version that the program has no more is one that runs have recorded."""
+        from wvflow.service.invocation import split
+        from wvflow.service.recorded import with_version
+
+        bundle, (name, version, _) = self.bundle, split(text)
+        if version is not None and (found := with_version(self.project, self._compiled, FlowRef(name, version))):
+            bundle = found.bundle or bundle
+        plans = [plan for plan in bundle.flows.values() if plan.flow == name and version in (None, plan.version)]
+        if plans:
+            return bundle, max(plan.ref for plan in plans)
+        known = sorted({plan.flow for plan in bundle.flows.values()})
         near = nearest(name, known)
         way_out = f"did you mean `{near}`?" if near else f"its flows: {', '.join(known)}" if known else None
+        if version is not None and name in known:
+            raise UserError(f"there is no flow `{name}` in version {version}", help=_versions(bundle, name))
         raise UserError(f"there is no flow `{name}`", help=way_out)
 
     def run(self, flow: str, params: Mapping[str, object] | None = None, *, run_id: str | None = None) -> RunResult:
@@ -132,10 +148,10 @@ class Program:
         ``params`` and ``run_id`` as for ``run``; ``watch`` is told of the run's progress.
         Raises: ProgramError, UserError (no such flow, a wrong parameter, a run id that is taken).
         """
-        ref = self._ref(flow)
-        values = bind(self.bundle.plan(ref), params or {})
+        bundle, ref = self._found(flow)
+        values = bind(bundle.plan(ref), params or {})
         handle = RunHandle(self._runs, watch)
-        await handle._start(self.bundle, ref, values, run_id)
+        await handle._start(bundle, ref, values, run_id)
         return handle
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wvflow.diagnostics import has_errors
 from wvflow.errors import UserError
@@ -14,25 +14,35 @@ from wvflow.source import Source
 if TYPE_CHECKING:
     from wvflow.syntax.nodes import CallArg, CallExpr, Expr
 
-_PREFIX = "activity invocation = "
+_PREFIX = "run flow "
 
 
-def split(text: str) -> tuple[str, CallExpr | None]:
-    """The flow's name, and the call if there are parentheses.
+class Invocation(NamedTuple):
+    """What names a flow. ``version``: None where none is named; ``call``: its arguments, None for a name alone."""
 
-    Raises: UserError, the text is neither a name nor a call.
+    name: str
+    version: int | None = None
+    call: CallExpr | None = None
+
+
+def split(text: str) -> Invocation:
+    """What a text names: ``F``, ``F @version(1)``, ``F@1`` as lists show it, ``F(segment = 'a') @version(1)``.
+
+    Raises: UserError, the text is none of these.
     """
     if "(" not in text:
-        return text, None
+        name, at, number = text.rpartition("@")
+        return Invocation(name.strip(), int(number)) if at and number.strip().isdecimal() else Invocation(text)
     from wvflow.syntax import parse
-    from wvflow.syntax.nodes import ActivityDef
+    from wvflow.syntax.nodes import RunFlowStatement
 
-    # An invocation has the grammar of what stands behind an activity's `=`.
     module, found = parse(Source("argument", _PREFIX + text))
     match module.statements:
-        case (ActivityDef(implementation=call),) if call is not None and not has_errors(found):
-            return call.function.text, call
-    raise UserError(f"`{text}` is no call of a flow", help="write it as F(name = 'value', count = 3)")
+        case (RunFlowStatement(call=call, version=version, operators=()),) if not has_errors(found):
+            return Invocation(call.function.text, version, call)
+    raise UserError(
+        f"`{text}` is no call of a flow", help="write it as F(name = 'value', count = 3), or F @version(1) (…)"
+    )
 
 
 def arguments(plan: FlowPlan, call: CallExpr) -> dict[str, str | None]:

@@ -18,6 +18,7 @@ from wvflow.errors import UserError
 from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.service.dialects import unsayable
+from wvflow.service.recorded import changed_versions, recorded_flows
 from wvflow.service.schemas import Schemas
 from wvflow.source import Source, Span
 
@@ -142,7 +143,9 @@ def compile_modules(
 
 def check_program(project: Project, named: Sequence[Path] = (), *, offline: bool = False) -> Compiled:
     """Everything that is wrong with a project's files and those named. ``offline``: the engine is asked for nothing."""
-    return _causes(_compile(*read_program(project, named), None if offline else Schemas(project)))
+    compiled = _causes(_compile(*read_program(project, named), None if offline else Schemas(project)))
+    more = changed_versions(project, compiled)
+    return structs.replace(compiled, diagnostics=(*compiled.diagnostics, *more)) if more else compiled
 
 
 def _causes(compiled: Compiled) -> Compiled:
@@ -202,9 +205,22 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
         most_stages=project.limits.stages,
         most_depth=project.limits.depth,
         strict_sinks=project.strict_sinks,
+        recorded=recorded_flows(project, _missing_versions(modules)),
         engines={name: one.engine for name, one in project.connectors.items()},
     )
     return catalog, problems
+
+
+def _missing_versions(modules: Sequence[Module]) -> set[FlowRef]:
+    """The flows that are named in a version that the program doesn't define."""
+    from wvflow.syntax.nodes import CallFlowStatement, CallInput, CallOp, InvokeOp, RunFlowStatement
+    from wvflow.syntax.walk import walk
+
+    naming = CallInput | CallOp | InvokeOp | RunFlowStatement | CallFlowStatement
+    likely = [module for module in modules if "version" in module.source.text]
+    named = (node for module in likely for node in walk(module) if isinstance(node, naming))
+    found = {FlowRef(node.call.function.text, node.version) for node in named if node.version is not None}
+    return found - {ref for module in modules for ref in _flows(module)}
 
 
 def _data_files(root: Path, modules: Sequence[Module]) -> tuple[frozenset[str], frozenset[str]]:
@@ -289,7 +305,7 @@ def _flows(module: Module) -> Iterator[FlowRef]:
 
     for statement in module.statements:
         if isinstance(statement, FlowDef):
-            yield FlowRef(statement.name.text, statement.version or 1)
+            yield FlowRef(statement.name.text, statement.number)
 
 
 def _has_queries(module: Module) -> bool:

@@ -29,6 +29,7 @@ from wvflow.kernel.events import EpochMs, RunStarted
 from wvflow.kernel.state import RunPhase, RunState, StageState
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, StageId
+from wvflow.plan.reach import reached
 from wvflow.plan.views import view_of
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
@@ -37,6 +38,7 @@ from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
 from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.project import Project
+from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.summary import Failed, RunSummary, summarize
 from wvflow.service.wiring import Wiring, new_run_id
 
@@ -61,7 +63,7 @@ class Runs:
         self._wiring = wiring or Wiring()
         self._clock = self._wiring.clock
         self._drivers = Drivers(lambda: self._wiring.driver(self.project, self._store, self._activities))
-        self._pinned: tuple[Bundle, str] | None = None
+        self._pinned: tuple[Bundle, Identity] | None = None
         self._waited_for: set[str] = set()
 
     @cached_property
@@ -110,6 +112,51 @@ class Runs:
         self._check_resumable(row)
         identity = self._identity(row)
         return await self._drive(row.run_id, identity.plan, lambda driver: driver.adopt(identity, watch=watch))
+
+    async def retry(
+        self,
+        run: str,
+        bundle: Bundle,
+        *,
+        again: Sequence[str] = (),
+        version: int | None = None,
+        run_id: str | None = None,
+        watch: Watch | None = None,
+    ) -> RunSummary:
+        """Start a run of today's plan, in ``bundle``, that takes over what an ended run has done, and drive it to its
+        end. Logical time, parameters and the rows handed over are that run's; new parameters have their defaults.
+
+        ``again``: stages that are to run again with all that follows from them; ``version``: of the flow, default the
+        run's own, or the highest where the program has that no more.
+        Raises: RunNotFound, NotPossible (it has not ended, or a stage to be taken over has changed), UserError (no such
+            stage or version, the id is taken), OutputMissing, RunDamaged.
+        """
+        planned = self.planned_retry(run, bundle, again=again, version=version)
+        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
+
+        def begin(driver: Driver) -> None:
+            driver.start(
+                self._pin(run_id, planned.flow, bundle),
+                planned.params,
+                planned.run_time,
+                retry=planned.retry,
+                handed=planned.handed,
+                watch=watch,
+            )
+
+        return await self._drive(run_id, bundle.plan(planned.flow), begin)
+
+    def planned_retry(
+        self, run: str, bundle: Bundle, *, again: Sequence[str] = (), version: int | None = None
+    ) -> PlannedRetry:
+        """What a retry would be. Raises as ``retry``."""
+        row = self._store.find(run)
+        if row.state not in TERMINAL:
+            raise NotPossible(
+                f"run {row.run_id} has not ended: it is {self._seen(row).state}",
+                help=f"`wvflow runs resume {row.run_id}` carries it on, `wvflow runs cancel {row.run_id}` ends it",
+            )
+        return planned_retry(self._store, row, self._bundle(row), bundle, again, version)
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
         """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does. One that is
@@ -196,11 +243,15 @@ class Runs:
             return False
 
     def _pin(self, run_id: str, flow: FlowRef, bundle: Bundle) -> Identity:
-        if self._pinned is None or self._pinned[0] is not bundle:
-            name = digest(bundle)
-            self._store.put_bundle(name, encode(bundle))
-            self._pinned = bundle, name
-        return Identity(run_id=run_id, flow=flow, digest=self._pinned[1], bundle=bundle, project=str(self.project.root))
+        if self._pinned is None or self._pinned[0] is not bundle or self._pinned[1].flow != flow:
+            own = reached(bundle, flow)
+            name = digest(own)
+            self._store.put_bundle(name, encode(own))
+            self._pinned = (
+                bundle,
+                Identity(run_id=run_id, flow=flow, digest=name, bundle=own, project=str(self.project.root)),
+            )
+        return msgspec.structs.replace(self._pinned[1], run_id=run_id)
 
     def _identity(self, row: RunRow) -> Identity:
         return Identity(
@@ -229,11 +280,16 @@ class Runs:
         if row.state == QUARANTINED:
             raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
         if row.state in TERMINAL - REOPENED:
-            raise NotPossible(f"run {row.run_id} has ended: {row.state}", help="start a new one with `wvflow run`")
+            again = " --from STAGE" if row.state == "success" else ""
+            raise NotPossible(
+                f"run {row.run_id} has ended: {row.state}",
+                help=f"a new run that takes over what it has done: `wvflow runs retry {row.run_id}{again}`",
+            )
         if row.parent and row.state in REOPENED and self._is_awaited(row):
             raise NotPossible(
                 f"run {row.run_id} is a child that has ended, and run {row.parent} has used its end",
-                help=f"carry on with `wvflow runs resume {row.parent}`",
+                help=f"carry on with `wvflow runs resume {row.parent}`, "
+                f"or have a new run take over what it has done: `wvflow runs retry {row.run_id}`",
             )
         if row.position >= self.project.limits.events:
             raise EventLimit(row.run_id, self.project.limits.events)
@@ -303,7 +359,8 @@ class Runs:
             declared, output = plan.declared, _yielding(plan, stages)
         seen = self._seen(self._store.find(row.run_id))
         failed = self._failed_instances(row, stages)
-        return summarize(seen, stages, declared, output, self.children(row.run_id), failed)
+        retries = self._store.runs(retry_of=row.run_id)[::-1]
+        return summarize(seen, stages, declared, output, self.children(row.run_id), failed, retries)
 
     def summary_rows(self, run: str) -> pa.Table:
         """What a run has come to, as rows."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
@@ -21,6 +22,7 @@ class SqlText(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["stage", "model", "query"]
     name: str
     flow: str | None = None
+    version: int | None = None
     task: int = 0
     sql: str | None = None
     activity: str | None = None
@@ -35,6 +37,8 @@ def sql_texts(
     Raises: UserError, there is no such piece, or DialectCannot.
     """
     plans = [program.bundle.plan(ref) for ref in flows] if program.bundle else []
+    highest = max((plan.version for plan in plans if plan.flow == name), default=0)
+    plans = [plan for plan in plans if plan.flow != name or plan.version == highest]
     if name is not None:
         found = [*_stages(plans, name, dialect), *_models(program, {name}, dialect)]
     else:
@@ -57,13 +61,13 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
     split, *rest = stage.tasks
     tasks = stage.tasks if stage.map is None else (split, *stage.map.instance.tasks, *rest)
     for number, task in enumerate(tasks):
+        whose = SqlText(kind="stage", flow=plan.flow, version=plan.version, name=stage.name, task=number)
         if isinstance(task, ActivityTask):
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.activity)
+            yield replace(whose, activity=task.activity)
         if isinstance(task, ChildTask):
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, activity=task.flow.flow)
+            yield replace(whose, activity=task.flow.flow)
         for query in queries_of(task):
-            sql = _lowered(query, dialect)
-            yield SqlText(kind="stage", flow=plan.flow, name=stage.name, task=number, sql=sql)
+            yield replace(whose, sql=_lowered(query, dialect))
 
 
 def _lowered(task: QueryTask, dialect: str) -> str:

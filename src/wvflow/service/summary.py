@@ -10,6 +10,7 @@ import msgspec
 
 from wvflow.kernel.below import InstanceFailed
 from wvflow.kernel.events import EpochMs
+from wvflow.plan.nodes import FlowRef
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 Failed = Mapping[int, tuple[InstanceFailed, ...]]
@@ -62,12 +63,15 @@ class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     flow: str
     state: str
+    version: int = 1
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run with its stages in order of declaration. ``parent``: the run that started it, None where somebody else
-    did; ``children``: those that it started, oldest first. ``hooks``: what was called, and which flows were jumped to,
-    once it had ended; as a stage each."""
+    """One run with its stages in order of declaration. ``plan``: the hash of the plan that it is pinned to, with those
+    of the flows that it reaches. ``retry_of``: the run that it is a retry of, and ``retries``: those that are of it,
+    oldest first. ``parent``: the run that started it, None where somebody else did; ``children``: those that it
+    started, oldest first. ``hooks``: what was called, and which flows were jumped to, once it had ended; as a stage
+    each."""
 
     run_id: str
     flow: str
@@ -79,9 +83,16 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageSummary, ...]
     output: OutputSummary | None
     error: str | None
+    plan: str = ""
+    retry_of: str | None = None
+    retries: tuple[str, ...] = ()
     parent: str | None = None
     children: tuple[ChildSummary, ...] = ()
     hooks: tuple[StageSummary, ...] = ()
+
+    @property
+    def ref(self) -> FlowRef:
+        return FlowRef(self.flow, self.version)
 
     @property
     def succeeded(self) -> bool:
@@ -109,6 +120,7 @@ def summarize(
     output: int | None,
     children: Sequence[RunRow] = (),
     failed: Failed = MappingProxyType({}),
+    retries: Sequence[RunRow] = (),
 ) -> RunSummary:
     """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
     by_index = {row.index: row for row in stages}
@@ -126,10 +138,17 @@ def summarize(
         stages=tuple(_stage(row, failed.get(row.index, ())) for row in rows),
         output=OutputSummary(stage=yielded.stage, rows=yielded.rows) if yielded else None,
         error=run.error,
+        plan=run.bundle,
+        retry_of=run.retry_of or None,
+        retries=tuple(one.run_id for one in retries),
         parent=run.parent or None,
-        children=tuple(ChildSummary(run_id=one.run_id, flow=one.flow.flow, state=one.state) for one in children),
+        children=tuple(_child(one) for one in children),
         hooks=tuple(_stage(row) for row in stages if row.index in hooks and row.state not in _UNCALLED),
     )
+
+
+def _child(run: RunRow) -> ChildSummary:
+    return ChildSummary(run_id=run.run_id, flow=run.flow.flow, state=run.state, version=run.flow.version)
 
 
 def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = ()) -> StageSummary:

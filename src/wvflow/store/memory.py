@@ -42,7 +42,7 @@ from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
 # What a run is begun with and keeps.
-_PINNED = ("flow", "bundle", "parent", "project", "run_time", "params")
+_PINNED = ("flow", "bundle", "parent", "project", "run_time", "params", "retry_of")
 
 OutputKey = tuple[int, int, int, int, int]
 
@@ -230,7 +230,9 @@ class MemoryStore:
                 raise not_found(text, newest)
             return shelf.runs[found[0]].row
 
-    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
+    def runs(
+        self, *, flow: str = "", state: str = "", parent: str = "", retry_of: str = "", limit: int | None = None
+    ) -> list[RunRow]:
         with self._reading() as shelf:
             found = [
                 row
@@ -238,8 +240,13 @@ class MemoryStore:
                 if (not flow or row.flow.flow == flow)
                 and (not state or row.state == state)
                 and (not parent or row.parent == parent)
+                and (not retry_of or row.retry_of == retry_of)
             ]
             return found[:limit]
+
+    def newest(self) -> list[RunRow]:
+        with self._reading() as shelf:
+            return list({(row.flow, row.project): row for row in reversed(_newest_first(shelf))}.values())
 
     def stages(self, run_id: str) -> list[StageRow]:
         with self._reading() as shelf:

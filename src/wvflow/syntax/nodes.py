@@ -738,8 +738,8 @@ class StageDef(SyntaxNode, frozen=True):
 
 
 class FlowDef(SyntaxNode, frozen=True):
-    """``depends`` and ``trigger`` are about other flows. ``broken``: some of its items could not be read and are
-    missing; ``lost`` are the names of such stages."""
+    """``version``: that of its header; ``number`` knows both forms. ``depends`` and ``trigger`` are about other flows.
+    ``broken``: some of its items could not be read and are missing; ``lost`` are the names of such stages."""
 
     name: Name
     items: tuple[StageDef | Unavailable, ...]
@@ -750,6 +750,13 @@ class FlowDef(SyntaxNode, frozen=True):
     trigger: TriggerExpr | None = None
     broken: bool = False
     lost: tuple[Name, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """Its version: ``@version(2)``, or else ``version: 2`` among its properties; without either it is 1."""
+        items = (item for config in self.configs for item in config.items if item.key.text == "version")
+        written = (item.value for item in items if isinstance(item.value, NumberLiteral) and item.value.kind == "int")
+        return self.version if self.version is not None else next((int(one.text) for one in written), 1)
 
 
 class ActivityDef(SyntaxNode, frozen=True):

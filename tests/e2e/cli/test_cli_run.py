@@ -46,7 +46,7 @@ def test_json_is_the_contracts_object(wvflow: Call) -> None:
     found = json.loads(wvflow("run", "sales.wv", "--json", "--run-id", "r1", "--at", "2026-01-31T06:00:00Z").stdout)
     assert set(found) == {
         "run_id", "flow", "version", "state", "run_time", "started_at", "finished_at", "stages", "output", "error",
-        "parent", "children", "hooks",
+        "parent", "children", "hooks", "plan", "retry_of", "retries",
     }  # fmt: skip
     assert (found["run_id"], found["flow"], found["state"], found["error"]) == ("r1", "Sales", "success", None)
     assert found["run_time"] == "2026-01-31T06:00:00.000Z"
@@ -161,11 +161,13 @@ def test_a_mistake_in_the_flow_is_mended_by_a_new_run(project: Path, wvflow: Cal
     good = sales.read_text()
     sales.write_text(good.replace("group by region", "group by regon"))
     failed = wvflow("run", "sales.wv", "--run-id", "r1", status=1)
-    assert "start anew  wvflow run sales.wv Sales" in failed.stderr
+    assert "start anew  wvflow runs retry r1" in failed.stderr
     sales.write_text(good)
     again = wvflow("runs", "resume", "r1", status=1)
     assert "the file has changed since; the run keeps the flow that it began with" in again.stderr
-    wvflow("run", "sales.wv", "Sales")
+    retried = json.loads(wvflow("runs", "retry", "r1", "--json").stdout)
+    assert (retried["state"], retried["retry_of"]) == ("success", "r1")
+    assert [one["reused_from"] for one in retried["stages"]] == ["r1", "r1", None, None]
 
 
 def test_a_failed_run_shows_the_error_and_how_to_go_on_and_resumes_once_mended(project: Path, wvflow: Call) -> None:

@@ -92,3 +92,13 @@ def send_alert(rows: Rows) -> None:
 @activity
 def process_payment(rows: Rows, ctx: ActivityContext) -> Rows:
     return [{**row, "charged_as": ctx.idempotency_key} for row in rows]
+
+
+@activity
+def validate_inventory(rows: Rows) -> Rows:
+    return [{**row, "in_stock": True} for row in rows if row["count"] > 1]
+
+
+@activity
+def process_order(rows: Rows) -> Rows:
+    return [{**row, "processed": True} for row in rows]

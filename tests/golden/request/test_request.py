@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from wvflow import load
+from wvflow.cli.main import cli
 from wvflow.testing import Sandbox
 
 HERE = Path(__file__).parent
@@ -52,6 +56,37 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 def block(flow: str) -> str:
     return next(text for text in BLOCKS if f"flow {flow} " in text)
+
+
+ORDERS = "select 5 as id, 2 as count union all select 6, 1 order by id"
+FIRST_VERSION = """
+flow OrderProcess @version(1) = {
+  stage process = from _ as orders | process_order()
+}
+"""
+
+
+def test_versions_run_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idea 10: the statement asks for the first version, which stands beside it; the name alone is the second."""
+    (tmp_path / "request.wv").write_text(block("OrderProcess"))
+    (tmp_path / "before.wv").write_text(FIRST_VERSION)
+    (tmp_path / "activities.py").write_text((HERE / "activities.py").read_text())
+    (tmp_path / ".wvflow").mkdir()
+    with duckdb.connect(tmp_path / ".wvflow" / "warehouse.duckdb") as warehouse:
+        warehouse.execute(f'create table orders as {ORDERS}; create table "order" as {ORDERS}')
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(cli, ["run", "request.wv", "--json"])
+    assert ran.exit_code == 0, ran.output
+    columns, rows = (json.loads(ran.stdout)[key] for key in ("columns", "rows"))
+    assert [dict(zip(columns, row, strict=True))["stage"] for row in rows] == ["process"]
+    program = load(tmp_path / "request.wv")
+    assert program.run("OrderProcess @version(1)").summary.version == 1
+    second = program.run("OrderProcess")
+    assert [(one.stage, one.state) for one in second.summary.stages] == [
+        ("validate", "success"),
+        ("process", "success"),
+    ]
+    assert second.rows().to_pylist() == [{"id": 5, "count": 2, "in_stock": True, "processed": True}]
 
 
 @pytest.mark.parametrize("flow", EXPECTED)

@@ -36,20 +36,37 @@ PLAN = FlowPlan(
     ],
 )
 def test_arguments_bind_by_position_then_by_name(text: str, found: dict[str, str | None]) -> None:
-    name, call = split(text)
+    name, _, call = split(text)
     assert call is not None
     assert (name, arguments(PLAN, call)) == ("F", found)
 
 
 def test_null_is_null_for_a_text_too() -> None:
     plan = msgspec.structs.replace(PLAN, params=tuple(FlowParam(name, STRING) for name in "ab"))
-    _, call = split("F(null, 'null')")
+    call = split("F(null, 'null')").call
     assert call is not None
     assert parse(plan, arguments(plan, call)) == {"a": None, "b": "null"}
 
 
 def test_a_name_alone_is_no_call() -> None:
-    assert split("F") == ("F", None)
+    assert split("F") == ("F", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "is_call"),
+    [
+        ("F @version(2)", 2, True),
+        ("F@2", 2, False),
+        ("F @2", 2, False),
+        ("F@version(2)()", 2, True),
+        ("F @version(2) ('x')", 2, True),
+        ("F('x') @version(2)", 2, True),
+        ("F()", None, True),
+    ],
+)
+def test_a_version_is_named_in_front_of_the_arguments_or_behind_them(text: str, version: int, is_call: bool) -> None:
+    found = split(text)
+    assert (found.name, found.version, found.call is not None) == ("F", version, is_call)
 
 
 @pytest.mark.parametrize(
@@ -69,5 +86,5 @@ def test_what_is_no_call_with_literals_is_refused(text: str, message: str) -> No
 
 
 def bound(text: str) -> dict[str, str | None]:
-    _, call = split(text)
+    call = split(text).call
     return {} if call is None else arguments(PLAN, call)

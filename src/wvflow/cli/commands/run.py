@@ -79,7 +79,8 @@ def run(
     detach: bool,
     key: str | None,
 ) -> None:
-    """Run FLOW of FILE and wait for its end. FLOW is a name, or a call with arguments: "F(segment = 'a')".
+    """Run FLOW of FILE and wait for its end. FLOW is a name, a call with arguments, "F(segment = 'a')", or a version,
+    "F @version(1)".
 
     Without FLOW: run the statements of FILE in order and print what comes of each, or its only flow where it has none.
 
@@ -94,24 +95,23 @@ def run(
         return
     if file is None:
         raise click.UsageError("name the .wv file to run, or give a text with -e")
-    from wvflow.service.invocation import split
-
-    name, call = split(flow) if flow else (None, None)
-    if name is None and not file.is_dir() and _has_statements(app, file):
+    if not flow and not file.is_dir() and _has_statements(app, file):
         _refuse_of_flows(of_a_flow)
         _run_file(app, app.project(file), file, form or "table")
         return
     if form is not None:
         raise click.UsageError("--format is for the rows of statements; for a flow: wvflow runs output --format …")
     from wvflow.cli.driving import drive
-    from wvflow.cli.programs import choose, compiled
+    from wvflow.cli.programs import chosen, compiled
     from wvflow.plan.parameters import bind
     from wvflow.service.planned import planned_program
 
-    project, program, bundle = compiled(app, file, planned_program)
-    ref = choose(program, project, file, name)
+    project, program, _ = compiled(app, file, planned_program)
+    program, ref, named = chosen(app, program, project, file, flow)
+    bundle = program.bundle
+    assert bundle is not None  # it has no errors
     plan = bundle.plan(ref)
-    values = bind(plan, _values(plan, call, params))
+    values = bind(plan, _values(plan, named.call if named else None, params))
     with closing(app.runs(project)) as runs:
         drive(
             app,

@@ -57,6 +57,8 @@ def _run_json(row: RunRow) -> dict[str, Any]:
         "finished_at": iso(row.finished_at),
         "params": row.params,
         "parent": row.parent or None,
+        "plan": row.bundle,
+        "retry_of": row.retry_of or None,
         "error": row.error,
         "problem": row.problem or None,
     }
@@ -75,7 +77,7 @@ def _run_table(rows: Sequence[RunRow]) -> Table:
     for level, row in _below_parents(rows):
         remark = one_line(row.problem or row.error or (f"of run {row.parent}" if row.parent and not level else ""))
         run = f"{'  ' * (level - 1)}└ {row.run_id}" if level else row.run_id
-        table.add_row(run, row.flow.flow, state_text(row.state), instant(row.started_at), _took(row), remark)
+        table.add_row(run, row.flow.shown, state_text(row.state), instant(row.started_at), _took(row), remark)
     return table
 
 

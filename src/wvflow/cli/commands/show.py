@@ -31,12 +31,15 @@ def show(app: App, file: Path, flow: str | None, style: str) -> None:
 
     The JSON is one object per flow and line. The SVG follows the reader's light or dark mode.
     """
-    from wvflow.cli.programs import choose, compiled, flows_of
+    from wvflow.cli.programs import chosen, compiled, flows_of
     from wvflow.plan.explain import as_json, mermaid, tree
 
     project, program, bundle = compiled(app, file)
     refs = flows_of(program, project, file) if flow is None else []
-    plans = [bundle.plan(ref) for ref in refs or [choose(program, project, file, flow)]]
+    if not refs:
+        program, ref, _ = chosen(app, program, project, file, flow)
+        refs, bundle = [ref], program.bundle or bundle
+    plans = [bundle.plan(ref) for ref in refs]
     if app.json or style == "json":
         for plan in plans:
             app.print_json(as_json(plan))
@@ -53,7 +56,7 @@ def _picture(plans: Sequence[FlowPlan]) -> str:
     from wvflow.plan.drawing.svg import svg
 
     if len(plans) > 1:
-        raise UserError("a picture shows one flow", help=f"name one: {', '.join(plan.flow for plan in plans)}")
+        raise UserError("a picture shows one flow", help=f"name one: {', '.join(plan.ref.shown for plan in plans)}")
     return svg(plans[0])
 
 

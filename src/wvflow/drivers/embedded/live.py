@@ -112,6 +112,10 @@ class LiveRun:
         if then is not None:
             self._followers.append(then)
 
+    def bring(self, outputs: Sequence[OutputRow]) -> None:
+        """Have outputs recorded with the events that follow."""
+        self._outputs += outputs
+
     def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Follower, ...]]:
         """Everything gathered, as the next batch; what may be done and who is to be told when it is durable."""
         after, self.position = self.position, self.position + len(self._events)

@@ -29,6 +29,7 @@ from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
 from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
+from wvflow.drivers.embedded.taken import Retaken, take_over
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
 from wvflow.drivers.embedded.wakeup import SAFETY_NET_S, Ear
@@ -50,9 +51,11 @@ from wvflow.kernel.events import (
     CancelRequested,
     EpochMs,
     Event,
+    Output,
     OwnerChanged,
     Parent,
     Reopened,
+    Retry,
     RunStarted,
     TimerFired,
 )
@@ -195,11 +198,18 @@ class Driver:
         run_time: EpochMs,
         *,
         rows: pa.RecordBatchReader | None = None,
+        retry: Retry | None = None,
+        handed: Output | None = None,
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
     ) -> None:
         """Begin a new run. ``rows`` are handed over to it. ``begun`` is told its id when its start is durable; nothing
-        happens before. ``finished`` tells when it ends."""
+        happens before. ``finished`` tells when it ends.
+
+        ``retry``: what it takes over of an ended run, which was ``handed`` that.
+        Raises: OutputMissing, some of that isn't kept any more.
+        """
+        before = None if retry is None else self._take_over(identity, retry, handed)
         now = self._clock.now()
         new = NewRun(
             flow=identity.flow,
@@ -210,17 +220,23 @@ class Driver:
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
-        handed = None if rows is None else self._keep(run, rows)
+        kept = None if rows is None else self._keep(run, rows)
         started = RunStarted(
             at=now,
             run_id=run.run_id,
             run_time=run_time,
             params=params,
             token=self._token,
-            input=None if handed is None else handed.output,
+            input=kept.output if kept is not None else before.input if before is not None else None,
             run_date=_run_date(identity, run_time),
+            retry=None if before is None else before.retry,
         )
-        self.apply(run, started, output=handed, then=None if begun is None else lambda run: begun(run.run_id))
+        if before is not None:
+            run.bring(before.rows)
+        self.apply(run, started, output=kept, then=None if begun is None else lambda run: begun(run.run_id))
+
+    def _take_over(self, identity: Identity, retry: Retry, handed: Output | None) -> Retaken:
+        return take_over(retry, handed, identity.plan, identity.run_id, self._token, self._store, self._engine)
 
     def _keep(self, run: LiveRun, rows: pa.RecordBatchReader) -> OutputRow:
         """What a run is handed by somebody who isn't a run, as an output of its own."""

@@ -20,6 +20,7 @@ import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt
 from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
+from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import HANDED, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
@@ -95,7 +96,7 @@ class Reuse:
         if row is None or not self._holds(row, attempt):
             return None
         try:
-            return Result(self._taken(row, name), key, row.saved, row.origin)
+            return Result(taken(row.output, name, self._store, self._engine), key, row.saved, row.origin)
         except OutputMissing:
             return None
 
@@ -105,17 +106,6 @@ class Reuse:
         return row.saved == tuple(
             self._engine.identity(save.target, attempt.stop, attempt.stage.connector) for save in saves
         )
-
-    def _taken(self, row: OutputRow, name: OutputName) -> Stored:
-        """The output as one of this run's own, which lasts when the other run is deleted."""
-        kind, _, _ = row.output.ref.partition(":")
-        match kind:
-            case "file":
-                return Stored(self._engine.share(row.output, name))
-            case "inline":
-                rows = self._store.inline(row.output.ref)
-                return Stored(msgspec.structs.replace(row.output, ref=name.inline), rows)
-        return Stored(row.output)
 
     # --- code and inputs ---
 

@@ -43,6 +43,7 @@ from wvflow.kernel.events import (
     Output,
     OwnerChanged,
     Reopened,
+    Retry,
     RunStarted,
     TaskFailed,
     TaskLost,
@@ -94,6 +95,7 @@ def simulate(
     crash_rate: float = 0.0,
     crash_at: Collection[int] = (),
     params: Mapping[str, object] | None = None,
+    retry: Retry | None = None,
     most_events: int = 100_000,
 ) -> SimResult:
     """Run ``plan`` to its end, and let the late news come in, too.
@@ -103,19 +105,26 @@ def simulate(
         crash_rate: chance, below 1, that the process dies at a place where it can.
         crash_at: places at which it dies for certain; 2n is before commit n, 2n + 1 after it.
         params: the run's parameters as JSON values.
+        retry: what it takes over of a run that ended.
         most_events: a run that takes more is taken to be endless.
 
     Raises:
         InvariantBroken: the kernel did what it may not do, or the run did not end.
     """
     simulation = _Simulation(plan, seed, world, crash_rate, frozenset(crash_at), most_events)
-    return simulation.run(RunStarted(START, "sim", START, dict(params or {}), token=1))
+    return simulation.run(RunStarted(START, "sim", START, dict(params or {}), token=1, retry=retry))
 
 
-def crash_everywhere(plan: FlowPlan, *, seed: int, world: World = World()) -> Iterator[SimResult]:  # noqa: B008
+def crash_everywhere(
+    plan: FlowPlan,
+    *,
+    seed: int,
+    world: World = World(),  # noqa: B008 - immutable
+    retry: Retry | None = None,
+) -> Iterator[SimResult]:
     """The same run once for each place to crash at, crashing there. Raises as ``simulate``."""
-    for point in range(simulate(plan, seed=seed, world=world).points):
-        yield simulate(plan, seed=seed, world=world, crash_at=(point,))
+    for point in range(simulate(plan, seed=seed, world=world, retry=retry).points):
+        yield simulate(plan, seed=seed, world=world, crash_at=(point,), retry=retry)
 
 
 class _News(NamedTuple):

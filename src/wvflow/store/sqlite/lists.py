@@ -49,15 +49,28 @@ def _beginning_with(connection: sqlite3.Connection, text: str) -> list[RunRow]:
 
 
 def runs(
-    connection: sqlite3.Connection, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None
+    connection: sqlite3.Connection,
+    *,
+    flow: str = "",
+    state: str = "",
+    parent: str = "",
+    retry_of: str = "",
+    limit: int | None = None,
 ) -> list[RunRow]:
-    filters = {"flow": flow, "state": state, "parent": parent}
+    filters = {"flow": flow, "state": state, "parent": parent, "retry_of": retry_of}
     wanted = [name for name, value in filters.items() if value]
     where = " and ".join(f"{name} = :{name}" for name in wanted)
     found = connection.execute(
         f"select {rows.RUN} from runs {'where ' + where if where else ''}"
         " order by created_at desc, seq desc limit :limit",
         filters | {"limit": -1 if limit is None else limit},
+    )
+    return [rows.run_of(row) for row in found]
+
+
+def newest(connection: sqlite3.Connection) -> list[RunRow]:
+    found = connection.execute(
+        f"select {rows.RUN} from runs where seq in (select max(seq) from runs group by flow, version, project)"
     )
     return [rows.run_of(row) for row in found]
 

@@ -116,9 +116,9 @@ def _extend(part: Part, end: End | None, records: list[Row]) -> End:
 
 _INSERT_RUN = """
     insert into runs (run, flow, version, bundle, parent, project, semantics, created_at, run_time, params, state,
-                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence)
+                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence, retry_of)
     values (:run, :flow, :version, :bundle, :parent, :project, :semantics, :created_at, :run_time, :params, :state,
-            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence)
+            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence, :retry_of)
 """
 _UPDATE_RUN = """
     update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,

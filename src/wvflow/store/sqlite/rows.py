@@ -25,7 +25,7 @@ Row = tuple[Any, ...]
 
 RUN = (
     "run, flow, version, bundle, state, run_time, params, started_at, finished_at, error, owner, position, epoch,"
-    " parent, project, problem"
+    " parent, project, problem, retry_of"
 )
 STAGE = (
     "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, "
@@ -53,7 +53,7 @@ def chain_start(run_id: str) -> int:
 
 def run_of(row: Row) -> RunRow:
     run, flow, version, bundle, state, run_time, params, started, finished, error, owner, *rest = row
-    position, epoch, parent, project, problem = rest
+    position, epoch, parent, project, problem, retry_of = rest
     return RunRow(
         run_id=run,
         flow=FlowRef(flow, version),
@@ -70,6 +70,7 @@ def run_of(row: Row) -> RunRow:
         parent=parent,
         project=project,
         problem=problem,
+        retry_of=retry_of,
     )
 
 
@@ -85,6 +86,7 @@ def pinned_columns(new: NewRun, run: RunRow) -> dict[str, object]:
         "created_at": new.created_at,
         "run_time": run.run_time,
         "params": encoded(run.params).decode(),
+        "retry_of": run.retry_of,
     }
 
 

@@ -236,6 +236,11 @@ _LEDGER = (
     "create index ledger_of_run on ledger (run)",
 )
 
+_RETRIES = (
+    "alter table runs add column retry_of text not null default ''",
+    "create index runs_of_retry on runs (retry_of, created_at, seq) where retry_of <> ''",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -246,6 +251,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _WAITS,
     _INSTANCES,
     _LEDGER,
+    _RETRIES,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

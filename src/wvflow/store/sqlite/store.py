@@ -151,9 +151,15 @@ class SqliteStore:
         with self._database.reading() as connection:
             return lists.find(connection, text)
 
-    def runs(self, *, flow: str = "", state: str = "", parent: str = "", limit: int | None = None) -> list[RunRow]:
+    def runs(
+        self, *, flow: str = "", state: str = "", parent: str = "", retry_of: str = "", limit: int | None = None
+    ) -> list[RunRow]:
         with self._database.reading() as connection:
-            return lists.runs(connection, flow=flow, state=state, parent=parent, limit=limit)
+            return lists.runs(connection, flow=flow, state=state, parent=parent, retry_of=retry_of, limit=limit)
+
+    def newest(self) -> list[RunRow]:
+        with self._database.reading() as connection:
+            return lists.newest(connection)
 
     def stages(self, run_id: str) -> list[StageRow]:
         with self._database.reading() as connection:

@@ -67,17 +67,25 @@ def batch(run_id: str, after: int, *events: Event, state: str = "running", **nam
 
 
 def begun(
-    run_id: str, *, created_at: int = NOW, flow: str = "Nightly", parent: str = "", fence: int = 0, **named: Any
+    run_id: str,
+    *,
+    created_at: int = NOW,
+    flow: str = "Nightly",
+    version: int = 1,
+    parent: str = "",
+    fence: int = 0,
+    project: str = "/p",
+    **named: Any,
 ) -> RunBatch:
     """The part that begins a run, as ``batch``."""
     token = named.get("token", TOKEN)
     started = RunStarted(NOW, run_id, NOW, {"segment": "a"}, token=token)
     new = NewRun(
-        flow=FlowRef(flow),
+        flow=FlowRef(flow, version),
         bundle="b1",
         created_at=EpochMs(created_at),
         semantics=1,
-        project="/p",
+        project=project,
         parent=parent,
         fence=fence,
     )

@@ -75,6 +75,13 @@ class ReadingContract:
         assert [row.run_id for row in store.runs(parent="a")] == ["d", "b"]
         assert [row.parent for row in store.runs(parent="a", limit=1)] == ["a"]
 
+    def test_of_each_version_of_a_flow_the_newest_run_is_told(self, open_store: OpenStore) -> None:
+        store = open_store()
+        assert store.newest() == []
+        commit(store, begun("a"), begun("b", flow="Hourly", created_at=NOW + 1), begun("c", created_at=NOW + 2))
+        commit(store, begun("d", version=2, created_at=NOW + 3), begun("e", project="/other", created_at=NOW + 4))
+        assert sorted(row.run_id for row in store.newest()) == ["b", "c", "d", "e"]
+
     @pytest.mark.parametrize(("after", "left"), [(0, [1, 2, 3]), (2, [3]), (3, []), (9, [])])
     def test_events_are_those_behind_a_position(self, open_store: OpenStore, after: int, left: list[int]) -> None:
         store = open_store()

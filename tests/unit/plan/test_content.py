@@ -1,0 +1,99 @@
+"""What of a stage is its content: what it does and what it depends on, not how it is tried nor where it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from wvflow.lang.catalog import ActivitySignature, Catalog
+from wvflow.plan.content import body, contents, settings
+from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.planner import build
+from wvflow.semantics import check
+from wvflow.source import Source
+from wvflow.syntax import parse
+
+PROGRAM = """
+flow G(n: int = 1) = { stage g = from users | where id > n }
+flow F(n: int = 1) = {
+  stage a = from users | where id > 1
+  stage b with { retries: 2 } = from a | fetch()
+  stage other = from orders
+  stage c if b.success or other.failed = from b | add 1 as x
+  stage d = from c | -> G(2)
+  stage e with { map: each } = from other | fetch()
+}
+"""
+CATALOG = Catalog(
+    activities={"fetch": ActivitySignature("fetch", takes_rows=True, open=True)},
+    tables=("users", "orders"),
+)
+F = FlowRef("F")
+
+
+def bundle(text: str) -> Bundle:
+    module, unread = parse(Source("f.wv", text))
+    checked, found = check([module], CATALOG)
+    assert not [one for one in (*unread, *found) if one.is_error], found
+    return build(checked, CATALOG)
+
+
+CHANGES = {
+    "a comment and another place": ("flow F(", "-- words\n\nflow F(", ""),
+    "what a stage reads": ("where id > 1", "where id > 2", "a b c d"),
+    "what an activity is given": ("fetch()\n  stage other", "fetch(x: 1)\n  stage other", "b c d"),
+    "how often it may try": ("retries: 2", "retries: 3, timeout: 5m", ""),
+    "a trigger": ("or other.failed", "or other.skipped", "c d"),
+    "an argument of a flow": ("G(2)", "G(3)", "d"),
+    "what a flow that is called does": ("where id > n", "where id >= n", "d"),
+    "a default that a run's own value stands for": ("flow F(n: int = 1)", "flow F(n: int = 2)", ""),
+    "what an instance does": ("from other | fetch()", "from other | fetch(y: 2)", "e"),
+    "how many instances at once": ("map: each", "map: each, max_parallel: 3", ""),
+    "a name": ("stage other", "stage others", "c d e"),
+    "a stage in between": ("from a | fetch()", "from new | fetch()\n  stage new = from a", "b c d"),
+    "a stage in front": ("  stage a =", "  stage zero = from orders\n  stage a =", ""),
+    "a reader more": ("  stage e", "  stage f = from a\n  stage e", ""),
+    "a description": ("with { retries: 2 }", "with { retries: 2, description: 'x', tags: ['y'] }", ""),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "changed"), CHANGES.values(), ids=CHANGES)
+def test_the_content_of_a_stage_is_what_it_does_and_depends_on(old: str, new: str, changed: str) -> None:
+    assert old in PROGRAM
+    text = PROGRAM.replace(old, new).replace("other.", "others.") if "others" in new else PROGRAM.replace(old, new)
+    text = text.replace("from other |", "from others |") if "others" in new else text
+    before, after = contents(bundle(PROGRAM), F), contents(bundle(text), F)
+    assert [name for name in before if name in after and before[name] != after[name]] == changed.split()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_changed"),
+    [
+        pytest.param("where id > 1", "where id > 2", True, id="a stage"),
+        pytest.param("retries: 2", "retries: 3", False, id="retries"),
+        pytest.param("where id > n", "where id >= n", False, id="a flow that it calls has a version of its own"),
+        pytest.param("flow F(n: int = 1)", "flow F(m: int = 1)", True, id="a parameter"),
+        pytest.param(
+            "flow F(n: int = 1)", "flow F(n: int = 1) with { on_failure: activate('log') }", True, id="a hook"
+        ),
+        pytest.param("flow F(n: int = 1)", "flow F(n: int = 1) with { output: a }", True, id="the output"),
+        pytest.param("flow F(n: int = 1)", "flow F(n: int = 1) with { timeout: 1h }", False, id="a limit"),
+    ],
+)
+def test_the_body_of_a_version_is_what_it_does(old: str, new: str, is_changed: bool) -> None:
+    before, after = bundle(PROGRAM).plan(F), bundle(PROGRAM.replace(old, new)).plan(F)
+    assert (body(before) != body(after)) is is_changed
+
+
+def test_settings_are_told_apart_from_work() -> None:
+    before, after = bundle(PROGRAM).plan(F), bundle(PROGRAM.replace("retries: 2", "retries: 3")).plan(F)
+    changed = [
+        old.name
+        for old, new in zip(before.stages, after.stages, strict=True)
+        if settings(before, old) != settings(after, new)
+    ]
+    assert changed == ["b"]
+
+
+def test_flows_that_call_each_other_have_a_content() -> None:
+    text = "flow A = { stage a = call B() }\nflow B = { stage b = call A() }\n"
+    assert contents(bundle(text), FlowRef("A")) == contents(bundle(text), FlowRef("A"))
