@@ -80,7 +80,7 @@ def test_so_they_do_where_another_process_carries_it_on(edited: Any) -> None:
     assert all_of_it(edited) == OLD
 
 
-def test_check_and_plan_tell_of_the_run_that_is_open(edited: Any) -> None:
+def test_check_tells_of_the_run_that_is_open(edited: Any) -> None:
     checked = edited.json("check")
     assert ("WV0551", "Chain") in {(one["code"], one["message"].split("`")[1]) for one in checked}
     assert "run r1, which is running," in next(one["message"] for one in checked if "Chain" in one["message"])
@@ -94,3 +94,19 @@ def test_what_is_started_then_has_the_new_plan(edited: Any) -> None:
     edited.open_gate("gate")
     running.end()
     assert output(edited, "Jumped") == [{"id": 100, "how": "new"}]
+
+
+def test_plan_tells_whether_the_open_run_could_go_on(edited: Any) -> None:
+    def planned(program: str) -> dict[str, Any]:
+        edited.write("chain.wv", program)
+        told = edited.json("plan", "chain.wv")
+        return next(one for one in told["flows"] if one["flow"] == "Chain")
+
+    (run,) = planned(PROGRAM)["open_runs"]
+    assert (run["run_id"], run["state"], run["target"], run["movable"]) == ("r1", "running", 1, True)
+    (run,) = planned(EDITED)["open_runs"]
+    assert (run["movable"], run["again"]) == (False, {"numbers": "it does something else now"})
+    newer = planned(PROGRAM.replace("flow Chain with", "flow Chain @version(2) with"))
+    assert (newer["version"], newer["change"]) == (1, "removed")
+    assert [(run["target"], run["movable"]) for run in newer["open_runs"]] == [(2, True)]
+    assert "run r1  running  could go on as version 2" in edited.wvflow("plan").stdout

@@ -84,9 +84,7 @@ def test_the_examples_of_flows_in_statements_pass_their_tests(tmp_path: Path) ->
         assert report["tests"] > 0
 
 
-_FLOWS = re.findall(
-    r"^```wv\n(.*?)^```$", (ROOT / "docs/language/flows.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+_FLOWS = [*queries("language/flows.md"), *queries("language/versions.md")]
 
 
 @pytest.mark.parametrize("number", range(len(_FLOWS)))

@@ -22,6 +22,7 @@ again takes a twentieth of the one and a fifth of the other."""
         "check": (f"{_COMMANDS}.check:check", "Report mistakes in programs; run nothing."),
         "show": (f"{_COMMANDS}.show:show", "Show a flow's plan: stages, edges, policies."),
         "compile": (f"{_COMMANDS}.compile:compile_", "Show the SQL of stages and models."),
+        "plan": (f"{_COMMANDS}.plan:plan", "Tell what a program would change against what runs have recorded."),
         "fmt": (f"{_COMMANDS}.fmt:fmt", "Put programs into their canonical form."),
         "run": (f"{_COMMANDS}.run:run", "Run a flow, or the statements of a file."),
         "test": (f"{_COMMANDS}.test:test", "Run files and judge their tests."),

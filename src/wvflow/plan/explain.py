@@ -340,7 +340,7 @@ def _headline(plan: FlowPlan) -> str:
     return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + _limits(plan)
 
 
-def _schedule(plan: FlowPlan) -> dict[str, str | None]:
+def schedule_items(plan: FlowPlan) -> dict[str, str | None]:
     """When it is to run by itself, as it is written."""
     when = plan.schedule
     return {
@@ -352,7 +352,7 @@ def _schedule(plan: FlowPlan) -> dict[str, str | None]:
 
 def _limits(plan: FlowPlan) -> str:
     limits = {
-        **_schedule(plan),
+        **schedule_items(plan),
         "max_parallel": plan.max_parallel,
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
     }

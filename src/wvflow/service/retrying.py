@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +24,8 @@ from wvflow.ports.store import RunRow, StageRow, Store
 from wvflow.service.planned import planned_program
 from wvflow.service.program import Compiled
 from wvflow.service.project import Project
+
+BEHIND = "it depends on one of these"
 
 
 class StagesChanged(NotPossible):
@@ -92,6 +95,14 @@ def todays_flow(bundle: Bundle, run: RunRow, version: int | None) -> FlowRef:
     return FlowRef(run.flow.flow, wanted if wanted in versions else versions[-1])
 
 
+class Left(NamedTuple):
+    """What a run leaves to a retry. ``again``: those of its finished stages that do something else now and those that
+    depend on them, each with the reason."""
+
+    taken: tuple[Reused, ...]
+    again: dict[str, str]
+
+
 def retry_of(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, again: Sequence[str]) -> Retry:
     """What a retry of a run takes over; not the stages of ``again``, and what follows from them.
 
@@ -99,6 +110,14 @@ def retry_of(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, a
     """
     for name in again:
         _check_stage(now.plan, name)
+    left = left_by(run, rows, then, now, again)
+    if left.again:
+        raise _refusal(run, left.again)
+    return Retry(run.run_id, left.taken)
+
+
+def left_by(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, again: Sequence[str] = ()) -> Left:
+    """What of a run is done and, where it isn't one of ``again`` or follows from one, can be taken over."""
     done = {row.stage: row for row in rows if _is_done(row)}
     left, before = _following(now.plan, again), {stage.name: stage for stage in then.plan.stages}
     old, new = contents(then.bundle, then.flow), contents(now.bundle, now.flow)
@@ -114,10 +133,9 @@ def retry_of(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, a
         else:
             origin = row.reused or run.run_id
             taken[stage.name] = Reused(StageId(index), row.output or Output(), origin, row.reason or "")
-    if changed:
-        succeeded = {name for name, row in done.items() if row.state == "success"}
-        raise _refusal(run, changed, [name for name in _following(now.plan, changed) if name in succeeded])
-    return Retry(run.run_id, tuple(taken.values()))
+    succeeded = {name for name, row in done.items() if row.state == "success"}
+    lost = [name for name in _following(now.plan, changed) if name in succeeded]
+    return Left(tuple(taken.values()), {name: changed.get(name, BEHIND) for name in lost})
 
 
 def _check_stage(plan: FlowPlan, name: str) -> None:
@@ -155,12 +173,11 @@ def _changed(stage: StagePlan, before: StagePlan, is_same: bool, then: FlowPlan,
     return ""
 
 
-def _refusal(run: RunRow, changed: Mapping[str, str], again: Collection[str]) -> StagesChanged:
-    options = " ".join(f"--from {shlex.quote(name)}" for name in changed)
-    lines = [f"  {name}: {changed.get(name, 'it depends on one of these')}" for name in again]
+def _refusal(run: RunRow, again: Mapping[str, str]) -> StagesChanged:
+    options = " ".join(f"--from {shlex.quote(name)}" for name, why in again.items() if why != BEHIND)
+    told = "\n".join(f"  {name}: {why}" for name, why in again.items())
     return StagesChanged(
-        f"run {run.run_id} can't be retried as it was: of its finished stages these would run again\n"
-        + "\n".join(lines),
+        f"run {run.run_id} can't be retried as it was: of its finished stages these would run again\n{told}",
         help=f"to run them: wvflow runs retry {run.run_id} {options}",
         stages=tuple(again),
     )

@@ -1,0 +1,168 @@
+"""What a program would change against what runs have recorded: flows and stages, settings, and the runs that are open.
+
+Of each version of a flow, the plan of its newest run is what is recorded; of one that was never run itself, what the
+runs know that could have started it. A version that the program has no more is told as removed as long as no run of
+another one is newer, or one of its own is open. Nothing is written, and nothing is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from wvflow.lang.durations import format_duration
+from wvflow.plan.content import contents, settings, work
+from wvflow.plan.explain import policies_text, schedule_items
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StagePlan
+from wvflow.ports.store import RunRow, Store
+from wvflow.service.project import Project
+from wvflow.service.recorded import bundle_of, newest, open_runs, recorded_runs
+from wvflow.service.retrying import Pinned, left_by
+
+Change: TypeAlias = Literal["added", "changed", "removed", "unchanged"]
+_SETTINGS = ("timeout", "cleanup_timeout", "max_parallel", "fail_fast", "keep_runs", "description")
+
+
+class StageChange(msgspec.Struct, frozen=True):
+    """``change``: ``changed`` where it does something else, ``settings`` where it is only tried, limited or described
+    otherwise. ``why``: in words."""
+
+    stage: str
+    change: Literal["added", "changed", "removed", "settings"]
+    why: str = ""
+
+
+class SettingChange(msgspec.Struct, frozen=True):
+    """A property of the flow, or its parameters; None where it isn't set."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+class OpenRun(msgspec.Struct, frozen=True):
+    """A run that has not ended. ``movable``: a retry of it under today's plan, of version ``target``, would take over
+    all that it has finished; ``again``: what of that would run again instead, each with the reason."""
+
+    run_id: str
+    state: str
+    target: int | None
+    movable: bool
+    again: dict[str, str] = {}
+
+
+class FlowChange(msgspec.Struct, frozen=True):
+    """One version of a flow. ``recorded``: the run whose plan it is compared with, None where there is none."""
+
+    flow: str
+    version: int
+    change: Change
+    recorded: str | None = None
+    stages: tuple[StageChange, ...] = ()
+    settings: tuple[SettingChange, ...] = ()
+    open_runs: tuple[OpenRun, ...] = ()
+
+
+def changes(project: Project, now: Bundle) -> tuple[FlowChange, ...]:
+    """Every version of every flow that the program has, was run last, or has open runs; by name and version."""
+    with recorded_runs(project) as store:
+        runs = {} if store is None else newest(project, store)
+        plans = {} if store is None else _plans(store, runs)
+        opened = {} if store is None else _opened(project, store, now)
+    last = {run.flow.flow: run.flow for run in sorted(runs.values(), key=lambda run: run.started_at or 0)}
+    refs = {plan.ref for plan in now.flows.values()} | opened.keys() | set(last.values())
+    return tuple(_change(ref, now, plans.get(ref), tuple(opened.get(ref, ()))) for ref in sorted(refs))
+
+
+def _plans(store: Store, runs: Mapping[FlowRef, RunRow]) -> dict[FlowRef, tuple[RunRow, Pinned]]:
+    """What is recorded of each version, by its own newest run or else by one that could have started it."""
+    bundles = {run.flow: (run, bundle) for run in runs.values() if (bundle := bundle_of(store, run)) is not None}
+    found = {ref: (run, Pinned(bundle, ref)) for ref, (run, bundle) in bundles.items()}
+    for run, bundle in bundles.values():
+        for plan in bundle.flows.values():
+            found.setdefault(plan.ref, (run, Pinned(bundle, plan.ref)))
+    return found
+
+
+def _opened(project: Project, store: Store, now: Bundle) -> dict[FlowRef, list[OpenRun]]:
+    found: dict[FlowRef, list[OpenRun]] = {}
+    for run in open_runs(project, store):
+        found.setdefault(run.flow, []).append(_open_run(run, store, now))
+    return found
+
+
+def _open_run(run: RunRow, store: Store, now: Bundle) -> OpenRun:
+    """Where it could go on: the highest version that the program has, which is what the name means from now on."""
+    targets = [plan.version for plan in now.flows.values() if plan.flow == run.flow.flow]
+    bundle = bundle_of(store, run)
+    if not targets or bundle is None:
+        return OpenRun(run.run_id, run.state, max(targets, default=None), movable=False)
+    target = FlowRef(run.flow.flow, max(targets))
+    left = left_by(run, store.stages(run.run_id), Pinned(bundle, run.flow), Pinned(now, target))
+    return OpenRun(run.run_id, run.state, target.version, movable=not left.again, again=left.again)
+
+
+def _change(ref: FlowRef, now: Bundle, before: tuple[RunRow, Pinned] | None, opened: tuple[OpenRun, ...]) -> FlowChange:
+    run = None if before is None else before[0].run_id
+    if ref.key not in now.flows:
+        return FlowChange(ref.flow, ref.version, "removed", run, open_runs=opened)
+    if before is None:
+        plan = now.plan(ref)
+        stages = tuple(StageChange(plan.stages[one].name, "added") for one in plan.declared)
+        return FlowChange(ref.flow, ref.version, "added", run, stages, open_runs=opened)
+    then, today = before[1], Pinned(now, ref)
+    stages = tuple(_stages(then, today))
+    settings = tuple(_settings(then.plan, today.plan))
+    change: Change = "changed" if stages or settings else "unchanged"
+    return FlowChange(ref.flow, ref.version, change, run, stages, settings, opened)
+
+
+def _stages(then: Pinned, now: Pinned) -> Iterator[StageChange]:
+    """Those that differ, in the order of the program; hooks and jumps last, then those that it has no more."""
+    old = {stage.name: stage for stage in then.plan.stages}
+    before, after = contents(then.bundle, then.flow), contents(now.bundle, now.flow)
+    declared = [now.plan.stages[one] for one in now.plan.declared]
+    for stage in (*declared, *[one for one in now.plan.stages if one.hook is not None]):
+        if (was := old.pop(stage.name, None)) is None:
+            yield StageChange(stage.name, "added")
+        elif work(then.plan, was) != work(now.plan, stage):
+            yield StageChange(stage.name, "changed", "does something else")
+        elif before.get(stage.name) != after.get(stage.name):
+            yield StageChange(stage.name, "changed", _through(stage, now.plan, before, after))
+        elif settings(then.plan, was) != settings(now.plan, stage):
+            yield StageChange(stage.name, "settings", _from_to(policies_text(was), policies_text(stage)))
+    yield from (StageChange(name, "removed") for name in old)
+
+
+def _through(stage: StagePlan, plan: FlowPlan, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """By which of its upstreams it has changed; where by none, a flow that it calls has."""
+    needs = [plan.stages[one].name for one in stage.upstreams]
+    changed = [f"`{name}`" for name in needs if before.get(name) != after.get(name)]
+    return f"depends on {', '.join(changed)}" if changed else "calls a flow that does something else"
+
+
+def _settings(then: FlowPlan, now: FlowPlan) -> Iterator[SettingChange]:
+    for name, before in (old := _written(then)).items():
+        if before != (after := _written(now)[name]):
+            yield SettingChange(name, before, after)
+    if then.schedule != now.schedule and all(old[name] == after for name, after in schedule_items(now).items()):
+        yield SettingChange("schedule", "as it was", "with other options")
+
+
+def _written(plan: FlowPlan) -> dict[str, str | None]:
+    params = ", ".join(f"{one.name}: {one.type}" + ("" if one.default is None else " = …") for one in plan.params)
+    output = None if plan.output is None else plan.stages[plan.output].name
+    limits = {name: _text(name, getattr(plan, name)) for name in _SETTINGS}
+    return {"parameters": params or None, "output": output, **schedule_items(plan), **limits}
+
+
+def _text(name: str, value: object) -> str | None:
+    if name in ("timeout", "cleanup_timeout") and isinstance(value, int):
+        return format_duration(value)
+    return None if value in (None, "", False) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _from_to(before: str, after: str) -> str:
+    return f"{before or 'the defaults'} → {after or 'the defaults'}" if before != after else "described otherwise"
