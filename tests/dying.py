@@ -9,25 +9,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from wvflow.ports.store import Committed, RunBatch
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.ports.store import Committed, InboxRow, Message, RunBatch
 from wvflow.service.api import load
 from wvflow.store.sqlite import SqliteStore
 
 When = Literal["before", "after"]
 
 
-def run_in_a_process_that_dies(root: Path, number: int, when: When) -> int:
-    """Run it up to commit ``number``; the exit code is 0 when it ended before that."""
+Messages = Sequence[tuple[str, dict[str, object]]]
+
+
+def run_in_a_process_that_dies(root: Path, number: int, when: When, messages: Messages = ()) -> int:
+    """Run it up to commit ``number``; the exit code is 0 when it ended before that. ``messages``: the signals that are
+    sent to it once its start is durable."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
-    process = context.Process(target=_run_and_die, args=(root, number, when))
+    process = context.Process(target=_run_and_die, args=(root, number, when, messages))
     process.start()
     process.join(60)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _run_and_die(root: Path, number: int, when: When) -> None:
+def _run_and_die(root: Path, number: int, when: When, messages: Messages) -> None:
     real, commits = SqliteStore.commit, 0
 
     async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
@@ -36,6 +43,9 @@ def _run_and_die(root: Path, number: int, when: When) -> None:
         if commits == number and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         committed = await real(self, parts)
+        for name, args in messages if commits == 1 else ():
+            body = msgspec.json.encode(Message(name, args))
+            self.send(InboxRow(run_id=parts[0].run_id, kind="signal", body=body, at=EpochMs(0)))
         if commits == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return committed

@@ -73,6 +73,10 @@ class Code(Enum):
     MISSING_CATALOG = ("WV0227", "CATALOG_NOT_FOUND", "error")
     PARTIAL_QUERY_COLUMN = ("WV0228", "PARTIAL_QUERY_COLUMN_MISSING", "error")
     DUPLICATE_TYPE = ("WV0229", "DUPLICATE_TYPE", "warning")
+    UNKNOWN_SIGNAL = ("WV0230", "NOT_FOUND", "error")
+    UNKNOWN_VARIABLE = ("WV0231", "NOT_FOUND", "error")
+    NO_ACTION = ("WV0232", "SYNTAX_ERROR", "error")
+    STATE_MISPLACED = ("WV0233", "INVALID_ARGUMENT", "error")
     # types and arguments
     TYPE_MISMATCH = ("WV0301", "TYPE_ERROR", "warning")
     BAD_ARGUMENT = ("WV0302", "INVALID_ARGUMENT", "error")
@@ -89,6 +93,8 @@ class Code(Enum):
     UNCLEAR_TEST = ("WV0313", "TYPE_ERROR", "error")
     WALL_CLOCK = ("WV0314", "INVALID_ARGUMENT", "warning")
     NOT_SAID_THERE = ("WV0315", "NOT_IMPLEMENTED", "error")
+    HANDLER_NEEDS_ROWS = ("WV0316", "INVALID_ARGUMENT", "error")
+    MIXED_WAIT = ("WV0317", "INVALID_ARGUMENT", "error")
     # properties
     UNKNOWN_PROPERTY = ("WV0401", "INVALID_ARGUMENT", "error")
     MISTYPED_PROPERTY = ("WV0402", "INVALID_ARGUMENT", "error")
@@ -121,6 +127,8 @@ class Code(Enum):
     UNREACHABLE_STAGE = ("WV0514", "INVALID_ARGUMENT", "warning")
     FALLBACK_NEVER_RUNS = ("WV0515", "INVALID_ARGUMENT", "warning")
     BAD_VIEW = ("WV0516", "INVALID_ARGUMENT", "error")
+    UNHEARD_SIGNAL = ("WV0520", "INVALID_ARGUMENT", "warning")
+    NEVER_SET = ("WV0521", "INVALID_ARGUMENT", "warning")
     RETRIES_WITHOUT_KEY = ("WV0540", "INVALID_ARGUMENT", "warning")
     RECORDED_VERSION = ("WV0550", "FLOW_NOT_FOUND", "warning")
     CHANGED_VERSION = ("WV0551", "INVALID_ARGUMENT", "warning")

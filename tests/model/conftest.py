@@ -9,18 +9,20 @@ import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from wvflow.lang.algebra import Literal, Single
+from wvflow.lang.algebra import Binary, Literal, Single, Value
 from wvflow.lang.relations import nodes
-from wvflow.lang.types import BOOLEAN, NULL, STRING
+from wvflow.lang.types import BOOLEAN, LONG, NULL, STRING
 from wvflow.plan.nodes import (
     CLEANUP_RULES,
     EAGER_RULES,
     AllOf,
     AnyOf,
+    Assignment,
     ChildTask,
     CollectTask,
     Condition,
     Fallback,
+    FlowParam,
     FlowPlan,
     FlowRef,
     Hook,
@@ -32,10 +34,13 @@ from wvflow.plan.nodes import (
     Policy,
     QueryTask,
     Rule,
+    SignalPlan,
+    SignalTask,
     SplitTask,
     StageId,
     StagePlan,
     StateIs,
+    StateTask,
     Task,
     Tolerance,
     Trigger,
@@ -66,7 +71,29 @@ def _plan(
     jumps = tuple(StageId(len(stages) + number) for number, (hook, _) in enumerate(hooks) if hook == "jump")
     first = replace(stages[0], readers=(*stages[0].readers, *jumps))
     whole = (first, *stages[1:], *(_hook(number, *one) for number, one in enumerate(hooks)))
-    return FlowPlan("F", 1, (), whole, every, output=every[-1], **flow)  # type: ignore[arg-type]
+    plan = FlowPlan("F", 1, (), whole, every, output=every[-1], **flow)  # type: ignore[arg-type]
+    watchers = _having(whole, StateTask)
+    return replace(plan, state=STATE, signals=_signals(_having(whole, SignalTask)), watchers=watchers)
+
+
+def _having(stages: Sequence[StagePlan], kind: type[Task]) -> tuple[StageId, ...]:
+    """Those with such a task."""
+    found = [index for index, here in enumerate(stages) if any(isinstance(one, kind) for one in here.all_tasks)]
+    return tuple(map(StageId, found))
+
+
+N = Value("n", LONG)
+STATE = (FlowParam("n", LONG, Literal(0, LONG)),)
+
+
+def _signals(waiters: tuple[StageId, ...]) -> tuple[SignalPlan, ...]:
+    """One to wait for, which counts, and one that pauses at every other."""
+    more = Binary("+", N, Literal(1, LONG), LONG)
+    odd = Binary("=", Binary("%", N, Literal(2, LONG), LONG), Literal(0, LONG), BOOLEAN)
+    return (
+        SignalPlan("go", actions=(Assignment("n", more),), waiters=waiters),
+        SignalPlan("stop", actions=(Assignment("paused", odd),)),
+    )
 
 
 def _hook(number: int, hook: Hook, tasks: list[Task]) -> StagePlan:
@@ -136,7 +163,13 @@ def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
     keyed = st.builds(
         KeyedTask, st.just(Literal("k", STRING)), st.just((QueryTask(Single()),)), by_row=st.booleans(), policy=policies
     )
-    return st.one_of(query, query, keyed, wait, until, child, child)
+    signal = st.builds(SignalTask, st.just("go"), policies)
+    state = st.builds(StateTask, st.sampled_from([_at_least(0), _at_least(2)]), policy=policies)
+    return st.one_of(query, query, keyed, wait, until, child, child, signal, state)
+
+
+def _at_least(number: int) -> Binary:
+    return Binary(">=", N, Literal(number, LONG), BOOLEAN)
 
 
 @st.composite

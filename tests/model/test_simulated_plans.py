@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simulate
 from wvflow.drivers.simulator.world import World
+from wvflow.kernel.events import EpochMs, PauseRequested, SignalReceived
 from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import Instances, RunState
@@ -22,6 +23,11 @@ CALM = World(
 ROUGH = World(fail=0.3, fatal=0.1, lose=0.2, twice=0.3, stray=0.3, outlive=0.5, deaf=0.4, tells=0.5, empty=0.3,
               queued=(0, 500), works=(1, 900), late=(0, 100), reopen=1)  # fmt: skip
 seeds = st.integers(0, 1_000_000)
+some_message = st.sampled_from([
+    SignalReceived(EpochMs(0), "go"), SignalReceived(EpochMs(0), "stop"),
+    PauseRequested(EpochMs(0), paused=True), PauseRequested(EpochMs(0), paused=False),
+])  # fmt: skip
+messages = st.lists(st.tuples(st.integers(0, 3_000).map(Millis), some_message), max_size=5).map(tuple)
 
 
 def outcome(result: SimResult) -> tuple[object, ...]:
@@ -38,10 +44,30 @@ def outcome(result: SimResult) -> tuple[object, ...]:
 def test_no_invariant_breaks_in_a_rough_world(data: st.DataObject, seed: int, plans: Plans) -> None:
     plan = data.draw(plans(timeouts=True))
     moment = st.none() | st.integers(0, 3_000)
-    world = msgspec.structs.replace(ROUGH, cancel_at=data.draw(moment), terminate_at=data.draw(st.none() | moment))
+    world = msgspec.structs.replace(
+        ROUGH, cancel_at=data.draw(moment), terminate_at=data.draw(st.none() | moment), told=data.draw(messages)
+    )
     timed = msgspec.structs.replace(plan, timeout=data.draw(st.sampled_from([None, Millis(1_500)])))
     result = simulate(timed, seed=seed, world=world, crash_rate=data.draw(st.sampled_from([0.0, 0.2])))
     assert result.state.phase.is_terminal
+
+
+@given(data=st.data(), seed=seeds)
+@settings(max_examples=100, deadline=None)
+def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
+    data: st.DataObject, seed: int, plans: Plans
+) -> None:
+    told = tuple((Millis(after), SignalReceived(EpochMs(0), "go", {"number": n})) for n, after in enumerate(
+        sorted(data.draw(st.lists(st.integers(0, 2_000), max_size=5)))
+    ))  # fmt: skip
+    result = simulate(data.draw(plans()), seed=seed, world=msgspec.structs.replace(CALM, told=told), crash_rate=0.3)
+    came = [event.args["number"] for event in result.events if isinstance(event, SignalReceived) and event.args]
+    assert came == list(range(len(told)))
+    box = list(result.state.mail.get("go", ()))
+    for stage in result.state.stages:
+        for one in (stage, *(stage.instances or Instances.of(0)).states):
+            taken = one.taken.get("go", 0)
+            assert one.signal == (box[taken - 1] if taken else None)
 
 
 @given(data=st.data(), seed=seeds)

@@ -14,8 +14,10 @@ from wvflow.kernel.events import (
     Failure,
     Output,
     OwnerChanged,
+    PauseRequested,
     Reopened,
     RunStarted,
+    SignalReceived,
     StageReused,
     TaskEvent,
     TaskFailed,
@@ -23,6 +25,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
+    UpdateAccepted,
 )
 from wvflow.kernel.timers import (
     ChildTimer,
@@ -35,7 +38,7 @@ from wvflow.kernel.timers import (
     parse_timer,
 )
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import FlowPlan, StageId, Task, UntilTask, WaitTask
+from wvflow.plan.nodes import FlowPlan, SignalTask, StageId, StateTask, Task, UntilTask, WaitTask
 
 _WIDTH = 15
 
@@ -83,6 +86,11 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return one_line(reason)
         case TimerFired(timer=timer):
             return _timer(plan, timer)
+        case SignalReceived(name=name, args=args) | UpdateAccepted(name=name, args=args):
+            given = ", ".join(f"{key} = {value}" for key, value in args.items())
+            return one_line(f"{name}  {given}" if given else name)
+        case PauseRequested(paused=paused):
+            return f"paused = {'true' if paused else 'false'}"
         case OwnerChanged(token=token):
             return f"to process {token}"
         case Reopened(epoch=epoch):
@@ -118,7 +126,7 @@ def _timer(plan: FlowPlan, timer: str) -> str:
 
 
 def _wait(task: Task) -> str:
-    if isinstance(task, UntilTask):
+    if isinstance(task, UntilTask | StateTask | SignalTask):
         return f"timeout of `{wait_text(task)}`"
     return wait_text(task) if isinstance(task, WaitTask) else ""
 

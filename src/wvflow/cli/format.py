@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from wvflow.ports.store import InstanceCounts
 
@@ -95,3 +97,14 @@ def instances(counts: InstanceCounts) -> str:
     """
     failed = f", {counts.failed:,} failed" if counts.failed else ""
     return f"{counts.ended:,}/{counts.count:,}{failed}"
+
+
+def value_text(value: object) -> str:
+    """A JSON value as the language writes it.
+
+    >>> value_text(None), value_text(True), value_text("by hand"), value_text([1])
+    ('null', 'true', "'by hand'", '[1]')
+    """
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return msgspec.json.encode(value).decode()

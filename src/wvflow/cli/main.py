@@ -51,8 +51,10 @@ def cli() -> None:
         "logs": (f"{_COMMANDS}.runs_read:logs", "What the run's activities logged."),
         "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop, and wait until it has."),
         "terminate": (f"{_COMMANDS}.runs_steer:terminate", "End a run at once; nothing more of it runs."),
-        "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run from its first task that isn't done."),
+        "pause": (f"{_COMMANDS}.runs_talk:pause", "Let nothing new of a run begin, until it is resumed."),
+        "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run that is paused, or from what isn't done."),
         "retry": (f"{_COMMANDS}.runs_retry:retry", "A new run on today's plan that takes over what an ended one did."),
+        "signal": (f"{_COMMANDS}.runs_talk:signal", "Send a signal to a run."),
         "clean": (f"{_COMMANDS}.runs_clean:clean", "Delete ended runs and their outputs."),
     },
 )

@@ -16,6 +16,7 @@ _LOOKS = {
     "cancelled": ("⊘", "yellow"),
     "cancelling": ("⊘", "yellow"),
     "finishing": ("▸", "cyan"),
+    "paused": ("‖", "yellow"),
     "held": ("‖", "yellow"),
     "retrying": ("↻", "magenta"),
     "queued": ("·", "cyan"),

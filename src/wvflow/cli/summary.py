@@ -14,7 +14,7 @@ from rich.text import Text
 
 from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
-from wvflow.cli.format import between, count, instances, instant, one_line, plural, printable
+from wvflow.cli.format import between, count, instances, instant, one_line, plural, printable, value_text
 from wvflow.cli.states import error_line, state_text, waits
 from wvflow.plan.nodes import FlowRef
 from wvflow.source import Position, Source
@@ -149,7 +149,8 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    for name, value in (*_facts(row), *_retries(summary), *_children(summary), *_hooks(summary)):
+    facts = (*_facts(row), *_variables(summary), *_retries(summary), *_children(summary), *_hooks(summary))
+    for name, value in facts:
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
@@ -160,6 +161,14 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
 def _retries(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if summary.retries:
         yield "retries", ", ".join(f"run {one}" for one in summary.retries)
+
+
+def _variables(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    if summary.variables:
+        yield (
+            "state",
+            printable(", ".join(f"{name} = {value_text(value)}" for name, value in summary.variables.items())),
+        )
 
 
 def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:

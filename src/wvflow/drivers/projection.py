@@ -18,7 +18,7 @@ def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner
         run_id=state.run_id,
         flow=flow,
         bundle=bundle,
-        state=state.phase.value,
+        state="paused" if state.paused_at is not None else state.phase.value,
         run_time=state.run_time,
         params=state.params,
         started_at=state.started_at,

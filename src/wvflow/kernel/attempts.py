@@ -56,14 +56,17 @@ def start(scene: Scene, stage: StageState, now: EpochMs) -> Step:
     first = stage.first_at is None
     begun = now if first else stage.first_at
     started = replace(stage, attempt=stage.attempt + 1, due=None, delivery=1, losses=0, first_at=begun)
+    if first and scene.paused_at is not None:
+        started = replace(started, stood=scene.paused_at - now)  # the whole pause is added when it ends
     step = _begin_task(scene, started, now)
     arms = first and not step.stage.phase.is_terminal
     return Step(step.stage, (*step.commands, *(arm(scene, started) if arms else ())))
 
 
 def take_turn(scene: Scene, stage: StageState, waited: bool, now: EpochMs) -> Step:
-    """What is left of its patience goes with it; a timer was started only if it had to wait."""
-    begun, ordered = _hand_out(scene, stage, now)
+    """What is left of its patience goes with it; a timer was started only if it had to wait. It has its place, also
+    for the task behind a wait that is over at once."""
+    begun, ordered = _hand_out(scene, replace(stage, phase=Phase.QUEUED), now)
     if not waited or stage.due is None:
         return Step(begun, ordered)
     timed = tuple(replace(one, start_due=stage.due) if isinstance(one, RunTask) else one for one in ordered)
@@ -71,18 +74,26 @@ def take_turn(scene: Scene, stage: StageState, waited: bool, now: EpochMs) -> St
 
 
 def _begin_task(scene: Scene, stage: StageState, now: EpochMs) -> Step:
-    """The current task: to a worker, unless it is a wait or must line up first. The run hands out the turns and starts
-    the timer of its patience; what waits in the line has not been handed to the driver."""
-    task = scene.task(stage)
-    if isinstance(task, Wait):
-        return complete(scene, begin_wait(scene, stage, task, now), now)
-    if scene.by_turns and stage.phase not in WORKING:
-        return Step(replace(stage, phase=Phase.IN_LINE, due=due_in(now, task.policy.start_timeout)))
+    """The current task, unless it must line up first: where only so many may be at work, and in a pause. The run hands
+    out the turns and starts the timer of its patience; what waits in the line has not been handed to the driver."""
+    takes_a_place = stage.phase not in WORKING and not isinstance(scene.task(stage), Wait)
+    if scene.paused_at is not None or (scene.by_turns and takes_a_place):
+        return Step(_lined_up(scene, stage, now))
     return _hand_out(scene, stage, now)
 
 
+def _lined_up(scene: Scene, stage: StageState, now: EpochMs) -> StageState:
+    """In a pause, patience is counted from its beginning: what is over of it then is added when it ends."""
+    since = now if scene.paused_at is None else scene.paused_at
+    return replace(stage, phase=Phase.IN_LINE, due=due_in(since, scene.policy(stage).start_timeout))
+
+
 def _hand_out(scene: Scene, stage: StageState, now: EpochMs) -> Step:
-    """The current task, or the child of an earlier attempt that goes on, or the instances in front of it."""
+    """The current task: to a worker, unless it is a wait; or the child of an earlier attempt that goes on, or the
+    instances in front of it."""
+    task = scene.task(stage)
+    if isinstance(task, Wait):
+        return complete(scene, begin_wait(scene, stage, task, now), now)
     if stage.child is not None:
         return await_child(scene, stage, now)
     if is_behind_split(scene, stage):
@@ -136,6 +147,8 @@ def lose(scene: Scene, stage: StageState, event: TaskLost) -> Move:
     if stage.phase is Phase.ATTEMPTING and gives_up:
         return GivenUp(stage, worker_lost(losses, event.reason), disarm(scene, stage))
     again = replace(stage, phase=Phase.QUEUED, delivery=stage.delivery + 1, losses=losses)
+    if scene.paused_at is not None:
+        return Step(_lined_up(scene, again, event.at))
     return Step(again, (run_task(scene, again),))
 
 

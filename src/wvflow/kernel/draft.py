@@ -30,7 +30,7 @@ from wvflow.kernel.orders import patience
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.stage import advance
 from wvflow.kernel.state import WORKING, Instances, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import TIMER_FIELDS, RunTimer, run_timers
+from wvflow.kernel.timers import TIMER_FIELDS, run_timer, run_timers
 from wvflow.kernel.told import (
     Abandoned,
     CancelAsked,
@@ -92,10 +92,16 @@ class Draft:
             self._changed[id] = after
         if after.phase is Phase.MAPPING:
             self._mapped.setdefault(id, {})
-        if self.plan.max_parallel is not None:
+        if self.plan.max_parallel is not None or after.phase is Phase.IN_LINE:
             self._count_place(id, before.phase, after)
         if after.phase.is_terminal and not before.phase.is_terminal:
             self._count_end(id, after)
+
+    def put(self, id: StageId, stage: StageState) -> None:
+        """A stage as it stands, without a move. One that is mapped may go on, or not any more."""
+        self._changed[id] = stage
+        if stage.phase is Phase.MAPPING:
+            self._mapped.setdefault(id, {})
 
     def open_instances(self, id: StageId) -> Iterator[int]:
         """Those of a mapped stage that are not terminal. O(instances)."""
@@ -180,7 +186,8 @@ class Draft:
 
     def _has_room(self, id: StageId) -> bool:
         stage, limit = self.stage(id), map_of(self.plan.stages[id]).max_parallel
-        ready = stage.phase is Phase.MAPPING and not scene(self.plan, self.run, id).cancelling
+        around = scene(self.plan, self.run, id)
+        ready = stage.phase is Phase.MAPPING and not around.cancelling and around.paused_at is None
         return ready and self._instances(id).working < limit
 
     def _take_next(self, id: StageId) -> bool:
@@ -207,7 +214,7 @@ class Draft:
         seen = tuple(one for one in here.upstreams if self._phase(one) is Phase.SUCCESS) if here.trigger.eager else None
         if here.when is None:
             return TriggerHeld(self.now, seen)
-        match holds(here.when, self.plan, self.run):
+        match holds(here.when, run_values(self.plan, self.run), "`when`"):
             case Failure() as failure:
                 return WhenFailed(self.now, failure)
             case True:
@@ -216,7 +223,8 @@ class Draft:
                 return TriggerBroke(self.now, "when")
 
     def _count_place(self, id: StageId, before: Phase, after: StageState) -> None:
-        working = self.run.working + (after.phase in WORKING) - (before in WORKING)
+        moved = (after.phase in WORKING) - (before in WORKING)
+        working = self.run.working + (0 if self.plan.max_parallel is None else moved)
         line = self.run.line
         if after.phase is Phase.IN_LINE and before is not Phase.IN_LINE:
             priority = self.plan.stages[id].tasks[len(after.done)].policy.priority
@@ -238,7 +246,11 @@ class Draft:
 
     def _has_place(self) -> bool:
         limit = self.plan.max_parallel
-        return not self.run.phase.is_terminal and (limit is None or self.run.working < limit)
+        return (
+            not self.run.phase.is_terminal
+            and self.run.paused_at is None
+            and (limit is None or self.run.working < limit)
+        )
 
     def _count_end(self, id: StageId, stage: StageState) -> None:
         if self.plan.stages[id].hook is not None:
@@ -268,7 +280,7 @@ class Draft:
     def _finish(self) -> None:
         """All stages have ended: from here on it is certain how the run ends. What is then to be done begins."""
         run = self.run
-        self.commands += [CancelTimer(str(RunTimer(kind, run.epoch))) for kind, _ in run_timers(run)]
+        self.commands += [CancelTimer(str(run_timer(kind, run))) for kind, _ in run_timers(run)]
         counts = unhandled(self.plan, self.stage) if run.failed else []
         phase = outcome(run, counts)
         failure = self._failure(counts) if phase in (RunPhase.FAILED, RunPhase.SUCCESS) else run.failure
@@ -280,6 +292,8 @@ class Draft:
             ended_at=self.now,
             **dict.fromkeys(TIMER_FIELDS.values()),
             line=NOBODY,
+            paused_at=None,
+            pauses=run.pauses + (run.paused_at is not None),
         )
         for hook in self.open_stages() if run.hooks else ():
             applies = hook_applies(self.plan.stages[hook], phase, self._phase)
@@ -295,7 +309,9 @@ class Draft:
         """The first of the failures that count."""
         stages = sorted(map(self.stage, counts), key=lambda stage: stage.ended_at or 0)
         failures = [stage.failure for stage in stages]
-        return self.run.failure if self.run.failure in failures else next(iter(failures), None)
+        if self.run.failure in failures or (not failures and self.run.ending is RunPhase.FAILED):
+            return self.run.failure
+        return next(iter(failures), None)
 
     def _output(self) -> Output | None:
         yielding = self.plan.yielding(lambda one: self._phase(one).value)
@@ -317,6 +333,9 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
         run_id=run.run_id,
         depth=run.depth,
         depth_limit=plan.depth_limit,
+        paused_at=run.paused_at,
+        pauses=run.pauses,
+        mail=run.mail,
     )
 
 

@@ -205,6 +205,26 @@ class CancelRequested(EventBase, frozen=True, tag="CancelRequested"):
     reason: str = ""
 
 
+class SignalReceived(EventBase, frozen=True, tag="SignalReceived"):
+    """A signal of the flow, accepted before. ``args`` as JSON values, checked and complete."""
+
+    name: str
+    args: dict[str, object] = {}
+
+
+class UpdateAccepted(EventBase, frozen=True, tag="UpdateAccepted"):
+    """An update of the flow whose ``where`` held. ``args`` as those of a signal."""
+
+    name: str
+    args: dict[str, object] = {}
+
+
+class PauseRequested(EventBase, frozen=True, tag="PauseRequested"):
+    """Somebody sets ``paused``."""
+
+    paused: bool = True
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """What an attempt said last of how far it was."""
 
@@ -243,4 +263,7 @@ Report: TypeAlias = (
 )
 """What the driver reports about the work of a stage."""
 
-Event: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened
+Told: TypeAlias = SignalReceived | UpdateAccepted | PauseRequested
+"""What people and programs tell a run."""
+
+Event: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened | Told

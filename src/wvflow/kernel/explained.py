@@ -17,9 +17,10 @@ from wvflow.kernel.events import ChildReady, EpochMs, Event, TaskEvent, TaskStar
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.picture import Began, Picture
 from wvflow.kernel.state import Phase, RunPhase, RunState
-from wvflow.kernel.unmet import Bound, Unmet, bounds, unmet
+from wvflow.kernel.unmet import Bound, Unmet, bounds, paused, unmet
+from wvflow.kernel.values import variable
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import PAUSED, FlowPlan, StageId
 
 
 class Handled(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +50,13 @@ class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """A run. ``unmet``: what keeps all of it from going on, ``unless``: what ends it; ``reason``: why it ended
-    as it did."""
+    as it did. ``variables``: its state, as JSON values, where its flow has any or it is paused."""
 
     unmet: tuple[Unmet, ...] = ()
     unless: tuple[Bound, ...] = ()
     reason: str = ""
     stages: tuple[StageExplained, ...] = ()
+    variables: dict[str, object] = {}
 
 
 def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> Explained:
@@ -64,7 +66,9 @@ def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) 
     why = Reasons(seen)
     stages = tuple(_stage(seen, one, why) for one in (*plan.declared, *_hooks(plan, run)))
     limits = tuple(_limits(seen))
-    return Explained(unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages)
+    return Explained(
+        unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages, variables=variables(plan, run)
+    )
 
 
 def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
@@ -107,6 +111,12 @@ def starts(events: Iterable[Event]) -> Began:
     }
 
 
+def variables(plan: FlowPlan, run: RunState) -> dict[str, object]:
+    """The state of a run as JSON values; that it isn't paused is told of those that have more of it."""
+    shown = plan.variables if plan.state or variable(run, PAUSED.name) else ()
+    return {one.name: variable(run, one.name) for one in shown}
+
+
 def _failure(seen: Picture, id: StageId) -> Handled:
     found, why = fate_of_failure(seen, id)
     return Handled(handled=found, why=why)
@@ -120,6 +130,8 @@ def _hooks(plan: FlowPlan, run: RunState) -> list[StageId]:
 
 
 def _stopping(run: RunState) -> tuple[Unmet, ...]:
+    if run.paused_at is not None:
+        return (paused(run),)
     ending = run.ending.value.replace("_", " ") if run.ending else "cancelled"
     if run.phase is RunPhase.FINISHING:
         condition = f"its hooks and jumps must end: then the run is {ending}, whatever they come to"
@@ -131,7 +143,9 @@ def _stopping(run: RunState) -> tuple[Unmet, ...]:
 
 
 def _limits(seen: Picture) -> Iterator[Bound]:
-    if seen.run.timeout_due is not None:
+    if seen.run.timeout_due is not None and seen.run.paused_at is not None:
+        yield Bound(limit=f"`timeout` of {format_duration(seen.plan.timeout or 0)}, which stands still")
+    elif seen.run.timeout_due is not None:
         yield Bound(limit=f"`timeout` of {format_duration(seen.plan.timeout or 0)}", due=seen.run.timeout_due)
 
 

@@ -23,11 +23,12 @@ from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
+from wvflow.kernel.invariants_of_signals import begun_in_a_pause, waits_for_people, wrong_told
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
-from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Trigger, Wait
+from wvflow.plan.nodes import FlowPlan, SignalTask, StageId, StagePlan, StateTask, Trigger, Wait
 
 BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
 
@@ -37,9 +38,10 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
     if state.phase is RunPhase.PENDING:
         return []
     found = [*_counts(plan, state), *_run(plan, state), *_waits(plan, state), *_turns(plan, state)]
+    found += wrong_told(plan, state, outstanding(plan, state))
     commands = outstanding(plan, state) if any(here.map for here in plan.stages) else ()
     for index, (here, stage) in enumerate(zip(plan.stages, state.stages, strict=True)):
-        wrong = (*_stage(plan, state, here, stage), *wrong_within(here, stage, commands, StageId(index)))
+        wrong = (*_stage(plan, state, here, stage), *wrong_within(here, stage, commands, StageId(index), state))
         found += [f"stage `{here.name}` {finding}" for finding in wrong]
     return found
 
@@ -62,8 +64,9 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
         found.append(f"the run was {before.phase.value} and became {after.phase.value}")
     for here, old, new in zip(plan.stages, before.stages, after.stages, strict=True):
         if before.epoch == after.epoch or here.hook is None:  # hooks are called anew by a run that goes on
-            found += [f"stage `{here.name}` {finding}" for finding in _moved(old, new, before.epoch == after.epoch)]
-    return [*found, *broken_moves_within(plan, before, after)]
+            findings = _moved(here, old, new, before.epoch == after.epoch)
+            found += [f"stage `{here.name}` {finding}" for finding in findings]
+    return [*found, *broken_moves_within(plan, before, after), *begun_in_a_pause(before, after)]
 
 
 def _order(command: StartTimer | CancelTimer | RunTask | CancelTask) -> object:
@@ -106,7 +109,7 @@ def _run(plan: FlowPlan, state: RunState) -> Iterator[str]:
 def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
     """What is under way is exactly what the state waits for; a run that waits for nothing would never end."""
     commands = outstanding(plan, state)
-    if bool(commands) == state.phase.is_terminal:
+    if bool(commands) == state.phase.is_terminal and not (not commands and waits_for_people(plan, state)):
         yield f"the run is {state.phase.value} and has {len(commands)} commands outstanding"
     tasks = [one.stage for one in commands if isinstance(one, RunTask | CancelTask) and not one.instance]
     pairs = list(enumerate(zip(plan.stages, state.stages, strict=True)))
@@ -131,7 +134,10 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
         named = [name for name in timers if name.startswith(f"wait:{index}:")]
         if len(named) != (begun and stage.wait_due is not None):
             yield f"stage {index} is {stage.phase.value}, its wait is due at {stage.wait_due}, its timers are {named}"
-        if stage.phase is Phase.WAITING and not named and index not in expected:
+        told = stage.phase is Phase.WAITING and isinstance(
+            plan.stages[index].tasks[len(stage.done)], SignalTask | StateTask
+        )
+        if stage.phase is Phase.WAITING and not named and index not in expected and not told:
             yield f"nothing ends the wait of stage {index}"
 
 
@@ -140,7 +146,8 @@ def _turns(plan: FlowPlan, state: RunState) -> Iterator[str]:
     waiting = {(index, stage.attempt) for index, stage in enumerate(state.stages) if stage.phase is Phase.IN_LINE}
     if plan.max_parallel is not None and state.working > plan.max_parallel:
         yield f"{state.working} stages are at work, {plan.max_parallel} may be"
-    if waiting and (plan.max_parallel is None or state.working < plan.max_parallel):
+    free = plan.max_parallel is None or state.working < plan.max_parallel
+    if waiting and free and state.paused_at is None:
         yield f"{len(waiting)} stages wait for their turn while {state.working} are at work"
     tickets = [(one.stage, one.attempt) for queue in state.line.queues for one in queue.waiting()]
     if not waiting <= set(tickets) or len(tickets) != len(set(tickets)):
@@ -164,7 +171,9 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"was lost {stage.losses} times"
     if not stage.phase.is_terminal:
         task = here.tasks[len(stage.done)]
-        if stage.phase in RUNNING - {Phase.RETRYING} and isinstance(task, Wait) != (stage.phase is Phase.WAITING):
+        lines_up = stage.phase is Phase.IN_LINE and state.pauses + (state.paused_at is not None) > 0
+        at_work = stage.phase in RUNNING - {Phase.RETRYING} and not lines_up
+        if at_work and isinstance(task, Wait) != (stage.phase is Phase.WAITING):
             yield f"is {stage.phase.value} at a {type(task).__name__}"
         limit = task.policy.retries
         if limit is not None and stage.retries > limit:
@@ -179,14 +188,15 @@ def _too_early(state: RunState, here: StagePlan) -> Iterator[str]:
         yield "began before all its upstreams succeeded"
 
 
-def _moved(old: StageState, new: StageState, same_epoch: bool) -> Iterator[str]:
+def _moved(here: StagePlan, old: StageState, new: StageState, same_epoch: bool) -> Iterator[str]:
     if same_epoch and old.phase.is_terminal and new.phase is not old.phase:
         yield f"was {old.phase.value} and became {new.phase.value}"
     if old.phase is Phase.SUCCESS and new.done != old.done:
         yield "succeeded twice"
     if new.done[: len(old.done)] != old.done:
         yield "lost or changed an output"
-    if len(new.done) > len(old.done) + 1:
+    finished = here.tasks[len(old.done) : len(new.done)]
+    if len(finished) > 1 and not all(isinstance(one, Wait) for one in finished[1:]):
         yield "finished two tasks at once"
     if not old.attempt <= new.attempt <= old.attempt + 1:
         yield f"went from attempt {old.attempt} to {new.attempt}"

@@ -33,8 +33,10 @@ def subject(state: RunState, command: RunTask | CancelTask | StartChild) -> Stag
     return stage if not command.instance or stage.instances is None else stage.instances[command.instance]
 
 
-def wrong_within(here: StagePlan, stage: StageState, commands: Iterable[Command], id: StageId) -> Iterator[str]:
-    """What is wrong with the instances of a stage, ``commands`` being what is under way in the run."""
+def wrong_within(
+    here: StagePlan, stage: StageState, commands: Iterable[Command], id: StageId, run: RunState
+) -> Iterator[str]:
+    """What is wrong with the instances of a stage of a run, ``commands`` being what is under way in it."""
     if stage.phase is Phase.MAPPING and (here.map is None or len(stage.done) != 1):
         yield f"is mapping with {len(stage.done)} tasks done"
     if stage.instances is None:
@@ -43,7 +45,7 @@ def wrong_within(here: StagePlan, stage: StageState, commands: Iterable[Command]
     yield from _counts(here, group)
     if stage.phase is not Phase.MAPPING and any(one.phase in RUNNING for one in group.states):
         yield f"is {stage.phase.value} and has instances that are running"
-    yield from _turns(here, stage, group)
+    yield from _turns(here, stage, group, paused=run.paused_at is not None)
     under_way = [one.instance for one in commands if isinstance(one, RunTask | CancelTask) and one.stage == id]
     tasks = map_of(here).instance.tasks
     expected = [number for number, one in enumerate(group.states, 1) if one.phase in HANDED_OUT or polls(tasks, one)]
@@ -74,12 +76,12 @@ def _counts(here: StagePlan, group: Instances) -> Iterator[str]:
         yield f"has begun instances behind the first {group.begun}"
 
 
-def _turns(here: StagePlan, stage: StageState, group: Instances) -> Iterator[str]:
+def _turns(here: StagePlan, stage: StageState, group: Instances, *, paused: bool) -> Iterator[str]:
     limit = map_of(here).max_parallel
     waiting = {(number, one.attempt) for number, one in enumerate(group.states, 1) if one.phase is Phase.IN_LINE}
     if group.working > limit:
         yield f"has {group.working} instances at work, {limit} may be"
-    if stage.phase is Phase.MAPPING and waiting and group.working < limit:
+    if stage.phase is Phase.MAPPING and waiting and group.working < limit and not paused:
         yield f"lets {len(waiting)} instances wait while {group.working} are at work"
     tickets = [(one.stage, one.attempt) for queue in group.line.queues for one in queue.waiting()]
     if not waiting <= set(tickets) or len(tickets) != len(set(tickets)):

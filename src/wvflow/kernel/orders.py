@@ -49,14 +49,15 @@ def stop_due(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 def patience(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """What ends the wait of a stage in the line, if anything does. Its run starts it, once it knows who must wait."""
-    return start_due(scene, stage) if stage.phase is Phase.IN_LINE else ()
+    return start_due(scene, stage) if stage.phase is Phase.IN_LINE and scene.paused_at is None else ()
 
 
 def line_timer(scene: Scene, stage: StageState) -> LineTimer:
-    """That of its patience. Behind a wait, the same attempt lines up once more."""
+    """That of its patience. Behind a wait, the same attempt lines up once more; so it does in a pause, whose end tells
+    the timers apart."""
     task = len(stage.done)
     behind = task > 0 and isinstance(scene.plan.tasks[task - 1], Wait)
-    return LineTimer(scene.id, stage.attempt, task if behind else 0)
+    return LineTimer(scene.id, stage.attempt, task if behind else 0, scene.pauses)
 
 
 def _timer_of_due(scene: Scene, stage: StageState) -> LineTimer | RetryTimer | ChildTimer | None:
@@ -87,19 +88,24 @@ def stop_wait(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 
 def arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
-    """The schedule timer of a stage that has begun."""
-    if scene.plan.schedule_timeout is None or stage.first_at is None:
+    """The schedule timer of a stage that has begun. While the run is paused, it stands still."""
+    if scene.plan.schedule_timeout is None or stage.first_at is None or scene.paused_at is not None:
         return ()
-    due = EpochMs(stage.first_at + scene.plan.schedule_timeout)
-    return (StartTimer(str(ScheduleTimer(scene.id, scene.epoch)), due),)
+    due = EpochMs(stage.first_at + scene.plan.schedule_timeout + stage.stood)
+    return (StartTimer(str(_schedule(scene)), due),)
 
 
 def disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """Stop the timers of a stage that ends, but for that of ``due``."""
-    schedule = (CancelTimer(str(ScheduleTimer(scene.id, scene.epoch))),) if is_armed(scene, stage) else ()
+    schedule = (CancelTimer(str(_schedule(scene))),) if is_armed(scene, stage) else ()
     return (*stop_wait(scene, stage), *schedule)
 
 
 def is_armed(scene: Scene, stage: StageState) -> bool:
-    """Whether the stage's schedule timer runs; a cancel has ended it."""
-    return scene.plan.schedule_timeout is not None and stage.first_at is not None and not scene.cancelling
+    """Whether the stage's schedule timer runs; a cancel has ended it, in a pause it stands still."""
+    bounded = scene.plan.schedule_timeout is not None and stage.first_at is not None
+    return bounded and not scene.cancelling and scene.paused_at is None
+
+
+def _schedule(scene: Scene) -> ScheduleTimer:
+    return ScheduleTimer(scene.id, scene.epoch, scene.pauses)

@@ -43,16 +43,21 @@ from wvflow.kernel.events import (
     Event,
     Failure,
     OwnerChanged,
+    PauseRequested,
     Reopened,
     RunStarted,
+    SignalReceived,
     TaskEvent,
     TaskLost,
     TimerFired,
+    UpdateAccepted,
 )
 from wvflow.kernel.handled import is_handled
 from wvflow.kernel.instances import addressed, reopened, within
+from wvflow.kernel.pauses import go_on, is_stale
 from wvflow.kernel.retaken import first_states
 from wvflow.kernel.scene import Scene
+from wvflow.kernel.signals import receive, state_at_start, unpaused
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
@@ -65,6 +70,7 @@ from wvflow.kernel.timers import (
     WaitTimer,
     addressee,
     parse_timer,
+    run_timer,
     run_timers,
 )
 from wvflow.kernel.told import (
@@ -155,6 +161,8 @@ def _apply(draft: Draft, event: Event) -> None:
             _take_over(draft, event)
         case Reopened():
             _reopen(draft, event)
+        case SignalReceived() | UpdateAccepted() | PauseRequested():
+            receive(draft, event)
         case _:
             _move(draft, event.stage, event, event)
     draft.settle()
@@ -193,7 +201,13 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         retry_of=event.retry.run_id if event.retry else "",
         started_at=draft.now,
     )
-    _open(draft)
+    match state_at_start(draft.plan, draft.run):
+        case Failure() as failure:
+            draft.run = replace(draft.run, failure=failure)
+            _cancel(draft, RunPhase.FAILED)
+        case variables:
+            draft.run = replace(draft.run, variables=variables)
+            _open(draft)
 
 
 def _open(draft: Draft) -> None:
@@ -226,23 +240,25 @@ def _instance(event: Event) -> int:
 
 def _fire(draft: Draft, event: TimerFired) -> None:
     match parse_timer(addressee(event.timer)[0]):
-        case RunTimer(_, epoch) | ScheduleTimer(_, epoch) | WaitTimer(_, _, epoch) if epoch < draft.run.epoch:
+        case timer if is_stale(timer, draft.run):
+            pass  # of before a pause, likewise
+        case RunTimer(_, epoch, _) | ScheduleTimer(_, epoch, _) | WaitTimer(_, _, epoch) if epoch < draft.run.epoch:
             pass  # of an earlier epoch: cancelled when it was already on its way
-        case RunTimer("flow", epoch) if epoch == draft.run.epoch and draft.plan.timeout is not None:
+        case RunTimer("flow", epoch, _) if epoch == draft.run.epoch and draft.plan.timeout is not None:
             _time_out(draft)
-        case RunTimer("grace", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
+        case RunTimer("grace", epoch, _) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, grace_due=None)
             _abandon_workers(draft)
-        case RunTimer("cleanup", epoch) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
+        case RunTimer("cleanup", epoch, _) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, cleanup_due=None)
             _abandon(draft, hooks=False)
-        case ScheduleTimer(id, epoch) if epoch == draft.run.epoch:
+        case ScheduleTimer(id, epoch, _) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
         case WaitTimer(id, task, epoch) if epoch == draft.run.epoch:
             _move(draft, id, event, WaitOver(draft.now, task))
         case RetryTimer(id, attempt):
             _move(draft, id, event, BackoffOver(draft.now, attempt))
-        case LineTimer(id, attempt, task):
+        case LineTimer(id, attempt, task, _):
             _move(draft, id, event, PatienceOver(draft.now, attempt, task))
         case ChildTimer(id, attempt):
             _move(draft, id, event, ChildOverdue(draft.now, attempt))
@@ -268,6 +284,7 @@ def _cancel(draft: Draft, ending: RunPhase) -> None:
         if draft.run.phase is not RunPhase.FINISHING:  # there, how it ends is certain already
             draft.run = replace(draft.run, ending=ending)
     elif draft.run.phase is RunPhase.RUNNING:
+        go_on(draft)  # what cleans up may begin
         _ask(draft)
         draft.run = replace(draft.run, phase=RunPhase.CANCELLING, ending=ending)
         _replace_flow_timer(draft)
@@ -306,7 +323,7 @@ def _abandon_workers(draft: Draft) -> None:
 def _replace_flow_timer(draft: Draft) -> None:
     """What is under way has a period of grace from here, and what cleans up its own time."""
     if draft.run.timeout_due is not None:
-        draft.commands.append(CancelTimer(str(RunTimer("flow", draft.run.epoch))))
+        draft.commands.append(CancelTimer(str(run_timer("flow", draft.run))))
         draft.run = replace(draft.run, timeout_due=None)
     if draft.run.open:
         _start_timer(draft, "grace", EpochMs(draft.now + draft.plan.cancel_grace))
@@ -315,13 +332,13 @@ def _replace_flow_timer(draft: Draft) -> None:
 
 
 def _start_timer(draft: Draft, kind: RunTimerKind, due: EpochMs) -> None:
-    draft.commands.append(StartTimer(str(RunTimer(kind, draft.run.epoch)), due))
+    draft.commands.append(StartTimer(str(run_timer(kind, draft.run)), due))
     draft.run = replace(draft.run, **{TIMER_FIELDS[kind]: due})
 
 
 def _run_timers(state: RunState) -> Iterable[Command]:
     for kind, due in run_timers(state):
-        yield StartTimer(str(RunTimer(kind, state.epoch)), due)
+        yield StartTimer(str(run_timer(kind, state)), due)
 
 
 def _take_over(draft: Draft, event: OwnerChanged) -> None:
@@ -342,7 +359,8 @@ def _take_over(draft: Draft, event: OwnerChanged) -> None:
 
 
 def _reopen(draft: Draft, event: Reopened) -> None:
-    """Every stage that isn't done is pending again, with its finished tasks and its attempt number kept."""
+    """Every stage that isn't done is pending again, with its finished tasks and its attempt number kept. Whoever wants
+    it to go on wants it paused no more."""
     run = draft.run
     if run.phase not in REOPENABLE or event.epoch != run.epoch + 1:
         raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be reopened by {event}")
@@ -360,6 +378,7 @@ def _reopen(draft: Draft, event: Reopened) -> None:
         epoch=event.epoch,
         failure=None,
         ended_at=None,
+        variables=unpaused(run),
     )
     _open(draft)
 
@@ -395,4 +414,6 @@ def _anew(stage: StageState) -> StageState:
         details=stage.details,
         wait_due=stage.wait_due,
         child=stage.child,
+        taken=stage.taken,
+        signal=stage.signal,
     )

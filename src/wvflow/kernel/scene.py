@@ -8,11 +8,12 @@ about one kind of work needs to know of no other, nor of what comes before and a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from wvflow.kernel.commands import Command
-from wvflow.kernel.events import Failure, Output, TaskEvent
-from wvflow.kernel.state import StageState
+from wvflow.kernel.events import EpochMs, Failure, Output, TaskEvent
+from wvflow.kernel.state import Arguments, StageState, Vector
 from wvflow.plan.nodes import Policy, StageId, StagePlan, Task
 
 Values = Callable[[], Mapping[str, object]]
@@ -22,7 +23,8 @@ Values = Callable[[], Mapping[str, object]]
 class Scene(NamedTuple):
     """What a stage must know of its run. ``cancelling``: no new work begins, a failure means cancelled. ``by_turns``:
     only so many stages are at work at once. ``values``: what its expressions may name. ``depth``: how many runs stand
-    above this one."""
+    above this one. ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over; ``mail``: the
+    signals that came."""
 
     id: StageId
     plan: StagePlan
@@ -34,6 +36,9 @@ class Scene(NamedTuple):
     run_id: str = ""
     depth: int = 0
     depth_limit: int = 100
+    paused_at: EpochMs | None = None
+    pauses: int = 0
+    mail: Mapping[str, Vector[Arguments]] = MappingProxyType({})
 
     def task(self, stage: StageState) -> Task:
         """The current one."""

@@ -10,6 +10,7 @@
     retrying ──back-off over, its child was abandoned and goes on──▶ awaiting
 
     Where the flow has ``max_parallel``, a start leads to the line, and from there to queued when the turn comes.
+    So it does while the run is paused, whatever the task.
     Where the task to begin is a wait, the stage is waiting instead: without a worker, without a place. When the wait is
     over, the next task begins as a start does.
     Behind the split of a mapped stage it is mapping, and queued again once its instances have ended (``instances``).
@@ -67,7 +68,9 @@ from wvflow.kernel.told import (
     InstancesEnded,
     PatienceOver,
     ScheduleOver,
+    SignalCame,
     StageEvent,
+    StateChanged,
     TriggerBroke,
     TriggerHeld,
     TurnCame,
@@ -97,7 +100,7 @@ def _move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
     match event:
         case ChildReady() | ChildStarted() | ChildClosed() | ChildOverdue():
             return child_move(scene, stage, event)
-        case WaitOver():
+        case WaitOver() | SignalCame() | StateChanged():
             return wait_move(scene, stage, event)
         case InstancesEnded():
             return map_move(scene, stage, event)
@@ -120,7 +123,7 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
             return GivenUp(stage, failure)
         case Phase.IN_LINE, TurnCame(waited=waited):
             return take_turn(scene, stage, waited, event.at)
-        case Phase.IN_LINE, PatienceOver() if (event.attempt, event.task) == line_timer(scene, stage)[1:]:
+        case Phase.IN_LINE, PatienceOver() if (event.attempt, event.task) == line_timer(scene, stage)[1:3]:
             return Failed(stage, start_timeout(scene.policy(stage)))
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return start(scene, stage, event.at)
@@ -191,7 +194,7 @@ def _is_past(scene: Scene, stage: StageState, event: StageEvent) -> bool:
         case ChildOverdue(attempt=n):
             return 1 <= n <= stage.attempt
         case PatienceOver(attempt=n):
-            return scene.by_turns and 1 <= n <= stage.attempt
+            return (scene.by_turns or scene.pauses > 0) and 1 <= n <= stage.attempt
         case WaitOver(task=n):
             return n <= len(stage.done)
         case ScheduleOver():

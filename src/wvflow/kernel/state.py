@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -32,6 +32,15 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
     def __iter__(self) -> Iterator[T]:
         for chunk in self.chunks:
             yield from chunk
+
+    def append(self, item: T) -> Vector[T]:
+        """One more at the end."""
+        if self.chunks and len(self.chunks[-1]) < CHUNK:
+            return Vector((*self.chunks[:-1], (*self.chunks[-1], item)))
+        return Vector((*self.chunks, (item,)))
+
+    def __len__(self) -> int:
+        return CHUNK * (len(self.chunks) - 1) + len(self.chunks[-1]) if self.chunks else 0
 
     def set(self, index: int, item: T) -> Vector[T]:
         number, place = divmod(index, CHUNK)
@@ -134,6 +143,10 @@ class Child(msgspec.Struct, frozen=True, omit_defaults=True):
     output: Output | None = None
 
 
+Arguments: TypeAlias = dict[str, object]
+"""What came with a signal: JSON values by name."""
+
+
 class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
     """Those of a mapped stage, numbered from 1: each is like a stage that does the body for one element.
 
@@ -179,7 +192,9 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     started before the others had ended. ``wait_due``: when the wait that is its current task is over, or times out; it
     is set when the wait is first reached and stays, whatever happens to attempts and epochs. ``child``: the run that it
     waits for, or that goes on although the attempt doesn't wait any more (``parent_close: abandon``), for the next
-    attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are.
+    attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are. ``taken``: how
+    many signals of each name it has taken, and ``signal`` what came with the last. ``stood``: for how long, since its
+    first start, its ``schedule_timeout`` stood still.
     """
 
     phase: Phase = Phase.PENDING
@@ -200,6 +215,9 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     wait_due: EpochMs | None = None
     instances: Instances | None = None
     child: Child | None = None
+    taken: dict[str, int] = {}
+    signal: Arguments | None = None
+    stood: int = 0
 
     @property
     def output(self) -> Output | None:
@@ -215,6 +233,9 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     ``ending`` is the state that a cancel in progress will end in, or hooks. ``failure`` is the first one, and once all
     stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
     ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
+
+    ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
+    ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -243,6 +264,10 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     input: Output | None = None
     run_date: str = ""
     retry_of: str = ""
+    variables: dict[str, object] = {}
+    mail: dict[str, Vector[Arguments]] = {}
+    paused_at: EpochMs | None = None
+    pauses: int = 0
 
     @property
     def depth(self) -> int:

@@ -5,7 +5,8 @@ A driver takes a name as it is and hands it back in ``TimerFired``. A timer that
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
 back-offs, children and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others
 carry the run's epoch behind an ``@`` once it was reopened (``flow@1``). One of an instance of a mapped stage ends in
-its number: ``retry:3:2#317``.
+its number: ``retry:3:2#317``. Those that stand still while the run is paused (``flow``, ``schedule``, ``line``) are
+cancelled then and started anew, and carry the number of pauses that are over behind a ``+``: ``flow@1+2``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import StageId
 
-_NAME = re.compile(r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:@(?P<epoch>\d+))?")
+_NAME = re.compile(r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:@(?P<epoch>\d+))?(?:\+(?P<pause>\d+))?")
 
 
 RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup"]
@@ -28,9 +29,10 @@ RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup"]
 class RunTimer(NamedTuple):
     kind: RunTimerKind
     epoch: int
+    pause: int = 0
 
     def __str__(self) -> str:
-        return self.kind + _suffix(self.epoch)
+        return self.kind + _suffix(self.epoch, self.pause)
 
 
 TIMER_FIELDS: Mapping[RunTimerKind, str] = MappingProxyType(
@@ -40,9 +42,15 @@ TIMER_FIELDS: Mapping[RunTimerKind, str] = MappingProxyType(
 
 
 def run_timers(run: RunState) -> list[tuple[RunTimerKind, EpochMs]]:
-    """Those of the run itself that are under way."""
+    """Those of the run itself that are under way. While it is paused, that of the flow stands still."""
     due = [(kind, getattr(run, field)) for kind, field in TIMER_FIELDS.items()]
-    return [(kind, instant) for kind, instant in due if instant is not None]
+    stands = run.paused_at is not None
+    return [(kind, instant) for kind, instant in due if instant is not None and not (stands and kind == "flow")]
+
+
+def run_timer(kind: RunTimerKind, run: RunState) -> RunTimer:
+    """That of a run as it is now."""
+    return RunTimer(kind, run.epoch, run.pauses if kind == "flow" else 0)
 
 
 class ScheduleTimer(NamedTuple):
@@ -50,9 +58,10 @@ class ScheduleTimer(NamedTuple):
 
     stage: StageId
     epoch: int
+    pause: int = 0
 
     def __str__(self) -> str:
-        return f"schedule:{self.stage}{_suffix(self.epoch)}"
+        return f"schedule:{self.stage}{_suffix(self.epoch, self.pause)}"
 
 
 class RetryTimer(NamedTuple):
@@ -72,9 +81,10 @@ class LineTimer(NamedTuple):
     stage: StageId
     attempt: int
     task: int = 0
+    pause: int = 0
 
     def __str__(self) -> str:
-        return f"line:{self.stage}:{self.attempt}{f':{self.task}' if self.task else ''}"
+        return f"line:{self.stage}:{self.attempt}{f':{self.task}' if self.task else ''}{_suffix(0, self.pause)}"
 
 
 class ChildTimer(NamedTuple):
@@ -112,20 +122,24 @@ def parse_timer(name: str) -> Timer | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    epoch = int(match["epoch"] or 0)
+    epoch, pause = int(match["epoch"] or 0), int(match["pause"] or 0)
     match match["kind"], [int(number) for number in match["numbers"].split(":")[1:]]:
-        case "flow" | "grace" | "cleanup" as kind, []:
-            return RunTimer(kind, epoch)
+        case "flow", []:
+            return RunTimer("flow", epoch, pause)
         case "schedule", [stage]:
-            return ScheduleTimer(StageId(stage), epoch)
+            return ScheduleTimer(StageId(stage), epoch, pause)
+        case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
+            return LineTimer(StageId(stage), attempt, task[0] if task else 0, pause)
+        case _ if pause:
+            return None
+        case "grace" | "cleanup" as kind, []:
+            return RunTimer(kind, epoch)
         case "wait", [stage, task]:
             return WaitTimer(StageId(stage), task, epoch)
         case "retry", [stage, attempt] if not match["epoch"]:
             return RetryTimer(StageId(stage), attempt)
         case "child", [stage, attempt] if not match["epoch"]:
             return ChildTimer(StageId(stage), attempt)
-        case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
-            return LineTimer(StageId(stage), attempt, *task)
         case _:
             return None
 
@@ -145,5 +159,5 @@ def addressee(name: str) -> tuple[str, int]:
     return (plain, int(number)) if number.isascii() and number.isdigit() else (name, 0)
 
 
-def _suffix(epoch: int) -> str:
-    return f"@{epoch}" if epoch else ""
+def _suffix(epoch: int, pause: int = 0) -> str:
+    return (f"@{epoch}" if epoch else "") + (f"+{pause}" if pause else "")

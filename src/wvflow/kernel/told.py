@@ -65,6 +65,14 @@ class WaitOver(Told, frozen=True):
     task: int
 
 
+class SignalCame(Told, frozen=True):
+    """The signal that it waits for has come."""
+
+
+class StateChanged(Told, frozen=True):
+    """What it waits for may be so now."""
+
+
 class ScheduleOver(Told, frozen=True):
     """All attempts and delays together took longer than ``schedule_timeout``."""
 
@@ -93,6 +101,8 @@ StageEvent: TypeAlias = (
     | ChildOverdue
     | BackoffOver
     | WaitOver
+    | SignalCame
+    | StateChanged
     | ScheduleOver
     | InstancesEnded
     | CancelAsked

@@ -16,14 +16,27 @@ from wvflow.errors import EvaluationError
 from wvflow.kernel.events import EpochMs, Failure
 from wvflow.kernel.instances import map_of
 from wvflow.kernel.picture import MOST, Picture, listed
-from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase
+from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState
 from wvflow.kernel.triggers import RULES, truth, units
 from wvflow.kernel.values import holds, run_values
 from wvflow.lang.algebra import Expr, Value
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
-from wvflow.plan.nodes import ActivityTask, KeyedTask, Rule, StageId, StateIs, Task, UntilTask, Wait
+from wvflow.plan.nodes import (
+    ActivityTask,
+    KeyedTask,
+    Rule,
+    SignalPlan,
+    SignalTask,
+    StageId,
+    StateIs,
+    StateTask,
+    Task,
+    UntilTask,
+    UpdatePlan,
+    Wait,
+)
 
 
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +93,8 @@ VERBS: Mapping[str, str] = MappingProxyType(
 def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
     """What a stage waits for, first things first."""
     match seen.phase(id):
+        case Phase.IN_LINE if seen.run.paused_at is not None:
+            yield paused(seen.run)
         case Phase.PENDING | Phase.IN_LINE if seen.instance:
             yield _place(seen, id)
         case Phase.PENDING:
@@ -156,7 +171,7 @@ def _of_units(seen: Picture, id: StageId, demand: _Demand) -> Iterator[Unmet]:
 
 def _of_when(seen: Picture, id: StageId) -> Iterator[Unmet]:
     when = seen.here(id).when
-    found = True if when is None else holds(when, seen.plan, seen.run)
+    found = True if when is None else holds(when, run_values(seen.plan, seen.run))
     if when is not None and found is not True:
         what = found.message if isinstance(found, Failure) else f"`when` must be true, and isn't{given(seen, when)}"
         yield Unmet(condition=what, event="none: its values don't change in this run")
@@ -259,7 +274,46 @@ def _child(seen: Picture, id: StageId) -> Unmet:
     )
 
 
+def paused(run: RunState) -> Unmet:
+    """What holds all that is to begin in a pause."""
+    return Unmet(
+        condition="the run is paused: nothing new of it begins", event=f"it goes on: `wvflow runs resume {run.run_id}`"
+    )
+
+
+def _signal(seen: Picture, wait: SignalTask) -> Unmet:
+    """What it waits for, and what would send it."""
+    signal = seen.plan.signal(wait.signal)
+    return Unmet(
+        condition=f"a signal `{wait.signal}` must come that it has not taken yet",
+        event=f"SignalReceived: its arguments go on as a row; `{_sends(seen, signal or SignalPlan(wait.signal))}`",
+    )
+
+
+def _state(seen: Picture, wait: StateTask) -> Unmet:
+    """What it waits for, how that stands, and what would change it."""
+    names = {node.name for node in nodes(wait.condition) if isinstance(node, Value)}
+    changing = [one for one in seen.plan.signals if any(set_.variable in names for set_ in one.actions)]
+    changing_updates = [one for one in seen.plan.updates if any(set_.variable in names for set_ in one.actions)]
+    commands = [*[_sends(seen, one) for one in changing], *[_sends(seen, one, "update") for one in changing_updates]]
+    by = f"; `{commands[0]}`" if commands else f"; `wvflow runs pause|resume {seen.run.run_id}`"
+    return Unmet(
+        condition=f"`{wait_text(wait)}` must be true{given(seen, wait.condition)}",
+        event=f"a message sets it so: the rows go on{by}",
+    )
+
+
+def _sends(seen: Picture, message: SignalPlan | UpdatePlan, verb: str = "signal") -> str:
+    """The command that tells a run."""
+    wanted = "".join(f" {one.name}=…" for one in message.params)
+    return f"wvflow runs {verb} {seen.run.run_id} {message.name}{wanted}"
+
+
 def _wait(seen: Picture, id: StageId, wait: Wait) -> Unmet:
+    if isinstance(wait, SignalTask):
+        return _signal(seen, wait)
+    if isinstance(wait, StateTask):
+        return _state(seen, wait)
     if isinstance(wait, UntilTask):
         interval = format_duration(wait.interval)
         return Unmet(
@@ -302,13 +356,15 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
     elif stage.phase is Phase.AWAITING:
         if policy.timeout is not None:
             yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.due)
-    elif isinstance(_task(seen, id), UntilTask) and policy.timeout is not None:
+    elif isinstance(_task(seen, id), UntilTask | StateTask | SignalTask) and policy.timeout is not None:
         yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=stage.wait_due)
     elif stage.phase in (Phase.IN_LINE, Phase.QUEUED) and policy.start_timeout is not None:
         yield Bound(limit=f"`start_timeout` of {format_duration(policy.start_timeout)}", due=stage.due)
     if patience is not None and stage.first_at is not None:
-        due = EpochMs(stage.first_at + patience)
-        yield Bound(limit=f"`schedule_timeout` of {format_duration(patience)}", due=due)
+        due = EpochMs(stage.first_at + patience + stage.stood)
+        still = seen.run.paused_at is not None
+        stands = ", which stands still" if still else ""
+        yield Bound(limit=f"`schedule_timeout` of {format_duration(patience)}{stands}", due=None if still else due)
 
 
 def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:

@@ -13,7 +13,7 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.keys import of_failure
 from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
 from wvflow.lang.values import to_python
-from wvflow.plan.nodes import FAILURE_RULES, FlowPlan, StageId
+from wvflow.plan.nodes import FAILURE_RULES, PAUSED, FlowPlan, StageId
 
 
 class RunValues(Mapping[str, object]):
@@ -44,7 +44,13 @@ def run_values(plan: FlowPlan, run: RunState) -> RunValues:
     """What the run's expressions may name; a declared parameter wins over an implicit value."""
     typed = {param.name: param.type for param in plan.params}
     given = {name: to_python(value, typed[name]) for name, value in run.params.items() if name in typed}
-    return RunValues(run, {**_implicit(run), **given})
+    state = {one.name: to_python(variable(run, one.name), one.type) for one in plan.variables}
+    return RunValues(run, {**_implicit(run), **state, **given})
+
+
+def variable(run: RunState, name: str) -> object:
+    """What a variable of the run is, as a JSON value; ``paused`` is false until something sets it."""
+    return run.variables.get(name, False if name == PAUSED.name else None)
 
 
 def _implicit(run: RunState) -> Mapping[str, object]:
@@ -73,12 +79,12 @@ def failures(plan: FlowPlan, run: RunState, here: StageId) -> dict[str, object]:
     return found
 
 
-def holds(when: Expr, plan: FlowPlan, run: RunState) -> bool | Failure:
-    """Whether a stage's ``when`` lets it run; null doesn't. A failure where it has no value."""
+def holds(condition: Expr, values: Mapping[str, object], what: str = "the condition") -> bool | Failure:
+    """Whether a condition is true, ``what`` it is; null isn't. A failure where it has no value."""
     try:
-        found = evaluate(when, run_values(plan, run))
+        found = evaluate(condition, values)
     except EvaluationError as error:
-        return Failure("EvaluationError", f"`when` can't be decided: {error}", retryable=False)
+        return Failure("EvaluationError", f"{what} can't be decided: {error}", retryable=False)
     if found is None or isinstance(found, bool):
         return found is True
-    return Failure("EvaluationError", f"`when` is neither true nor false: {found!r}", retryable=False)
+    return Failure("EvaluationError", f"{what} is neither true nor false: {found!r}", retryable=False)

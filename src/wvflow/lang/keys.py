@@ -1,7 +1,8 @@
 """Names that compiler and runtime agree on.
 
 Keys of the functions that carry out activities, where they aren't the registered ones of the activities' names (a
-registered activity's key is its name, which has no dot); and the values that stand for the failure of a stage.
+registered activity's key is its name, which has no dot); and the values that stand for the failure of a stage, and
+for what came with a signal.
 """
 
 from __future__ import annotations
@@ -50,6 +51,19 @@ def failure_named(name: str) -> tuple[str, str] | None:
         return None
     what, how, stage = name.removeprefix(_OF_FAILURE).split("_", 2)
     return (stage if how == "of" else bytes.fromhex(stage).decode()), what
+
+
+_OF_SIGNAL = "_signal_"
+
+
+def of_signal(argument: str) -> str:
+    """The name of the value that a stage got with the signal that it took last.
+
+    >>> of_signal("by"), of_signal("a b")
+    ('_signal_of_by', '_signal_in_612062')
+    """
+    plain = argument.isascii() and argument.isidentifier()
+    return f"{_OF_SIGNAL}of_{argument}" if plain else f"{_OF_SIGNAL}in_{argument.encode().hex()}"
 
 
 def is_delivery(key: str) -> bool:

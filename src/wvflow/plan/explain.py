@@ -49,9 +49,11 @@ from wvflow.plan.nodes import (
     Ratio,
     RouteTask,
     Save,
+    SignalTask,
     SplitTask,
     StageId,
     StagePlan,
+    StateTask,
     Task,
     TestTask,
     UntilTask,
@@ -95,7 +97,7 @@ def task_text(task: Task) -> str:
         return _piped("", *[f"test {one.text}" for one in task.tests])
     if isinstance(task, DebugTask):
         return f"| debug {{ {_relation(task.shown)} }}"
-    if isinstance(task, WaitTask):
+    if isinstance(task, WaitTask | StateTask | SignalTask):
         return f"| {wait_text(task)}"
     if isinstance(task, UntilTask):
         return _piped(_relation(task.relation), wait_text(task))
@@ -147,8 +149,10 @@ def wait_text(wait: Wait) -> str:
     >>> wait_text(WaitTask(Millis(604_800_000)))
     'wait(1w)'
     """
-    if isinstance(wait, UntilTask):
+    if isinstance(wait, UntilTask | StateTask):
         return f"wait until {wait.text}"
+    if isinstance(wait, SignalTask):
+        return f"wait for {wait.signal}"
     if isinstance(wait.duration, int):
         return f"wait({format_duration(wait.duration)})"
     return f"wait({', '.join(_values(wait.duration)) or '…'})"

@@ -12,10 +12,10 @@ from typing import NewType, TypeAlias
 
 import msgspec
 
-from wvflow.lang.algebra import Expr, NamedArgument, Node, Rel, Table
+from wvflow.lang.algebra import Expr, Literal, NamedArgument, Node, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.properties import TriggerRule
-from wvflow.lang.types import Type
+from wvflow.lang.types import BOOLEAN, Type
 from wvflow.plan.schedules import Schedule
 
 StageId = NewType("StageId", int)
@@ -232,6 +232,23 @@ class UntilTask(Node, frozen=True, tag="wait_until"):
     policy: Policy = Policy()
 
 
+class StateTask(Node, frozen=True, tag="wait_state"):
+    """``wait until`` over state: the kernel looks whenever a variable changes. The rows so far go on; ``text`` and the
+    policy's ``timeout`` as in ``UntilTask``."""
+
+    condition: Expr
+    text: str = ""
+    policy: Policy = Policy()
+
+
+class SignalTask(Node, frozen=True, tag="wait_for"):
+    """``wait for``: takes the oldest signal of that name that its stage has not taken. Its arguments are values of the
+    tasks behind it (``lang.keys.of_signal``)."""
+
+    signal: str
+    policy: Policy = Policy()
+
+
 class ViewTask(Node, frozen=True, tag="view"):
     """``materialize: view``: puts nothing out. Who reads the stage computes ``relation`` in the place of its rows."""
 
@@ -267,7 +284,7 @@ class DebugTask(Node, frozen=True, tag="debug"):
     policy: Policy = Policy()
 
 
-Wait: TypeAlias = WaitTask | UntilTask
+Wait: TypeAlias = WaitTask | UntilTask | StateTask | SignalTask
 """Those that hold no worker while they are under way."""
 
 
@@ -479,12 +496,42 @@ class FlowParam(msgspec.Struct, frozen=True):
     default: Expr | None = None
 
 
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
+    """``set_x(…)``: what a variable becomes. ``value`` needs no rows."""
+
+    variable: str
+    value: Expr
+
+
+class SignalPlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message that the run takes. ``actions`` apply together; ``waiters``: the stages that wait for it, ascending."""
+
+    name: str
+    params: tuple[FlowParam, ...] = ()
+    actions: tuple[Assignment, ...] = ()
+    waiters: tuple[StageId, ...] = ()
+
+
+class UpdatePlan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message whose sender waits for what became of it. ``where``: it is refused unless this is true."""
+
+    name: str
+    params: tuple[FlowParam, ...] = ()
+    actions: tuple[Assignment, ...] = ()
+    where: Expr | None = None
+
+
+PAUSED = FlowParam("paused", BOOLEAN, Literal(False, BOOLEAN))
+"""The variable that every run has: while it is true, nothing new of the run begins."""
+
+
 class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration, without hooks, which come last of
     all; ``output`` is the stage whose rows the run yields. ``max_parallel``: how many stages may be at work at once,
     None for any number. ``fail_fast``: the first failure that nothing is there to handle cancels the rest.
     ``depth_limit``: how many runs may follow from each other, as child or by a jump. ``timezone``: of IANA's; that of
-    the schedule and of ``run_date``."""
+    the schedule and of ``run_date``. ``state``: its variables beside ``paused``, each with what it begins with;
+    ``watchers``: the stages that wait until something is so of them."""
 
     flow: str
     version: int
@@ -503,6 +550,21 @@ class FlowPlan(msgspec.Struct, frozen=True):
     depth_limit: int = 100
     timezone: str = "UTC"
     schedule: Schedule | None = None
+    state: tuple[FlowParam, ...] = ()
+    signals: tuple[SignalPlan, ...] = ()
+    updates: tuple[UpdatePlan, ...] = ()
+    watchers: tuple[StageId, ...] = ()
+
+    @property
+    def variables(self) -> tuple[FlowParam, ...]:
+        """All variables of a run."""
+        return (PAUSED, *self.state)
+
+    def signal(self, name: str) -> SignalPlan | None:
+        return next((one for one in self.signals if one.name == name), None)
+
+    def update(self, name: str) -> UpdatePlan | None:
+        return next((one for one in self.updates if one.name == name), None)
 
     @property
     def ref(self) -> FlowRef:

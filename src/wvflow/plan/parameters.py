@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
@@ -17,27 +17,33 @@ def bind(plan: FlowPlan, given: Mapping[str, object]) -> dict[str, object]:
 
     Raises: UserError, naming the parameter and what was wanted.
     """
-    declared = {param.name: param for param in plan.params}
+    return bind_all(f"flow {plan.flow}", plan.params, given, "-p ")
+
+
+def bind_all(owner: str, params: Sequence[FlowParam], given: Mapping[str, object], how: str = "") -> dict[str, object]:
+    """The same for anything with parameters. ``owner``: what it is; ``how``: what stands before ``name=…`` where they
+    are given. Raises as ``bind``."""
+    declared = {param.name: param for param in params}
     for name in given:
-        known(plan, declared, name)
-    return {param.name: _bound(plan, param, given) for param in plan.params}
+        known(owner, declared, name)
+    return {param.name: _bound(owner, param, given, how) for param in params}
 
 
-def known(plan: FlowPlan, declared: Mapping[str, FlowParam], name: str) -> FlowParam:
+def known(owner: str, declared: Mapping[str, FlowParam], name: str) -> FlowParam:
     """The parameter of that name. Raises: UserError, there is none."""
     if name in declared:
         return declared[name]
     near = nearest(name, declared)
     names = f"its parameters: {', '.join(declared)}" if declared else "it takes none"
-    raise UserError(f"flow {plan.flow} has no parameter `{name}`", help=f"did you mean `{near}`?" if near else names)
+    raise UserError(f"{owner} has no parameter `{name}`", help=f"did you mean `{near}`?" if near else names)
 
 
-def _bound(plan: FlowPlan, param: FlowParam, given: Mapping[str, object]) -> object:
+def _bound(owner: str, param: FlowParam, given: Mapping[str, object], how: str) -> object:
     if param.name in given:
         return _checked(param, given[param.name])
     if param.default is not None:
         return to_json(evaluate(param.default, {}))
-    raise UserError(f"flow {plan.flow} needs the parameter `{param.name}` ({param.type})", help=f"-p {param.name}=…")
+    raise UserError(f"{owner} needs the parameter `{param.name}` ({param.type})", help=f"{how}{param.name}=…")
 
 
 def _checked(param: FlowParam, value: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from msgspec.structs import replace
@@ -28,8 +28,12 @@ from wvflow.plan.nodes import (
     Place,
     Policy,
     QueryTask,
+    SignalPlan,
+    SignalTask,
     StageId,
     StagePlan,
+    StateTask,
+    Task,
     ViewTask,
     WaitTask,
 )
@@ -131,8 +135,23 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         output=number[output],
         description=str(flow.settings.get("description", "")),
         schedule=flow.schedule,
+        state=flow.conversation.state,
+        signals=tuple(_heard(one, stages) for one in flow.conversation.signals),
+        updates=flow.conversation.updates,
+        watchers=_having(stages, lambda task: isinstance(task, StateTask)),
         **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
     )
+
+
+def _heard(signal: SignalPlan, stages: Sequence[StagePlan]) -> SignalPlan:
+    """A signal with the stages that wait for it."""
+    waiters = _having(stages, lambda task: isinstance(task, SignalTask) and task.signal == signal.name)
+    return replace(signal, waiters=waiters)
+
+
+def _having(stages: Sequence[StagePlan], wanted: Callable[[Task], bool]) -> tuple[StageId, ...]:
+    """The stages with such a task."""
+    return tuple(StageId(index) for index, stage in enumerate(stages) if any(map(wanted, stage.all_tasks)))
 
 
 def _hook(flow: CheckedFlow, hook: CheckedHook, layers: Layers) -> StagePlan:
@@ -182,8 +201,8 @@ def _stage(
         tasks = keyed(stage.steps, _once(stage, stage.key, layers), policy_of, polling, views=views, warns=warns)
     if stage.name in views and isinstance(tasks[0], QueryTask):
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
-    if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask):
-        tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # a timer decides nothing
+    if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask | StateTask | SignalTask):
+        tasks = (QueryTask(Piped(), policy_of("")), *tasks)  # what the kernel waits for decides nothing
     plan = StagePlan(
         name=stage.name,
         tasks=tasks,

@@ -28,6 +28,8 @@ from wvflow.plan.nodes import (
     QueryTask,
     Reread,
     RouteTask,
+    SignalTask,
+    StateTask,
     Task,
     TestTask,
     UntilTask,
@@ -42,6 +44,8 @@ from wvflow.semantics.checked import (
     RouteStep,
     RowsStep,
     SaveStep,
+    SignalStep,
+    StateStep,
     Step,
     TestStep,
     UntilStep,
@@ -114,6 +118,10 @@ def cut(
                 tasks += [*_made(rows, policy), DebugTask(shown, policy(""))]
             case WaitStep(duration=duration):
                 tasks += [*_made(rows, policy), WaitTask(duration, policy(""))]
+            case StateStep(condition=condition, text=text):
+                tasks += [*_made(rows, policy), StateTask(condition, text, policy(""))]
+            case SignalStep(signal=signal):
+                tasks += [*_made(rows, policy), SignalTask(signal, policy(""))]
             case UntilStep():
                 tasks.append(_until(step, rows, policy, polling))
         rows = Piped()

@@ -114,13 +114,20 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = ""
 
 
+class Message(msgspec.Struct, frozen=True):
+    """A signal with its arguments as JSON values, checked against the plan that the run is pinned to."""
+
+    name: str
+    args: dict[str, object] = {}
+
+
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """A message to a run, accepted and not yet consumed. ``kind`` says how to read ``body`` (JSON): ``child`` tells
-    that a child ended."""
+    that a child ended, ``signal`` has a ``Message``."""
 
     id: int = 0
     run_id: str
-    kind: Literal["cancel", "terminate", "child"]
+    kind: Literal["cancel", "terminate", "child", "signal", "pause", "resume"]
     body: bytes = b"{}"
     at: EpochMs
 

@@ -20,7 +20,7 @@ from wvflow.semantics.scopes import Relation, Scope, Shape
 from wvflow.semantics.session import Known
 from wvflow.semantics.sinks import activate
 from wvflow.semantics.updates import columns_saved, deleted, read_save, read_target
-from wvflow.semantics.waits import is_rowless, until_step, wait_step
+from wvflow.semantics.waits import is_rowless, signal_step, until_step, wait_step
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
@@ -28,7 +28,16 @@ _LOOKING = (n.TestOp, n.DebugOp, n.WaitOp, n.WaitUntilOp)
 _OF_ROWS = (n.SaveOp, n.AppendOp, n.ActivateOp, n.TestOp, n.DebugOp)
 
 Effect: TypeAlias = (
-    n.Update | n.ApplyOp | n.CallOp | n.ActivateOp | n.TestOp | n.DebugOp | n.InvokeOp | n.WaitOp | n.WaitUntilOp
+    n.Update
+    | n.ApplyOp
+    | n.CallOp
+    | n.ActivateOp
+    | n.TestOp
+    | n.DebugOp
+    | n.InvokeOp
+    | n.WaitOp
+    | n.WaitUntilOp
+    | n.WaitForOp
 )
 
 
@@ -144,7 +153,7 @@ def _flush(found: Relation, steps: list[Step]) -> None:
 
 def _check_needs(run: Run, scope: Scope) -> None:
     """Behind a wait that begins a stage there are no rows yet."""
-    wants = [one for one in run.operators[:1] if not isinstance(one, n.WaitForOp | n.WhileOp)]
+    wants = [one for one in run.operators[:1] if not isinstance(one, n.WhileOp)]
     wants += [run.effect] if isinstance(run.effect, _OF_ROWS) and not run.operators else []
     scope.session.report(*[flow_mistakes.rows_of_a_wait(one.span) for one in wants])
 
@@ -161,6 +170,10 @@ def _effect(effect: Effect, rows: Shape | None, steps: list[Step], scope: Scope)
     match effect:
         case n.WaitOp() | n.WaitUntilOp():
             return _wait(effect, rows, steps, scope)
+        case n.WaitForOp():
+            behind, signal = signal_step(effect, scope)
+            steps.append(signal)
+            return behind
         case n.ActivateOp():
             delivery = activate(effect, shape, scope)
             steps += [delivery] if delivery is not None else []

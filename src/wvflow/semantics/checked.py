@@ -12,7 +12,18 @@ from wvflow.lang.algebra import Expr, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
-from wvflow.plan.nodes import Argument, FileTarget, FlowParam, FlowRef, Millis, Save, TableTarget, Test
+from wvflow.plan.nodes import (
+    Argument,
+    FileTarget,
+    FlowParam,
+    FlowRef,
+    Millis,
+    Save,
+    SignalPlan,
+    TableTarget,
+    Test,
+    UpdatePlan,
+)
 from wvflow.plan.schedules import Schedule
 from wvflow.source import Span
 from wvflow.syntax.nodes import TriggerExpr
@@ -92,6 +103,23 @@ class ChildStep(NamedTuple):
     apart: bool = False
 
 
+class StateStep(NamedTuple):
+    """``wait until`` over variables of the run. ``text``: as it is written; ``rowless``: there are no rows that could
+    go on."""
+
+    condition: Expr
+    text: str
+    span: Span
+    rowless: bool = False
+
+
+class SignalStep(NamedTuple):
+    """``wait for``: the rows behind it are the signal's arguments."""
+
+    signal: str
+    span: Span
+
+
 class WaitStep(NamedTuple):
     """``duration``: milliseconds, or an expression that needs no rows."""
 
@@ -110,7 +138,18 @@ class UntilStep(NamedTuple):
 
 
 Step: TypeAlias = (
-    RowsStep | SaveStep | DeleteStep | CallStep | RouteStep | TestStep | DebugStep | ChildStep | WaitStep | UntilStep
+    RowsStep
+    | SaveStep
+    | DeleteStep
+    | CallStep
+    | RouteStep
+    | TestStep
+    | DebugStep
+    | ChildStep
+    | WaitStep
+    | UntilStep
+    | StateStep
+    | SignalStep
 )
 
 
@@ -168,6 +207,15 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.get("materialize") == "view"
 
 
+class Conversation(msgspec.Struct, frozen=True):
+    """What can be told to a run: its variables beside ``paused``, each with what it begins with, and the messages that
+    it takes. Nothing of it is known of stages yet."""
+
+    state: tuple[FlowParam, ...] = ()
+    signals: tuple[SignalPlan, ...] = ()
+    updates: tuple[UpdatePlan, ...] = ()
+
+
 class CheckedHook(NamedTuple):
     """What is done when a run has ended, with its summary; ``name`` says in which way."""
 
@@ -188,6 +236,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None
     hooks: tuple[CheckedHook, ...] = ()
     schedule: Schedule | None = None
+    conversation: Conversation = Conversation()
 
 
 class CheckedTest(NamedTuple):

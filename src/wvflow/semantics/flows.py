@@ -13,7 +13,7 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.lang.values import to_json, to_python
 from wvflow.plan.graph import sortable
-from wvflow.plan.nodes import FlowParam, FlowRef
+from wvflow.plan.nodes import PAUSED, FlowParam, FlowRef
 from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
@@ -26,6 +26,7 @@ from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
+from wvflow.semantics.conversation import check_conversation, read_conversation
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.keys import check_retries, read_key
@@ -79,9 +80,17 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one, None)]
     distinct = _distinct(written, session)
     below = {**session.catalog.defaults, **defaults.values}
-    stages = _check_stages(distinct, flow.lost, params, below, session) if check_size(flow, written, session) else ()
+    told = read_conversation(flow, params, session)
+    scope = Scope(
+        session,
+        values=values_of(params),
+        state=values_of((PAUSED, *told.state)),
+        signals={one.name: one for one in told.signals},
+    )
+    stages = _check_stages(distinct, flow.lost, scope, below) if check_size(flow, written, session) else ()
     check_bounds("defaults", defaults.values, defaults.spans, {}, session)
     check_waits(stages, (defaults.values, read.values, session.catalog.defaults), session)
+    check_conversation(flow, told, stages, session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     ref = FlowRef(flow.name.text, flow.number)
     return CheckedFlow(
@@ -92,8 +101,9 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         settings=read.values,
         defaults=defaults.values,
         output=_output(flow, read, stages, session),
-        hooks=check_hooks(read, Scope(session, values=values_of(params))),
         schedule=check_schedule(read, callee(ref, session), Scope(session, for_argument=True)),
+        hooks=check_hooks(read, scope),
+        conversation=told,
     )
 
 
@@ -165,16 +175,16 @@ def _distinct(written: Sequence[_Written], session: Session) -> list[_Written]:
 def _check_stages(
     written: Sequence[_Written],
     lost: Sequence[Name],
-    params: tuple[FlowParam, ...],
+    around: Scope,
     defaults: Settings,
-    session: Session,
 ) -> tuple[CheckedStage, ...]:
     """All stages in order of declaration. Each is read after those that it names, as it sees their columns.
 
     Those ``lost`` to the parser are known by name, so that nobody is told that they don't exist.
     """
+    session = around.session
     shapes: dict[str, Shape] = {name.text: Shape() for name in (*lost, *[stage.name for stage in written])}
-    scope = Scope(session, values=values_of(params), stages=shapes)
+    scope = replace(around, stages=shapes)
     checked: dict[int, CheckedStage] = {}
     spans: dict[str, Mapping[str, Span]] = {}
     edges = _edges(written)
@@ -185,8 +195,8 @@ def _check_stages(
         stage, read = written[index].stage, settings[index]
         session.saved = saves.seen_by(index, stage.body)
         session.connector = _connector(stage, session)
-        around = replace(scope, failed=owners.get(stage.name.text, ()))
-        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, around)
+        here = replace(scope, failed=owners.get(stage.name.text, ()))
+        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, here)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
         _check_intervals(checked[index], read, session)

@@ -152,15 +152,16 @@ def expand(model: ModelDef, args: tuple[CallArg, ...], use: TableRef, scope: Sco
     return Relation(rel, Shape(shape.columns, row_type=shape.row_type)), closed
 
 
-def read_params(params: tuple[Param, ...], session: Session) -> tuple[FlowParam, ...]:
-    """Parameters with their types, inferred from the default where none is written; of two of a name the first."""
+def read_params(params: tuple[Param, ...], session: Session, scope: Scope | None = None) -> tuple[FlowParam, ...]:
+    """Parameters with their types, inferred from the default where none is written; of two of a name the first.
+    ``scope``: where the defaults are read, if these may name something."""
     read: dict[str, FlowParam] = {}
     spans: dict[str, Param] = {}
     for one in params:
         if (first := spans.setdefault(one.name.text, one)) is not one:
             session.report(mistakes.duplicate_name(one.name.text, "list", one.name.span, first.name.span))
             continue
-        default = None if one.default is None else expressions.elaborate(one.default, Scope(session))
+        default = None if one.default is None else expressions.elaborate(one.default, scope or Scope(session))
         type_ = resolve_type(one.type, session)
         if one.type is None and default is not None:
             type_ = type_of(default)

@@ -13,6 +13,7 @@ from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
 from wvflow.lang.types import STRING, UNKNOWN
 from wvflow.lang.ulids import KEPT, NATIVE
 from wvflow.semantics import functions, mistakes
+from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.scopes import IMPLICIT, Col, Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.vals import scalar_val
@@ -31,6 +32,8 @@ def resolve(name: Name, scope: Scope) -> Expr:
         if known is not None:
             scope.session.report(mistakes.hides_column(name.text, name.span))
         return parameter
+    if not name.quoted and scope.knows_state and (variable := scope.state.get(name.text)) is not None:
+        return variable
     if known is not None:
         return column(name, scope)
     if (key := scope.keys.get(name.text)) is not None:
@@ -109,9 +112,12 @@ def _unknown(name: Name, scope: Scope) -> Expr:
 
 
 def _finding(name: Name, scope: Scope) -> Diagnostic:
+    if name.text in scope.state:
+        return flow_mistakes.state_misplaced(name.text, name.span)
     if scope.for_argument and scope.has_rows:
         return mistakes.column_needs_row(name.text, name.span)
     if scope.has_rows:
         return mistakes.unknown_column(name.text, name.span, scope.known)
-    everything = [*scope.values, *IMPLICIT, *scope.session.definitions.vals]
+    state = scope.state if scope.knows_state else ()
+    everything = [*scope.values, *state, *IMPLICIT, *scope.session.definitions.vals]
     return mistakes.unknown_name(name.text, name.span, everything)

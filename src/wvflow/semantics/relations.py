@@ -196,10 +196,10 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
         case n.InvokeOp(call=call, jump=False) if scope.stage:
             scope.session.report(mistakes.only_in_stage(f"`| -> {call.function.text}(…)`", operator.span))
             return Relation(found.rel, Shape())
-        case n.WaitOp() | n.WaitUntilOp():
+        case n.WaitOp() | n.WaitUntilOp() | n.WaitForOp():
             scope.session.report(mistakes.only_in_stage("`| wait`", operator.span))
-        case n.InvokeOp() | n.WaitForOp() | n.WhileOp():
-            word = "wait for" if isinstance(operator, n.WaitForOp) else operator.span.text.split("(")[0].split()[0]
+        case n.InvokeOp() | n.WhileOp():
+            word = operator.span.text.split("(")[0].split()[0]
             scope.session.report(mistakes.not_available(word, operator.span))
             return Relation(found.rel, Shape())
     return found

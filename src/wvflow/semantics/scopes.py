@@ -14,6 +14,7 @@ from wvflow.lang.algebra import Column, Expr, Rel
 from wvflow.lang.types import STRING, TIMESTAMP, UNKNOWN, Type
 
 if TYPE_CHECKING:
+    from wvflow.plan.nodes import SignalPlan
     from wvflow.semantics.session import Session
     from wvflow.syntax.nodes import Name
 
@@ -127,6 +128,8 @@ class Scope:
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
     it, ``failed`` those by whose failure it can be that it runs, ``any_failed``: any upstream is such. ``keys``: the
     grouping keys by name. ``for_argument``: in an argument of an activity, ``for_when``: in a stage's ``when``,
+    ``state``: the variables of the run, of which only ``for_argument``, ``for_when`` and ``for_state`` (a `wait until`
+    or a handler) know; ``signals``: those that the flow takes.
     ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a stage with
     ``map: s.col`` is about. ``locals``: the parameters of the lambda or function around, several expressions for one
     that takes all remaining arguments, and the receiver's columns; ``this``: the receiver of the method around.
@@ -144,6 +147,9 @@ class Scope:
     outer: Scope | None = None
     for_argument: bool = False
     for_when: bool = False
+    state: Mapping[str, Expr] = field(default_factory=dict)
+    signals: Mapping[str, SignalPlan] = field(default_factory=dict)
+    for_state: bool = False
     failed: Collection[str] = ()
     any_failed: bool = False
     detach: bool = False
@@ -153,6 +159,10 @@ class Scope:
     def over(self, rows: Shape | None) -> Scope:
         """The same place with these rows at hand."""
         return replace(self, rows=rows, keys={})
+
+    @property
+    def knows_state(self) -> bool:
+        return self.for_argument or self.for_when or self.for_state
 
     def inside(self) -> Scope:
         """The scope of a sub-query in an expression: its rows come first, then those here."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from wvflow.lang.algebra import (
     Aggregate,
     Call,
+    Cast,
     Column,
     Expr,
     FanIn,
@@ -22,10 +24,12 @@ from wvflow.lang.algebra import (
     Single,
     SqlText,
     Table,
+    Value,
     Window,
 )
 from wvflow.lang.durations import parse_duration
 from wvflow.lang.evaluate import is_static
+from wvflow.lang.keys import of_signal
 from wvflow.lang.relations import fan_in_stages, nodes, own_nodes, stages_read
 from wvflow.lang.reuse import obstacles
 from wvflow.lang.stdlib import AGGREGATES
@@ -33,16 +37,27 @@ from wvflow.lang.types import BOOLEAN, DURATION, INTERVAL, NULL, STRING
 from wvflow.plan.nodes import Millis
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
-from wvflow.semantics.checked import CheckedStage, RouteStep, RowsStep, Settings, Step, UntilStep, WaitStep
+from wvflow.semantics.checked import (
+    CheckedStage,
+    RouteStep,
+    RowsStep,
+    Settings,
+    SignalStep,
+    StateStep,
+    Step,
+    UntilStep,
+    WaitStep,
+)
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.names import NOTHING
-from wvflow.semantics.scopes import Relation, Scope, Shape
+from wvflow.semantics.scopes import Col, Relation, Scope, Shape
 from wvflow.semantics.session import Session
+from wvflow.source import Span
 from wvflow.syntax import nodes as n
+from wvflow.syntax.nodes import Name
 from wvflow.syntax.walk import walk
 
 _MET = "met"
-_PAUSED = "paused"  # every run has it
 _LENGTHS = (DURATION, INTERVAL, STRING, NULL)
 _BOUNDS = ("timeout", "schedule_timeout")
 _CHANGING = (Table, File, NamedTable, SqlText, RawSql)
@@ -74,10 +89,12 @@ def _check_length(found: Expr, node: n.Expr, session: Session) -> None:
         session.report(flow_mistakes.no_duration(node.span))
 
 
-def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[Relation | None, UntilStep]:
+def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[Relation | None, UntilStep | StateStep]:
     """``wait until`` a condition over the rows so far, or a query. ``shape`` None: there are no rows; then those of the
     query are the stage's, which is the first of what is returned."""
     text = " ".join(node.condition.span.text.split())
+    if not isinstance(node.condition, n.Query) and _state_in(node.condition, shape, scope) is not None:
+        return None, _state_step(node.condition, text, node.span, shape, scope)
     if not isinstance(node.condition, n.Query):
         return None, UntilStep(_condition(node.condition, shape, scope), text, node.span, rowless=shape is None)
     text = f"{{ {text} }}" if "|" in text else text  # its span is without the braces
@@ -90,9 +107,6 @@ def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[
 def _condition(node: n.Expr, shape: Shape | None, scope: Scope) -> Rel:
     """A row that meets it; with an aggregate, the one row of the whole input."""
     over = scope.over(None if shape is None else Shape(shape.columns))
-    if (state := _state_in(node, over)) is not None:
-        scope.session.report(mistakes.not_available(f"wait until … {state.name.text}", state.span))
-        return Filter(Piped(), NOTHING)
     condition = expressions.condition(node, over)
     own = list(own_nodes(condition))
     if any(isinstance(one, Window) for one in own):
@@ -105,12 +119,42 @@ def _condition(node: n.Expr, shape: Shape | None, scope: Scope) -> Rel:
     return Filter(Piped(), condition)
 
 
-def _state_in(node: n.Expr, scope: Scope) -> n.NameRef | None:
-    """The variable of the run, which waits are to look at one day."""
-    if _PAUSED in scope.values or scope.column(_PAUSED) is not None:
-        return None
-    named = (one for one in walk(node) if isinstance(one, n.NameRef) and one.name.text == _PAUSED)
-    return next(named, None)
+def _state_in(node: n.Expr, shape: Shape | None, scope: Scope) -> Name | None:
+    """A variable of the run that a condition is about. Parameters and known columns come first."""
+    over = scope.over(shape)
+    names = (one.name for one in walk(node) if isinstance(one, n.NameRef) and not one.name.quoted)
+    return next((name for name in names if name.text in scope.state and _is_free(name.text, over)), None)
+
+
+def _is_free(name: str, scope: Scope) -> bool:
+    return name not in scope.values and scope.column(name) is None
+
+
+def _state_step(node: n.Expr, text: str, use: Span, shape: Shape | None, scope: Scope) -> StateStep:
+    """``wait until`` over state: no row takes part."""
+    over = replace(scope.over(None), for_state=True)
+    variable = _state_in(node, shape, scope)
+    if variable is not None and any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node)):
+        scope.session.report(flow_mistakes.mixed_wait(variable.text, node.span))
+        return StateStep(NOTHING, text, use, rowless=shape is None)
+    found = expressions.condition(node, over)
+    if variable is not None and not is_static(found):
+        scope.session.report(flow_mistakes.mixed_wait(variable.text, node.span))
+    return StateStep(found, text, use, rowless=shape is None)
+
+
+def signal_step(node: n.WaitForOp, scope: Scope) -> tuple[Relation, SignalStep]:
+    """``wait for``, and the one row behind it: the signal's arguments, or its name where it has none."""
+    name = node.signal
+    signal = scope.signals.get(name.text)
+    if signal is None:
+        scope.session.report(flow_mistakes.unknown_signal(name.text, name.span, list(scope.signals)))
+    params = () if signal is None else signal.params
+    items = [Item(one.name, Cast(Value(of_signal(one.name), one.type), one.type)) for one in params]
+    items = items or [Item("signal", Literal(name.text, STRING))]
+    columns = tuple(Col(one.name, type_of(one.value)) for one in items)
+    shape = Shape(None if signal is None else columns)
+    return Relation(Select(Single(), tuple(items)), shape), SignalStep(name.text, node.span)
 
 
 # --- all stages of a flow -------------------------------------------------------------------------------------------
@@ -136,6 +180,9 @@ def check_waits(stages: Sequence[CheckedStage], bounds: Sequence[Settings], sess
             if name in rowless:
                 session.report(flow_mistakes.reads_a_wait(name, stage.upstreams[name], rowless[name]))
         bounded = any(one.get(bound) is not None for one in (stage.settings, *bounds) for bound in _BOUNDS)
+        for other in stage.steps:
+            if isinstance(other, SignalStep | StateStep) and not bounded:
+                session.report(flow_mistakes.wait_without_timeout(other.span, isinstance(other, SignalStep)))
         for step, rows in _untils(stage):
             if not bounded:
                 session.report(flow_mistakes.wait_without_timeout(step.span))
@@ -146,7 +193,7 @@ def check_waits(stages: Sequence[CheckedStage], bounds: Sequence[Settings], sess
 
 def is_rowless(step: Step) -> bool:
     """Whether it puts out no rows where there were none before."""
-    return isinstance(step, WaitStep) or (isinstance(step, UntilStep) and step.rowless)
+    return isinstance(step, WaitStep) or (isinstance(step, UntilStep | StateStep) and step.rowless)
 
 
 def _untils(stage: CheckedStage) -> Iterator[tuple[UntilStep, Rel]]:

@@ -181,6 +181,21 @@ class RunHandle:
         """Wait for the end. May be awaited again and by several; one that is cancelled leaves the run going."""
         return RunResult(self._runs, await asyncio.shield(self._task))
 
+    async def signal(self, name: str, **args: object) -> None:
+        """Send a signal; it is recorded when this returns, and will be delivered once.
+
+        Raises: UserError (no such signal, wrong arguments), NotPossible (the run has ended).
+        """
+        await asyncio.to_thread(self._runs.signal, self.run_id, name, args)
+
+    async def pause(self) -> None:
+        """Have nothing new of the run begin. Raises: NotPossible, it has ended."""
+        await asyncio.to_thread(self._runs.pause, self.run_id)
+
+    async def resume(self) -> None:
+        """Have a paused run go on. Raises: NotPossible, it has ended."""
+        await asyncio.to_thread(self._runs.unpause, self.run_id)
+
     async def cancel(self) -> RunResult:
         """Ask the run to stop, and wait until it has. Raises: NotPossible, it has ended."""
         await self._runs.cancel(self.run_id)

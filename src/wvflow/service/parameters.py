@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from wvflow.errors import UserError
 from wvflow.lang.values import parse_value
@@ -15,8 +15,13 @@ def parse(plan: FlowPlan, texts: Mapping[str, str | None]) -> dict[str, object]:
 
     Raises: UserError, an unknown parameter or a text that isn't of its type.
     """
-    declared = {param.name: param for param in plan.params}
-    return {name: _parsed(known(plan, declared, name), text) for name, text in texts.items()}
+    return parse_all(f"flow {plan.flow}", plan.params, texts)
+
+
+def parse_all(owner: str, params: Sequence[FlowParam], texts: Mapping[str, str | None]) -> dict[str, object]:
+    """The same for anything with parameters; ``owner``: what it is. Raises as ``parse``."""
+    declared = {param.name: param for param in params}
+    return {name: _parsed(known(owner, declared, name), text) for name, text in texts.items()}
 
 
 def _parsed(param: FlowParam, text: str | None) -> object:

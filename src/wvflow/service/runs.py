@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -32,11 +32,12 @@ from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, StageId
 from wvflow.plan.reach import reached
 from wvflow.plan.views import view_of
 from wvflow.ports.activities import Activities
-from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Owner, Recorded, RunRow, StageRow, Store
+from wvflow.ports.store import QUARANTINED, InboxRow, LogRow, Message, Owner, Recorded, RunRow, StageRow, Store
 from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, remove_leftovers
 from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
 from wvflow.service.instances import failed_instances, instance_of, split_name
+from wvflow.service.messages import PAUSED, Told, arguments, find_signal, send
 from wvflow.service.project import Project
 from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.summary import Failed, RunSummary, summarize
@@ -157,6 +158,40 @@ class Runs:
                 help=f"`wvflow runs resume {row.run_id}` carries it on, `wvflow runs cancel {row.run_id}` ends it",
             )
         return planned_retry(self._store, row, self._bundle(row), bundle, again, version)
+
+    def signal(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Told:
+        """Send a signal to a run; when this returns, it is recorded and will be delivered once. ``texts``: the
+        arguments are texts, read as literals of their types.
+
+        Raises: RunNotFound, UserError (no such signal, wrong arguments), NotPossible (it has ended), RunDamaged.
+        """
+        row = self._store.find(run)
+        given = arguments(find_signal(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        owner = self._driver_of(row)
+        send(self._store, self._clock, row, owner, "signal", Message(name, given))
+        return Told(run_id=row.run_id, signal=name, args=given, driven=owner is not None)
+
+    def pause(self, run: str) -> Told:
+        """Have nothing new of a run begin. Raises: RunNotFound, NotPossible (it has ended), RunDamaged."""
+        return self._set_paused(self._store.find(run), "pause")
+
+    def unpause(self, run: str) -> Told | None:
+        """Have a paused run go on. None where that is left to ``resume``, as nobody drives it.
+
+        Raises: RunNotFound, NotPossible (it has ended), RunDamaged.
+        """
+        row = self._store.find(run)
+        pending = [one.kind for one in self._store.inbox([row.run_id]) if one.kind in ("pause", "resume")]
+        paused = pending[-1] == "pause" if pending else row.state == PAUSED
+        if not paused or row.state in TERMINAL:
+            return None
+        told = self._set_paused(row, "resume")
+        return told if told.driven else None
+
+    def _set_paused(self, row: RunRow, kind: Literal["pause", "resume"]) -> Told:
+        owner = self._driver_of(row)
+        send(self._store, self._clock, row, owner, kind)
+        return Told(run_id=row.run_id, signal=kind, args={}, driven=owner is not None)
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
         """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does. One that is
@@ -360,7 +395,8 @@ class Runs:
         seen = self._seen(self._store.find(row.run_id))
         failed = self._failed_instances(row, stages)
         retries = self._store.runs(retry_of=row.run_id)[::-1]
-        return summarize(seen, stages, declared, output, self.children(row.run_id), failed, retries)
+        found = summarize(seen, stages, declared, output, self.children(row.run_id), failed, retries)
+        return msgspec.structs.replace(found, variables=self._variables(row))
 
     def summary_rows(self, run: str) -> pa.Table:
         """What a run has come to, as rows."""
@@ -450,6 +486,15 @@ class Runs:
         if any(one.instances is not None and one.instances.failed for one in stages):
             with suppress(RunDamaged, JournalCorrupt):
                 return failed_instances(self._folded(row).stages)
+        return {}
+
+    def _variables(self, row: RunRow) -> dict[str, object]:
+        """The state of a run, as far as its record can be read. Known by the journal alone."""
+        from wvflow.kernel.explained import variables
+
+        with suppress(RunDamaged, JournalCorrupt):
+            plan = self.plan(row)
+            return variables(plan, self._folded(row)) if plan.state or row.state == PAUSED else {}
         return {}
 
     def _output_stage(self, row: RunRow) -> str:

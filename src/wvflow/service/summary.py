@@ -71,7 +71,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     of the flows that it reaches. ``retry_of``: the run that it is a retry of, and ``retries``: those that are of it,
     oldest first. ``parent``: the run that started it, None where somebody else did; ``children``: those that it
     started, oldest first. ``hooks``: what was called, and which flows were jumped to, once it had ended; as a stage
-    each."""
+    each. ``variables``: its state, where it has any."""
 
     run_id: str
     flow: str
@@ -89,6 +89,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     children: tuple[ChildSummary, ...] = ()
     hooks: tuple[StageSummary, ...] = ()
+    variables: dict[str, object] = {}
 
     @property
     def ref(self) -> FlowRef:

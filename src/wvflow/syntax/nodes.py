@@ -742,7 +742,7 @@ class FlowDef(SyntaxNode, frozen=True):
     ``broken``: some of its items could not be read and are missing; ``lost`` are the names of such stages."""
 
     name: Name
-    items: tuple[StageDef | Unavailable, ...]
+    items: tuple[FlowItem, ...]
     params: tuple[Param, ...] = ()
     configs: tuple[Config, ...] = ()
     version: int | None = None
@@ -757,6 +757,29 @@ class FlowDef(SyntaxNode, frozen=True):
         items = (item for config in self.configs for item in config.items if item.key.text == "version")
         written = (item.value for item in items if isinstance(item.value, NumberLiteral) and item.value.kind == "int")
         return self.version if self.version is not None else next((int(one.text) for one in written), 1)
+
+
+class StateDef(SyntaxNode, frozen=True):
+    """``state name: type = expr``: a variable of the run; its default is what it begins with."""
+
+    variable: Param
+
+
+class SignalDef(SyntaxNode, frozen=True):
+    """``signal name(params) = set_x(…), …``; without actions it is there to be waited for."""
+
+    name: Name
+    params: tuple[Param, ...] = ()
+    actions: tuple[CallExpr, ...] = ()
+
+
+class UpdateDef(SyntaxNode, frozen=True):
+    """``update name(params) = set_x(…), … where expr``; it is accepted where ``condition`` holds."""
+
+    name: Name
+    params: tuple[Param, ...] = ()
+    actions: tuple[CallExpr, ...] = ()
+    condition: Expr | None = None
 
 
 class ActivityDef(SyntaxNode, frozen=True):
@@ -908,6 +931,7 @@ class Unavailable(SyntaxNode, frozen=True):
     what: str
 
 
+FlowItem: TypeAlias = StageDef | StateDef | SignalDef | UpdateDef | Unavailable
 Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef | FunctionDef
 Command: TypeAlias = ExplainStatement | ExecuteStatement | UseStatement | ShowQueryStatement
 FlowStatement: TypeAlias = RunFlowStatement | CallFlowStatement

@@ -26,7 +26,7 @@ def test_an_example_of_the_request_parses(text: str) -> None:
 def test_the_request_names_what_is_to_come() -> None:
     parsed = [parse(Source("request.wv", text))[0] for text in BLOCKS]
     later = {node.what for module in parsed for node in walk(module) if isinstance(node, Unavailable)}
-    assert later == {"signal", "query"}
+    assert later == {"query"}
 
 
 def test_the_comments_of_the_request_are_kept() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.commands.options import pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
@@ -38,23 +38,10 @@ class Instant(click.ParamType[Any]):
         return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
 
 
-def _pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> dict[str, str]:
-    """``k=v`` texts by name."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise click.BadParameter(f"{text!r} is not of the form name=value", ctx, param)
-        if name.strip() in found:
-            raise click.BadParameter(f"`{name.strip()}` is given twice", ctx, param)
-        found[name.strip()] = value
-    return found
-
-
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.argument("flow", required=False, shell_complete=complete_flow)
-@click.option("-p", "--param", "params", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="A parameter.")
+@click.option("-p", "--param", "params", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
 @click.option("-e", "text", metavar="QUERY", help="Run the statements of a text.")

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from wvflow.cli.app import App, prints_apart
+from wvflow.cli.commands.runs_talk import report
 from wvflow.cli.completion import complete_run
 from wvflow.cli.root import Command
 
@@ -44,7 +45,7 @@ def _end(app: App, run: str, *, terminate: bool) -> None:
 @click.argument("run", shell_complete=complete_run)
 @click.pass_obj
 def resume(app: App, run: str) -> None:
-    """Carry on a run that was interrupted or ended badly, from its first task that isn't done.
+    """Carry on a run that is paused, was interrupted or ended badly, from its first task that isn't done.
 
     Exit status: as of `wvflow run`.
     """
@@ -52,5 +53,8 @@ def resume(app: App, run: str) -> None:
 
     with closing(app.runs()) as runs:
         row = runs.find(run)
+        if (told := runs.unpause(row.run_id)) is not None:
+            report(app, told, f"run {row.run_id} goes on")
+            return
         known = runs.progress(row)
         drive(app, runs.project, runs.plan(row), lambda watch: runs.resume(row.run_id, watch=watch), known)

@@ -25,6 +25,7 @@ from wvflow.plan.nodes import (
     QueryTask,
     RouteTask,
     StagePlan,
+    StateTask,
     Task,
     TestTask,
     UntilTask,
@@ -167,4 +168,4 @@ def not_begun() -> TaskError:
 def _passes_rows(task: Task) -> bool:
     """Whether the rows that are handed to it are those that it puts out."""
     deletes = isinstance(task, QueryTask) and isinstance(task.save, Delete)
-    return deletes or isinstance(task, RouteTask | TestTask | DebugTask | WaitTask)
+    return deletes or isinstance(task, RouteTask | TestTask | DebugTask | WaitTask | StateTask)

@@ -29,7 +29,7 @@ from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped
 from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.missing import PIPED, Missing, empty, without
-from wvflow.lang.relations import stages_read
+from wvflow.lang.relations import nodes, stages_read
 from wvflow.lang.summaries import OF_HOOKS
 from wvflow.lang.tables import ROW_LIMIT, Result, box
 from wvflow.lang.types import STRING, Type
@@ -47,7 +47,9 @@ from wvflow.plan.nodes import (
     QueryTask,
     RouteTask,
     Save,
+    SignalTask,
     SplitTask,
+    StateTask,
     Task,
     TestTask,
     UntilTask,
@@ -197,7 +199,7 @@ class Effects:
                 stored = split(task, self._pieces(errand, stop))
             case CollectTask() as task:
                 stored = collect(task, errand.instances or Instances.of(0), errand.columns, self._pieces(errand, stop))
-            case WaitTask():
+            case WaitTask() | StateTask() | SignalTask():
                 raise Bug("a wait is the kernel's, not a task of a worker")
             case KeyedTask() as task:
                 stored = self._keyed.perform(task, errand, stop)
@@ -284,9 +286,7 @@ class Effects:
             task=task,
             name=errand.name,
             inputs={stage: self._locate(output, stage) for stage, output in errand.inputs.items()},
-            piped=self._locate(errand.piped, errand.name.stage)
-            if errand.piped and PIPED not in errand.missing
-            else None,
+            piped=self._piped(task, errand),
             values=errand.values,
             columns=columns,
             places=errand.places,
@@ -294,6 +294,14 @@ class Effects:
             waiting=errand.waiting,
             connector=errand.connector,
         )
+
+    def _piped(self, task: QueryTask, errand: Errand) -> Located | None:
+        """The rows so far. Behind a wait there may be none, which only matters to who reads them."""
+        rows = errand.piped
+        if rows is None or PIPED in errand.missing:
+            return None
+        unread = not rows.ref and not any(isinstance(node, Piped) for node in nodes(task))
+        return None if unread else self._locate(rows, errand.name.stage)
 
     def _activity(self, task: ActivityTask, errand: Errand, stop: Stop) -> Stored:
         given = self._input(task, errand, stop)

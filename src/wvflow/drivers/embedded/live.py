@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import TypeAlias
 
 import msgspec
@@ -69,6 +68,7 @@ class LiveRun:
         self._new = new
         self._watch = watch
         self._projected = state
+        self._values: tuple[dict[str, object], RunValues] | None = None
         self._events: list[Event] = []
         self._commands: list[Command] = []
         self._outputs: list[OutputRow] = []
@@ -165,10 +165,13 @@ class LiveRun:
         """What lists show of all its stages."""
         return [stage_row(self.plan, index, stage) for index, stage in enumerate(self.state.stages)]
 
-    @cached_property
+    @property
     def values(self) -> RunValues:
-        """What the expressions of its tasks may name, once it has begun."""
-        return run_values(self.plan, self.state)
+        """What the expressions of its tasks may name, once it has begun; the same until its state changes."""
+        variables = self.state.variables
+        if self._values is None or self._values[0] is not variables:
+            self._values = variables, run_values(self.plan, self.state)
+        return self._values[1]
 
     def tell(self, *stages: int, note: str = "", noted: str = "", held: str = "") -> None:
         """Tell whoever watches of some of its stages as they are now, a remark, or the reason why it is held."""

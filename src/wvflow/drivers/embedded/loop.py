@@ -24,6 +24,7 @@ from wvflow.drivers.embedded.effects import Effects
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
+from wvflow.drivers.embedded.inbox import fate_of, told_by
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
@@ -475,10 +476,16 @@ class Driver:
         run = self._runs.get(row.run_id)
         if run is not None and row.id > run.heard:
             run.heard = row.id
-            if row.kind == "child":
-                self._children.heard(run, row)
-            else:
-                self._cancel(run, row.kind == "terminate", (row.id,))
+            match row.kind:
+                case "child":
+                    self._children.heard(run, row)
+                case "signal" | "pause" | "resume":
+                    told = told_by(row, run.now(self._clock.now()))
+                    if note := fate_of(run, told):
+                        run.tell(note=note)
+                    self.apply(run, told, consumed=(row.id,))
+                case "cancel" | "terminate":
+                    self._cancel(run, row.kind == "terminate", (row.id,))
 
     async def _safety_net(self) -> None:
         """Calls that got lost: once a second, look whether another process has written."""

@@ -43,9 +43,11 @@ from wvflow.kernel.events import (
 from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.values import failures
 from wvflow.lang.algebra import Rel
+from wvflow.lang.keys import of_signal
 from wvflow.lang.missing import PIPED, Missing, Shape
 from wvflow.lang.relations import HANDED, RUN_SUMMARY, stages_read
-from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, StageId, UntilTask
+from wvflow.lang.values import to_python
+from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, SignalTask, StageId, UntilTask
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import OutputName
@@ -202,7 +204,7 @@ class Tasks:
             inputs=inputs,
             missing=missing,
             piped=command.input,
-            values=run.values.beside(failures(run.plan, run.state, command.stage)),
+            values=run.values.beside({**failures(run.plan, run.state, command.stage), **_taken(attempt)}),
             params=state.params,
             run_time=state.run_time,
             places=identity.bundle.places.get(identity.flow.key, {}).get(stage.name, ()),
@@ -446,6 +448,15 @@ def _state(attempt: Attempt) -> StageState:
     """The state of the stage, or of the instance, that it belongs to."""
     stage, number = attempt.run.state.stages[attempt.command.stage], attempt.command.instance
     return stage if not number or stage.instances is None else stage.instances[number]
+
+
+def _taken(attempt: Attempt) -> dict[str, object]:
+    """What came with the signal that its stage took last."""
+    if (args := _state(attempt).signal) is None:
+        return {}
+    before = [task for task in attempt.stage.tasks[: attempt.command.task] if isinstance(task, SignalTask)]
+    signal = attempt.run.plan.signal(before[-1].signal) if before else None
+    return {of_signal(one.name): to_python(args.get(one.name), one.type) for one in signal.params} if signal else {}
 
 
 def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missing]:

@@ -42,9 +42,11 @@ from wvflow.kernel.events import (
     Heartbeat,
     Output,
     OwnerChanged,
+    PauseRequested,
     Reopened,
     Retry,
     RunStarted,
+    SignalReceived,
     TaskFailed,
     TaskLost,
     TaskSkipped,
@@ -54,9 +56,10 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.kernel.invariants import broken_moves, violations
+from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
 from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
-from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import ChildTask, FlowPlan, SplitTask, UntilTask
+from wvflow.kernel.state import RunPhase, RunState
+from wvflow.plan.nodes import ChildTask, FlowPlan, SignalTask, SplitTask, UntilTask
 
 _ENDINGS = {"success": "success", "failure": "failed", "fatal": "timed_out", "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)
@@ -156,7 +159,7 @@ class _Simulation:
         self._people()
         while not self.journal:
             self._commit([_News(START, 0, started, durable=False)])
-        while self.down or self.agenda:
+        while self.down or self.agenda or self._helped():
             if self.down:
                 self._take_over()
             else:
@@ -167,10 +170,24 @@ class _Simulation:
         return SimResult(self.state, tuple(self.journal), self.crashes, self.points)
 
     def _people(self) -> None:
+        for after, event in self.world.told:
+            self._plan(after, event, durable=True)
         if self.world.cancel_at is not None:
             self._plan(self.world.cancel_at, CancelRequested(START, "cancel"), durable=True)
         if self.world.terminate_at is not None:
             self._plan(self.world.terminate_at, CancelRequested(START, "terminate"), durable=True)
+
+    def _helped(self) -> bool:
+        """Where a run stands still until it is told something, it is: what it waits for, else to stop."""
+        if self.state.phase.is_terminal or not waits_for_people(self.plan, self.state):
+            return False
+        stop = CancelRequested(self.now, "cancel" if self.state.phase is RunPhase.RUNNING else "terminate")
+        for wait in awaited_of_people(self.plan, self.state):
+            told = SignalReceived(self.now, wait.signal) if isinstance(wait, SignalTask) else stop
+            self._plan(self._late(), told, durable=True)
+        if self.state.paused_at is not None:
+            self._plan(self._late(), PauseRequested(self.now, paused=False), durable=True)
+        return True
 
     # --- time ---
 

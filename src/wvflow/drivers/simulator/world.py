@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from wvflow.kernel.events import Told
 from wvflow.plan.nodes import Millis
 
 Between = tuple[int, int]
@@ -35,7 +36,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     has no input rows; ``instances``: how many a mapped stage has. ``script`` fixes outcomes, by stage name (``load#3``
     is its third instance), attempt by attempt; the chances hold for the rest.
 
-    Of people: when after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
+    Of people: what the run is ``told`` when after the start; where it then stands still, they tell it what it waits
+    for. When after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
     a run that ended badly is reopened (``reopen``).
     """
 
@@ -52,6 +54,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     works: Between = (1, 1_000)
     late: Between = (0, 0)
     instances: Between = (0, 4)
+    told: tuple[tuple[Millis, Told], ...] = ()
     cancel_at: Millis | None = None
     terminate_at: Millis | None = None
     reopen: int = 0

@@ -16,6 +16,8 @@ from wvflow.semantics.checked import (
     DeleteStep,
     SaveStep,
     Settings,
+    SignalStep,
+    StateStep,
     UntilStep,
     WaitStep,
 )
@@ -41,7 +43,7 @@ def _reasons(stage: CheckedStage, params: Collection[str], views: Collection[str
             yield f"nothing tells whether what the view `{name}` reads has changed"
     if stage.key is not None:
         yield "what is done under its keys is kept anyway"
-    if any(isinstance(step, WaitStep | UntilStep) for step in stage.steps):
+    if any(isinstance(step, WaitStep | UntilStep | StateStep | SignalStep) for step in stage.steps):
         yield "a wait depends on when it is reached"
     for step in stage.steps:
         if isinstance(step, CallStep) and step.function in builtins.KEYS:

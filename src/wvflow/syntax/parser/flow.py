@@ -13,6 +13,7 @@ from wvflow.syntax.nodes import (
     CallInput,
     Config,
     FlowDef,
+    FlowItem,
     Input,
     Name,
     Param,
@@ -22,7 +23,6 @@ from wvflow.syntax.nodes import (
     TriggerExpr,
     TriggerJunction,
     TriggerNot,
-    Unavailable,
 )
 from wvflow.syntax.parser.config import CONFIG_FORMS
 from wvflow.syntax.parser.flow_operators import stands_last
@@ -208,8 +208,8 @@ class FlowParser(HandlerParser):
         name, after = self._peek(ahead), self._peek(ahead + 1).key
         return name.is_word and after in (_HEADER_ONLY if name.key in _LINKS else keys)
 
-    def _flow_item(self) -> StageDef | Unavailable:
-        """``stage_def | state_def | signal_def | query_def | update_def``; only the first runs in this version."""
+    def _flow_item(self) -> FlowItem:
+        """``stage_def | state_def | signal_def | query_def | update_def``"""
         if self._at("stage"):
             return self._stage()
         if self._token.key in ITEM_WORDS:

@@ -1,60 +1,68 @@
-"""Items of a flow that the language has and this version does not run: state, signals, queries, updates."""
+"""Items of a flow that people talk to: state, signals, queries, updates."""
 
 from __future__ import annotations
 
-from wvflow.syntax.nodes import Unavailable
+from wvflow.syntax.nodes import CallExpr, Param, SignalDef, StateDef, Unavailable, UpdateDef
 from wvflow.syntax.parser.config import ConfigParser
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 
 
 class HandlerParser(ConfigParser):
-    """Reads them to their exact end, as ``Unavailable``."""
+    """Reads them to their exact end; queries, which this version does not run, as ``Unavailable``."""
 
-    def _handler(self) -> Unavailable:
+    def _handler(self) -> StateDef | SignalDef | UpdateDef | Unavailable:
         """``state_def | signal_def | query_def | update_def``"""
-        word = self._advance()
-        self._any_name(f"the name of a {word.key}")
-        match word.key:
+        match self._token.key:
             case "state":
-                self._state()
+                return self._state()
             case "signal":
-                self._signal()
+                return self._signal()
             case "query":
-                self._flow_query()
+                return self._flow_query()
             case _:
-                self._update()
-        return Unavailable(what=word.key, span=self._since(word.start))
+                return self._update()
 
-    def _state(self) -> None:
+    def _state(self) -> StateDef:
         """``"state" NAME [":" type] "=" expr``"""
-        if self._accept(":"):
-            self._type()
+        start = self._advance().start
+        name = self._any_name("the name of a state")
+        type_ = self._type() if self._accept(":") else None
         self._expect("=")
-        self._with_durations(self._expr)
+        value = self._with_durations(self._expr)
+        variable = Param(name=name, type=type_, default=value, span=name.span.to(value.span))
+        return StateDef(variable=variable, span=self._since(start))
 
-    def _signal(self) -> None:
+    def _signal(self) -> SignalDef:
         """``"signal" NAME [params] ["=" action { "," action }]``"""
-        self._optional_params()
-        if self._accept("="):
-            self._comma_list(self._call)
+        start = self._advance().start
+        name, params = self._any_name("the name of a signal"), self._optional_params()
+        actions = self._actions() if self._accept("=") else ()
+        return SignalDef(name=name, params=params, actions=actions, span=self._since(start))
 
-    def _flow_query(self) -> None:
+    def _flow_query(self) -> Unavailable:
         """``"query" NAME [params] "=" ( query | expr )``"""
+        start = self._advance().start
+        self._any_name("the name of a query")
         self._optional_params()
         self._expect("=")
         if self._at(*QUERY_STARTS) or (self._at("{") and self._at_braced_query()):
             self._query()
         else:
             self._expr()
+        return Unavailable(what="query", span=self._since(start))
 
-    def _update(self) -> None:
+    def _update(self) -> UpdateDef:
         """``"update" NAME [params] "=" action { "," action } ["where" expr]``"""
-        self._optional_params()
+        start = self._advance().start
+        name, params = self._any_name("the name of an update"), self._optional_params()
         self._expect("=")
-        self._comma_list(self._call)
-        if self._accept("where"):
-            self._expr()
+        actions = self._actions()
+        condition = self._expr() if self._accept("where") else None
+        return UpdateDef(name=name, params=params, actions=actions, condition=condition, span=self._since(start))
 
-    def _optional_params(self) -> None:
-        if self._at("("):
-            self._params()
+    def _actions(self) -> tuple[CallExpr, ...]:
+        """``action { "," action }``"""
+        return tuple(self._comma_list(self._call))
+
+    def _optional_params(self) -> tuple[Param, ...]:
+        return self._params() if self._at("(") else ()

@@ -1,0 +1,74 @@
+"""What people and programs tell runs: checked against the plan that a run is pinned to, then recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from wvflow.diagnostics import nearest
+from wvflow.errors import NotPossible, RunDamaged, UserError
+from wvflow.plan.nodes import FlowPlan, SignalPlan
+from wvflow.plan.parameters import bind_all
+from wvflow.ports.clock import Clock
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
+from wvflow.service.parameters import parse_all
+
+PAUSED = "paused"
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was recorded. ``driven``: a live process drives the run, and was woken."""
+
+    run_id: str
+    signal: str
+    args: dict[str, object]
+    driven: bool
+
+
+def find_signal(plan: FlowPlan, name: str) -> SignalPlan:
+    """The signal of that name. Raises: UserError, the flow takes none such."""
+    if (found := plan.signal(name)) is not None:
+        return found
+    known = [one.name for one in plan.signals]
+    near = nearest(name, known)
+    names = f"its signals: {', '.join(known)}" if known else "it takes none"
+    raise UserError(f"flow {plan.flow} takes no signal `{name}`", help=f"did you mean `{near}`?" if near else names)
+
+
+def arguments(signal: SignalPlan, given: Mapping[str, object], limit: int, *, texts: bool) -> dict[str, object]:
+    """All arguments as JSON values, those left out from their defaults. ``texts``: they are given as such.
+
+    Raises: UserError, naming what doesn't fit, or the limit.
+    """
+    owner = f"signal {signal.name}"
+    if texts:
+        given = parse_all(owner, signal.params, {name: str(value) for name, value in given.items()})
+    found = bind_all(owner, signal.params, given)
+    if (size := len(msgspec.json.encode(found))) > limit:
+        raise UserError(
+            f"the arguments of signal {signal.name} take {size:,} bytes, {limit:,} are allowed",
+            help="send a reference to them, or raise `limits.signal_payload` in wvflow.toml",
+        )
+    return found
+
+
+def send(store: Store, clock: Clock, row: RunRow, owner: Owner | None, kind: Kind, body: Message | None = None) -> None:
+    """Record a message; then wake who drives the run.
+
+    Raises: NotPossible, the run has ended. RunDamaged, it is quarantined.
+    """
+    from wvflow.drivers.embedded.wakeup import ring
+
+    if row.state in ENDED_STATES:
+        raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
+    if row.state == QUARANTINED:
+        raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
+    encoded = b"{}" if body is None else msgspec.json.encode(body)
+    store.send(InboxRow(run_id=row.run_id, kind=kind, body=encoded, at=clock.now()))
+    if owner is not None:
+        ring(owner.port)
+
+
+Kind = Literal["signal", "pause", "resume"]
