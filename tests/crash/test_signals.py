@@ -21,6 +21,7 @@ flow Chain = {
   signal ask = set_asked(asked + 1)
   signal approve(who: string)
   signal confirm(who: string)
+  update raise(more: int) = set_asked(asked + more) where more > 0
   stage first [timeout: '7 days'] = wait for approve | note(text: 'first')
   stage second depends on first [timeout: '7 days'] = wait for confirm | select who = concat('by ', who)
   stage enough [timeout: '7 days'] = from second | wait until asked >= 2
@@ -64,6 +65,22 @@ def test_signals_to_a_run_that_nobody_drives_wait_for_its_next_owner(new_project
     assert project.wvflow("runs", "resume", "last").returncode == 0
     assert project.json("runs", "output", "last", "--format", "json") == {"who": "by bob"}
     assert project.calls == {"note": 1}
+
+
+def test_an_update_is_answered_by_the_process_that_drives_the_run_and_by_no_other(
+    new_project: Callable[..., Any],
+) -> None:
+    project = new_project(APPROVAL)
+    process = project.start("run", "chain.wv")
+    process.says("waiting: wait for approve")
+    assert project.json("runs", "update", "last", "raise", "more=2")["result"] == {"asked": 2}
+    refused = project.wvflow("runs", "update", "last", "raise", "more=0")
+    assert (refused.returncode, "`where more > 0` does not hold with more = 0" in refused.stderr) == (1, True)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    refused = project.wvflow("runs", "update", "last", "raise", "more=1")
+    assert (refused.returncode, "no process drives run" in refused.stderr) == (1, True)
+    assert project.json("runs", "show", "last")["variables"] == {"paused": False, "asked": 2}
 
 
 def test_a_paused_run_goes_on_when_another_process_says_so(new_project: Callable[..., Any]) -> None:

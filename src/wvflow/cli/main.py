@@ -55,6 +55,7 @@ def cli() -> None:
         "resume": (f"{_COMMANDS}.runs_steer:resume", "Carry on a run that is paused, or from what isn't done."),
         "retry": (f"{_COMMANDS}.runs_retry:retry", "A new run on today's plan that takes over what an ended one did."),
         "signal": (f"{_COMMANDS}.runs_talk:signal", "Send a signal to a run."),
+        "update": (f"{_COMMANDS}.runs_talk:update", "Send an update to a run, and wait for its answer."),
         "clean": (f"{_COMMANDS}.runs_clean:clean", "Delete ended runs and their outputs."),
     },
 )

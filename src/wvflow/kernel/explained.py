@@ -18,9 +18,9 @@ from wvflow.kernel.handled import unhandled
 from wvflow.kernel.picture import Began, Picture
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.kernel.unmet import Bound, Unmet, bounds, paused, unmet
-from wvflow.kernel.values import variable
+from wvflow.kernel.values import variables
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import PAUSED, FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan, StageId
 
 
 class Handled(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +109,6 @@ def starts(events: Iterable[Event]) -> Began:
     return {
         (event.stage, event.instance, phase): event.at for event in reports for phase in _BEGINS.get(type(event), ())
     }
-
-
-def variables(plan: FlowPlan, run: RunState) -> dict[str, object]:
-    """The state of a run as JSON values; that it isn't paused is told of those that have more of it."""
-    shown = plan.variables if plan.state or variable(run, PAUSED.name) else ()
-    return {one.name: variable(run, one.name) for one in shown}
 
 
 def _failure(seen: Picture, id: StageId) -> Handled:

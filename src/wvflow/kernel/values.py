@@ -65,6 +65,12 @@ def _implicit(run: RunState) -> Mapping[str, object]:
     }
 
 
+def variables(plan: FlowPlan, run: RunState) -> dict[str, object]:
+    """The state of a run as JSON values; that it isn't paused is told of those that have more of it."""
+    shown = plan.variables if plan.state or variable(run, PAUSED.name) else ()
+    return {one.name: variable(run, one.name) for one in shown}
+
+
 def failures(plan: FlowPlan, run: RunState, here: StageId) -> dict[str, object]:
     """What a stage may ask of those whose failure can be why it runs: why each failed, null where it didn't, and how
     many attempts it made."""

@@ -513,12 +513,14 @@ class SignalPlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UpdatePlan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A message whose sender waits for what became of it. ``where``: it is refused unless this is true."""
+    """A message whose sender waits for what became of it. ``where``: it is refused unless this is true; ``text`` as it
+    is written."""
 
     name: str
     params: tuple[FlowParam, ...] = ()
     actions: tuple[Assignment, ...] = ()
     where: Expr | None = None
+    text: str = ""
 
 
 PAUSED = FlowParam("paused", BOOLEAN, Literal(False, BOOLEAN))

@@ -115,7 +115,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A signal with its arguments as JSON values, checked against the plan that the run is pinned to."""
+    """A signal or update with its arguments as JSON values, checked against the plan that the run is pinned to."""
 
     name: str
     args: dict[str, object] = {}
@@ -123,13 +123,28 @@ class Message(msgspec.Struct, frozen=True):
 
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """A message to a run, accepted and not yet consumed. ``kind`` says how to read ``body`` (JSON): ``child`` tells
-    that a child ended, ``signal`` has a ``Message``."""
+    that a child ended, ``signal`` and ``update`` have a ``Message``."""
 
     id: int = 0
     run_id: str
-    kind: Literal["cancel", "terminate", "child", "signal", "pause", "resume"]
+    kind: Literal["cancel", "terminate", "child", "signal", "update", "pause", "resume"]
     body: bytes = b"{}"
     at: EpochMs
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an update. ``refused``: why it was not accepted, ``""`` where it was; ``result``: the variables
+    that it set, as JSON values."""
+
+    refused: str = ""
+    result: dict[str, object] = {}
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to a message, by its id."""
+
+    message: int
+    answer: Answer
 
 
 class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +167,7 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[OutputRow, ...] = ()
     consumed: tuple[int, ...] = ()
     sent: tuple[InboxRow, ...] = ()
+    replies: tuple[Reply, ...] = ()
     snapshot: RunState | None = None
 
 
@@ -352,6 +368,10 @@ class Store(Ledger, Protocol):
 
     def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
         """Messages not yet consumed, oldest first."""
+        ...
+
+    def answer(self, message: int) -> Answer | None:
+        """What a message was answered, None as long as it wasn't. It is kept as long as its run."""
         ...
 
     def version(self) -> int:

@@ -81,7 +81,8 @@ def _update(node: n.UpdateDef, scope: Scope) -> UpdatePlan:
         scope.session.report(mistakes.not_available(f"update … = {last.function.text}(…)", last.span))
         actions = actions[:-1]
     condition = None if node.condition is None else _condition(node.condition, inside)
-    return UpdatePlan(node.name.text, params, _actions(actions, inside), condition)
+    text = "" if node.condition is None else " ".join(node.condition.span.text.split())
+    return UpdatePlan(node.name.text, params, _actions(actions, inside), condition, text)
 
 
 def _inside(node: n.SignalDef | n.UpdateDef, scope: Scope) -> tuple[tuple[FlowParam, ...], Scope]:

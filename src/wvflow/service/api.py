@@ -181,12 +181,20 @@ class RunHandle:
         """Wait for the end. May be awaited again and by several; one that is cancelled leaves the run going."""
         return RunResult(self._runs, await asyncio.shield(self._task))
 
-    async def signal(self, name: str, **args: object) -> None:
+    async def signal(self, name: str, /, **args: object) -> None:
         """Send a signal; it is recorded when this returns, and will be delivered once.
 
         Raises: UserError (no such signal, wrong arguments), NotPossible (the run has ended).
         """
         await asyncio.to_thread(self._runs.signal, self.run_id, name, args)
+
+    async def update(self, name: str, /, **args: object) -> dict[str, object]:
+        """Send an update, wait until the run has accepted it, and return the variables that it set.
+
+        Raises: UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold, or the run has
+            ended).
+        """
+        return (await asyncio.to_thread(self._runs.update, self.run_id, name, args)).result
 
     async def pause(self) -> None:
         """Have nothing new of the run begin. Raises: NotPossible, it has ended."""

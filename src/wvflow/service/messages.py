@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import NotPossible, RunDamaged, UserError
-from wvflow.plan.nodes import FlowPlan, SignalPlan
+from wvflow.plan.nodes import FlowPlan, SignalPlan, UpdatePlan
 from wvflow.plan.parameters import bind_all
 from wvflow.ports.clock import Clock
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
@@ -27,35 +27,58 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     driven: bool
 
 
+class Updated(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that was accepted. ``result``: the variables that it set."""
+
+    run_id: str
+    update: str
+    args: dict[str, object]
+    result: dict[str, object]
+
+
 def find_signal(plan: FlowPlan, name: str) -> SignalPlan:
     """The signal of that name. Raises: UserError, the flow takes none such."""
     if (found := plan.signal(name)) is not None:
         return found
-    known = [one.name for one in plan.signals]
+    raise _unknown(plan, "signal", name, [one.name for one in plan.signals], plan.update(name) is not None)
+
+
+def find_update(plan: FlowPlan, name: str) -> UpdatePlan:
+    """The update of that name. Raises: UserError, the flow takes none such."""
+    if (found := plan.update(name)) is not None:
+        return found
+    raise _unknown(plan, "update", name, [one.name for one in plan.updates], plan.signal(name) is not None)
+
+
+def _unknown(plan: FlowPlan, kind: str, name: str, known: list[str], is_other: bool) -> UserError:
     near = nearest(name, known)
-    names = f"its signals: {', '.join(known)}" if known else "it takes none"
-    raise UserError(f"flow {plan.flow} takes no signal `{name}`", help=f"did you mean `{near}`?" if near else names)
+    names = f"its {kind}s: {', '.join(known)}" if known else "it takes none"
+    other = "update" if kind == "signal" else "signal"
+    help_ = f"it is one of its {other}s: `wvflow runs {other}`" if is_other else names
+    return UserError(f"flow {plan.flow} takes no {kind} `{name}`", help=f"did you mean `{near}`?" if near else help_)
 
 
-def arguments(signal: SignalPlan, given: Mapping[str, object], limit: int, *, texts: bool) -> dict[str, object]:
+def arguments(
+    message: SignalPlan | UpdatePlan, given: Mapping[str, object], limit: int, *, texts: bool
+) -> dict[str, object]:
     """All arguments as JSON values, those left out from their defaults. ``texts``: they are given as such.
 
     Raises: UserError, naming what doesn't fit, or the limit.
     """
-    owner = f"signal {signal.name}"
+    owner = f"{'signal' if isinstance(message, SignalPlan) else 'update'} {message.name}"
     if texts:
-        given = parse_all(owner, signal.params, {name: str(value) for name, value in given.items()})
-    found = bind_all(owner, signal.params, given)
+        given = parse_all(owner, message.params, {name: str(value) for name, value in given.items()})
+    found = bind_all(owner, message.params, given)
     if (size := len(msgspec.json.encode(found))) > limit:
         raise UserError(
-            f"the arguments of signal {signal.name} take {size:,} bytes, {limit:,} are allowed",
+            f"the arguments of {owner} take {size:,} bytes, {limit:,} are allowed",
             help="send a reference to them, or raise `limits.signal_payload` in wvflow.toml",
         )
     return found
 
 
-def send(store: Store, clock: Clock, row: RunRow, owner: Owner | None, kind: Kind, body: Message | None = None) -> None:
-    """Record a message; then wake who drives the run.
+def send(store: Store, clock: Clock, row: RunRow, owner: Owner | None, kind: Kind, body: Message | None = None) -> int:
+    """Record a message; then wake who drives the run. Returns its id.
 
     Raises: NotPossible, the run has ended. RunDamaged, it is quarantined.
     """
@@ -66,9 +89,10 @@ def send(store: Store, clock: Clock, row: RunRow, owner: Owner | None, kind: Kin
     if row.state == QUARANTINED:
         raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
     encoded = b"{}" if body is None else msgspec.json.encode(body)
-    store.send(InboxRow(run_id=row.run_id, kind=kind, body=encoded, at=clock.now()))
+    message = store.send(InboxRow(run_id=row.run_id, kind=kind, body=encoded, at=clock.now()))
     if owner is not None:
         ring(owner.port)
+    return message
 
 
-Kind = Literal["signal", "pause", "resume"]
+Kind = Literal["signal", "update", "pause", "resume"]

@@ -27,6 +27,7 @@ from wvflow.errors import (
 )
 from wvflow.kernel.events import EpochMs, RunStarted
 from wvflow.kernel.state import RunPhase, RunState, StageState
+from wvflow.kernel.values import variables
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, StageId
 from wvflow.plan.reach import reached
@@ -37,7 +38,7 @@ from wvflow.service.cleaning import TERMINAL, Cleaned, Rule, outdated, remove, r
 from wvflow.service.config import Retention
 from wvflow.service.driving import Drivers
 from wvflow.service.instances import failed_instances, instance_of, split_name
-from wvflow.service.messages import PAUSED, Told, arguments, find_signal, send
+from wvflow.service.messages import PAUSED, Told, Updated, arguments, find_signal, find_update, send
 from wvflow.service.project import Project
 from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.summary import Failed, RunSummary, summarize
@@ -171,6 +172,38 @@ class Runs:
         send(self._store, self._clock, row, owner, "signal", Message(name, given))
         return Told(run_id=row.run_id, signal=name, args=given, driven=owner is not None)
 
+    def update(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Updated:
+        """Send an update to a run, and wait until whoever drives it has accepted it or not. ``texts`` as for a signal.
+
+        Raises: RunNotFound, UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold; the run
+            has ended; no process drives it), RunDamaged.
+        """
+        row = self._store.find(run)
+        given = arguments(find_update(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        owner = self._driver_of(row)
+        if owner is None and row.state not in TERMINAL:
+            raise NotPossible(
+                f"no process drives run {row.run_id}, so nobody can accept the update",
+                help=f"carry on with `wvflow runs resume {row.run_id}`",
+            )
+        changes = self.changes(row.run_id)
+        next(changes)  # follows from here on
+        message = send(self._store, self._clock, row, owner, "update", Message(name, given))
+        while (answer := self._store.answer(message)) is None:
+            self._check_answerable(next(changes))
+        if answer.refused:
+            raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
+        return Updated(run_id=row.run_id, update=name, args=given, result=answer.result)
+
+    def _check_answerable(self, row: RunRow) -> None:
+        if row.state in TERMINAL:
+            raise NotPossible(f"run {row.run_id} has ended before it came to the update: {row.state}")
+        if self._driver_of(row) is None:
+            raise NotPossible(
+                f"the process that drove run {row.run_id} died before it came to the update",
+                help="the update is kept, and judged by the next one that drives the run",
+            )
+
     def pause(self, run: str) -> Told:
         """Have nothing new of a run begin. Raises: RunNotFound, NotPossible (it has ended), RunDamaged."""
         return self._set_paused(self._store.find(run), "pause")
@@ -239,7 +272,8 @@ class Runs:
             row = run.row()
             await self._let_go_before(row, plan)
             stages, failed = run.stage_rows(), failed_instances(run.state.stages)
-            return summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id), failed)
+            summary = summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id), failed)
+            return msgspec.structs.replace(summary, variables=variables(plan, run.state))
         finally:
             self._waited_for.discard(run_id)
 
@@ -490,8 +524,6 @@ class Runs:
 
     def _variables(self, row: RunRow) -> dict[str, object]:
         """The state of a run, as far as its record can be read. Known by the journal alone."""
-        from wvflow.kernel.explained import variables
-
         with suppress(RunDamaged, JournalCorrupt):
             plan = self.plan(row)
             return variables(plan, self._folded(row)) if plan.state or row.state == PAUSED else {}

@@ -22,6 +22,7 @@ from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
     SILENCE_MS,
+    Answer,
     Committed,
     HeartbeatRow,
     InboxRow,
@@ -76,6 +77,7 @@ class Shelf:
         self.lock = threading.RLock()
         self.runs: dict[str, StoredRun] = {}
         self.inbox: dict[int, InboxRow] = {}
+        self.replies: dict[int, tuple[str, Answer]] = {}
         self.owners: dict[int, Owner] = {}
         self.bundles: dict[str, bytes] = {}
         self.logs: dict[str, list[LogRow]] = {}
@@ -281,6 +283,11 @@ class MemoryStore:
                 raise NotPossible(f"run `{row.run_id}` has already ended: {run.row.state}")
             return _deliver(shelf, row)
 
+    def answer(self, message: int) -> Answer | None:
+        with self._reading() as shelf:
+            found = shelf.replies.get(message)
+        return None if found is None else found[1]
+
     def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
         wanted = frozenset(run_ids)
         with self._reading() as shelf:
@@ -330,6 +337,7 @@ class MemoryStore:
             shelf.logs.pop(run_id, None)
             shelf.heartbeats.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
+            shelf.replies = {number: told for number, told in shelf.replies.items() if told[0] != run_id}
             return True
 
     def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:
@@ -403,6 +411,8 @@ def _write(shelf: Shelf, part: RunBatch) -> bool:
             del shelf.inbox[number]
     for message in part.sent:
         _deliver(shelf, message)
+    for reply in part.replies:
+        shelf.replies[reply.message] = (part.run_id, reply.answer)
     return True
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.drivers.embedded.loop import Driver
-from wvflow.errors import UserError
+from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import Event, TaskEvent
 from wvflow.lang.durations import parse_duration
 from wvflow.plan.nodes import ActivityTask, StagePlan
@@ -103,10 +104,13 @@ class Sandbox:
         *,
         run_id: str | None = None,
         cancel_after: str | None = None,
+        signals: Sequence[tuple[str, str, Mapping[str, object]]] = (),
     ) -> RunResult:
         """Run a flow to its end; a failed run is a result too.
 
         Args:
+            signals: those that are sent to it: each after how much virtual time, by which name, and what comes with it,
+                as in ``("2 days", "approve", {"who": "ann"})``. To a run that has ended by then, none is sent.
             cancel_after: virtual time after which the run is asked to stop, as in ``90m``.
 
         Raises: ProgramError, UserError, as ``Program.run``. NothingLeft: it waits for what can't happen.
@@ -116,9 +120,16 @@ class Sandbox:
             handle = await self.program.start(flow, params, run_id=run_id)
             if cancel_after is not None:
                 self._wiring.cancel(handle.run_id, _seconds(cancel_after))
+            for after, name, args in signals:
+                self._wiring.later(_seconds(after), partial(self._signal, handle.run_id, name, args))
             return await handle.result()
 
         return self._on_loop(drive)
+
+    def _signal(self, run_id: str, name: str, args: Mapping[str, object]) -> None:
+        with suppress(NotPossible):  # it has ended meanwhile
+            self._runs.signal(run_id, name, args)
+        self._wiring.wake()
 
     def resume(self, run: RunResult | str) -> RunResult:
         """Carry on a run that ended badly, as ``wvflow runs resume`` does.
@@ -194,7 +205,15 @@ class _Wiring(Wiring):
             with suppress(KeyError):  # it has ended meanwhile
                 driver.request_cancel(run_id)
 
-        asyncio.get_running_loop().call_later(seconds, ask)
+        self.later(seconds, ask)
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, act)
+
+    def wake(self) -> None:
+        """Have the driver look for messages: nobody calls it from outside."""
+        assert self._driver is not None
+        self._driver.wake()
 
 
 class _Store(SqliteStore):

@@ -1,4 +1,4 @@
-"""``wvflow runs signal | pause``."""
+"""``wvflow runs signal | update | pause``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ def signal(app: App, run: str, name: str, args: dict[str, str]) -> None:
     with closing(app.runs()) as runs:
         told = runs.signal(run, name, args, texts=True)
     report(app, told, f"signal {name} sent to run {told.run_id}")
+
+
+@click.command(cls=Command)
+@click.argument("run", shell_complete=complete_run)
+@click.argument("name")
+@click.argument("args", nargs=-1, callback=pairs, metavar="[NAME=VALUE]...")
+@click.pass_obj
+def update(app: App, run: str, name: str, args: dict[str, str]) -> None:
+    """Send the update NAME to a run, and wait until the process that drives it has accepted it, or not.
+
+    Exit status: 0 accepted, 1 refused or the run has ended, 2 the flow takes no such update, or not with these
+    arguments.
+    """
+    from wvflow.cli.format import printable, value_text
+
+    with closing(app.runs()) as runs:
+        done = runs.update(run, name, args, texts=True)
+    if app.json:
+        app.print_json(done)
+        return
+    shown = ", ".join(f"{variable} = {value_text(value)}" for variable, value in done.result.items())
+    app.show(f"run {done.run_id} accepts {name}: {printable(shown)}")
 
 
 @click.command(cls=Command)

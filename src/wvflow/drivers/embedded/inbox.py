@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from wvflow.drivers.embedded.live import LiveRun
-from wvflow.kernel.events import EpochMs, Failure, PauseRequested, SignalReceived, Told
-from wvflow.kernel.signals import assigned, message_of
-from wvflow.ports.store import InboxRow, Message
+from wvflow.kernel.events import EpochMs, Failure, PauseRequested, SignalReceived, Told, UpdateAccepted
+from wvflow.kernel.signals import assigned, is_accepted, message_of
+from wvflow.kernel.values import variable
+from wvflow.lang.algebra import Value
+from wvflow.lang.relations import nodes
+from wvflow.plan.nodes import UpdatePlan
+from wvflow.ports.store import Answer, InboxRow, Message
 
 _MESSAGE = msgspec.json.Decoder(Message)
 
@@ -18,6 +22,29 @@ def told_by(row: InboxRow, at: EpochMs) -> Told:
         return PauseRequested(at, paused=row.kind == "pause")
     message = _MESSAGE.decode(row.body)
     return SignalReceived(at, message.name, message.args)
+
+
+def judged(run: LiveRun, row: InboxRow, at: EpochMs) -> tuple[UpdateAccepted | None, Answer]:
+    """The event that an update becomes, None where it is refused; and its answer."""
+    message = _MESSAGE.decode(row.body)
+    accepted = UpdateAccepted(at, message.name, message.args)
+    update = message_of(run.plan, accepted)
+    assert isinstance(update, UpdatePlan)
+    found = is_accepted(run.plan, run.state, update, message.args)
+    if found is True:
+        became = assigned(run.plan, run.state, update, message.args)
+        if not isinstance(became, Failure):
+            return accepted, Answer(result=became)
+        found = became
+    return None, Answer(refused=found.message if isinstance(found, Failure) else _unmet(run, update, message))
+
+
+def _unmet(run: LiveRun, update: UpdatePlan, message: Message) -> str:
+    """Why the ``where`` of an update doesn't hold: the values that it is about."""
+    named = dict.fromkeys(one.name for one in nodes(update.where) if isinstance(one, Value))
+    values = {**{one.name: variable(run.state, one.name) for one in run.plan.variables}, **message.args}
+    shown = [f"{name} = {values[name]}" for name in named if name in values]
+    return f"`where {update.text}` does not hold{' with ' if shown else ''}{', '.join(shown)}"
 
 
 def fate_of(run: LiveRun, told: Told) -> str:

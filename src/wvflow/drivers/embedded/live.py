@@ -15,7 +15,7 @@ from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
-from wvflow.ports.store import InboxRow, NewRun, OutputRow, RunBatch, RunRow, StageRow
+from wvflow.ports.store import InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow
 
 SNAPSHOT_EVERY = 10_000
 Follower: TypeAlias = "Callable[[LiveRun], None]"
@@ -73,6 +73,7 @@ class LiveRun:
         self._commands: list[Command] = []
         self._outputs: list[OutputRow] = []
         self._consumed: list[int] = []
+        self._replies: list[Reply] = []
         self._followers: list[Follower] = []
 
     @property
@@ -101,16 +102,23 @@ class LiveRun:
         output: OutputRow | None = None,
         consumed: Sequence[int] = (),
         then: Follower | None = None,
+        reply: Reply | None = None,
     ) -> None:
-        """Fold an event in. ``then`` is to be called once it is durable."""
+        """Fold an event in. ``then`` is to be called once it is durable; ``reply`` becomes so with it."""
         self.state, commands = decide(self.plan, self.state, event)
         self._events.append(event)
         self._commands += commands
         self._consumed += consumed
+        self._replies += [] if reply is None else [reply]
         if output is not None:
             self._outputs.append(output)
         if then is not None:
             self._followers.append(then)
+
+    def refuse(self, reply: Reply) -> None:
+        """Answer a message that becomes no event."""
+        self._consumed.append(reply.message)
+        self._replies.append(reply)
 
     def bring(self, outputs: Sequence[OutputRow]) -> None:
         """Have outputs recorded with the events that follow."""
@@ -132,12 +140,14 @@ class LiveRun:
             outputs=tuple(self._outputs),
             consumed=tuple(self._consumed),
             sent=tuple(self._messages(commands)),
+            replies=tuple(self._replies),
             snapshot=self.state if after // SNAPSHOT_EVERY != self.position // SNAPSHOT_EVERY else None,
         )
         followers = tuple(self._followers)
         self._new = None
         self._projected = self.state
         self._events, self._commands, self._outputs, self._consumed, self._followers = [], [], [], [], []
+        self._replies = []
         return batch, commands, followers
 
     def _messages(self, commands: Sequence[Command]) -> Iterator[InboxRow]:

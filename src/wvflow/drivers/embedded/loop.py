@@ -24,7 +24,7 @@ from wvflow.drivers.embedded.effects import Effects
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
-from wvflow.drivers.embedded.inbox import fate_of, told_by
+from wvflow.drivers.embedded.inbox import fate_of, judged, told_by
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
@@ -68,7 +68,7 @@ from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, OutputName
 from wvflow.ports.stop import StopToken
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Store
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Reply, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -345,6 +345,7 @@ class Driver:
         output: OutputRow | None = None,
         consumed: Sequence[int] = (),
         then: Follower | None = None,
+        reply: Reply | None = None,
     ) -> None:
         if run.run_id not in self._runs:
             return
@@ -352,7 +353,7 @@ class Driver:
             self._stop_at_limit(run)
             return
         try:
-            run.apply(event, output=output, consumed=consumed, then=then)
+            run.apply(event, output=output, consumed=consumed, then=then, reply=reply)
         except Bug as bug:
             self.drop(run, bug)
             return
@@ -484,8 +485,24 @@ class Driver:
                     if note := fate_of(run, told):
                         run.tell(note=note)
                     self.apply(run, told, consumed=(row.id,))
+                case "update":
+                    self._update(run, row)
                 case "cancel" | "terminate":
                     self._cancel(run, row.kind == "terminate", (row.id,))
+
+    def _update(self, run: LiveRun, row: InboxRow) -> None:
+        """Accept it or not: that is decided by the state as it is, and answered with what follows from it."""
+        accepted, answer = judged(run, row, run.now(self._clock.now()))
+        reply = Reply(row.id, answer)
+        if accepted is not None:
+            self.apply(run, accepted, consumed=(row.id,), reply=reply)
+        else:
+            run.refuse(reply)
+            self._committer.gathered(run)
+
+    def wake(self) -> None:
+        """Look for messages now."""
+        self._mail.set()
 
     async def _safety_net(self) -> None:
         """Calls that got lost: once a second, look whether another process has written."""

@@ -168,5 +168,9 @@ def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
             "insert into inbox (run, kind, body, at) values (?, ?, ?, ?)",
             [row for part in parts for row in part.sent],
         ),
+        (
+            "insert or replace into replies (message, run, body) values (?, ?, ?)",
+            [rows.reply_row(part.batch.run_id, reply) for part in parts for reply in part.batch.replies],
+        ),
     ):
         connection.executemany(sql, values)

@@ -10,10 +10,22 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.store import HeartbeatRow, InboxRow, InstanceCounts, LogRow, NewRun, OutputRow, RunRow, StageRow
+from wvflow.ports.store import (
+    Answer,
+    HeartbeatRow,
+    InboxRow,
+    InstanceCounts,
+    LogRow,
+    NewRun,
+    OutputRow,
+    Reply,
+    RunRow,
+    StageRow,
+)
 
 _JSON = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, object])
+_ANSWER = msgspec.json.Decoder(Answer)
 _OUTPUT = msgspec.json.Decoder(Output)
 _COUNTS = msgspec.json.Decoder(InstanceCounts)
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
@@ -174,6 +186,14 @@ def inbox_row(row: InboxRow) -> Row:
 def inbox_of(row: Row) -> InboxRow:
     number, run, kind, body, at = row
     return InboxRow(id=number, run_id=run, kind=kind, body=body.encode(), at=at)
+
+
+def reply_row(run_id: str, reply: Reply) -> Row:
+    return reply.message, run_id, encoded(reply.answer).decode()
+
+
+def answer_of(body: str) -> Answer:
+    return _ANSWER.decode(body)
 
 
 def log_row(row: LogRow) -> Row:

@@ -236,6 +236,8 @@ _LEDGER = (
     "create index ledger_of_run on ledger (run)",
 )
 
+_REPLIES = ("create table replies (message integer primary key, run text not null, body text not null) strict",)
+
 _RETRIES = (
     "alter table runs add column retry_of text not null default ''",
     "create index runs_of_retry on runs (retry_of, created_at, seq) where retry_of <> ''",
@@ -251,13 +253,14 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _WAITS,
     _INSTANCES,
     _LEDGER,
+    _REPLIES,
     _RETRIES,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 # What ``delete`` forgets of a run. A key in the ledger outlives its run: it says what was done in the world.
-TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "snapshots", "logs", "heartbeats", "runs")
+TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "replies", "snapshots", "logs", "heartbeats", "runs")
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -15,6 +15,7 @@ from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
     QUARANTINED,
+    Answer,
     Committed,
     HeartbeatRow,
     InboxRow,
@@ -32,7 +33,7 @@ from wvflow.ports.store import (
 from wvflow.store.sqlite import journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
-from wvflow.store.sqlite.rows import LOG, heartbeat_row, inbox_row, log_row
+from wvflow.store.sqlite.rows import LOG, answer_of, heartbeat_row, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
 
 R = TypeVar("R")
@@ -195,6 +196,11 @@ class SqliteStore:
     def inbox(self, run_ids: Sequence[str]) -> list[InboxRow]:
         with self._database.reading() as connection:
             return lists.inbox(connection, run_ids)
+
+    def answer(self, message: int) -> Answer | None:
+        with self._database.reading() as connection:
+            found = connection.execute("select body from replies where message = ?", (message,)).fetchone()
+        return None if found is None else answer_of(found[0])
 
     def version(self) -> int:
         return self._database.data_version()

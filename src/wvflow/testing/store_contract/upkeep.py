@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from wvflow.errors import NotPossible, OutputMissing, RunNotFound, StoreUnavailable, UserError
-from wvflow.kernel.events import CancelRequested, Heartbeat, Output, Reopened
+from wvflow.kernel.events import CancelRequested, Heartbeat, Output, Reopened, UpdateAccepted
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import StageId
-from wvflow.ports.store import HeartbeatRow, InboxRow, LogRow, OutputRow, StageRow
+from wvflow.ports.store import Answer, HeartbeatRow, InboxRow, LogRow, OutputRow, Reply, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 
 
@@ -50,6 +50,21 @@ class UpkeepContract:
         commit(store, batch("r1", 1, timer(1), sent=(InboxRow(run_id="r2", kind="cancel", at=NOW),)))
         (message,) = store.inbox(["r2"])
         assert message.id > 0
+
+    def test_an_answer_is_there_with_what_it_follows_from_and_as_long_as_its_run(self, open_store: OpenStore) -> None:
+        store, other = open_store(), open_store()
+        commit(store, begun("r1"))
+        first = other.send(InboxRow(run_id="r1", kind="update", body=b'{"name": "u"}', at=NOW))
+        second = other.send(InboxRow(run_id="r1", kind="update", body=b'{"name": "u"}', at=NOW))
+        assert other.answer(first) is None
+        accepted, refused = Answer(result={"n": 1}), Answer(refused="it is too late")
+        commit(store, batch("r1", 1, UpdateAccepted(NOW, "u"), consumed=(first,), replies=(Reply(first, accepted),)))
+        commit(store, batch("r1", 2, consumed=(second,), replies=(Reply(second, refused),)))
+        assert (other.answer(first), other.answer(second)) == (accepted, refused)
+        assert other.inbox(["r1"]) == []
+        commit(store, batch("r1", 2, timer(1), state="success"))
+        assert store.delete("r1")
+        assert other.answer(first) is None
 
     @pytest.mark.parametrize("state", sorted(phase.value for phase in ENDED))
     def test_a_run_that_has_ended_takes_no_message(self, open_store: OpenStore, state: str) -> None:
