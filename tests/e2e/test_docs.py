@@ -106,6 +106,42 @@ def test_the_examples_of_the_flows_have_no_mistakes_and_run(
     assert len(mailbox.mails) == text.count("email(") + text.count("activate('email'")
 
 
+_SAGAS = (ROOT / "docs/language/sagas.md").read_text(encoding="utf-8")
+_ACTIVITIES = """
+@activity
+def charge(rows: list[dict]) -> None: ...
+
+@activity
+def give_back(rows: list[dict]) -> None: ...
+
+@activity
+def dispatch(rows: list[dict]) -> None:
+    raise NonRetryable("the lorry is broken")
+
+@activity
+def call_back(rows: list[dict], *, why: str) -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "undone"), [(0, {"book_flight": "success", "book_hotel": "success"}), (1, {"pay": "success"})]
+)
+def test_the_examples_of_sagas_have_no_mistakes_and_are_undone_as_the_page_says(
+    tmp_path: Path, number: int, undone: dict[str, str]
+) -> None:
+    programs = re.findall(r"^```wv\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
+    python = re.findall(r"^```python\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
+    assert len(programs) == 2
+    (tmp_path / "example.wv").write_text(programs[number])
+    (tmp_path / "activities.py").write_text(python[0] + _ACTIVITIES)
+    with Sandbox(tmp_path / "example.wv") as box:
+        assert box.program.check() == ()
+        result = box.run(next(iter(box.program.bundle.flows.values())).flow)
+    assert result.state == "failed"
+    assert {one.stage: one.compensation for one in result.summary.stages if one.compensation} == undone
+    assert "".join(f"undone by {one.stage}: {one.state}\n" for one in result.summary.compensations) in _SAGAS or number
+
+
 # --- the quickstart -------------------------------------------------------------------------------------------------
 
 

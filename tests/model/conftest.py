@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import get_args
 
 import pytest
@@ -15,6 +16,7 @@ from wvflow.lang.types import BOOLEAN, LONG, NULL, STRING
 from wvflow.plan.nodes import (
     CLEANUP_RULES,
     EAGER_RULES,
+    ActivityTask,
     AllOf,
     AnyOf,
     Assignment,
@@ -44,9 +46,13 @@ from wvflow.plan.nodes import (
     Task,
     Tolerance,
     Trigger,
+    Undo,
     UntilTask,
     WaitTask,
 )
+
+BOOLEANS = (Literal(True, BOOLEAN), Literal(False, BOOLEAN), Literal(None, NULL))
+HOOKS: tuple[Hook, ...] = ("on_failure", "on_success", "on_cancel", "on_finish", "jump")
 
 
 def _plan(
@@ -54,6 +60,7 @@ def _plan(
     tasks: list[list[Task]],
     gates: list[dict[str, object]] | None = None,
     hooks: Sequence[tuple[Hook, list[Task]]] = (),
+    undoing: Mapping[int, tuple[list[Task], bool]] = MappingProxyType({}),
     **flow: object,
 ) -> FlowPlan:
     """``gates``: by stage, what else decides whether it runs. Jumps are of the first stage."""
@@ -70,7 +77,7 @@ def _plan(
     every = tuple(map(StageId, range(len(stages))))
     jumps = tuple(StageId(len(stages) + number) for number, (hook, _) in enumerate(hooks) if hook == "jump")
     first = replace(stages[0], readers=(*stages[0].readers, *jumps))
-    whole = (first, *stages[1:], *(_hook(number, *one) for number, one in enumerate(hooks)))
+    whole = _undone((first, *stages[1:], *(_hook(number, *one) for number, one in enumerate(hooks))), undoing)
     plan = FlowPlan("F", 1, (), whole, every, output=every[-1], **flow)  # type: ignore[arg-type]
     watchers = _having(whole, StateTask)
     return replace(plan, state=STATE, signals=_signals(_having(whole, SignalTask)), watchers=watchers)
@@ -99,6 +106,21 @@ def _signals(waiters: tuple[StageId, ...]) -> tuple[SignalPlan, ...]:
 def _hook(number: int, hook: Hook, tasks: list[Task]) -> StagePlan:
     source = (StageId(0),) if hook == "jump" else ()
     return StagePlan(f"{hook} {number}", tuple(tasks), upstreams=source, controls=source, hook=hook)
+
+
+def _undone(stages: Sequence[StagePlan], undoing: Mapping[int, tuple[list[Task], bool]]) -> tuple[StagePlan, ...]:
+    """The stages, and behind them the compensations of some, by the numbers of these."""
+    made = list(stages)
+    for owner, (tasks, errors) in undoing.items():
+        here, own = made[owner], {"compensation": StageId(len(made)), "undo_errors": errors}
+        body = StagePlan(f"undo {here.name}", tuple(tasks), hook="compensation", undoes=Undo(StageId(owner)))
+        if here.map is not None:
+            instance = replace(here.map.instance, **own)
+            here = replace(here, map=replace(here.map, instance=instance))
+            body = replace(body, tasks=(), map=MapPlan(StagePlan(body.name, tuple(tasks)), 1))
+        made[owner] = replace(here, **own)
+        made.append(body)
+    return tuple(made)
 
 
 def _mapped(tasks: list[Task]) -> tuple[Task, ...]:
@@ -149,7 +171,7 @@ def _fallbacks(triggers: list[Trigger], chosen: list[bool]) -> list[tuple[Fallba
     return [tuple(sorted(several, key=lambda one: not one.declared)) for several in found]
 
 
-def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
+def _tasks(policies: st.SearchStrategy[Policy], *, effects: bool = False) -> st.SearchStrategy[Task]:
     query = st.builds(QueryTask, st.just(Single()), policies)
     wait = st.builds(WaitTask, st.sampled_from([Millis(0), Millis(300), Literal("700ms", STRING)]), policies)
     until = st.builds(UntilTask, st.just(Single()), st.just(Single()), policy=policies)
@@ -163,9 +185,12 @@ def _tasks(policies: st.SearchStrategy[Policy]) -> st.SearchStrategy[Task]:
     keyed = st.builds(
         KeyedTask, st.just(Literal("k", STRING)), st.just((QueryTask(Single()),)), by_row=st.booleans(), policy=policies
     )
+    call = st.builds(ActivityTask, st.just("f"), policy=policies)
+    if effects:
+        return st.one_of(call, call, keyed, child)
     signal = st.builds(SignalTask, st.just("go"), policies)
     state = st.builds(StateTask, st.sampled_from([_at_least(0), _at_least(2)]), policy=policies)
-    return st.one_of(query, query, keyed, wait, until, child, child, signal, state)
+    return st.one_of(query, query, call, keyed, wait, until, child, child, signal, state)
 
 
 def _at_least(number: int) -> Binary:
@@ -173,8 +198,8 @@ def _at_least(number: int) -> Binary:
 
 
 @st.composite
-def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
-    """``timeouts``: with what depends on how long things take."""
+def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> FlowPlan:
+    """``timeouts``: with what depends on how long things take. ``sagas``: all that is done can be undone."""
     size = draw(st.integers(1, 5))
     upstreams = [
         tuple(sorted(draw(st.sets(st.integers(0, index - 1), max_size=2)))) if index else () for index in range(size)
@@ -192,11 +217,11 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
     )
     gate = st.fixed_dictionaries(
         {
-            "when": st.sampled_from([None, None, Literal(True, BOOLEAN), Literal(False, BOOLEAN), Literal(None, NULL)]),
+            "when": st.none() if sagas else st.sampled_from([None, None, *BOOLEANS]),
             "probe": st.sampled_from([None, Single()]),
         }
     )
-    tasks = [draw(st.lists(_tasks(policies), min_size=1, max_size=3)) for _ in range(size)]
+    tasks = [draw(st.lists(_tasks(policies, effects=sagas), min_size=1, max_size=3)) for _ in range(size)]
     triggers = [draw(_triggers(sources, timeouts)) for sources in upstreams]
     fallbacks = _fallbacks(triggers, draw(st.lists(st.booleans(), min_size=size, max_size=size)))
     gates = [
@@ -217,10 +242,15 @@ def _plans(draw: st.DrawFn, timeouts: bool = False) -> FlowPlan:
         gates,
         draw(
             st.lists(
-                st.tuples(st.sampled_from(get_args(Hook)), st.lists(_tasks(policies), min_size=1, max_size=2)),
+                st.tuples(st.sampled_from(HOOKS), st.lists(_tasks(policies), min_size=1, max_size=2)),
                 max_size=2,
             )
         ),
+        {
+            owner: (draw(st.lists(_tasks(policies), min_size=1, max_size=2)), draw(st.booleans()))
+            for owner in range(size)
+            if sagas or draw(st.booleans())
+        },
         fail_fast=timeouts and draw(st.booleans()),
         lost_limit=draw(st.sampled_from([0, 1, 3])),
         cancel_grace=Millis(200),

@@ -13,8 +13,8 @@ from wvflow.drivers.simulator.world import World
 from wvflow.kernel.events import EpochMs, PauseRequested, SignalReceived
 from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
-from wvflow.kernel.state import Instances, RunState
-from wvflow.plan.nodes import FlowPlan, Millis
+from wvflow.kernel.state import Instances, Phase, RunPhase, RunState
+from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, MapPlan, Millis, StageId
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
 CALM = World(
@@ -71,13 +71,51 @@ def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
 
 
 @given(data=st.data(), seed=seeds)
+@settings(max_examples=150, deadline=None)
+def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
+    data: st.DataObject, seed: int, plans: Plans
+) -> None:
+    plan = data.draw(plans(timeouts=True, sagas=True))
+    world = msgspec.structs.replace(ROUGH, fatal=0.6, cancel_at=data.draw(st.none() | st.integers(0, 3_000)))
+    run = simulate(plan, seed=seed, world=world, crash_rate=data.draw(st.sampled_from([0.0, 0.2]))).state
+    if run.phase is RunPhase.SUCCESS:
+        assert all(run.stages[owner].phase is Phase.FAILED for owner, _ in run.undo)  # another stood in for it
+    else:
+        assert done(plan, run) <= set(run.undo[: run.undone])
+
+
+def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int]]:
+    """The stages and instances that have finished a call of something."""
+    found = set()
+    for index, (here, stage) in enumerate(zip(plan.stages, run.stages, strict=True)):
+        group = [] if stage.instances is None or here.hook is not None else list(stage.instances.states)
+        for number, one in enumerate(group or [stage], 1 if group else 0):
+            tasks = here.of_instance(number).tasks[: len(one.done)]
+            if here.hook is None and any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in tasks):
+                found.add((StageId(index), number))
+    return found
+
+
+@given(data=st.data(), seed=seeds)
 @settings(max_examples=40, deadline=None)
 def test_a_crash_before_or_after_any_commit_changes_no_outcome(data: st.DataObject, seed: int, plans: Plans) -> None:
-    plan = msgspec.structs.replace(data.draw(plans()), lost_limit=100)
+    plan = with_errors_undone(msgspec.structs.replace(data.draw(plans()), lost_limit=100))
     undisturbed = outcome(simulate(plan, seed=seed, world=CALM))
     for crashed in crash_everywhere(plan, seed=seed, world=CALM):
         assert crashed.crashes == 1
         assert outcome(crashed) == undisturbed
+
+
+def with_errors_undone(plan: FlowPlan) -> FlowPlan:
+    """What is undone doesn't depend on crashes then: these leave it open what an attempt did."""
+    stages = [msgspec.structs.replace(here, undo_errors=True, map=_with_errors(here.map)) for here in plan.stages]
+    return msgspec.structs.replace(plan, stages=tuple(stages))
+
+
+def _with_errors(how: MapPlan | None) -> MapPlan | None:
+    if how is None:
+        return None
+    return msgspec.structs.replace(how, instance=msgspec.structs.replace(how.instance, undo_errors=True))
 
 
 @given(data=st.data(), seed=seeds)

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from wvflow.cli.format import count, duration, instances, one_line, plural
+from wvflow.kernel.sagas import NOTHING_TO_UNDO
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow
@@ -103,7 +104,8 @@ class Lines:
     def _change(self, stage: StageRow) -> None:
         tenths = 0 if stage.instances is None else 10 * stage.instances.ended // max(stage.instances.count, 1)
         now = (stage.phase, stage.attempts, tenths)
-        if stage.phase in ("pending", "queued") or self._told.get(stage.stage) == now:
+        unsaid = stage.phase in ("pending", "queued") or stage.reason == NOTHING_TO_UNDO
+        if unsaid or self._told.get(stage.stage) == now:
             return
         self._told[stage.stage] = now
         self._say(f"{stage.stage:<{self._width}}  {_in_words(stage)}".rstrip())
@@ -164,6 +166,7 @@ class Board:
             for index, stage in enumerate(plan.stages)
             if stage.hook is None
         }
+        self._undoing = frozenset(plan.compensations.values())
         # Of thousands of stages only those in sight may cost anything, several times a second.
         self._by_phase: dict[str, dict[int, StageRow]] = {"pending": dict(self._rows)}
         self._notes: dict[str, str] = {}
@@ -173,7 +176,7 @@ class Board:
         self.run_id = _recorded(progress) or self.run_id
         self._started = progress.run.started_at
         for stage in progress.stages:
-            if stage.index not in self._rows:  # of a hook
+            if stage.index not in self._rows and not self._takes_up(stage):
                 continue
             self._by_phase[self._rows[stage.index].phase].pop(stage.index)
             self._by_phase.setdefault(stage.phase, {})[stage.index] = stage
@@ -182,6 +185,15 @@ class Board:
         self._notes.pop("", None)
         if progress.note:
             self._notes[progress.noted] = progress.note
+
+    def _takes_up(self, stage: StageRow) -> bool:
+        """Show what undoes a stage once it begins; hooks are not shown."""
+        if stage.index not in self._undoing or stage.phase in ("pending", "skipped"):
+            return False
+        self._order[stage.index] = len(self._order)
+        self._rows[stage.index] = stage
+        self._by_phase.setdefault(stage.phase, {})[stage.index] = stage
+        return True
 
     def render(self) -> RenderableType:
         from rich.console import Group

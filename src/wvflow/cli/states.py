@@ -15,6 +15,8 @@ _LOOKS = {
     "skipped": ("↷", "yellow"),
     "cancelled": ("⊘", "yellow"),
     "cancelling": ("⊘", "yellow"),
+    "compensating": ("↶", "magenta"),
+    "compensation_failed": ("✗", "bold red"),
     "finishing": ("▸", "cyan"),
     "paused": ("‖", "yellow"),
     "held": ("‖", "yellow"),

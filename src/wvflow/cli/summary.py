@@ -73,12 +73,16 @@ def _stage_table(stages: Sequence[StageSummary]) -> Table:
     table.add_column("state", no_wrap=True)
     for name in ("attempts", "rows", "time"):
         table.add_column(name, justify="right", no_wrap=True)
+    undone = any(stage.compensation for stage in stages)
+    if undone:
+        table.add_column("compensation", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
     for stage in stages:
         spent = between(stage.started_at, stage.finished_at)
         attempts = str(stage.attempts) if stage.attempts else ""
         rows = count(stage.rows) if stage.state == "success" else ""
-        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, _remark(stage))
+        undoing = (state_text(stage.compensation) if stage.compensation else "",) if undone else ()
+        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, *undoing, _remark(stage))
     return table
 
 
@@ -149,8 +153,8 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    facts = (*_facts(row), *_variables(summary), *_retries(summary), *_children(summary), *_hooks(summary))
-    for name, value in facts:
+    facts = (*_facts(row), *_variables(summary), *_retries(summary), *_children(summary))
+    for name, value in (*facts, *_compensations(summary), *_hooks(summary)):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
@@ -176,6 +180,13 @@ def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "child", f"run {one.run_id} of {FlowRef(one.flow, one.version).shown}: {one.state}"
     if (more := len(summary.children) - MOST_CHILDREN) > 0:
         yield "child", f"and {plural(more, 'more run')}; all of them: --json"
+
+
+def _compensations(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    for one in summary.compensations:
+        what = f": {error_line(one.error)}" if one.state == "failed" else ""
+        attempts = f" in {one.attempts} attempts" if one.attempts > 1 else ""
+        yield "undone by", f"{one.stage}: {one.state}{attempts}{what}"
 
 
 def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:
@@ -206,13 +217,15 @@ def _errors(summary: RunSummary, root: Path) -> Iterator[Text]:
     failed = [stage for stage in summary.stages if stage.state == "failed" and stage.error]
     for stage in failed[:MOST_ERRORS]:
         yield error_text(stage, root, handled=summary.succeeded)
+    for one in [one for one in summary.compensations if one.state == "failed"][:MOST_ERRORS]:
+        yield error_text(one, root, what="")
     if len(failed) > MOST_ERRORS:
         yield Text(f"\n… and {len(failed) - MOST_ERRORS:,} more stages failed", style="dim")
     if not failed and summary.error:
         yield Text.assemble("\n", ("error", "bold red"), f": {printable(summary.error)}")
 
 
-def error_text(stage: StageSummary, root: Path, *, handled: bool = False) -> Text:
+def error_text(stage: StageSummary, root: Path, *, handled: bool = False, what: str = "stage ") -> Text:
     """A stage's error: what it says, the program's line at fault, the user's own lines of the traceback. ``handled``:
     the run got over it."""
     error = stage.error or {}
@@ -220,7 +233,7 @@ def error_text(stage: StageSummary, root: Path, *, handled: bool = False) -> Tex
     text = Text.assemble(
         "\n",
         ("handled", "bold yellow") if handled else ("error", "bold red"),
-        (f": stage {stage.stage} failed{attempts}", "bold"),
+        (f": {what}{stage.stage} failed{attempts}", "bold"),
         f"\n  {printable(error_line(error)).replace(chr(10), chr(10) + '  ')}",
     )
     if (counts := stage.instances) is not None and counts.failed > 1:
@@ -266,7 +279,7 @@ def _next_steps(app: App, summary: RunSummary, project: Project) -> Iterator[tup
     if summary.succeeded and summary.output is not None:
         yield "output", app.typed(project, "runs", "output", summary.run_id)
     yield "details", app.typed(project, "runs", "show", summary.run_id)
-    if summary.state in ("failed", "cancelled", "timed_out") and not summary.parent:
+    if summary.state in ("failed", "cancelled", "timed_out") and not (summary.parent or summary.compensations):
         yield "carry on", app.typed(project, "runs", "resume", summary.run_id)
     if _points_into_files(summary):
         again = app.typed(project, "runs", "retry", summary.run_id)

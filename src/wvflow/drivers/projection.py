@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from wvflow.kernel.awaited import awaited
 from wvflow.kernel.events import Failure, Output
+from wvflow.kernel.sagas import NOTHING_TO_UNDO
 from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
@@ -58,6 +59,19 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         due=wait.due if wait else None,
         instances=None if stage.instances is None else _counts(stage.instances),
     )
+
+
+def compensation_state(row: StageRow, run_state: str) -> str | None:
+    """How far the stage is undone that a compensation is of; None where there is nothing to undo."""
+    match row.state:
+        case "pending":
+            return row.state if run_state == RunPhase.COMPENSATING.value else None
+        case "skipped":
+            return None if row.reason == NOTHING_TO_UNDO else row.state
+        case "failed":
+            return "compensation_failed"
+        case state:
+            return state
 
 
 def _counts(group: Instances) -> InstanceCounts:

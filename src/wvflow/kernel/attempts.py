@@ -165,7 +165,7 @@ def reuse(scene: Scene, stage: StageState, event: StageReused) -> Step:
 
 
 def skip(scene: Scene, stage: StageState, reason: str, now: EpochMs) -> Step:
-    skipped = replace(stage, phase=Phase.SKIPPED, reason=reason, failure=None, ended_at=now)
+    skipped = replace(stage, phase=Phase.SKIPPED, reason=reason, failure=None, ended_at=now, unsure=False)
     return Step(skipped, disarm(scene, stage))
 
 

@@ -180,7 +180,7 @@ def _not_successful(seen: Picture, ids: Iterable[StageId]) -> StageId | None:
 
 def _failed(seen: Picture, id: StageId) -> str:
     stage = seen.stage(id)
-    if stage.attempt == 0 or stage.failure is None:
+    if stage.attempt == 0 or stage.failure is None or not seen.here(id).tasks:
         return _error(stage.failure)
     policy = seen.here(id).tasks[len(stage.done)].policy
     after = f"after {stage.attempt} attempts, " if stage.attempt > 1 else ""

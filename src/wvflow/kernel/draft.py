@@ -20,7 +20,8 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from wvflow.errors import UnexpectedEvent
+from wvflow.errors import Bug, UnexpectedEvent
+from wvflow.kernel import sagas
 from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
 from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
@@ -39,6 +40,7 @@ from wvflow.kernel.told import (
     TriggerBroke,
     TriggerHeld,
     TurnCame,
+    UndoBegan,
     WhenFailed,
 )
 from wvflow.kernel.triggers import heard, judge
@@ -66,6 +68,7 @@ class Draft:
         self.commands: list[Command] = []
         self._changed: dict[int, StageState] = {}
         self._ended: deque[StageId] = deque()
+        self._untold: set[StageId] = set()
         self._newcomers: list[StageId] = []
         self._mapped: dict[StageId, dict[int, None]] = {}
         self.hopeless = False
@@ -128,32 +131,47 @@ class Draft:
             waiting[number] = None
 
     def consider(self, id: StageId) -> None:
-        """Ask a pending stage's trigger. Hooks have their own time."""
+        """Ask a pending stage's trigger. Hooks have their own time, and a fallback when what failed is undone."""
         here = self.plan.stages[id]
         if here.hook is not None:
             return
         verdict = judge(here, self.stage(id).upstream, self._phase)
-        if verdict.holds:
+        if verdict.holds and not self._is_undone_first(id):
             self.move(id, self._opening(here))
         elif verdict.reason:
             self.move(id, TriggerBroke(self.now, verdict.reason))
 
     def settle(self) -> None:
-        """Tell readers of what ended, and end the run with its last stage."""
-        self._pass_on()
-        if self.run.line.queues:
-            self._hand_out_turns()
-            self._pass_on()
-        if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
-            self._finish()
-            self._pass_on()
-            self._hand_out_turns()
+        """Tell readers of what ended, undo what is to be undone, and end the run with its last stage."""
+        self._come_to_rest()
+        while self._goes_on():
+            self._come_to_rest()
         if self.run.hooks == 0 and self.run.phase is RunPhase.FINISHING:
             self._complete()
 
     def result(self) -> tuple[RunState, tuple[Command, ...]]:
         stages = self.run.stages.update(self._changed) if self._changed else self.run.stages
         return replace(self.run, stages=stages, last_at=self.now), tuple(self.commands)
+
+    def _come_to_rest(self) -> None:
+        self._pass_on()
+        if self.run.line.queues:
+            self._hand_out_turns()
+            self._pass_on()
+
+    def _goes_on(self) -> bool:
+        """What follows once all else has settled, if anything does."""
+        if self.run.open == 0 and self.run.phase in (RunPhase.RUNNING, RunPhase.CANCELLING):
+            self._close()
+        elif self._is_undoing():
+            return False
+        elif self.run.undone < len(self.run.undo):
+            self._undo_next()
+        elif self.run.phase is RunPhase.COMPENSATING:
+            self._finish()
+        else:
+            return False
+        return True
 
     def _pass_on(self) -> None:
         """Until nothing moves any more: go on within mapped stages, and tell readers of what ended."""
@@ -162,6 +180,7 @@ class Draft:
                 self._go_on_within(next(iter(self._mapped)))
             while self._ended:
                 ended = self._ended.popleft()
+                self._untold.discard(ended)
                 for reader in self.plan.stages[ended].readers:
                     self._tell(reader, ended)
 
@@ -243,6 +262,7 @@ class Draft:
                 self.move(ticket.stage, TurnCame(self.now, waited=ticket.stage not in newcomers))
         for one in self._newcomers:
             self.commands += patience(scene(self.plan, self.run, one), self.stage(one))
+        self._newcomers.clear()
 
     def _has_place(self) -> bool:
         limit = self.plan.max_parallel
@@ -254,9 +274,11 @@ class Draft:
 
     def _count_end(self, id: StageId, stage: StageState) -> None:
         if self.plan.stages[id].hook is not None:
-            self.run = replace(self.run, hooks=self.run.hooks - 1)  # what becomes of it changes nothing
+            self.run = replace(self.run, hooks=self.run.hooks - 1)
+            self._let_fallbacks_go_on(id)
             return
         self._ended.append(id)
+        self._untold.add(id)
         failed = stage.phase is Phase.FAILED
         self.hopeless = self.hopeless or (failed and not self.plan.stages[id].fallbacks)
         self.run = replace(
@@ -270,34 +292,112 @@ class Draft:
     def _phase(self, id: StageId) -> Phase:
         return self.stage(id).phase
 
+    def _told_phase(self, id: StageId) -> Phase:
+        """As far as readers have been told: of several that end at once, one after the other."""
+        return Phase.PENDING if id in self._untold else self._phase(id)
+
     def _tell(self, reader: StageId, ended: StageId) -> None:
         stage = self.stage(reader)
-        tally = heard(self.plan.stages[reader], stage.upstream, ended, self._phase)
+        tally = heard(self.plan.stages[reader], stage.upstream, ended, self._told_phase)
         self._changed[reader] = replace(stage, upstream=tally)
         if stage.phase is Phase.PENDING:
             self.consider(reader)
 
-    def _finish(self) -> None:
-        """All stages have ended: from here on it is certain how the run ends. What is then to be done begins."""
+    # --- the end of the run ---
+
+    def _close(self) -> None:
+        """All stages have ended: from here on nothing stops the run, but what it did may have to be undone."""
         run = self.run
         self.commands += [CancelTimer(str(run_timer(kind, run))) for kind, _ in run_timers(run)]
         counts = unhandled(self.plan, self.stage) if run.failed else []
-        phase = outcome(run, counts)
-        failure = self._failure(counts) if phase in (RunPhase.FAILED, RunPhase.SUCCESS) else run.failure
+        ending = outcome(run, counts, sagas.failed(self.plan, self.stage) if run.undo else [])
+        failure = self._failure(counts) if ending in (RunPhase.FAILED, RunPhase.SUCCESS) else run.failure
+        due = sagas.to_undo(self.plan, run, self.stage) if ending in sagas.UNDONE and run.hooks else ()
         self.run = replace(
             run,
-            phase=RunPhase.FINISHING,
+            phase=RunPhase.COMPENSATING,
             failure=failure,
-            ending=phase,
-            ended_at=self.now,
+            ending=ending,
             **dict.fromkeys(TIMER_FIELDS.values()),
-            line=NOBODY,
+            line=run.line if self._is_undoing() else NOBODY,
+            undo=(*run.undo, *due),
             paused_at=None,
             pauses=run.pauses + (run.paused_at is not None),
         )
+        owners = {owner for owner, _ in self.run.undo}
+        for one in self.open_stages() if due else ():
+            undoes = self.plan.stages[one].undoes
+            if undoes is not None and undoes.stage not in owners:
+                self.move(one, TriggerBroke(self.now, sagas.NOTHING_TO_UNDO))
+
+    def _finish(self) -> None:
+        """All is undone that had to be: from here on it is certain how the run ends. What is then to be done begins."""
+        run = self.run
+        wrong = sagas.failed(self.plan, self.stage) if run.undo else []
+        ending = outcome(run, [], wrong)
+        failure = sagas.with_failures(self.plan, run, wrong, self.stage)
+        self.run = replace(run, phase=RunPhase.FINISHING, failure=failure, ending=ending, ended_at=self.now)
         for hook in self.open_stages() if run.hooks else ():
-            applies = hook_applies(self.plan.stages[hook], phase, self._phase)
-            self.move(hook, TriggerHeld(self.now) if applies else TriggerBroke(self.now, "hook"))
+            here = self.plan.stages[hook]
+            reason = "hook" if here.undoes is None else sagas.NOTHING_TO_UNDO
+            applies = hook_applies(here, ending, self._phase)
+            self.move(hook, TriggerHeld(self.now) if applies else TriggerBroke(self.now, reason))
+
+    # --- undoing ---
+
+    def _is_undoing(self) -> bool:
+        """Whether what was last to be undone still is."""
+        if not self.run.undone:
+            return False
+        owner, number = self.run.undo[self.run.undone - 1]
+        compensation = self.stage(self._compensation(owner))
+        instances = compensation.instances
+        one = compensation if not number or instances is None else instances[number]
+        return not one.phase.is_terminal
+
+    def _undo_next(self) -> None:
+        owner, number = self.run.undo[self.run.undone]
+        compensation = self._compensation(owner)
+        self.run = replace(self.run, undone=self.run.undone + 1)
+        if not number:
+            self.move(compensation, self._opening(self.plan.stages[compensation]))
+            return
+        if self._phase(compensation) is Phase.PENDING:
+            due = tuple(one for stage, one in self.run.undo if stage == owner)
+            self.move(compensation, UndoBegan(self.now, self._instances(owner).count, due))
+        self.move_instance(compensation, number, TriggerHeld(self.now))
+
+    def _compensation(self, owner: StageId) -> StageId:
+        found = self.plan.stages[owner].compensation
+        if found is None:
+            raise Bug(f"nothing undoes stage `{self.plan.stages[owner].name}`")
+        return found
+
+    def _is_undone_first(self, id: StageId) -> bool:
+        """Whether a fallback must wait, as what it stands in for may have been done and isn't undone yet."""
+        waits = False
+        for owner in self.plan.stages[id].trigger.named:
+            here = self.plan.stages[owner]
+            if here.compensation is None or all(id != one.stage for one in here.fallbacks):
+                continue
+            if self._phase(owner) is Phase.FAILED and sagas.is_unsure(self.stage(owner)):
+                self._have_undone(owner)
+                waits = waits or not self._phase(here.compensation).is_terminal
+        return waits
+
+    def _have_undone(self, owner: StageId) -> None:
+        if all(stage != owner for stage, _ in self.run.undo):
+            units = sagas.units_of(self.plan, owner, self.stage)
+            self.run = replace(self.run, undo=(*self.run.undo, *units))
+
+    def _let_fallbacks_go_on(self, id: StageId) -> None:
+        """What stands in for a stage begins once that is undone, as long as anything may begin."""
+        undoes = self.plan.stages[id].undoes
+        if undoes is None or self.run.phase not in (RunPhase.RUNNING, RunPhase.CANCELLING):
+            return
+        for fallback in self.plan.stages[undoes.stage].fallbacks:
+            if self._phase(fallback.stage) is Phase.PENDING:
+                self.consider(fallback.stage)
 
     def _complete(self) -> None:
         run = self.run
@@ -319,9 +419,9 @@ class Draft:
 
 
 def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
-    """A stage's surroundings. A cancel does not concern a clean-up stage."""
+    """A stage's surroundings. A cancel does not concern a clean-up stage, nor a compensation."""
     here = plan.stages[id]
-    cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup
+    cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup and here.hook is None
     return Scene(
         id,
         here,
@@ -344,18 +444,22 @@ def hook_applies(here: StagePlan, ending: RunPhase, phase_of: Callable[[StageId]
 
     Source: flow language, section 3, "Flow", and section 5, "Jump".
     """
+    if here.hook == "compensation":
+        return False  # it has had its time
     if here.hook == "jump":
         jumps = ending in (RunPhase.SUCCESS, RunPhase.FAILED)
         return jumps and all(phase_of(one) is Phase.SUCCESS for one in here.upstreams)
     return ending in _HOOKED[here.hook or "on_finish"]
 
 
-def outcome(run: RunState, unhandled: Sequence[StageId]) -> RunPhase:
+def outcome(run: RunState, unhandled: Sequence[StageId], not_undone: Sequence[StageId] = ()) -> RunPhase:
     """How a run ends whose stages are all terminal, of which these failed without being handled. A stage cancelled in a
-    run that wasn't makes it failed.
+    run that wasn't makes it failed, and so does a compensation that failed, but for one that was terminated.
 
-    Source: flow language, section 2, "Failure".
+    Source: flow language, section 2, "Failure", and section 6.
     """
+    if not_undone and run.ending is not RunPhase.TERMINATED:
+        return RunPhase.FAILED
     if run.ending is not None:
         return run.ending
     return RunPhase.FAILED if unhandled or run.cancelled else RunPhase.SUCCESS

@@ -16,6 +16,7 @@ from wvflow.kernel.below import ChildExplained, InstancesExplained, child_of, in
 from wvflow.kernel.events import ChildReady, EpochMs, Event, TaskEvent, TaskStarted, TaskSucceeded
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.picture import Began, Picture
+from wvflow.kernel.sagas import failed
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.kernel.unmet import Bound, Unmet, bounds, paused, unmet
 from wvflow.kernel.values import variables
@@ -60,11 +61,11 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> Explained:
-    """The run and all its stages in order of declaration, then the hooks that are under way. ``began``: when the
-    attempts that are running did."""
+    """The run and all its stages in order of declaration, then what undoes some of them, in its order, then the hooks
+    that are under way. ``began``: when the attempts that are running did."""
     seen = Picture(plan, run, began)
     why = Reasons(seen)
-    stages = tuple(_stage(seen, one, why) for one in (*plan.declared, *_hooks(plan, run)))
+    stages = tuple(_stage(seen, one, why) for one in (*plan.declared, *_compensations(plan, run), *_hooks(plan, run)))
     limits = tuple(_limits(seen))
     return Explained(
         unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages, variables=variables(plan, run)
@@ -72,7 +73,7 @@ def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) 
 
 
 def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
-    phase = seen.phase(id)
+    phase, is_hook = seen.phase(id), seen.here(id).hook is not None
     return StageExplained(
         stage=seen.name(id),
         state=phase.shown,
@@ -83,7 +84,7 @@ def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
         child=child_of(seen, id),
         instances=instances_of(seen, id),
         reasons=why.of(id),
-        failure=_failure(seen, id) if phase is Phase.FAILED and seen.instance is None else None,
+        failure=_failure(seen, id) if phase is Phase.FAILED and seen.instance is None and not is_hook else None,
     )
 
 
@@ -116,6 +117,11 @@ def _failure(seen: Picture, id: StageId) -> Handled:
     return Handled(handled=found, why=why)
 
 
+def _compensations(plan: FlowPlan, run: RunState) -> list[StageId]:
+    found = dict.fromkeys(plan.stages[owner].compensation for owner, _ in run.undo)
+    return [one for one in found if one is not None]
+
+
 def _hooks(plan: FlowPlan, run: RunState) -> list[StageId]:
     if run.phase is not RunPhase.FINISHING:
         return []
@@ -127,6 +133,9 @@ def _stopping(run: RunState) -> tuple[Unmet, ...]:
     if run.paused_at is not None:
         return (paused(run),)
     ending = run.ending.value.replace("_", " ") if run.ending else "cancelled"
+    if run.phase is RunPhase.COMPENSATING:
+        undone = f"what it did must be undone, the newest first: {run.undone - 1:,} of {len(run.undo):,} are"
+        return (Unmet(condition=undone, event=f"the last compensation ends: then the run is {ending}"),)
     if run.phase is RunPhase.FINISHING:
         condition = f"its hooks and jumps must end: then the run is {ending}, whatever they come to"
         return (Unmet(condition=condition, event="the last of them ends"),)
@@ -168,6 +177,10 @@ def _ending(seen: Picture) -> str:
 
 def _failing(seen: Picture) -> str:
     ids = unhandled(seen.plan, seen.stage)
+    wrong = failed(seen.plan, seen.stage)
     if ids:
-        return f"nothing handled the failure of {seen.named(*ids)}"
+        also = f"; what was to undo it failed, too: {seen.named(*wrong)}" if wrong else ""
+        return f"nothing handled the failure of {seen.named(*ids)}{also}"
+    if wrong:
+        return f"what was to be undone is not: {seen.named(*wrong)} failed"
     return "a stage was cancelled, though the run was not"

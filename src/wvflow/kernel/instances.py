@@ -43,6 +43,8 @@ def map_move(scene: Scene, stage: StageState, event: InstancesEnded) -> Move | N
         return GivenUp(stage, event.failure)
     if event.cancelled or scene.cancelling:
         return Cancelled(stage)
+    if scene.plan.undoes is not None:  # it puts nothing out
+        return Step(replace(stage, phase=Phase.SUCCESS, ended_at=event.at))
     return go_on_behind_split(scene, stage)
 
 

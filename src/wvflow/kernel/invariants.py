@@ -23,8 +23,10 @@ from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
+from wvflow.kernel.invariants_of_sagas import broken_queue, wrong_undoing
 from wvflow.kernel.invariants_of_signals import begun_in_a_pause, waits_for_people, wrong_told
 from wvflow.kernel.run import outstanding
+from wvflow.kernel.sagas import failed
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
@@ -39,6 +41,7 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
         return []
     found = [*_counts(plan, state), *_run(plan, state), *_waits(plan, state), *_turns(plan, state)]
     found += wrong_told(plan, state, outstanding(plan, state))
+    found += wrong_undoing(plan, state)
     commands = outstanding(plan, state) if any(here.map for here in plan.stages) else ()
     for index, (here, stage) in enumerate(zip(plan.stages, state.stages, strict=True)):
         wrong = (*_stage(plan, state, here, stage), *wrong_within(here, stage, commands, StageId(index), state))
@@ -66,7 +69,8 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
         if before.epoch == after.epoch or here.hook is None:  # hooks are called anew by a run that goes on
             findings = _moved(here, old, new, before.epoch == after.epoch)
             found += [f"stage `{here.name}` {finding}" for finding in findings]
-    return [*found, *broken_moves_within(plan, before, after), *begun_in_a_pause(before, after)]
+    found += [*broken_moves_within(plan, before, after), *broken_queue(before, after)]
+    return [*found, *begun_in_a_pause(before, after)]
 
 
 def _order(command: StartTimer | CancelTimer | RunTask | CancelTask) -> object:
@@ -95,11 +99,12 @@ def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
 def _run(plan: FlowPlan, state: RunState) -> Iterator[str]:
     if state.phase.is_terminal == bool(state.open or state.hooks):
         yield f"the run is {state.phase.value} with {state.open} open stages and {state.hooks} hooks"
-    if (state.phase is RunPhase.FINISHING) != (not state.open and bool(state.hooks)):
+    if (state.phase in (RunPhase.COMPENSATING, RunPhase.FINISHING)) != (not state.open and bool(state.hooks)):
         yield f"the run is {state.phase.value} with {state.open} open stages and {state.hooks} hooks"
-    if (state.phase in (RunPhase.CANCELLING, RunPhase.FINISHING)) != (state.ending is not None):
+    if (state.phase in (RunPhase.CANCELLING, RunPhase.COMPENSATING, RunPhase.FINISHING)) != (state.ending is not None):
         yield f"the run is {state.phase.value} and is to end {state.ending}"
-    told = outcome(state, unhandled(plan, state.stages.__getitem__))
+    state_of = state.stages.__getitem__
+    told = outcome(state, unhandled(plan, state_of), failed(plan, state_of))
     if state.phase in (RunPhase.SUCCESS, RunPhase.FAILED) and state.phase is not told:
         yield f"the run is {state.phase.value}, its stages say {told.value}"
     if state.phase is RunPhase.FAILED and state.failed and state.failure is None:
@@ -160,7 +165,7 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"keeps {stage.upstream} of its upstreams, they say {tally}"
     if stage.phase in RUNNING or (stage.phase in BEGUN and not state.epoch):  # a reopened run keeps what is done
         yield from _too_early(state, here)
-    if (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
+    if here.tasks and (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
         yield f"is {stage.phase.value} with the reason {stage.reason!r}"
@@ -169,7 +174,7 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"is {stage.phase.value} and due at {stage.due}"
     if stage.losses > plan.lost_limit + 1:
         yield f"was lost {stage.losses} times"
-    if not stage.phase.is_terminal:
+    if not stage.phase.is_terminal and here.tasks:
         task = here.tasks[len(stage.done)]
         lines_up = stage.phase is Phase.IN_LINE and state.pauses + (state.paused_at is not None) > 0
         at_work = stage.phase in RUNNING - {Phase.RETRYING} and not lines_up

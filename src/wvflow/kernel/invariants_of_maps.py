@@ -37,7 +37,7 @@ def wrong_within(
     here: StagePlan, stage: StageState, commands: Iterable[Command], id: StageId, run: RunState
 ) -> Iterator[str]:
     """What is wrong with the instances of a stage of a run, ``commands`` being what is under way in it."""
-    if stage.phase is Phase.MAPPING and (here.map is None or len(stage.done) != 1):
+    if stage.phase is Phase.MAPPING and (here.map is None or len(stage.done) != bool(here.tasks)):
         yield f"is mapping with {len(stage.done)} tasks done"
     if stage.instances is None:
         return

@@ -1,14 +1,15 @@
 """The kernel's front: one event in, one step out.
 
     pending ──RunStarted──▶ running ──all stages terminal──▶ finishing ──all hooks terminal──▶ success | failed
-                             │   ▲
-                 cancel,     │   └──Reopened── failed | cancelled | timed_out
-                 time-out    ▼                     ▲
+                             │   ▲                           ▲
+                 cancel,     │   └──Reopened── failed | …    │ (and compensating before it, where anything is undone)
+                 time-out    ▼                               │
                          cancelling ──all stages terminal, or grace over──▶ cancelled | timed_out
-    running, cancelling ──terminate──▶ terminated
+    running, cancelling, compensating ──terminate──▶ terminated
 
-    How a run ends is certain once all its stages are terminal; nothing changes it any more. It is finishing while hooks
-    and jumps are under way: pseudo-stages that had to wait for that. A run without any is never seen finishing.
+    When all its stages are terminal, nothing stops a run any more. What it did is undone first, where it is not to
+    succeed (``sagas``): it is compensating. Then it is certain how it ends. It is finishing while hooks and jumps are
+    under way. All these are pseudo-stages that had to wait for their time; a run without any is seen in neither phase.
 
 The state is the fold of ``decide`` over the journal, and the journal is the only truth. ``decide`` reads no clock,
 draws no number and does nothing: what it needs from the world stands in the event, what is to be done stands in the
@@ -88,8 +89,14 @@ from wvflow.kernel.under_way import under_way
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
 
+UNDER_WAY = (RunPhase.RUNNING, RunPhase.CANCELLING, RunPhase.COMPENSATING, RunPhase.FINISHING)
 REOPENABLE = (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.TIMED_OUT)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def is_reopenable(run: RunState) -> bool:
+    """Whether an ended run may go on. What was undone isn't done any more, so not where anything was."""
+    return run.phase in REOPENABLE and not run.undo
 
 
 def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tuple[Command, ...]]:
@@ -117,7 +124,7 @@ def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tup
 
 def outstanding(plan: FlowPlan, state: RunState) -> tuple[Command, ...]:
     """All that must be under way: tasks by stage, each with its timers, then the run's timers. Empty once it ended."""
-    if state.phase not in (RunPhase.RUNNING, RunPhase.CANCELLING, RunPhase.FINISHING):
+    if state.phase not in UNDER_WAY:
         return ()
     commands: list[Command] = []
     for index, stage in enumerate(state.stages):
@@ -282,7 +289,7 @@ def _cancel(draft: Draft, ending: RunPhase) -> None:
     if ending is RunPhase.TERMINATED:
         _abandon(draft)
         if draft.run.phase is not RunPhase.FINISHING:  # there, how it ends is certain already
-            draft.run = replace(draft.run, ending=ending)
+            draft.run = replace(draft.run, ending=ending, undo=draft.run.undo[: draft.run.undone])
     elif draft.run.phase is RunPhase.RUNNING:
         go_on(draft)  # what cleans up may begin
         _ask(draft)
@@ -362,7 +369,7 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     """Every stage that isn't done is pending again, with its finished tasks and its attempt number kept. Whoever wants
     it to go on wants it paused no more."""
     run = draft.run
-    if run.phase not in REOPENABLE or event.epoch != run.epoch + 1:
+    if not is_reopenable(run) or event.epoch != run.epoch + 1:
         raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be reopened by {event}")
     stages = _reset_all(draft.plan, run)
     pairs = list(zip(stages, draft.plan.stages, strict=True))

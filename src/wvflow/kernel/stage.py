@@ -58,6 +58,7 @@ from wvflow.kernel.events import (
 from wvflow.kernel.failures import schedule_timeout, start_timeout, timed_out
 from wvflow.kernel.instances import map_move
 from wvflow.kernel.orders import cancel_task, disarm, is_armed, line_timer, stop_wait
+from wvflow.kernel.sagas import begin_instances, in_doubt
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current
 from wvflow.kernel.state import RUNNING, Phase, StageState
 from wvflow.kernel.told import (
@@ -74,6 +75,7 @@ from wvflow.kernel.told import (
     TriggerBroke,
     TriggerHeld,
     TurnCame,
+    UndoBegan,
     WaitOver,
     WhenFailed,
 )
@@ -89,7 +91,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
     """
     move = _move(scene, stage, event)
     if move is not None:
-        return complete(scene, move, event.at)
+        step = complete(scene, move, event.at)
+        return Step(replace(step.stage, unsure=True), step.commands) if in_doubt(scene, stage, event) else step
     if _is_past(scene, stage, event):
         return Step(stage)
     raise UnexpectedEvent(f"stage `{scene.plan.name}`, {stage.phase.value}, attempt {stage.attempt}: {event}")
@@ -104,6 +107,8 @@ def _move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
             return wait_move(scene, stage, event)
         case InstancesEnded():
             return map_move(scene, stage, event)
+        case UndoBegan():
+            return Step(begin_instances(stage, event)) if stage.phase is Phase.PENDING else None
         case TaskEvent():
             return _work_move(scene, stage, event) if is_current(stage, event) else None
         case CancelAsked() | Abandoned():

@@ -109,6 +109,7 @@ class RunPhase(Enum):
     PENDING = "pending"
     RUNNING = "running"
     CANCELLING = "cancelling"
+    COMPENSATING = "compensating"  # its stages have ended, and what they did is being undone
     FINISHING = "finishing"  # how it ends is certain; its hooks are under way
     SUCCESS = "success"
     FAILED = "failed"
@@ -194,7 +195,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     waits for, or that goes on although the attempt doesn't wait any more (``parent_close: abandon``), for the next
     attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are. ``taken``: how
     many signals of each name it has taken, and ``signal`` what came with the last. ``stood``: for how long, since its
-    first start, its ``schedule_timeout`` stood still.
+    first start, its ``schedule_timeout`` stood still. ``unsure``: of a stage with a compensation, whether an attempt
+    may have had an effect that nobody knows of.
     """
 
     phase: Phase = Phase.PENDING
@@ -218,6 +220,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     taken: dict[str, int] = {}
     signal: Arguments | None = None
     stood: int = 0
+    unsure: bool = False
 
     @property
     def output(self) -> Output | None:
@@ -235,7 +238,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
 
     ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
-    ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over.
+    ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
+    instances to undo, in that order; ``undone``: for how many of them that has begun.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -268,6 +272,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     mail: dict[str, Vector[Arguments]] = {}
     paused_at: EpochMs | None = None
     pauses: int = 0
+    undo: tuple[tuple[StageId, int], ...] = ()
+    undone: int = 0
 
     @property
     def depth(self) -> int:

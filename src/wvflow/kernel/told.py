@@ -84,6 +84,13 @@ class InstancesEnded(Told, frozen=True):
     cancelled: bool
 
 
+class UndoBegan(Told, frozen=True):
+    """What a mapped stage did is undone, instance by instance: of ``count`` those numbered ``due``."""
+
+    count: int
+    due: tuple[int, ...]
+
+
 class CancelAsked(Told, frozen=True):
     """Stop, cooperatively."""
 
@@ -105,6 +112,7 @@ StageEvent: TypeAlias = (
     | StateChanged
     | ScheduleOver
     | InstancesEnded
+    | UndoBegan
     | CancelAsked
     | Abandoned
     | Report

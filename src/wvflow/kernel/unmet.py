@@ -16,6 +16,7 @@ from wvflow.errors import EvaluationError
 from wvflow.kernel.events import EpochMs, Failure
 from wvflow.kernel.instances import map_of
 from wvflow.kernel.picture import MOST, Picture, listed
+from wvflow.kernel.sagas import is_unsure
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState
 from wvflow.kernel.triggers import RULES, truth, units
 from wvflow.kernel.values import holds, run_values
@@ -97,7 +98,10 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
             yield paused(seen.run)
         case Phase.PENDING | Phase.IN_LINE if seen.instance:
             yield _place(seen, id)
+        case Phase.PENDING if seen.here(id).undoes is not None:
+            yield _of_queue(seen, id)
         case Phase.PENDING:
+            yield from _of_undoing(seen, id)
             yield from _of_condition(seen, id)
             yield from _of_rule(seen, id)
             yield from _of_when(seen, id)
@@ -120,6 +124,25 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
 
 
 # --- pending --------------------------------------------------------------------------------------------------------
+
+
+def _of_queue(seen: Picture, id: StageId) -> Unmet:
+    """Of a compensation that has not begun."""
+    current, _ = seen.run.undo[max(seen.run.undone - 1, 0)]
+    before = f"`{seen.name(seen.plan.stages[current].compensation or id)}`"
+    return Unmet(condition=f"compensations run one after another, and {before} is under way", event="its turn comes")
+
+
+def _of_undoing(seen: Picture, id: StageId) -> Iterator[Unmet]:
+    """What stands in for another waits until that is undone."""
+    for owner in seen.here(id).trigger.named:
+        here = seen.plan.stages[owner]
+        stands_in = any(one.stage == id for one in here.fallbacks)
+        if here.compensation is None or not stands_in or not seen.has_ended([owner]):
+            continue
+        if is_unsure(seen.stage(owner)) and not seen.has_ended([here.compensation]):
+            condition = f"nobody knows what `{seen.name(owner)}` did, so it must be undone first"
+            yield Unmet(condition=condition, event=f"`{seen.name(here.compensation)}` ends")
 
 
 def _of_condition(seen: Picture, id: StageId) -> Iterator[Unmet]:

@@ -149,7 +149,8 @@ def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
     def read(value: object) -> object:
         return value if value in every else None
 
-    return Kind(f"{', '.join(every[:-1])} or {every[-1]}", read, every, later)
+    listed = f"{', '.join(every[:-1])} or {every[-1]}" if len(every) > 1 else every[0]
+    return Kind(listed, read, every, later)
 
 
 INTEGER = Kind("a whole number from 0 on", _integer)
@@ -219,8 +220,8 @@ _STAGE_ONLY = (
     Property("on_failure", ON_FAILURE, activity=False, flow=True, runs=True),
     Property("eager", FLAG, activity=False, runs=True),
     Property("when", EXPRESSION, activity=False, runs=True),
-    Property("compensate", ANY, activity=False),
-    Property("compensate_on", _words("attempt"), activity=False),
+    Property("compensate", EXPRESSION, activity=False, runs=True),
+    Property("compensate_on", _words("attempt"), activity=False, runs=True),
     Property("idempotency_key", EXPRESSION, activity=False, flow=True, runs=True),
     Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False, runs=True),
     Property("detach", FLAG, activity=False, runs=True),
@@ -277,7 +278,9 @@ HOOKS = ("on_failure", "on_success", "on_cancel", "on_finish")
 """Of a flow: calls, so expressions there, whatever their kind elsewhere."""
 
 # What is one stage's own, and so no default for all of them.
-NO_DEFAULTS = frozenset({"when", "map", "idempotency_key", "type", "trigger", "eager", "detach", "materialize"})
+NO_DEFAULTS = frozenset(
+    {"when", "map", "compensate", "idempotency_key", "type", "trigger", "eager", "detach", "materialize"}
+)
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {

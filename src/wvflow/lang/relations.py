@@ -17,6 +17,10 @@ RUN_SUMMARY = "`summary`"
 """Stands as a stage for what the run came to, a row for each stage: what hooks are given."""
 
 
+UNDONE = "`undone`"
+"""Stands as a stage for the rows to undo: what ``from _`` reads in a compensation."""
+
+
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
     """Every node of a plain tree of structs and tuples, parents first."""
     waiting = [tree]

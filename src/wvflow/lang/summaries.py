@@ -16,6 +16,7 @@ SUMMARY: tuple[tuple[str, Type], ...] = (
     ("flow", STRING),
     ("run_id", STRING),
     ("run_state", STRING),
+    ("compensation", STRING),
 )
 """The columns of ``run flow F()``."""
 

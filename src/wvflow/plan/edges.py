@@ -25,7 +25,7 @@ from wvflow.plan.nodes import (
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """From an upstream to a stage. ``kind``: it reads its rows, or only waits for it (``depends on``), or only its
     trigger names it. ``states``: those that the trigger asks for, such as ``failed`` or ``not success``. ``by``: the
-    ``on_failure``, ``fork``, or the case of a ``route`` that leads to it."""
+    ``on_failure``, ``compensate``, ``fork``, or the case of a ``route`` that leads to it."""
 
     source: StageId
     target: StageId
@@ -53,6 +53,8 @@ def edges(plan: FlowPlan) -> Iterator[Edge]:
                 states=() if _is_declared(owner, index) else states.get(source, ()),
                 by=_by(plan, source, index, routes[source]),
             )
+        if stage.undoes is not None:
+            yield Edge(source=stage.undoes.stage, target=StageId(index), kind="trigger", by="compensate")
 
 
 def _by(plan: FlowPlan, source: StageId, target: int, routes: Mapping[str, str]) -> str:

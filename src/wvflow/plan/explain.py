@@ -30,7 +30,7 @@ from wvflow.lang.algebra import (
 )
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
-from wvflow.lang.relations import HANDED, fan_in_stages, nodes
+from wvflow.lang.relations import HANDED, UNDONE, fan_in_stages, nodes
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
     DEFAULT_POLL_INTERVAL,
@@ -230,7 +230,7 @@ def _source(relation: Rel) -> str:
         case Table(parts=parts):
             return f"from {'.'.join(parts)}"
         case StageRows(stage=stage):
-            if stage == HANDED:
+            if stage in (HANDED, UNDONE):
                 return "from _"
             return f"from {'_' if stage == INSTANCE else stage}"
         case FanIn():
@@ -332,10 +332,16 @@ def tree(plan: FlowPlan) -> str:
     children: dict[StageId | None, list[StageId]] = {}
     depths: list[int] = []
     for index, stage in enumerate(plan.stages):
-        depth = depths[stage.upstreams[-1]] + 1 if stage.upstreams else 0
+        above = _above(stage)
+        depth = depths[above[-1]] + 1 if above else 0
         depths.append(depth % _DEEPEST)
-        children.setdefault(stage.upstreams[-1] if depths[-1] else None, []).append(StageId(index))
+        children.setdefault(above[-1] if depths[-1] else None, []).append(StageId(index))
     return "\n".join([_headline(plan), *_branches(plan, children)])
+
+
+def _above(stage: StagePlan) -> tuple[StageId, ...]:
+    """What it stands below: the stages that it depends on, and for what undoes a stage that one."""
+    return stage.upstreams if stage.undoes is None else (*stage.upstreams, stage.undoes.stage)
 
 
 def _headline(plan: FlowPlan) -> str:
@@ -381,11 +387,12 @@ def _with_last(indexes: list[StageId]) -> list[tuple[StageId, bool]]:
 
 def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Iterator[str]:
     stage = plan.stages[index]
-    told_by_place = len(stage.upstreams) == 1 and len(head) > _INDENT
-    upstreams = "" if told_by_place else ", ".join(plan.stages[one].name for one in stage.upstreams)
+    above = _above(stage)
+    told_by_place = len(above) == 1 and len(head) > _INDENT
+    upstreams = "" if told_by_place else ", ".join(plan.stages[one].name for one in above)
     output = "  (output)" if index == plan.output else ""
     yield f"{head}{stage.name}{f' ← {upstreams}' if upstreams else ''}{output}"
-    for task in stage.tasks:
+    for task in stage.tasks or stage.all_tasks:
         yield f"{inner}{task_text(task)}"
         if isinstance(task, SplitTask) and stage.map is not None:
             yield from (f"{inner}· {task_text(one)}" for one in stage.map.instance.tasks)

@@ -394,8 +394,17 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     cleanup: bool = False
 
 
-Hook = OneOf["on_failure", "on_success", "on_cancel", "on_finish", "jump"]
-"""What is done when a run has ended, and how it has: a hook of the flow, or the jump of one of its stages."""
+Hook = OneOf["on_failure", "on_success", "on_cancel", "on_finish", "jump", "compensation"]
+"""What is done when all stages of a run have ended, and how they have: a hook of the flow, the jump of one of its
+stages, or what undoes one."""
+
+
+class Undo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """That a compensation is of ``stage``. ``rows``: its input rows, which are to be undone where it put nothing out;
+    None where it begins with none."""
+
+    stage: StageId
+    rows: Rel | None = None
 
 
 class Fallback(msgspec.Struct, frozen=True, array_like=True):
@@ -452,7 +461,9 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
 
-    ``hook``: it is no stage of the language, but what is done once all of these have ended.
+    ``hook``: it is no stage of the language, but what is done once all of these have ended. ``undoes``: it is a
+    compensation; of a mapped stage it has the same instances, and no task of its own. ``compensation``: what undoes
+    this stage; ``undo_errors``: also where all that is known is that an attempt returned an error.
     """
 
     name: str
@@ -477,6 +488,9 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     forking: StageId | None = None
     map: MapPlan | None = None
     hook: Hook | None = None
+    undoes: Undo | None = None
+    compensation: StageId | None = None
+    undo_errors: bool = False
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
@@ -581,6 +595,11 @@ class FlowPlan(msgspec.Struct, frozen=True):
             return id if state_of(id) == "success" else None
         found = (self._standing_in(one.stage, state_of) for one in self.stages[id].fallbacks)
         return next((one for one in found if one is not None), None)
+
+    @property
+    def compensations(self) -> dict[StageId, StageId]:
+        """By stage, what undoes it. O(stages)."""
+        return {here.undoes.stage: StageId(i) for i, here in enumerate(self.stages) if here.undoes is not None}
 
     def stage_id(self, name: str) -> StageId | None:
         """The stage's number, or None. O(stages): for people's requests, not for the kernel."""

@@ -12,7 +12,7 @@ from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, 
 from wvflow.lang.catalog import Catalog
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import failure_named
-from wvflow.lang.relations import RUN_SUMMARY, nodes
+from wvflow.lang.relations import RUN_SUMMARY, UNDONE, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.codec import decode
 from wvflow.plan.graph import readers, topological
@@ -40,6 +40,7 @@ from wvflow.plan.nodes import (
 from wvflow.plan.reach import joined
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
+from wvflow.planner.sagas import BUILT_IN, with_compensations
 from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed
 from wvflow.planner.wiring import wired, with_jumps
 from wvflow.semantics.checked import (
@@ -53,6 +54,7 @@ from wvflow.semantics.checked import (
     Settings,
     Use,
 )
+from wvflow.semantics.sagas import COMPENSATE_ON, read_by_compensation
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
@@ -71,6 +73,10 @@ class Layers(NamedTuple):
         """All layers of one task, the strongest first."""
         own = (self.declared.get(activity, {}), self.decorated.get(activity, {})) if activity else ()
         return (stage, *own, self.flow, self.project)
+
+    def behind(self, built_in: Settings) -> Layers:
+        """The same, with what holds where none of them says anything."""
+        return self._replace(project={**built_in, **self.project})
 
     def paced(self, flow: str, stage: CheckedStage, activity: str) -> str:
         """Whose starts a rate counts: the activity's that brings it, wherever it is called, else the stage's."""
@@ -92,7 +98,8 @@ def build(checked: Checked, catalog: Catalog) -> Bundle:
     for flow in checked.flows:
         layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
         flows[flow.ref.key] = replace(_flow(flow, layers), depth_limit=catalog.most_depth)
-        places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in flow.stages}
+        every = [one for stage in flow.stages for one in (stage, stage.compensation) if one is not None]
+        places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in every}
     bundle = Bundle(flows, places)
     for recorded in catalog.recorded.values():
         bundle = joined(bundle, decode(recorded.bundle))
@@ -107,8 +114,10 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     number = {declared: StageId(index) for index, declared in enumerate(order)}
     output = next(index for index, stage in enumerate(flow.stages) if stage.name == flow.output)
     upstreams = [sorted({number[need] for need in edges[declared]}) for declared in order]
-    again = {one: rereadable(flow.stages, one) for one in {stage.connector for stage in flow.stages}}
+    every = [one for stage in flow.stages for one in (stage, stage.compensation) if one is not None]
+    again = {one: rereadable(flow.stages, one) for one in {stage.connector for stage in every}}
     views = {stage.name for stage in flow.stages if stage.is_view}
+    undoing = {name for stage in flow.stages for name in read_by_compensation(stage)}
     plain = tuple(
         _stage(
             flow.ref.flow,
@@ -118,12 +127,19 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
             layers,
             views,
             again,
-            is_output=declared == output,
+            is_output=declared == output or flow.stages[declared].name in undoing,
         )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
     stages = wired(plain, [flow.stages[declared] for declared in order], flow.output)
     stages = with_jumps(stages, {stage.name: stage.jump for stage in flow.stages if stage.jump is not None})
+    below = layers.behind(BUILT_IN)
+    stages = with_compensations(
+        stages,
+        {stage.name: stage for stage in flow.stages},
+        lambda one: _stage(flow.ref.flow, one, (), (), below, {*views, UNDONE}, again, is_output=False),
+        lambda one: settle((one.settings, layers.flow, layers.project)).get(COMPENSATE_ON) == "attempt",
+    )
     hooks = tuple(_hook(flow, one, layers) for one in flow.hooks)
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
@@ -194,7 +210,7 @@ def _stage(
     polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
-    kept = bool(read_by) or is_output or stage.jump is not None
+    kept = bool(read_by) or is_output or stage.jump is not None or stage.compensation is not None
     if stage.key is None:
         tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     else:

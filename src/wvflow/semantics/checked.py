@@ -177,7 +177,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     ``trigger``: its ``if``, also one that comes of another's ``on_failure`` (``is_fallback``). ``controls``: the
     upstreams that only the trigger names. ``fallback``: what its own ``on_failure`` names. ``forking``: the stage
     in whose ``fork`` it stands. ``end``: the ``end()`` that
-    it ends with.
+    it ends with. ``compensation``: what undoes it, as a stage.
     """
 
     name: str
@@ -200,6 +200,7 @@ class CheckedStage(msgspec.Struct, frozen=True, kw_only=True):
     forking: str | None = None
     end: Span | None = None
     connector: str = ""
+    compensation: CheckedStage | None = None
 
     @property
     def is_view(self) -> bool:

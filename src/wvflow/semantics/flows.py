@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from msgspec import structs
+
 from wvflow.errors import EvaluationError
 from wvflow.lang.algebra import Expr, Rel, Value
 from wvflow.lang.evaluate import evaluate, is_static
@@ -35,6 +37,17 @@ from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import Read, read_settings
 from wvflow.semantics.routes import check_ends, routed
 from wvflow.semantics.rowtypes import declared_columns, is_certain
+from wvflow.semantics.sagas import (
+    Owners,
+    check_compensation,
+    check_keys,
+    check_sagas,
+    check_undoing,
+    owners_of_compensations,
+    read_by_compensation,
+    to_undo,
+    with_compensations,
+)
 from wvflow.semantics.saves import Saves
 from wvflow.semantics.schedules import check_schedule
 from wvflow.semantics.scopes import Columns, Scope, Shape
@@ -190,23 +203,34 @@ def _check_stages(
     edges = _edges(written)
     saves = Saves(edges)
     settings = [read_settings(one.stage.configs, "stage", session) for one in written]
-    owners = owners_of_fallbacks({one.name.text: read for one, read in zip(written, settings, strict=True)})
-    for index in _reading_order(edges):
+    by_name = {one.name.text: read for one, read in zip(written, settings, strict=True)}
+    owners, undoing = owners_of_fallbacks(by_name), owners_of_compensations(by_name, session)
+    for index in _reading_order(_behind_owners(edges, list(by_name), undoing)):
         stage, read = written[index].stage, settings[index]
         session.saved = saves.seen_by(index, stage.body)
         session.connector = _connector(stage, session)
-        here = replace(scope, failed=owners.get(stage.name.text, ()))
-        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, here)
+        undone = undoing.get(stage.name.text)
+        rows = None if undone is None else to_undo(undone, shapes)
+        around = replace(scope, failed=owners.get(stage.name.text, ()), undoing=rows)
+        checked[index], shapes[stage.name.text], saved = _check_stage(written[index], read, around)
+        if undone is not None:
+            check_undoing(stage, checked[index], read, undone[0], session)
         saves.add(index, saved, session)
         spans[stage.name.text] = read.spans
         _check_intervals(checked[index], read, session)
     session.saved, session.connector = {}, ""
-    stages = with_fallbacks([checked[index] for index in range(len(written))], spans, session)
-    for one, source in zip(stages, written, strict=True):
-        check_rule(one, spans[one.name], session)
+    every = [checked[index] for index in range(len(written))]
+    compensating = {one.name: one for one in every if one.name in undoing}
+    running = with_compensations([one for one in every if one.name not in undoing], compensating, undoing, session)
+    stages = with_fallbacks(running, spans, session)
+    for one, source in zip(every, written, strict=True):
         check_bounds_of_stage(one, spans[one.name], defaults, session)
         check_clocks(one, source.stage.body, session)
-        check_retries(one, defaults, session)
+    for one in stages:
+        check_rule(one, spans[one.name], session)
+        if one.compensation is None:  # beside it, there is no key to advise
+            check_retries(one, defaults, session)
+    check_sagas(stages, spans, session)
     check_reach(stages, spans, defaults, session)
     check_ends(stages, session)
     stages = routed(stages, session)
@@ -226,6 +250,12 @@ def _edges(written: Sequence[_Written]) -> list[list[int]]:
     return [
         [numbers[name] for name in _names(stage) if name in numbers and name != stage.name.text] for stage in written
     ]
+
+
+def _behind_owners(edges: Sequence[Sequence[int]], names: Sequence[str], owners: Owners) -> list[list[int]]:
+    """The same, and for each stage that undoes others these: it sees the columns of what they put out."""
+    more = ([names.index(owner.name) for owner in owners.get(name, ())] for name in names)
+    return [[*own, *added] for own, added in zip(edges, more, strict=True)]
 
 
 def _reading_order(edges: Sequence[Sequence[int]]) -> list[int]:
@@ -299,7 +329,10 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         connector=session.connector,
     )
     check_closing(checked, read, session)
+    check_keys(checked, read, session)
     shape = body.shape if declared is None else Shape(declared, row_type=str(read.values["type"]))
+    if scope.undoing is None:
+        checked = structs.replace(checked, compensation=check_compensation(checked, read, shape.columns, scope))
     return checked, shape, body.saved
 
 
@@ -334,7 +367,7 @@ def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: 
     leaves no such stage."""
     name = read.values.get("output")
     known = [stage.name for stage in stages]
-    needed = {upstream for stage in stages for upstream in stage.upstreams}
+    needed = {upstream for stage in stages for upstream in (*stage.upstreams, *read_by_compensation(stage))}
     if name is None:
         name = _last(stages)
     elif stages and name not in known and name not in {one.text for one in flow.lost}:

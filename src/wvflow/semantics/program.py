@@ -81,6 +81,8 @@ def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     with session.within(flow.span), session.numbering():
         checked = check_flow(flow, session)
     session.flow_columns[checked.ref] = columns_of(checked)
+    if any(stage.compensation is not None for stage in checked.stages):
+        session.sagas.add(checked.ref)
     return checked
 
 

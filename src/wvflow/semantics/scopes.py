@@ -131,8 +131,9 @@ class Scope:
     ``state``: the variables of the run, of which only ``for_argument``, ``for_when`` and ``for_state`` (a `wait until`
     or a handler) know; ``signals``: those that the flow takes.
     ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a stage with
-    ``map: s.col`` is about. ``locals``: the parameters of the lambda or function around, several expressions for one
-    that takes all remaining arguments, and the receiver's columns; ``this``: the receiver of the method around.
+    ``map: s.col`` is about, ``undoing``: the rows that a compensation is to undo. ``locals``: the parameters of the
+    lambda or function around, several expressions for one that takes all remaining arguments, and the receiver's
+    columns; ``this``: the receiver of the method around.
     """
 
     session: Session
@@ -142,6 +143,7 @@ class Scope:
     stage: str = ""
     forking: Name | None = None
     instance: Relation | None = None
+    undoing: Shape | None = None
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     keys: Mapping[str, Expr] = field(default_factory=dict)
     outer: Scope | None = None

@@ -59,7 +59,8 @@ class Session:
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
     ``flow_result``: the name of the table of what a flow yields that a statement runs.
-    ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows.
+    ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows; ``sagas``: those of
+    them in which a stage has a compensation.
     ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
 
@@ -84,6 +85,7 @@ class Session:
         self.flow_result = "_flow"
         self.applied: dict[Span, list[Name]] = {}
         self.flow_columns: dict[FlowRef, ShapeColumns] = {}
+        self.sagas: set[FlowRef] = set()
 
     def report(self, *found: Diagnostic) -> None:
         """Keep findings; one that was made already (in a model expanded twice) counts once."""

@@ -27,7 +27,7 @@ from wvflow.lang.algebra import (
 from wvflow.lang.algebra import Column as AColumn
 from wvflow.lang.catalog import Columns as CatalogColumns
 from wvflow.lang.evaluate import evaluate, is_static
-from wvflow.lang.relations import HANDED
+from wvflow.lang.relations import HANDED, UNDONE
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.plan.nodes import INSTANCE
@@ -112,6 +112,10 @@ def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Rela
             return _exposed(standard_model(first.text), alias or first.text, node, scope)
     if table.args is not None:
         return _function(table, node, alias or first.text, scope)
+    if first.text == "_" and not first.quoted and scope.undoing is not None:
+        name = "" if node.columns else alias or "_"
+        undone = Relation(StageRows(UNDONE, name), Shape(scope.undoing.columns).named(name))
+        return _aliased(undone, node, scope)
     if first.text == "_" and not first.quoted and scope.instance is not None:
         name = alias or "_"
         own = Relation(StageRows(INSTANCE, name), Shape(scope.instance.shape.columns).named(name))

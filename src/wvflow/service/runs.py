@@ -272,7 +272,8 @@ class Runs:
             row = run.row()
             await self._let_go_before(row, plan)
             stages, failed = run.stage_rows(), failed_instances(run.state.stages)
-            summary = summarize(row, stages, plan.declared, _yielding(plan, stages), self.children(run_id), failed)
+            children, undoing = self.children(run_id), plan.compensations
+            summary = summarize(row, stages, plan.declared, _yielding(plan, stages), children, failed, undoing=undoing)
             return msgspec.structs.replace(summary, variables=variables(plan, run.state))
         finally:
             self._waited_for.discard(run_id)
@@ -422,25 +423,23 @@ class Runs:
         row = self._store.find(run)
         stages = self._store.stages(row.run_id)
         declared: tuple[int, ...] = tuple(stage.index for stage in stages)
-        output = None
+        output, undoing = None, {}
         with suppress(RunDamaged):
             plan = self.plan(row)
-            declared, output = plan.declared, _yielding(plan, stages)
+            declared, output, undoing = plan.declared, _yielding(plan, stages), plan.compensations
         seen = self._seen(self._store.find(row.run_id))
         failed = self._failed_instances(row, stages)
-        retries = self._store.runs(retry_of=row.run_id)[::-1]
-        found = summarize(seen, stages, declared, output, self.children(row.run_id), failed, retries)
+        retries, children = self._store.runs(retry_of=row.run_id)[::-1], self.children(row.run_id)
+        found = summarize(seen, stages, declared, output, children, failed, retries, undoing)
         return msgspec.structs.replace(found, variables=self._variables(row))
 
     def summary_rows(self, run: str) -> pa.Table:
         """What a run has come to, as rows."""
-        from wvflow.drivers.embedded.summaries import summary_row, summary_table
+        from wvflow.drivers.embedded.summaries import summary_rows, summary_table
 
         row = self._store.find(run)
         stages = {stage.index: stage for stage in self._store.stages(row.run_id)}
-        told = [stages[index] for index in self.plan(row).declared]
-        of_run = {"flow": row.flow.flow, "run_id": row.run_id, "run_state": row.state}
-        return summary_table([summary_row(stage, **of_run) for stage in told])
+        return summary_table(summary_rows(self.plan(row), stages, run_id=row.run_id, run_state=row.state))
 
     def progress(self, row: RunRow) -> Progress:
         """How far a recorded run has come, as who watches one is told."""

@@ -8,9 +8,10 @@ from types import MappingProxyType
 
 import msgspec
 
+from wvflow.drivers.projection import compensation_state
 from wvflow.kernel.below import InstanceFailed
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.nodes import FlowRef, StageId
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 Failed = Mapping[int, tuple[InstanceFailed, ...]]
@@ -24,12 +25,13 @@ class InstancesSummary(InstanceCounts, frozen=True):
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. Times are ISO 8601 in UTC. ``target`` names where its rows were saved, None when nowhere;
-    ``reused_from`` the run that computed its output, None when this one did; ``reused_keys``: how many of its
-    idempotency keys earlier runs have done, by run, None when none. ``routed``: how many of its rows go to
-    which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``: the tests that its rows
-    failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits
-    for, None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
+    """One stage. Times are ISO 8601 in UTC. ``compensation``: how far it is undone (``pending``, ``running``,
+    ``success``, ``compensation_failed``, ``cancelled``, ``skipped``), None where it isn't to be. ``target`` names where
+    its rows were saved, None when nowhere; ``reused_from`` the run that computed its output, None when this one did;
+    ``reused_keys``: how many of its idempotency keys earlier runs have done, by run, None when none. ``routed``: how
+    many of its rows go to which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``:
+    the tests that its rows failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits for,
+    None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
     ``instances``: how many a mapped stage has, how many have ended and failed, and the first that failed; None for any
     other."""
 
@@ -70,8 +72,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One run with its stages in order of declaration. ``plan``: the hash of the plan that it is pinned to, with those
     of the flows that it reaches. ``retry_of``: the run that it is a retry of, and ``retries``: those that are of it,
     oldest first. ``parent``: the run that started it, None where somebody else did; ``children``: those that it
-    started, oldest first. ``hooks``: what was called, and which flows were jumped to, once it had ended; as a stage
-    each. ``variables``: its state, where it has any."""
+    started, oldest first. ``compensations``: what undid its stages, in that order; ``hooks``: what was called, and
+    which flows were jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any."""
 
     run_id: str
     flow: str
@@ -89,6 +91,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     children: tuple[ChildSummary, ...] = ()
     hooks: tuple[StageSummary, ...] = ()
+    compensations: tuple[StageSummary, ...] = ()
     variables: dict[str, object] = {}
 
     @property
@@ -100,6 +103,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "success"
 
 
+_LAST = float("inf")
 _UNCALLED = ("pending", "skipped")
 
 
@@ -122,11 +126,16 @@ def summarize(
     children: Sequence[RunRow] = (),
     failed: Failed = MappingProxyType({}),
     retries: Sequence[RunRow] = (),
+    undoing: Mapping[StageId, StageId] = MappingProxyType({}),
 ) -> RunSummary:
-    """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan."""
+    """A run's summary from its projections; ``declared`` and ``output`` are stage numbers of its plan, ``undoing``
+    those of the compensations, by the stage that each is of."""
     by_index = {row.index: row for row in stages}
     rows = [by_index[index] for index in declared if index in by_index]
-    hooks = by_index.keys() - declared
+    hooks = by_index.keys() - declared - set(undoing.values())
+    undone = {owner: by_index[one] for owner, one in undoing.items() if one in by_index}
+    states = {owner: compensation_state(row, run.state) for owner, row in undone.items()}
+    told = sorted((undone[owner] for owner in undone if states[owner]), key=_turn)
     yielded = by_index.get(output) if output is not None else None
     return RunSummary(
         run_id=run.run_id,
@@ -136,7 +145,7 @@ def summarize(
         run_time=instant(run.run_time) or "",
         started_at=instant(run.started_at),
         finished_at=instant(run.finished_at),
-        stages=tuple(_stage(row, failed.get(row.index, ())) for row in rows),
+        stages=tuple(_stage(row, failed.get(row.index, ()), states.get(StageId(row.index))) for row in rows),
         output=OutputSummary(stage=yielded.stage, rows=yielded.rows) if yielded else None,
         error=run.error,
         plan=run.bundle,
@@ -145,6 +154,7 @@ def summarize(
         parent=run.parent or None,
         children=tuple(_child(one) for one in children),
         hooks=tuple(_stage(row) for row in stages if row.index in hooks and row.state not in _UNCALLED),
+        compensations=tuple(_stage(row, failed.get(row.index, ())) for row in told),
     )
 
 
@@ -152,7 +162,12 @@ def _child(run: RunRow) -> ChildSummary:
     return ChildSummary(run_id=run.run_id, flow=run.flow.flow, state=run.state, version=run.flow.version)
 
 
-def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = ()) -> StageSummary:
+def _turn(compensation: StageRow) -> tuple[float, int]:
+    """When it came; of those at the same time the last stage's first."""
+    return compensation.started_at or _LAST, -compensation.index
+
+
+def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = (), compensation: str | None = None) -> StageSummary:
     return StageSummary(
         stage=row.stage,
         state=row.state,
@@ -162,6 +177,7 @@ def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = ()) -> StageSumma
         error=row.error,
         started_at=instant(row.started_at),
         finished_at=instant(row.finished_at),
+        compensation=compensation,
         target=(row.output.target or None) if row.output else None,
         reused_from=row.reused or None,
         reused_keys=dict(row.output.reused) if row.output and row.output.reused else None,

@@ -102,3 +102,33 @@ def validate_inventory(rows: Rows) -> Rows:
 @activity
 def process_order(rows: Rows) -> Rows:
     return [{**row, "processed": True} for row in rows]
+
+
+@activity
+def reserve_flight(rows: Rows) -> Rows:
+    return [{**row, "flight": "AB 12"} for row in rows]
+
+
+@activity
+def reserve_hotel(rows: Rows) -> Rows:
+    return [{**row, "hotel": "Ritz"} for row in rows]
+
+
+@activity
+def reserve_car(rows: Rows) -> Rows:
+    return [{**row, "car": "Mini"} for row in rows]
+
+
+@activity
+def cancel_flight(rows: Rows, *, ctx: ActivityContext) -> None:
+    ctx.logger.info("%s", [row["flight"] for row in rows])
+
+
+@activity
+def cancel_hotel(rows: Rows, *, ctx: ActivityContext) -> None:
+    ctx.logger.info("%s", [row["hotel"] for row in rows])
+
+
+@activity
+def cancel_car(rows: Rows, *, ctx: ActivityContext) -> None:
+    ctx.logger.info("%s", [row.get("car") for row in rows])

@@ -24,6 +24,7 @@ TABLES = {
     "config": "select 'x' as name",
     "services": "select 'db' as name union all select 'web' order by name",
     "payment_request": "select 't' || n as transaction_id, n as amount from range(1, 4) as t(n) order by n",
+    "request": "select 7 as id",
 }
 EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "DataPipeline": (
@@ -48,6 +49,10 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "PaymentProcessing": (
         "charge:success",
         [{"transaction_id": f"t{n}", "amount": n, "charged_as": f"t{n}"} for n in (1, 2, 3)],
+    ),
+    "BookingFlow": (
+        "book_flight:success book_hotel:success book_car:success",
+        [{"id": 7, "flight": "AB 12", "hotel": "Ritz", "car": "Mini"}],
     ),
     "ReliablePipeline": ("load:success process:success", [{"id": 1, "name": "a", "transformed": True}]),
 }
@@ -106,3 +111,18 @@ def test_an_example_runs_as_written(tmp_path: Path, flow: str) -> None:
     assert (result.state, result.error) == ("success", None)
     assert kept is not None
     assert (states, kept.to_pylist()) == EXPECTED[flow]
+
+
+def test_a_booking_that_fails_is_undone_in_reverse_order(tmp_path: Path) -> None:
+    (tmp_path / "request.wv").write_text(block("BookingFlow"))
+    (tmp_path / "activities.py").write_text((HERE / "activities.py").read_text())
+    with Sandbox(tmp_path / "request.wv") as sandbox:
+        with duckdb.connect(sandbox.program.project.database) as warehouse:
+            warehouse.execute("create table request as select 7 as id")
+        sandbox.fake("reserve_car", ValueError("no car is left"))
+        result = sandbox.run("BookingFlow")
+    assert result.state == "failed"
+    assert [(one.stage, one.state) for one in result.summary.compensations] == [
+        ("compensate book_hotel", "success"),
+        ("compensate book_flight", "success"),
+    ]

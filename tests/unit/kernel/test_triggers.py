@@ -7,14 +7,20 @@ from itertools import combinations_with_replacement, permutations, product
 
 import pytest
 
+from playing import play
+from wvflow.kernel.events import EpochMs, Output, RunStarted, TaskSucceeded
 from wvflow.kernel.state import Phase, Tally
 from wvflow.kernel.triggers import RULES, Verdict, heard, judge, tally_of, truth
+from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import (
     FAILURE_RULES,
     AllOf,
     AnyOf,
     Condition,
+    Fallback,
+    FlowPlan,
     Negation,
+    QueryTask,
     Rule,
     StageId,
     StagePlan,
@@ -197,3 +203,24 @@ def test_a_stage_and_its_fallbacks_are_one_upstream(ends: Sequence[Phase], unit:
         assert told(here, [*ends, S], order)[-1].holds == (unit is S)
         counts = told(stage(3, Trigger("all_failed"), chains=((0, 1, 2),)), ends, [i for i in order if i < 3])
         assert counts[-1].holds == (unit is F)
+
+
+def test_a_stage_and_its_fallback_that_end_at_once_count_as_one_upstream() -> None:
+    """The fallback of what succeeds is skipped by the same event; what reads both waits for the others all the same."""
+    query, (a, b, c, d) = (QueryTask(Single()),), tuple(map(StageId, range(4)))
+    on_failure = Trigger(condition=StateIs(a, "failed"), named=(a,))
+    plan = FlowPlan(
+        "F",
+        1,
+        (),
+        (
+            StagePlan("a", query, readers=(b, d), fallbacks=(Fallback(b, declared=True),)),
+            StagePlan("b", query, (a,), (d,), trigger=on_failure, controls=(a,)),
+            StagePlan("c", query, readers=(d,)),
+            StagePlan("d", query, (a, b, c), chains=((a, b),)),
+        ),
+        (a, b, c, d),
+    )
+    start = RunStarted(EpochMs(0), "r", EpochMs(0), token=1)
+    state, _ = play(plan, start, TaskSucceeded(EpochMs(1), a, 0, 1, Output("rows")))
+    assert [one.phase for one in state.stages] == [Phase.SUCCESS, Phase.SKIPPED, Phase.QUEUED, Phase.PENDING]

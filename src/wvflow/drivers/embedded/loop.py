@@ -60,7 +60,7 @@ from wvflow.kernel.events import (
     RunStarted,
     TimerFired,
 )
-from wvflow.kernel.run import REOPENABLE
+from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.calendars import date_in
 from wvflow.lang.relations import HANDED
@@ -253,8 +253,8 @@ class Driver:
             NotPossible: it has ended, by now, in a way that can't be or is not to be reopened.
         """
         state, position = self.refold(identity)
-        if state.phase.is_terminal and not (reopen and state.phase in REOPENABLE):
-            raise NotPossible(f"run {identity.run_id} has ended already: {state.phase.value}")
+        if state.phase.is_terminal and not (reopen and is_reopenable(state)):
+            raise _refusal(identity.run_id, state)
         run = LiveRun(identity, self._token, state=state, position=position, watch=watch, root=root)
         self._admit(run)
         heard = self._store.heartbeats(run.run_id)
@@ -538,6 +538,16 @@ class Driver:
         for run in [run for run in self._runs.values() if run.is_ours]:
             if self._store.find(run.run_id).owner != self._token:
                 self._conflict(run)
+
+
+def _refusal(run_id: str, state: RunState) -> NotPossible:
+    """Why a run that has ended doesn't go on."""
+    if not state.undo:
+        return NotPossible(f"run {run_id} has ended already: {state.phase.value}")
+    return NotPossible(
+        f"run {run_id} can't go on: what it did has been undone",
+        help=f"begin another: `wvflow runs retry {run_id}`",
+    )
 
 
 def _goes_on(run: LiveRun, event: Event) -> bool:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wvflow.drivers.embedded.live import LiveRun
-from wvflow.drivers.projection import stage_row
+from wvflow.drivers.projection import compensation_state, stage_row
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.summaries import SUMMARY
 from wvflow.lang.types import LONG, STRING, TIMESTAMP
+from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow
 
 if TYPE_CHECKING:
@@ -19,13 +20,26 @@ if TYPE_CHECKING:
 
 def summary_of(run: LiveRun) -> list[Mapping[str, object]]:
     """The rows for a run that this process drives."""
-    stages = (stage_row(run.plan, index, run.state.stages[index]) for index in run.plan.declared)
+    rows = {index: stage_row(run.plan, index, one) for index, one in enumerate(run.state.stages)}
     state = run.state.ending or run.state.phase
-    return [summary_row(one, flow=run.plan.flow, run_id=run.run_id, run_state=state.value) for one in stages]
+    return summary_rows(run.plan, rows, run_id=run.run_id, run_state=state.value)
 
 
-def summary_row(stage: StageRow, *, flow: str, run_id: str, run_state: str) -> Mapping[str, object]:
-    """The row of one stage."""
+def summary_rows(
+    plan: FlowPlan, stages: Mapping[int, StageRow], *, run_id: str, run_state: str
+) -> list[Mapping[str, object]]:
+    """The rows of all stages that the flow declares."""
+    undoing = plan.compensations
+    return [
+        {
+            **_summary_row(stages[index], flow=plan.flow, run_id=run_id, run_state=run_state),
+            "compensation": compensation_state(stages[undoing[index]], run_state) if index in undoing else None,
+        }
+        for index in plan.declared
+    ]
+
+
+def _summary_row(stage: StageRow, *, flow: str, run_id: str, run_state: str) -> Mapping[str, object]:
     return {
         "stage": stage.stage,
         "state": stage.state,

@@ -21,6 +21,7 @@ from wvflow.drivers.embedded.mapped import row_of
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.summaries import summary_of
+from wvflow.drivers.embedded.undoing import rows_to_compute, rows_to_undo
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.kernel.commands import CancelTask, RunTask
@@ -45,7 +46,7 @@ from wvflow.kernel.values import failures
 from wvflow.lang.algebra import Rel
 from wvflow.lang.keys import of_signal
 from wvflow.lang.missing import PIPED, Missing, Shape
-from wvflow.lang.relations import HANDED, RUN_SUMMARY, stages_read
+from wvflow.lang.relations import HANDED, RUN_SUMMARY, UNDONE, stages_read
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, SignalTask, StageId, UntilTask
 from wvflow.plan.views import inlined, view_of
@@ -472,6 +473,12 @@ def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missi
             inputs[here.name] = run.state.stages[index].output or Output()
         elif here.name in read:
             missing[here.name] = here.shape
+    if UNDONE in read:
+        rows, shape = rows_to_undo(run.plan, run.state, attempt.stage, instance)
+        if rows is None:
+            missing[UNDONE] = shape
+        else:
+            inputs[UNDONE] = rows
     if HANDED in read and run.state.input is not None:
         inputs[HANDED] = run.state.input
     elif HANDED in read:
@@ -493,6 +500,7 @@ def _views(attempt: Attempt) -> dict[str, Rel]:
     """What computes the rows of the stages that keep none."""
     stages = [(index, attempt.run.plan.stages[index]) for index in _sources(attempt)]
     found = {stage.name: view_of(stage) for index, stage in stages if _has_rows(attempt, index)}
+    found[UNDONE] = rows_to_compute(attempt.run.state, attempt.stage)
     return {name: view for name, view in found.items() if view is not None}
 
 
@@ -506,9 +514,12 @@ def _shape_before(attempt: Attempt) -> Shape | None:
 
 
 def _sources(attempt: Attempt) -> Sequence[StageId]:
-    """The stages that the task may read: its own upstreams; where it computes the rows of others, what these read."""
+    """The stages that the task may read: its own upstreams, and those of what it undoes; where it computes the rows of
+    others, what these read."""
+    stages, undoes = attempt.run.plan.stages, attempt.stage.undoes
     found = dict.fromkeys(attempt.stage.upstreams)
-    stages, waiting = attempt.run.plan.stages, list(found)
+    found |= dict.fromkeys(stages[undoes.stage].upstreams if undoes is not None else ())
+    waiting = list(found)
     anew = {one.stage for one in attempt.task.sources} if isinstance(attempt.task, UntilTask) else set()
     while waiting:
         here = stages[waiting.pop()]

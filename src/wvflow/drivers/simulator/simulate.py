@@ -57,7 +57,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
-from wvflow.kernel.run import REOPENABLE, commands_checksum, decide, outstanding
+from wvflow.kernel.run import commands_checksum, decide, is_reopenable, outstanding
 from wvflow.kernel.state import RunPhase, RunState
 from wvflow.plan.nodes import ChildTask, FlowPlan, SignalTask, SplitTask, UntilTask
 
@@ -401,7 +401,7 @@ class _Simulation:
 
     def _perhaps_reopen(self) -> None:
         asked = any(isinstance(news.event, Reopened) for news in self.agenda)
-        if not asked and self.state.phase in REOPENABLE and self.state.epoch < self.world.reopen:
+        if not asked and is_reopenable(self.state) and self.state.epoch < self.world.reopen:
             self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)
 
 
