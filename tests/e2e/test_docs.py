@@ -84,7 +84,8 @@ def test_the_examples_of_flows_in_statements_pass_their_tests(tmp_path: Path) ->
         assert report["tests"] > 0
 
 
-_FLOWS = [*queries("language/flows.md"), *queries("language/versions.md")]
+_PAGES = ("flows", "versions", "idempotency")
+_FLOWS = [text for page in _PAGES for text in queries(f"language/{page}.md")]
 
 
 @pytest.mark.parametrize("number", range(len(_FLOWS)))

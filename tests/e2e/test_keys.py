@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from wvflow.cli.main import cli
+from wvflow.errors import NotPossible, UserError
 from wvflow.service.api import Program, RunResult
+from wvflow.testing import Sandbox
 
 MakeProgram = Callable[..., Program]
 
@@ -237,3 +243,119 @@ def test_keys_of_many_kinds(make_program: MakeProgram) -> None:
     assert {row["receipt"] for row in rows(program.run("F"))} == {
         "2.50-1", "true-1", "2024-05-06-1", "1/2024-05-06-1", "1-1",
     }  # fmt: skip
+
+
+def test_what_is_done_by_key_is_shown_and_compiled(make_program: MakeProgram) -> None:
+    flow = pays(KEY, "from 'p.csv' | where n > 0 | charge() | tell() | append to paid")
+    file = str(Path(make_program(flow, ACTIVITIES, p__csv="id,n\na,1\n").project.root) / "program.wv")
+    shown = CliRunner().invoke(cli, ["show", file])
+    assert "| once per key | charge() | tell() | append to paid" in shown.output
+    svg = CliRunner().invoke(cli, ["show", file, "--format", "svg"])
+    assert "charge() → tell()" in svg.output
+    compiled = CliRunner().invoke(cli, ["compile", file, "--json"])
+    found = [json.loads(line) for line in compiled.stdout.splitlines()]
+    assert [one["activity"] for one in found if one["activity"]] == ["charge", "tell"]
+    assert any("INSERT INTO paid" in one["sql"] for one in found if one["sql"])
+
+
+def test_what_is_done_by_key_can_be_faked(make_program: MakeProgram) -> None:
+    program = make_program(pays(), ACTIVITIES, p__csv="id,n\na,1\nb,2\n")
+    with Sandbox(Path(program.project.root) / "program.wv") as box:
+        fake = box.fake("charge", [{"ok": 1}], [{"ok": 2}])
+        assert rows(box.run("F")) == [{"ok": 1}, {"ok": 2}]
+        assert len(fake.calls) == 2
+
+
+# --- one run for each key -------------------------------------------------------------------------------------------
+
+RUN = """
+    flow F(day: string = 'mon', label: string = 'a') with {{ {config} }} = {{
+      stage a with {{ idempotency_key: run_id }} = call ping(day: day)
+      stage b = from a | test value > 0
+    }}
+    """
+FREE = RUN.format(config="description: 'x'")
+ONCE = "idempotency_key: day"
+
+
+def test_there_is_one_run_for_each_key_of_its_flow(make_program: MakeProgram) -> None:
+    program = make_program(RUN.format(config=ONCE), ACTIVITIES)
+    first, second, other = program.run("F"), program.run("F"), program.run("F", {"day": "tue"})
+    assert (second.run_id, second.summary.by_key) == (first.run_id, "mon")
+    assert (other.run_id != first.run_id, other.summary.by_key, first.summary.by_key) == (True, None, None)
+    assert rows(first, "a") == rows(second, "a")
+    assert len(calls(program)) == 2
+
+
+def test_a_caller_may_give_the_key(make_program: MakeProgram) -> None:
+    program = make_program(FREE, ACTIVITIES)
+    first, second, free = program.run("F", key="k"), program.run("F", key="k"), program.run("F")
+    assert (second.run_id, second.summary.by_key) == (first.run_id, "k")
+    assert free.run_id != first.run_id
+    with pytest.raises(UserError, match="is empty"):
+        program.run("F", key="")
+
+
+def test_another_call_with_the_key_and_other_parameters_is_an_error_unless_that_is_said_to_be_all_the_same(
+    make_program: MakeProgram,
+) -> None:
+    program = make_program(RUN.format(config=ONCE), ACTIVITIES)
+    first = program.run("F")
+    with pytest.raises(UserError, match=f"run {first.run_id} of flow F has the key `mon`, and other parameters"):
+        program.run("F", {"label": "b"})
+    again = make_program(RUN.format(config=f"{ONCE}, idempotency_conflict: reuse"), ACTIVITIES)
+    assert again.run("F", {"label": "b"}).run_id == first.run_id
+
+
+def test_a_run_that_failed_leaves_its_key_free(make_program: MakeProgram) -> None:
+    failing = FREE.replace("value > 0", "value < 0")
+    program = make_program(failing, ACTIVITIES)
+    first, second = program.run("F", key="k"), program.run("F", key="k")
+    assert (first.state, second.state, first.run_id != second.run_id) == ("failed", "failed", True)
+    third = make_program(FREE, ACTIVITIES).run("F", key="k")
+    assert (third.state, third.summary.by_key) == ("success", None)
+    with pytest.raises(NotPossible, match=f"run {third.run_id} was started for its key `k`"):
+        asyncio.run(program._runs.resume(first.run_id))
+
+
+def test_a_success_under_a_key_is_not_cleaned_away_before_it_expires(make_program: MakeProgram) -> None:
+    program = make_program(RUN.format(config=f"{ONCE}, keep_runs: 1"), ACTIVITIES)
+    first = program.run("F")
+    program.run("F", {"day": "tue"})
+    program._runs.clean(keep=0)
+    assert program.run("F").run_id == first.run_id
+    brief = make_program(RUN.format(config=f"{ONCE}, idempotency_ttl: 1ms"), ACTIVITIES)
+    short = brief.run("F", {"day": "wed"})
+    brief._runs.clean(keep=0)
+    assert short.run_id not in {row.run_id for row in brief._runs.recent()}
+
+
+def test_of_calls_at_once_one_starts_a_run_and_all_are_given_its_result(make_program: MakeProgram) -> None:
+    program = make_program(FREE, ACTIVITIES)
+
+    async def both() -> list[RunResult]:
+        handles = [await program.start("F", key="k") for _ in range(3)]
+        return [await handle.result() for handle in handles]
+
+    results = asyncio.run(both())
+    assert len({one.run_id for one in results}) == 1
+    assert {one.state for one in results} == {"success"}
+    assert len(calls(program)) == 1
+
+
+def test_statements_start_one_run_for_each_key(make_program: MakeProgram, capsys: Any) -> None:
+    program = make_program(RUN.format(config=ONCE) + "\nrun flow F()\nrun flow F()", ACTIVITIES)
+    done = CliRunner().invoke(cli, ["run", str(Path(program.project.root) / "program.wv"), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    assert len(calls(program)) == 1
+
+
+def test_the_command_says_which_run_has_the_key(make_program: MakeProgram) -> None:
+    program = make_program(FREE, ACTIVITIES)
+    file = str(Path(program.project.root) / "program.wv")
+    first, second = (CliRunner().invoke(cli, ["run", file, "F", "--key", "k"]) for _ in range(2))
+    assert "for the key" not in first.stderr
+    assert "an earlier call has started this run for the key `k`; no other was started" in second.stderr
+    whole = CliRunner().invoke(cli, ["run", file, "F", "--key", "k", "--json"])
+    assert json.loads(whole.stdout)["by_key"] == "k"
+    assert len(calls(program)) == 1

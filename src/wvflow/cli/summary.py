@@ -134,6 +134,8 @@ def _routed(stage: StageSummary) -> str:
 
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:
     """Table on stdout; errors and what can be typed next on stderr."""
+    if summary.by_key is not None:
+        app.say(f"an earlier call has started this run for the key `{printable(summary.by_key)}`; no other was started")
     app.show(headline(summary))
     app.show(*stages_in_brief(summary))
     for text in _errors(summary, project.root):

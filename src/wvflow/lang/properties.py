@@ -206,8 +206,8 @@ _STAGE_AND_ACTIVITY = (
     Property("on_lost", _words("rerun", "fail"), runs=True),
     Property("description", TEXT, flow=True, runs=True),
     Property("tags", NAMES, flow=True, runs=True),
-    Property("idempotency_ttl", DELAY, runs=True),
-    Property("idempotency_conflict", _words("error", "reuse"), runs=True),
+    Property("idempotency_ttl", DELAY, flow=True, runs=True),
+    Property("idempotency_conflict", _words("error", "reuse"), flow=True, runs=True),
     Property("poll_interval", DELAY, runs=True),
     Property("pool", NAME, runs=True),
     Property("rate", RATE, runs=True),
@@ -272,8 +272,6 @@ PROPERTIES: Mapping[str, Property] = MappingProxyType(
 
 KINDS_ON_FLOWS: Mapping[str, Kind] = MappingProxyType({"jitter": DURATION})
 """Of properties that mean something else on a flow."""
-LATER_ON_FLOWS = frozenset({"idempotency_key"})
-"""What this version can carry out on stages only."""
 HOOKS = ("on_failure", "on_success", "on_cancel", "on_finish")
 """Of a flow: calls, so expressions there, whatever their kind elsewhere."""
 

@@ -330,6 +330,11 @@ class KeyedTask(Node, frozen=True, tag="keyed"):
     shape: tuple[tuple[str, Type], ...] | None = None
     policy: Policy = Policy()
 
+    @property
+    def is_repeatable(self) -> bool:
+        """What is done again is nothing but what its keys say."""
+        return False
+
 
 Task: TypeAlias = (
     QueryTask
@@ -344,6 +349,11 @@ Task: TypeAlias = (
     | ChildTask
     | KeyedTask
 )
+
+
+def _steps(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    """What is done key by key."""
+    return tuple(step for task in tasks if isinstance(task, KeyedTask) for step in task.tasks)
 
 
 Rule: TypeAlias = TriggerRule
@@ -494,8 +504,9 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
-        """Its own, and those of its instances."""
-        return self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
+        """Its own, those of its instances, and what is done key by key."""
+        whole = self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
+        return (*whole, *_steps(whole))
 
     def of_instance(self, number: int) -> StagePlan:
         """The plan of an instance, of the stage itself for 0."""
@@ -559,6 +570,10 @@ class FlowPlan(msgspec.Struct, frozen=True):
     cleanup_timeout: Millis = Millis(300_000)
     lost_limit: int = 3
     cancel_grace: Millis = Millis(10_000)
+    key: Expr | None = None
+    """Over the parameters: what there is but one run for. ``key_ttl`` and ``key_conflict`` are as in ``KeyedTask``."""
+    key_ttl: Millis = DEFAULT_KEY_TTL
+    key_conflict: KeyConflict = "error"
     max_parallel: int | None = None
     description: str = ""
     keep_runs: int | None = None

@@ -149,6 +149,9 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         stages=(*stages, *hooks),
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
+        key=flow.key,
+        key_ttl=flow.settings.get("idempotency_ttl", DEFAULT_KEY_TTL),  # type: ignore[arg-type]
+        key_conflict=flow.settings.get("idempotency_conflict", "error"),  # type: ignore[arg-type]
         description=str(flow.settings.get("description", "")),
         schedule=flow.schedule,
         state=flow.conversation.state,

@@ -14,10 +14,22 @@ from typing import Literal, Protocol
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Output
+from wvflow.kernel.state import ENDED, RunPhase
+
+_ENDED = frozenset(phase.value for phase in ENDED)
+
+
+class RunKey(msgspec.Struct, frozen=True):
+    """What there is to be but one run of a flow for, until its success ``expires``."""
+
+    key: str
+    input_hash: str
+    expires: EpochMs
 
 
 class KeyScope(msgspec.Struct, frozen=True):
-    """Within what a key means one thing: a stage of a flow, in all its versions; in a loop, one iteration."""
+    """Within what a key means one thing: a stage of a flow, in all its versions; in a loop, one iteration. The keys of
+    whole runs are those of a stage ``""``."""
 
     flow: str
     stage: str
@@ -65,6 +77,11 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires: EpochMs = EpochMs(0)
 
 
+def has_its_key(entry: KeyEntry, state: str, now: EpochMs) -> bool:
+    """Whether a run in that state still has the key that it was begun under."""
+    return state not in _ENDED or (state == RunPhase.SUCCESS.value and entry.expires > now)
+
+
 def claimed(known: KeyEntry | None, wish: Wish, by: Claimant, now: EpochMs) -> KeyEntry:
     """The entry of a key that nobody else is at, from here on: as it is where the work was done, else the
     claimant's."""
@@ -100,7 +117,8 @@ class Ledger(Protocol):
         """Claim all keys that are not done, or none.
 
         Of a key whose work was begun before and that nobody is at, the steps that are done count where ``input_hash``
-        and ``code`` are the same; else it begins anew. A success that has expired is as none.
+        and ``code`` are the same; else it begins anew. A success that has expired is as none. Whose success the
+        claimant is told of is remembered until its run is deleted, for ``void``.
         """
         ...
 
@@ -117,8 +135,16 @@ class Ledger(Protocol):
         """What is known of these keys, by key; nothing of those never claimed."""
         ...
 
+    def run_of(self, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+        """The run that was begun under a key (``NewRun.key``), as long as it is open, or its success counts."""
+        ...
+
+    def kept_runs(self, now: EpochMs) -> frozenset[str]:
+        """The runs whose success counts under a key of theirs: a later call is given what came of them."""
+        ...
+
     def void(self, scope: KeyScope, run_id: str) -> None:
-        """Forget what a run has done under the keys of a stage, as it is to be undone."""
+        """Forget what a run has done under the keys of a stage, or was told that others have, as it is to be undone."""
         ...
 
     def expire(self, now: EpochMs) -> None:

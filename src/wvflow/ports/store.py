@@ -15,7 +15,7 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.ledger import Ledger
+from wvflow.ports.ledger import Ledger, RunKey
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
 ENDED_STATES: Final = frozenset(phase.value for phase in ENDED)
@@ -24,7 +24,8 @@ QUARANTINED: Final = "quarantined"
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that begins with this batch. Its id must be new, or the whole part conflicts; so it does where another
-    owner than ``fence`` wrote last to its ``parent`` (0 for none)."""
+    owner than ``fence`` wrote last to its ``parent`` (0 for none), and where another run has its ``key``
+    (``Ledger.run_of``)."""
 
     flow: FlowRef
     bundle: str
@@ -33,15 +34,16 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     created_at: EpochMs
     semantics: int
     project: str = ""
+    key: RunKey | None = None
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a run: a projection of its journal, written with it.
 
     ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
-    number of events in its journal, which the store counts itself. ``project`` is the program's root folder;
-    ``retry_of`` the run that it is a retry of. Flow, bundle, parent, project, run time, parameters and that are those
-    that the run began with, whatever later commits say.
+    number of events in its journal, which the store counts itself. ``project`` is the program's root folder, ``key``
+    that of ``NewRun``, ``""`` for none; ``retry_of`` the run that it is a retry of. Flow, bundle, parent, project, key,
+    run time, parameters and that are those that the run began with, whatever later commits say.
     """
 
     run_id: str
@@ -60,6 +62,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     project: str = ""
     problem: str = ""
     retry_of: str = ""
+    key: str = ""
 
 
 class InstanceCounts(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from wvflow.semantics import grouping, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
-from wvflow.semantics.children import call_flow, is_flow
+from wvflow.semantics.children import call_flow, check_unkeyed, is_flow
 from wvflow.semantics.keys import FirstEffect
 from wvflow.semantics.maps import own_row
 from wvflow.semantics.observing import handed, stage_debug, stage_test
@@ -102,6 +102,8 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
     jump = None
     if isinstance(last, n.InvokeOp):
         jump = call_flow(last.call, last.version, Shape(), body.scope, piped=False, apart=False)
+        if jump is not None:
+            check_unkeyed(jump[0], last.call.span, scope.session)
     return StageBody(
         tuple(steps),
         found.shape.named(""),
@@ -240,7 +242,9 @@ def _called(
     by_word = isinstance(node, n.CallInput | n.CallOp)
     if isinstance(node, n.InvokeOp) or (by_word and is_flow(call.function.text, scope.session)):
         started = call_flow(call, version, shape, scope, piped=piped, apart=apart)
-        steps += [] if started is None else [started[0]]
+        if started is not None:
+            check_unkeyed(started[0], call.span, scope.session)
+            steps.append(started[0])
         return Relation(Piped(), Shape(None if started is None else started[1]))
     if version is not None:
         scope.session.report(flow_mistakes.version_of_activity(call.function.text, call.function.span))

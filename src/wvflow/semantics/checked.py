@@ -232,6 +232,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
     params: tuple[FlowParam, ...]
     stages: tuple[CheckedStage, ...]
+    key: Expr | None = None
     settings: Settings
     defaults: Settings
     output: str | None

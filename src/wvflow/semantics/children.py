@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from wvflow.lang.algebra import Call
+from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import STRING
 from wvflow.plan.graph import sortable
@@ -21,6 +22,7 @@ from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.versions import find_flow, flow_names
+from wvflow.source import Span
 from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp
 from wvflow.syntax.walk import walk
 
@@ -54,6 +56,16 @@ def _columns_behind(ref: FlowRef, session: Session) -> Columns:
     if ref in session.flow_columns or recorded is None or recorded.columns is None:
         return session.flow_columns.get(ref)
     return tuple(Col(name, type_) for name, type_ in recorded.columns)
+
+
+def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
+    """That one run there is for a key may have been started by somebody else, is nothing that a run can do yet."""
+    flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
+    configs = () if flow is None else flow.configs
+    if any(item.key.text == IDEMPOTENCY_KEY for config in configs for item in config.items):
+        what = f"starting `{step.flow.flow}`, which has an {IDEMPOTENCY_KEY}, from a flow"
+        help_ = f"set the key on its stages, or start it by `run flow {step.flow.flow}(…)`"
+        session.report(base_mistakes.not_available(what, use, help_))
 
 
 def callee(ref: FlowRef, session: Session) -> Callee:

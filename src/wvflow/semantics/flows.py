@@ -29,6 +29,7 @@ from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
 from wvflow.semantics.conversation import check_conversation, read_conversation
+from wvflow.semantics.flow_keys import read_flow_key
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.keys import check_retries, read_key
@@ -110,6 +111,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         ref=ref,
         span=flow.name.span,
         params=params,
+        key=read_flow_key(read, [param.name for param in params], Scope(session, values=values_of(params))),
         stages=stages,
         settings=read.values,
         defaults=defaults.values,

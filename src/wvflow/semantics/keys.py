@@ -85,7 +85,7 @@ def _over_rows(node: n.Expr, rows: Shape | None, scope: Scope) -> Expr | None:
     if any(several) or any(isinstance(one, Window | ScalarQuery | Exists | InQuery) for one in own):
         scope.session.report(flow_mistakes.key_over_several(node.span))
         return None
-    return _plain(found, node.span, scope.session)
+    return plain(found, node.span, scope.session)
 
 
 def _of_run(node: n.Expr, scope: Scope) -> Expr | None:
@@ -96,10 +96,10 @@ def _of_run(node: n.Expr, scope: Scope) -> Expr | None:
     if not any(one is NOTHING for one in nodes(found)) and not is_static(found, cells=True):
         scope.session.report(flow_mistakes.key_needs_engine(node.span))
         return None
-    return _plain(found, node.span, scope.session)
+    return plain(found, node.span, scope.session)
 
 
-def _plain(found: Expr, use: Span, session: Session) -> Expr | None:
+def plain(found: Expr, use: Span, session: Session) -> Expr | None:
     """The key, if it can be told as text in one way only."""
     if any(one is NOTHING for one in nodes(found)):
         return None  # reported already

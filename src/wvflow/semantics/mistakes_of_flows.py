@@ -676,6 +676,15 @@ def key_needs_engine(use: Span) -> Diagnostic:
     )
 
 
+def key_beyond_parameters(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_KEY,
+        "the key of a flow is made of its parameters, by simple operators",
+        use,
+        "take in as a parameter what makes the run one of its kind; for rows, set the key on a stage",
+    )
+
+
 def key_of_no_value(type_: Type, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_KEY,

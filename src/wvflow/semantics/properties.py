@@ -67,7 +67,7 @@ def _items(configs: tuple[n.Config, ...]) -> Iterator[n.ConfigItem]:
 
 def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -> None:
     written, known = item.key.text, table.find(item.key.text)
-    if known is None or not _allowed(known, place) or not _runs(known, place):
+    if known is None or not _allowed(known, place) or not known.runs:
         session.report(_refusal(item, known, place))
         return
     if known.kind is table.EXPRESSION or (place == "flow" and known.name in table.HOOKS):
@@ -132,10 +132,6 @@ def _allowed(known: Property, place: Place) -> bool:
             return known.flow
         case "defaults":
             return known.stage and known.name not in table.NO_DEFAULTS
-
-
-def _runs(known: Property, place: Place) -> bool:
-    return known.runs and not (place == "flow" and known.name in table.LATER_ON_FLOWS)
 
 
 def _way_out(known: Property, value: str) -> str:

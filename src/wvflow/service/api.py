@@ -112,13 +112,21 @@ class Program:
             raise UserError(f"there is no flow `{name}` in version {version}", help=_versions(bundle, name))
         raise UserError(f"there is no flow `{name}`", help=way_out)
 
-    def run(self, flow: str, params: Mapping[str, object] | None = None, *, run_id: str | None = None) -> RunResult:
+    def run(
+        self,
+        flow: str,
+        params: Mapping[str, object] | None = None,
+        *,
+        run_id: str | None = None,
+        key: str | None = None,
+    ) -> RunResult:
         """Run a flow to its end and return what came out; a failed run is a result too, not an exception.
 
         Args:
             params: by name, as Python values or as texts that the language reads (``"2024-01-31"`` for a date); those
                 left out take their defaults.
             run_id: letters, digits, ``_``, ``-`` and ``.``, at most 64; default: a random one.
+            key: there is but one run for it; a further call is given that one's result.
 
         Raises: ProgramError (the program has errors), UserError (no such flow, a wrong parameter, a run id that is
             taken, or an event loop runs already: there, ``await program.start(…)``).
@@ -129,7 +137,7 @@ class Program:
             )
 
         async def drive() -> RunResult:
-            handle = await self.start(flow, params, run_id=run_id)
+            handle = await self.start(flow, params, run_id=run_id, key=key)
             return await handle.result()
 
         return asyncio.run(drive())
@@ -141,17 +149,18 @@ class Program:
         *,
         run_id: str | None = None,
         watch: Watch | None = None,
+        key: str | None = None,
     ) -> RunHandle:
         """Start a flow and return as soon as its start is durable. It runs on this event loop: when that ends before
         the run does, the run is left to ``wvflow runs resume``.
 
-        ``params`` and ``run_id`` as for ``run``; ``watch`` is told of the run's progress.
+        ``params``, ``run_id`` and ``key`` as for ``run``; ``watch`` is told of the run's progress.
         Raises: ProgramError, UserError (no such flow, a wrong parameter, a run id that is taken).
         """
         bundle, ref = self._found(flow)
         values = bind(bundle.plan(ref), params or {})
         handle = RunHandle(self._runs, watch)
-        await handle._start(bundle, ref, values, run_id)
+        await handle._start(bundle, ref, values, run_id, key)
         return handle
 
 
@@ -163,14 +172,16 @@ class RunHandle:
         self._runs = runs
         self._watch = watch
 
-    async def _start(self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object], run_id: str | None) -> None:
+    async def _start(
+        self, bundle: Bundle, ref: FlowRef, values: Mapping[str, object], run_id: str | None, key: str | None
+    ) -> None:
         durable = asyncio.Event()
 
         def begun(run_id: str) -> None:
             self.run_id = run_id
             durable.set()
 
-        run = self._runs.run(bundle, ref, values, run_id=run_id, watch=self._watch, begun=begun)
+        run = self._runs.run(bundle, ref, values, run_id=run_id, watch=self._watch, begun=begun, key=key)
         self._task = asyncio.create_task(run)
         self._task.add_done_callback(lambda _: durable.set())
         await durable.wait()

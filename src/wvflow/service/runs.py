@@ -89,21 +89,35 @@ class Runs:
         rows: pa.RecordBatchReader | None = None,
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
+        key: str | None = None,
     ) -> RunSummary:
         """Start a run and drive it to its end. Runs that are driven at the same time share one driver; when all these
         coroutines have ended or were cancelled, what is still open is left resumable.
 
         ``params``: JSON values by name, checked and complete. ``rows``: what `from _` reads. ``begun`` is
-        told the run's id when its start is durable.
-        Raises: UserError (the id is taken or no id).
+        told the run's id when its start is durable. ``key``: there is to be but one run for it, as for the key that the
+        flow may have; where there is one, its end is waited for and what it came to is returned (``by_key``).
+        Raises: UserError (the id is taken or no id, the key is null or was used with other parameters).
         """
+        from wvflow.service.once import attach, run_key
+
+        once = run_key(bundle.plan(flow), params, key, self._clock.now())
+        if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
+            return await attach(self, bundle.plan(flow), once, entry, watch, begun)
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
         at = run_time if run_time is not None else self._clock.now()
 
         def begin(driver: Driver) -> None:
-            driver.start(self._pin(run_id, flow, bundle), dict(params), at, rows=rows, watch=watch, begun=begun)
+            identity = self._pin(run_id, flow, bundle)
+            driver.start(identity, dict(params), at, rows=rows, watch=watch, begun=begun, key=once)
 
-        return await self._drive(run_id, bundle.plan(flow), begin)
+        try:
+            return await self._drive(run_id, bundle.plan(flow), begin)
+        except NotPossible:
+            entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
+            if once is None or entry is None or entry.run_id == run_id:
+                raise
+            return await attach(self, bundle.plan(flow), once, entry, watch, begun)
 
     async def resume(self, run: str, *, watch: Watch | None = None) -> RunSummary:
         """Carry on a run that nobody drives, or reopen one that ended badly, and drive it to its end.
@@ -341,6 +355,10 @@ class Runs:
             self._store.mark(row.run_id, state=QUARANTINED, problem=damage.message)
         raise damage
 
+    def is_driven(self, row: RunRow) -> bool:
+        """Whether a live process drives the run."""
+        return self._driver_of(row) is not None
+
     def _driver_of(self, row: RunRow) -> Owner | None:
         """The live process that drives the run, if there is one."""
         owner = self._store.owner(row.owner, self._clock.now()) if row.owner else None
@@ -361,6 +379,11 @@ class Runs:
                 help=f"carry on with `wvflow runs resume {row.parent}`, "
                 f"or have a new run take over what it has done: `wvflow runs retry {row.run_id}`",
             )
+        if row.state in REOPENED and (other := self._successor(row)):
+            raise NotPossible(
+                f"run {row.run_id} has ended: {row.state}, and run {other} was started for its key `{row.key}`",
+                help=f"look at that one: wvflow runs show {other}",
+            )
         if row.position >= self.project.limits.events:
             raise EventLimit(row.run_id, self.project.limits.events)
         owner = self._driver_of(row)
@@ -370,6 +393,11 @@ class Runs:
                 + (f" and held: {reason}" if (reason := owner.keeps(row.run_id)) else ""),
                 help=f"watch it with `wvflow runs events {row.run_id} --follow`",
             )
+
+    def _successor(self, row: RunRow) -> str:
+        """The run that has the key which a run was started for."""
+        entry = self._store.run_of(row.flow.flow, row.key, self._clock.now()) if row.key else None
+        return "" if entry is None or entry.run_id == row.run_id else entry.run_id
 
     def _is_awaited(self, row: RunRow) -> bool:
         """Whether the run that started another has waited for its end."""
@@ -569,8 +597,10 @@ class Runs:
         return said or any(map(self._rule_of, newest.values()))
 
     def _clean(self, rule_of: Callable[[RunRow], Rule | None], dry_run: bool) -> Cleaned:
-        chosen = outdated(self._store.runs(), rule_of, self._clock.now())
-        cleaned = remove(self._store, self.project.state, list(chosen), dry_run=dry_run)
+        now = self._clock.now()
+        kept = self._store.kept_runs(now)
+        chosen = [row for row in outdated(self._store.runs(), rule_of, now) if row.run_id not in kept]
+        cleaned = remove(self._store, self.project.state, chosen, dry_run=dry_run)
         left = 0 if dry_run else remove_leftovers(self._store, self.project.state, self._clock.now())
         return msgspec.structs.replace(cleaned, bytes=cleaned.bytes + left)
 
@@ -595,8 +625,11 @@ class Runs:
                 await asyncio.to_thread(self._let_go, ended, rule)
 
     def _let_go(self, ended: RunRow, rule: Rule) -> None:
-        chosen = outdated(self._store.runs(flow=ended.flow.flow), lambda row: rule, self._clock.now())
-        remove(self._store, self.project.state, [row for row in chosen if not self._in_use(row, ended)])
+        now = self._clock.now()
+        kept = self._store.kept_runs(now)
+        chosen = outdated(self._store.runs(flow=ended.flow.flow), lambda row: rule, now)
+        gone = [row for row in chosen if row.run_id not in kept and not self._in_use(row, ended)]
+        remove(self._store, self.project.state, gone)
 
     def _in_use(self, row: RunRow, ended: RunRow) -> bool:
         """Whether whoever drove a run may be about to read it."""

@@ -59,7 +59,7 @@ def _stages(plans: Sequence[FlowPlan], name: str | None, dialect: str) -> Iterat
 def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
     """Its tasks; those of a mapped stage's instances stand behind the one that makes the instances."""
     split, *rest = stage.tasks
-    tasks = stage.tasks if stage.map is None else (split, *stage.map.instance.tasks, *rest)
+    tasks = stage.all_tasks if stage.map is None else (split, *stage.map.instance.tasks, *rest)
     for number, task in enumerate(tasks):
         whose = SqlText(kind="stage", flow=plan.flow, version=plan.version, name=stage.name, task=number)
         if isinstance(task, ActivityTask):

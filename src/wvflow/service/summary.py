@@ -88,6 +88,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     plan: str = ""
     retry_of: str | None = None
     retries: tuple[str, ...] = ()
+    by_key: str | None = None
+    """The idempotency key by which it was found, where an earlier call had started it."""
     parent: str | None = None
     children: tuple[ChildSummary, ...] = ()
     hooks: tuple[StageSummary, ...] = ()

@@ -17,8 +17,8 @@ import msgspec
 
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
-from wvflow.kernel.state import RunState
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
+from wvflow.kernel.state import RunPhase, RunState
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish, has_its_key
 from wvflow.ports.store import (
     ENDED_STATES,
     SILENCE_MS,
@@ -43,7 +43,7 @@ from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
 # What a run is begun with and keeps.
-_PINNED = ("flow", "bundle", "parent", "project", "run_time", "params", "retry_of")
+_PINNED = ("flow", "bundle", "parent", "project", "key", "run_time", "params", "retry_of")
 
 OutputKey = tuple[int, int, int, int, int]
 
@@ -192,6 +192,17 @@ class MemoryStore:
     def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
         with self._reading() as shelf:
             return shelf.ledger.entries(scope, keys)
+
+    def run_of(self, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+        with self._reading() as shelf:
+            return _run_of(shelf, flow, key, now)
+
+    def kept_runs(self, now: EpochMs) -> frozenset[str]:
+        with self._reading() as shelf:
+            under_keys = shelf.ledger.runs(now)
+            return frozenset(
+                one for one in under_keys if one in shelf.runs and shelf.runs[one].row.state == RunPhase.SUCCESS.value
+            )
 
     def void(self, scope: KeyScope, run_id: str) -> None:
         with self._writing() as shelf:
@@ -395,7 +406,7 @@ def _deliver(shelf: Shelf, row: InboxRow) -> int:
 def _write(shelf: Shelf, part: RunBatch) -> bool:
     """Write one run's part; False when it doesn't follow on what is stored."""
     run = shelf.runs.get(part.run_id)
-    if not _follows(part, run) or not _may_begin(part, shelf):
+    if not _follows(part, run) or not _may_begin(part, shelf) or not _has_its_key(part, shelf):
         return False
     if run is None:
         assert part.new is not None
@@ -430,8 +441,29 @@ def _may_begin(part: RunBatch, shelf: Shelf) -> bool:
     return parent is not None and parent.fence == part.new.fence
 
 
+def _has_its_key(part: RunBatch, shelf: Shelf) -> bool:
+    """Whether no other run has the key that this one is begun under; it has it from here on."""
+    new = part.new
+    if new is None or new.key is None:
+        return True
+    if _run_of(shelf, new.flow.flow, new.key.key, new.created_at) is not None:
+        return False
+    shelf.ledger.begin(new.flow.flow, new.key, Claimant(part.run_id, part.token), new.created_at)
+    return True
+
+
+def _run_of(shelf: Shelf, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+    entry = next(iter(shelf.ledger.entries(KeyScope(flow, ""), [key])), None)
+    run = None if entry is None else shelf.runs.get(entry.run_id)
+    if entry is None or run is None:
+        return None
+    return entry if has_its_key(entry, run.row.state, now) else None
+
+
 def _begun(new: NewRun, row: RunRow) -> RunRow:
-    return msgspec.structs.replace(row, flow=new.flow, bundle=new.bundle, parent=new.parent, project=new.project)
+    key = "" if new.key is None else new.key.key
+    pinned = {"flow": new.flow, "bundle": new.bundle, "parent": new.parent, "project": new.project, "key": key}
+    return msgspec.structs.replace(row, **pinned)
 
 
 def _extend(run: StoredRun, part: RunBatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish, claimed
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed
 
 _NOBODY = Claimant("", 0)
 
@@ -21,6 +21,7 @@ class LedgerOfShelf:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[KeyScope, str], _Line] = {}
+        self._reused: set[tuple[str, KeyScope, str]] = set()
 
     def claim(
         self,
@@ -38,6 +39,7 @@ class LedgerOfShelf:
         known = [None if line is None else line.entry for line in lines]
         found = tuple(claimed(one, wish, by, now) for one, wish in zip(known, wishes, strict=True))
         self._lines |= {(scope, one.key): _Line(one, by) for one in found if one.state == "running"}
+        self._reused |= {(by.run_id, scope, one.key) for one in found if one.state == "done"}
         return Claimed(found)
 
     def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
@@ -58,8 +60,27 @@ class LedgerOfShelf:
         found = (self._lines.get((scope, key)) for key in sorted({*keys}))
         return [line.entry for line in found if line is not None]
 
+    def begin(self, flow: str, key: RunKey, by: Claimant, now: EpochMs) -> None:
+        """Give a new run its key."""
+        entry = KeyEntry(
+            key=key.key,
+            state="running",
+            run_id=by.run_id,
+            claim="",
+            input_hash=key.input_hash,
+            at=now,
+            expires=key.expires,
+        )
+        self._lines[KeyScope(flow, ""), key.key] = _Line(entry, by)
+
+    def runs(self, now: EpochMs) -> frozenset[str]:
+        """Those begun under a key that has not expired."""
+        lines = [line.entry for (scope, _), line in self._lines.items() if not scope.stage]
+        return frozenset(entry.run_id for entry in lines if entry.expires > now)
+
     def void(self, scope: KeyScope, run_id: str) -> None:
-        self._keep(lambda at, line: at != scope or line.entry.run_id != run_id)
+        reused = {key for run, at, key in self._reused if (run, at) == (run_id, scope)}
+        self._keep(lambda at, line: at != scope or (line.entry.run_id != run_id and line.entry.key not in reused))
 
     def expire(self, now: EpochMs, runs: Container[str]) -> None:
         self._keep(

@@ -52,7 +52,7 @@ class Instant(click.ParamType[Any]):
     help="Form of the statements' rows: box table (default), a JSON object per row, or values parted by tabs.",
 )
 @click.option("--detach", is_flag=True, help="Let `wvflow serve` drive the run. Not yet available.")
-@click.option("--key", metavar="KEY", help="Start at most one run for KEY. Not yet available.")
+@click.option("--key", metavar="KEY", help="Start at most one run for KEY; later ones are given its result.")
 @click.pass_obj
 def run(
     app: App,
@@ -74,8 +74,8 @@ def run(
     Exit status: 0 success, 1 the run failed or the program has errors, 2 wrong usage, 130 interrupted: the run can be
     resumed.
     """
-    _refuse_later({"--detach": detach, "--key": key})
-    of_a_flow: dict[str, object] = {"-p": params, "--at": at, "--run-id": run_id}
+    _refuse_later({"--detach": detach})
+    of_a_flow: dict[str, object] = {"-p": params, "--at": at, "--run-id": run_id, "--key": key}
     if text is not None:
         _refuse_of_flows(of_a_flow)
         _run_text(app, text, file, form or "table")
@@ -104,7 +104,7 @@ def run(
             app,
             project,
             plan,
-            lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=at, watch=watch),
+            lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=at, watch=watch, key=key),
         )
 
 

@@ -67,6 +67,7 @@ from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, OutputName
+from wvflow.ports.ledger import RunKey
 from wvflow.ports.stop import StopToken
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Reply, Store
 
@@ -203,9 +204,11 @@ class Driver:
         handed: Output | None = None,
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
+        key: RunKey | None = None,
     ) -> None:
-        """Begin a new run. ``rows`` are handed over to it. ``begun`` is told its id when its start is durable; nothing
-        happens before. ``finished`` tells when it ends.
+        """Begin a new run. ``rows`` are handed over to it. ``key``: for which there is to be but one. ``begun`` is told
+        its id when its start is durable; nothing happens before. ``finished`` tells when it ends, or that another run
+        has the key.
 
         ``retry``: what it takes over of an ended run, which was ``handed`` that.
         Raises: OutputMissing, some of that isn't kept any more.
@@ -218,6 +221,7 @@ class Driver:
             created_at=now,
             semantics=SEMANTICS,
             project=identity.project,
+            key=key,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)

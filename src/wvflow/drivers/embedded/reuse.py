@@ -131,7 +131,7 @@ class Reuse:
 def _is_repeatable(task: Task) -> bool:
     if isinstance(task, ChildTask | Wait):
         return False
-    return not isinstance(task, QueryTask) or task.is_repeatable
+    return getattr(task, "is_repeatable", True)
 
 
 def _tasks(stage: StagePlan) -> list[object]:

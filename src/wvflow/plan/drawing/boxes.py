@@ -192,7 +192,7 @@ def _works(plan: FlowPlan, id: StageId) -> Iterator[str]:
     stage = plan.stages[id]
     if stage.map is not None:
         yield f"each {' → '.join(_tasks(stage.map.instance.tasks))}"
-    yield from _tasks(stage.tasks)
+    yield from _tasks(stage.tasks if stage.map is not None else stage.all_tasks)
     if any(plan.stages[reader].forking == id for reader in stage.readers):
         yield "fork"
 

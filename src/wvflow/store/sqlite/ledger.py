@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Output
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish, claimed
-from wvflow.ports.store import ENDED_STATES, Owner
+from wvflow.kernel.state import RunPhase
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed, has_its_key
+from wvflow.ports.store import ENDED_STATES, NewRun, Owner, RunBatch
 from wvflow.store.sqlite.rows import Row, encoded
 
 Ask = Callable[[int], Owner | None]
@@ -34,6 +35,10 @@ def claim(
             return Claimed(holder=entry.run_id)
         found.append(claimed(entry, wish, by, now))
     _write(connection, scope, by, [one for one in found if one.state == "running"])
+    connection.executemany(
+        "insert or ignore into keys_reused (run, flow, stage, iteration, key) values (?, ?, ?, ?, ?)",
+        [(by.run_id, *_where(scope), one.key) for one in found if one.state == "done" and one.run_id != by.run_id],
+    )
     return Claimed(tuple(found))
 
 
@@ -92,15 +97,61 @@ def entries(connection: sqlite3.Connection, scope: KeyScope, keys: Sequence[str]
     return [_entry(row) for row in found]
 
 
+def begin(connection: sqlite3.Connection, new: NewRun, key: RunKey, batch: RunBatch, begun: Container[str]) -> bool:
+    """Give a new run its key, unless another run has it. ``begun``: what this transaction begins, not written yet."""
+    scope = KeyScope(new.flow.flow, "")
+    if any(_has(connection, one, new.created_at, begun) for one in entries(connection, scope, [key.key])):
+        return False
+    entry = KeyEntry(
+        key=key.key,
+        state="running",
+        run_id=batch.run_id,
+        claim="",
+        input_hash=key.input_hash,
+        at=new.created_at,
+        expires=key.expires,
+    )
+    _write(connection, scope, Claimant(batch.run_id, batch.token), [entry])
+    return True
+
+
+def run_of(connection: sqlite3.Connection, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+    """As ``Ledger.run_of``."""
+    return next((one for one in entries(connection, KeyScope(flow, ""), [key]) if _has(connection, one, now)), None)
+
+
+def _has(connection: sqlite3.Connection, entry: KeyEntry, now: EpochMs, begun: Container[str] = ()) -> bool:
+    """Whether a run still has its key."""
+    row = connection.execute("select state from runs where run = ?", (entry.run_id,)).fetchone()
+    if row is None:
+        return entry.run_id in begun
+    return has_its_key(entry, row[0], now)
+
+
+def kept_runs(connection: sqlite3.Connection, now: EpochMs) -> frozenset[str]:
+    """As ``Ledger.kept_runs``."""
+    found = connection.execute(
+        "select runs.run from ledger join runs on runs.run = ledger.run"
+        " where ledger.stage = '' and ledger.expires > ? and runs.state = ?",
+        (now, RunPhase.SUCCESS.value),
+    )
+    return frozenset(run for (run,) in found)
+
+
 def void(connection: sqlite3.Connection, scope: KeyScope, run_id: str) -> None:
     """As ``Ledger.void``."""
-    connection.execute(f"delete from ledger where {_HERE} and run = ?", (*_where(scope), run_id))
+    reused = f"select key from keys_reused where run = ? and {_HERE}"
+    here = _where(scope)
+    connection.execute(
+        f"delete from ledger where {_HERE} and (run = ? or key in ({reused}))", (*here, run_id, run_id, *here)
+    )
 
 
 def expire(connection: sqlite3.Connection, now: EpochMs) -> None:
     """As ``Ledger.expire``."""
     connection.execute("delete from ledger where state = 'done' and expires <= ?", (now,))
     connection.execute("delete from ledger where state = 'running' and run not in (select run from runs)")
+    connection.execute("delete from keys_reused where run not in (select run from runs)")
 
 
 def claims(connection: sqlite3.Connection) -> frozenset[str]:

@@ -16,7 +16,7 @@ import msgspec
 from wvflow import __version__
 from wvflow.kernel.events import OwnerChanged, RunStarted
 from wvflow.ports.store import RunBatch
-from wvflow.store.sqlite import rows
+from wvflow.store.sqlite import ledger, rows
 from wvflow.store.sqlite.rows import Row
 
 
@@ -67,7 +67,7 @@ def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[bool]:
     records: list[Row] = []
     for part in parts:
         end = ends.get(part.batch.run_id)
-        fits = _follows(part, end) and _may_begin(part, ends)
+        fits = _follows(part, end) and _may_begin(part, ends) and _has_its_key(connection, part, ends)
         verdicts.append(fits)
         if fits:
             new_end = _extend(part, end, records)
@@ -100,6 +100,12 @@ def _may_begin(part: Part, ends: Mapping[str, End]) -> bool:
     return new.parent in ends and ends[new.parent].fence == new.fence
 
 
+def _has_its_key(connection: sqlite3.Connection, part: Part, ends: Mapping[str, End]) -> bool:
+    """Whether no other run has the key that this one is begun under; it has it from here on."""
+    new = part.batch.new
+    return new is None or new.key is None or ledger.begin(connection, new, new.key, part.batch, ends)
+
+
 def _extend(part: Part, end: End | None, records: list[Row]) -> End:
     """Add the part's records and return where its journal ends with them."""
     batch = part.batch
@@ -116,9 +122,9 @@ def _extend(part: Part, end: End | None, records: list[Row]) -> End:
 
 _INSERT_RUN = """
     insert into runs (run, flow, version, bundle, parent, project, semantics, created_at, run_time, params, state,
-                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence, retry_of)
+                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence, key, retry_of)
     values (:run, :flow, :version, :bundle, :parent, :project, :semantics, :created_at, :run_time, :params, :state,
-            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence, :retry_of)
+            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence, :key, :retry_of)
 """
 _UPDATE_RUN = """
     update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,

@@ -211,6 +211,17 @@ _INSTANCES = (
 # No release has written to the one before.
 _LEDGER = (
     "drop table ledger",
+    "alter table runs add column key text not null default ''",
+    """
+    create table keys_reused (
+        run       text not null,
+        flow      text not null,
+        stage     text not null,
+        iteration integer not null,
+        key       text not null,
+        primary key (run, flow, stage, iteration, key)
+    ) strict, without rowid
+    """,
     """
     create table ledger (
         flow       text not null,

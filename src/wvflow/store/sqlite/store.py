@@ -112,6 +112,14 @@ class SqliteStore:
         with self._database.reading() as connection:
             return ledger.entries(connection, scope, keys)
 
+    def run_of(self, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+        with self._database.reading() as connection:
+            return ledger.run_of(connection, flow, key, now)
+
+    def kept_runs(self, now: EpochMs) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return ledger.kept_runs(connection, now)
+
     def void(self, scope: KeyScope, run_id: str) -> None:
         with self._database.writing() as connection:
             ledger.void(connection, scope, run_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish
 from wvflow.ports.store import SILENCE_MS, Store
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit
 
@@ -145,6 +145,40 @@ class LedgerContract:
         store.expire(LATER)
         assert store.claims() == {"r2/c"}
 
+    def test_of_the_runs_begun_under_a_key_there_is_but_one_that_is_open_or_counts(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+
+        def start(store: Store, run_id: str, key: str = "k", flow: str = "Nightly", at: EpochMs = NOW) -> bool:
+            new = begun(run_id, flow=flow, created_at=at)
+            assert new.new is not None
+            keyed = replace(new.new, key=RunKey(key, "i", EpochMs(at + 1_000)))
+            return commit(store, replace(new, new=keyed)) == ()
+
+        assert start(here, "r1")
+        assert not start(there, "r2")
+        assert start(there, "r3", key="other")
+        assert start(there, "r4", flow="Daily")
+        assert not start(here, "r5", at=LATER)
+        found = there.run_of("Nightly", "k", LATER)
+        assert found is not None
+        assert (found.run_id, found.input_hash) == ("r1", "i")
+        assert (here.run_of("Nightly", "never", NOW), here.kept_runs(NOW)) == (None, frozenset())
+        commit(here, batch("r1", 1, OwnerChanged(NOW, 7), state="failed"))
+        assert there.run_of("Nightly", "k", NOW) is None
+        assert start(there, "r2")
+        commit(there, batch("r2", 1, OwnerChanged(NOW, 7), state="success"))
+        assert not start(here, "r5")
+        assert here.kept_runs(NOW) == {"r2"}
+        assert here.kept_runs(LATER) == frozenset()
+        assert start(here, "r5", at=LATER)
+
+    def test_of_two_runs_that_begin_under_a_key_in_one_commit_one_does(self, open_store: OpenStore) -> None:
+        store = open_store()
+        new = [begun(run_id) for run_id in ("r1", "r2")]
+        keyed = [replace(one, new=replace(one.new, key=RunKey("k", "i", LATER))) for one in new if one.new is not None]
+        assert commit(store, *keyed) == ("r2",)
+        assert [row.run_id for row in store.runs()] == ["r1"]
+
     def test_a_run_that_is_undone_has_done_nothing_under_its_keys(self, open_store: OpenStore) -> None:
         store = open_store()
         mine, other = driving(store, "r1"), driving(store, "r2")
@@ -153,3 +187,14 @@ class LedgerContract:
         store.claim(CHARGE, other, wishes("b", by="r2"), NOW)
         store.void(CHARGE, "r1")
         assert store.claims() == {"r2/b"}
+
+    def test_what_a_run_was_told_that_others_had_done_is_undone_with_it(self, open_store: OpenStore) -> None:
+        store = open_store()
+        first, second, third = (driving(store, run_id) for run_id in ("r1", "r2", "r3"))
+        store.claim(CHARGE, first, wishes("a", "b", by="r1"), NOW)
+        store.record(CHARGE, first, [done(running(key, "r1")) for key in "ab"])
+        store.claim(CHARGE, second, wishes("a", by="r2"), NOW)
+        store.claim(CHARGE, third, wishes("b", by="r3"), NOW)
+        store.void(KeyScope("Nightly", "other"), "r2")
+        store.void(CHARGE, "r2")
+        assert store.claims() == {"r1/b"}
