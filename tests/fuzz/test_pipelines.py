@@ -49,6 +49,8 @@ def test_a_pipeline_that_checks_is_one_that_duckdb_accepts(shard: int, world: Wo
         "from riders select `odd name`(id), `select`(id)",
         "from riders cross join unnest([1, riders.id]) as u(id)",
         "from riders, trips pivot on zone in ('a')",
+        "from riders sample 10 select distinct id dedup where riders.id = 1",
+        "from trips as a left join trips as b on id rename id as key",
     ],
 )
 def test_a_pipeline_that_once_failed_is_accepted(text: str, world: World) -> None:

@@ -72,8 +72,16 @@ class Output:
     each: str = ""
 
     def leaves_out(self, name: str) -> bool:
-        gone = (*self.left_out, *[old for old, _ in self.renamed])
-        return any(one.lower() == name.lower() for one in gone)
+        return _among(name, (*self.left_out, *[old for old, _ in self.renamed]))
+
+    def renaming(self, name: str) -> str:
+        """What a column is called behind it."""
+        return next((new for old, new in self.renamed if _among(name, [old])), name)
+
+
+def _among(name: str, names: Iterable[str]) -> bool:
+    """Whether one of the names is this, in any case."""
+    return any(one.lower() == name.lower() for one in names)
 
 
 EVERYTHING = Output("", None)
@@ -270,7 +278,9 @@ class Block:
             match item.value:
                 case exp.Column() as column if column.name == name and column.table.lower() in ("", table.lower()):
                     return item.name
-        return None
+        inner = self.sources[0].query if len(self.sources) == 1 else None
+        below = inner._shown(name, table) if isinstance(inner, Block) else None
+        return below if below is not None and self._passes(below) else None
 
     def _qualifies(self, table: str) -> bool:
         return any(source.alias.lower() == table.lower() for source in self.sources)
@@ -280,20 +290,26 @@ class Block:
         traits = self.context.traits
         sources = [source for source in self.sources if not star.table or source.alias == star.table]
         hidden = [name for source in sources for name in source.hidden]
-        leading = [] if star.table or traits.using_first else [key for key in self.leading if not star.leaves_out(key)]
+        leading = (
+            [] if star.table or traits.using_first else [one for one in self.leading if not _among(one, star.left_out)]
+        )
         left_out = dict.fromkeys((*star.left_out, *leading, *hidden))
         if left_out and not traits.star_except:
             return self._spelled_out(star)
         names = [self.context.name(name) for name in left_out]
         if star.renamed and not traits.star_rename:
             raise DialectCannot("rename", self.context.dialect, help="name the columns with `select`")
-        renamed = [exp.alias_(self._plain(old), self.context.name(new)) for old, new in star.renamed]
+        renamed = [self._named(old, new) for old, new in star.renamed if not _among(old, leading)]
         every: exp.Expr = exp.Star(except_=names or None, rename=renamed or None)
         if star.table:
             every = exp.Column(this=every, table=self.context.name(star.table))
         if star.each:
             return [*[self._of_one(star.each, key) for key in leading], self._of_each(star.each, every)]
-        return [*map(self._plain, leading), every]
+        return [*(self._named(key, star.renaming(key)) for key in leading), every]
+
+    def _named(self, column: str, name: str) -> exp.Expr:
+        plain = self._plain(column)
+        return plain if column == name else exp.alias_(plain, self.context.name(name))
 
     def _of_each(self, aggregate: str, every: exp.Expr) -> exp.Expr:
         """``f(c)`` for every column ``c``, under that name."""
