@@ -28,6 +28,7 @@ again takes a twentieth of the one and a fifth of the other."""
         "test": (f"{_COMMANDS}.test:test", "Run files and judge their tests."),
         "repl": (f"{_COMMANDS}.repl:repl", "Type queries and see their rows."),
         "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),
+        "schedule": ("wvflow.cli.main:schedule", "When flows are due to run."),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Report versions, configuration and the state of this machine."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -64,6 +65,14 @@ def runs() -> None:
 
     RUN is a run's id, the beginning of one, or `last`.
     """
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={"next": (f"{_COMMANDS}.schedule_next:next_", "The times at which the flows of a file are due.")},
+)
+def schedule() -> None:
+    """When flows are due to run."""
 
 
 def main() -> None:

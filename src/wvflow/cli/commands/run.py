@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wvflow.cli.app import App
-from wvflow.cli.commands.options import pairs
+from wvflow.cli.commands.options import Instant, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
@@ -22,20 +21,6 @@ if TYPE_CHECKING:
 
 TEXT = "-e"
 """The name of the text as a source."""
-
-
-class Instant(click.ParamType[Any]):
-    """A time in ISO 8601; without an offset it is UTC. Milliseconds since the epoch."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> EpochMs:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31T06:00:00Z", param, ctx)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
 
 
 @click.command(cls=Command)

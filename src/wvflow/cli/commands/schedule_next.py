@@ -1,0 +1,92 @@
+"""``wvflow schedule next``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import click
+
+from wvflow.cli.app import App
+from wvflow.cli.commands.options import Instant
+from wvflow.cli.completion import complete_flow
+from wvflow.cli.format import duration, printable
+from wvflow.cli.root import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wvflow.kernel.events import EpochMs
+    from wvflow.plan.nodes import FlowPlan
+
+
+class Due(NamedTuple):
+    """A time at which a flow is due, in UTC, with the parameters of that run."""
+
+    flow: str
+    timezone: str
+    at: datetime
+    args: dict[str, object]
+
+    @property
+    def local(self) -> datetime:
+        return self.at.astimezone(ZoneInfo(self.timezone))
+
+
+@click.command("next", cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("flow", required=False, shell_complete=complete_flow)
+@click.option("--count", default=5, type=click.IntRange(1, 10_000), show_default=True, help="So many for each flow.")
+@click.option("--after", type=Instant(), metavar="TIME", help="Only later ones, ISO 8601. Default: now.")
+@click.pass_obj
+def next_(app: App, file: Path, flow: str | None, count: int, after: EpochMs | None) -> None:
+    """Tell when FLOW, or each flow in FILE, is due next by its `schedule` or `interval`.
+
+    Nothing is asked of recorded runs, and nothing is started. JSON: a list of objects, by time.
+    """
+    from wvflow.cli.programs import choose, compiled, flows_of
+
+    project, program, bundle = compiled(app, file)
+    refs = [choose(program, project, file, flow)] if flow is not None else flows_of(program, project, file)
+    begin = datetime.fromtimestamp(time.time() if after is None else after / 1_000, UTC)
+    due = (one for ref in refs for one in islice(_of(bundle.plan(ref), begin), count))
+    found = sorted(due, key=lambda one: (one.at, one.flow))
+    if app.json:
+        app.print_json([_json(one) for one in found])
+    elif found:
+        app.show(_table(found, begin))
+    else:
+        app.say(f"never: {flow or file} has no `schedule` and no `interval`, or their `end` is over")
+
+
+def _of(plan: FlowPlan, after: datetime) -> Iterator[Due]:
+    from wvflow.schedule.times import fires
+
+    schedule = plan.schedule
+    if schedule is None:
+        return
+    for fire in fires(schedule, plan.timezone, after):
+        yield Due(plan.flow, plan.timezone, fire.at, schedule.crons[fire.entry].args if schedule.crons else {})
+
+
+def _json(due: Due) -> dict[str, Any]:
+    at = due.at.isoformat().replace("+00:00", "Z")
+    return {"flow": due.flow, "at": at, "local": due.local.isoformat(), "timezone": due.timezone, "params": due.args}
+
+
+def _table(found: Sequence[Due], begin: datetime) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("flow", "due", "zone", "in", "params"):
+        table.add_column(column, justify="right" if column == "in" else "left")
+    for due in found:
+        params = printable(", ".join(f"{name} = {value}" for name, value in due.args.items()))
+        left = duration((due.at - begin).total_seconds() * 1_000)
+        table.add_row(due.flow, f"{due.local:%a %Y-%m-%d %H:%M:%S}", due.timezone, left, params)
+    return table

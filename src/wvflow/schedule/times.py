@@ -1,0 +1,81 @@
+"""When the runs of a schedule are due: from a calendar and an instant to the instants behind it (execution, section 5).
+
+Cron follows the flow's zone as Debian's cron does. A job of certain hours that falls into the gap of a change to summer
+time is due right behind the gap; in an overlap it is due once, the first time. One of every hour, or every few minutes,
+goes by the clock on the wall that everybody sees: in a gap it has nothing to skip, in an overlap it is due in each of
+the hours. An interval knows no zone: it is counted from ``start``, or from the Unix epoch.
+
+Pure: no clock is read. The same calendar and instant give the same times, wherever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import count, dropwhile, takewhile
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from wvflow.plan.schedules import Cron, Schedule
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(seconds=1)
+
+
+class Fire(NamedTuple):
+    """``at``: when it is due, in UTC. ``entry``: which of the schedule's cron texts it is of, from 0."""
+
+    at: datetime
+    entry: int = 0
+
+
+def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
+    """All fires later than ``after``, in order, those of one instant in the order of the schedule. Without end, unless
+    the schedule has one.
+
+    Args:
+        timezone: of IANA's; that of the cron texts, and of ``start`` and ``end`` where they name none.
+        after: an instant with a zone.
+
+    Source: flow language, section 3, "Flow".
+
+    >>> nightly = Schedule(crons=(Cron("30 2 * * *"),))
+    >>> found = fires(nightly, "Europe/Berlin", datetime(2026, 3, 28, tzinfo=UTC))
+    >>> [f"{next(found).at:%d. %H:%M}" for _ in range(3)]  # there is no 2:30 on the 29th
+    ['28. 01:30', '29. 01:00', '30. 00:30']
+    """
+    zone = ZoneInfo(timezone)
+    start, end = _moment(schedule.start, zone), _moment(schedule.end, zone)
+    since = after if start is None else max(after, start - _TICK)
+    several = [_of_cron(cron, entry, zone, since) for entry, cron in enumerate(schedule.crons)]
+    if schedule.interval is not None:
+        several.append(_of_interval(schedule.interval, start or _EPOCH, since))
+    found: Iterator[Fire] = merge(*several)
+    if start is not None:
+        found = dropwhile(lambda fire: fire.at < start, found)
+    return found if end is None else takewhile(lambda fire: fire.at <= end, found)
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime | None:
+    if not text:
+        return None
+    read = datetime.fromisoformat(text)
+    return (read if read.tzinfo is not None else read.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _of_cron(cron: Cron, entry: int, zone: ZoneInfo, after: datetime) -> Iterator[Fire]:
+    last = after
+    for local in CronSim(cron.fields, after.astimezone(zone)):
+        at = local.astimezone(UTC)
+        if at > last:  # two local times of a gap are due at one instant, right behind it
+            last = at
+            yield Fire(at, entry)
+
+
+def _of_interval(interval: int, anchor: datetime, after: datetime) -> Iterator[Fire]:
+    step = timedelta(milliseconds=interval)
+    first = max((after - anchor) // step + 1, 0)
+    return (Fire(anchor + number * step) for number in count(first))

@@ -1,0 +1,68 @@
+"""``wvflow schedule next``: what is due, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from wvflow.cli.main import cli
+
+FLOWS = """
+flow Nightly(region: string) with {
+  schedule: [{ cron: '30 2 * * *', args: { region: 'north' } }, { cron: '@weekly', args: { region: 'all' } }]
+  timezone: 'Europe/Berlin'
+} = { stage a = from [[1]] as t(n) }
+flow Beat with { interval: 6h, end: '2026-03-29' } = { stage a = from [[1]] as t(n) }
+flow Never = { stage a = from [[1]] as t(n) }
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "f.wv").write_text(FLOWS)
+    return str(tmp_path / "f.wv")
+
+
+def call(*args: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli, ["schedule", "next", *args])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_next_times_of_all_flows_stand_in_order(file: str) -> None:
+    status, out, _ = call(file, "--after", "2026-03-28T12:00:00Z", "--count", "2")
+    assert status == 0
+    assert [" ".join(line.split()) for line in out.splitlines()[1:]] == [
+        "Beat Sat 2026-03-28 18:00:00 UTC 6h 00m",
+        "Nightly Sun 2026-03-29 00:00:00 Europe/Berlin 11h 00m region = all",
+        "Beat Sun 2026-03-29 00:00:00 UTC 12h 00m",
+        "Nightly Sun 2026-03-29 03:00:00 Europe/Berlin 13h 00m region = north",
+    ]
+
+
+def test_as_json_with_the_parameters_of_each(file: str) -> None:
+    _, out, _ = call(file, "Nightly", "--after", "2026-03-28T22:00:00Z", "--count", "1", "--json")
+    assert json.loads(out) == [
+        {
+            "flow": "Nightly",
+            "at": "2026-03-28T23:00:00Z",
+            "local": "2026-03-29T00:00:00+01:00",
+            "timezone": "Europe/Berlin",
+            "params": {"region": "all"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("flow", ["Never", "Beat"])
+def test_a_flow_that_is_never_due_is_told_as_such(file: str, flow: str) -> None:
+    status, out, said = call(file, flow, "--after", "2026-03-29T00:00:00Z")
+    assert (status, out) == (0, "")
+    assert f"never: {flow} has no `schedule` and no `interval`, or their `end` is over" in said
+
+
+def test_a_time_that_is_none_is_wrong_usage(file: str) -> None:
+    status, _, said = call(file, "--after", "soon")
+    assert status == 2
+    assert "'soon' is no time in ISO 8601" in said
