@@ -351,11 +351,6 @@ Task: TypeAlias = (
 )
 
 
-def _steps(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
-    """What is done key by key."""
-    return tuple(step for task in tasks if isinstance(task, KeyedTask) for step in task.tasks)
-
-
 Rule: TypeAlias = TriggerRule
 EAGER_RULES: tuple[Rule, ...] = ("one_success", "one_failed", "one_done")
 """Those that ``eager`` lets start at the first."""
@@ -506,7 +501,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     def all_tasks(self) -> tuple[Task, ...]:
         """Its own, those of its instances, and what is done key by key."""
         whole = self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
-        return (*whole, *_steps(whole))
+        return (*whole, *[step for task in whole if isinstance(task, KeyedTask) for step in task.tasks])
 
     def of_instance(self, number: int) -> StagePlan:
         """The plan of an instance, of the stage itself for 0."""

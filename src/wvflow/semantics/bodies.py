@@ -10,10 +10,11 @@ from wvflow.semantics import grouping, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
-from wvflow.semantics.children import call_flow, check_unkeyed, is_flow
+from wvflow.semantics.children import call_flow, is_flow
 from wvflow.semantics.keys import FirstEffect
 from wvflow.semantics.maps import own_row
 from wvflow.semantics.observing import handed, stage_debug, stage_test
+from wvflow.semantics.once import check_unkeyed
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
 from wvflow.semantics.scopes import Relation, Scope, Shape

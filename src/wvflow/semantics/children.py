@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from wvflow.lang.algebra import Call
-from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import STRING
 from wvflow.plan.graph import sortable
@@ -21,9 +20,13 @@ from wvflow.semantics.models import read_params
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
+<<<<<<< ours
 from wvflow.semantics.versions import find_flow, flow_names
 from wvflow.source import Span
 from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp
+=======
+from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp, Name
+>>>>>>> theirs
 from wvflow.syntax.walk import walk
 
 STARTED = (Col("flow", STRING), Col("run_id", STRING))
@@ -58,6 +61,7 @@ def _columns_behind(ref: FlowRef, session: Session) -> Columns:
     return tuple(Col(name, type_) for name, type_ in recorded.columns)
 
 
+<<<<<<< ours
 def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
     """That one run there is for a key may have been started by somebody else, is nothing that a run can do yet."""
     flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
@@ -68,6 +72,8 @@ def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
         session.report(base_mistakes.not_available(what, use, help_))
 
 
+=======
+>>>>>>> theirs
 def callee(ref: FlowRef, session: Session) -> Callee:
     """A flow as its caller sees it; what is wrong with its parameters is told at the flow."""
     if (flow := session.definitions.flows.get((ref.flow, ref.version))) is None:

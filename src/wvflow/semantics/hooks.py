@@ -9,7 +9,8 @@ from wvflow.lang.summaries import OF_HOOKS, SUMMARY
 from wvflow.semantics import mistakes_of_flows as mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import CallStep, CheckedHook, ChildStep
-from wvflow.semantics.children import call_flow, check_unkeyed, is_flow
+from wvflow.semantics.children import call_flow, is_flow
+from wvflow.semantics.once import check_unkeyed
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Scope, Shape
 from wvflow.semantics.sinks import activate

@@ -200,11 +200,23 @@ def check_sagas(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
         _check_children(stage, use, session)
         if not _acts(stage):
             session.report(mistakes.nothing_to_undo(stage.name, use))
+    for stage in stages:
+        _check_own(stage, session)
     behind = _behind({stage.name: stage for stage in stages}, [stage.name for stage in owners])
     for stage in stages:
         if stage.compensation is None and stage.name in behind and _is_step(stage) and _changes_anything(stage):
             earlier = behind[stage.name]
             session.report(mistakes.no_undo(stage.name, stage.span, earlier, spans[earlier][COMPENSATE]))
+
+
+def _check_own(stage: CheckedStage, session: Session) -> None:
+    """Refuse what can't be done yet: to have a child that succeeded undo what it did."""
+    waits = stage.compensation is None and not stage.settings.get("detach")
+    for step in stage.steps if waits else ():
+        if isinstance(step, ChildStep) and step.flow in session.sagas:
+            what = f"-> {step.flow.flow}() without compensate"
+            help_ = f"`{step.flow.flow}` undoes what it did where it fails itself; name what does where it succeeded"
+            session.report(not_available(what, stage.span, help_))
 
 
 def _behind(stages: Mapping[str, CheckedStage], owners: Sequence[str]) -> dict[str, str]:
