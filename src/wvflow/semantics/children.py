@@ -20,13 +20,8 @@ from wvflow.semantics.models import read_params
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
-<<<<<<< ours
 from wvflow.semantics.versions import find_flow, flow_names
-from wvflow.source import Span
 from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp
-=======
-from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp, Name
->>>>>>> theirs
 from wvflow.syntax.walk import walk
 
 STARTED = (Col("flow", STRING), Col("run_id", STRING))
@@ -61,19 +56,6 @@ def _columns_behind(ref: FlowRef, session: Session) -> Columns:
     return tuple(Col(name, type_) for name, type_ in recorded.columns)
 
 
-<<<<<<< ours
-def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
-    """That one run there is for a key may have been started by somebody else, is nothing that a run can do yet."""
-    flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
-    configs = () if flow is None else flow.configs
-    if any(item.key.text == IDEMPOTENCY_KEY for config in configs for item in config.items):
-        what = f"starting `{step.flow.flow}`, which has an {IDEMPOTENCY_KEY}, from a flow"
-        help_ = f"set the key on its stages, or start it by `run flow {step.flow.flow}(…)`"
-        session.report(base_mistakes.not_available(what, use, help_))
-
-
-=======
->>>>>>> theirs
 def callee(ref: FlowRef, session: Session) -> Callee:
     """A flow as its caller sees it; what is wrong with its parameters is told at the flow."""
     if (flow := session.definitions.flows.get((ref.flow, ref.version))) is None:

@@ -28,11 +28,7 @@ from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
-<<<<<<< ours
 from wvflow.semantics.conversation import check_conversation, read_conversation
-from wvflow.semantics.flow_keys import read_flow_key
-=======
->>>>>>> theirs
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.keys import check_retries, read_key
