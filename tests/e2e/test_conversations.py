@@ -220,3 +220,30 @@ def test_the_json_of_an_answer(make_program: Callable[..., Program]) -> None:
         return json.loads(told)
 
     assert asyncio.run(drive()) == {"run_id": "r", "update": "add", "args": {"more": 2}, "result": {"n": 3}}
+
+
+# --- from another run -------------------------------------------------------------------------------------------------
+
+ANSWERING = """
+activity answer(whom: string) = signal(say, run: whom, text: 'from G')
+flow G(whom: string, name: string = 'say') = {
+  stage told = from [['x']] as t(x) | answer(whom)
+  stage odd depends on told with { on_failure: skip } = call signal(name, run: whom)
+}
+"""
+
+
+def test_a_run_signals_another_and_is_told_what_is_refused(make_program: Callable[..., Program]) -> None:
+    program = make_program(TALKATIVE + ANSWERING, SHOUT)
+
+    async def drive() -> tuple[Any, Any]:
+        handle = await program.start("F", run_id="f")
+        other = await (await program.start("G", {"whom": "f", "name": "sya"})).result()
+        await handle.update("add", more=9)
+        return other, await handle.result()
+
+    other, result = asyncio.run(drive())
+    assert result.output.to_pydict() == {"told": ["nobody: from G"]}
+    assert other.stages["told"].state == "success"
+    error = other.stages["odd"].error
+    assert (error["kind"], "flow F takes no signal `sya`" in error["message"]) == ("SignalRefused", True)

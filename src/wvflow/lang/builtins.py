@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from wvflow.lang.catalog import ActivitySignature, Parameter
-from wvflow.lang.keys import BUILTIN, ENGINE_FILE, ENGINE_SQL, SINK
+from wvflow.lang.keys import BUILTIN, ENGINE_FILE, ENGINE_SQL, RUN_SIGNAL, SINK
 from wvflow.lang.types import LONG, STRING, UNKNOWN, Type
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -55,6 +55,10 @@ ACTIVITIES: Mapping[str, tuple[str, ActivitySignature]] = MappingProxyType(
             ),
         ),
         "sql": (ENGINE_SQL, ActivitySignature("sql", (_needed("statement"),), open=True)),
+        "signal": (
+            RUN_SIGNAL,
+            ActivitySignature("signal", (_needed("signal"), _needed("run")), open=True, returns="nothing"),
+        ),
         "log": (f"{BUILTIN}log", ActivitySignature("log", _LOG, returns="nothing")),
         "email": (f"{BUILTIN}email", ActivitySignature("email", _EMAIL, returns="nothing")),
     }

@@ -21,6 +21,9 @@ SINK = "sink."
 IDEMPOTENCY_KEY = "idempotency_key"
 """The property that names what is to be done once."""
 
+RUN_SIGNAL = "run.signal"
+"""What the driver itself carries out: the signal to another run."""
+
 ENGINE_SQL = "engine.sql"
 ENGINE_FILE = "engine.file"
 """What the engine itself carries out: the statement of ``sql(…)``, and the file of ``activate('file', …)``."""

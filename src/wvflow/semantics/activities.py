@@ -7,7 +7,7 @@ arguments are made of those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -17,10 +17,11 @@ from wvflow.lang import builtins
 from wvflow.lang.algebra import Cast, Cell, Column, Expr, Item, Literal, Piped, Select
 from wvflow.lang.catalog import SCALAR_COLUMN, ActivitySignature
 from wvflow.lang.evaluate import is_static
+from wvflow.lang.keys import RUN_SIGNAL
 from wvflow.lang.relations import nodes, rebuilt
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.plan.nodes import Argument, FlowParam
-from wvflow.semantics import expressions, mistakes
+from wvflow.semantics import expressions
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
@@ -32,7 +33,7 @@ from wvflow.semantics.scopes import Col, Relation, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import resolve_type
 from wvflow.source import Span
-from wvflow.syntax.nodes import ActivityDef, CallArg, CallExpr, Name
+from wvflow.syntax.nodes import ActivityDef, CallArg, CallExpr, Name, NameRef, StringLiteral
 
 _SIGNAL = "signal"
 
@@ -85,9 +86,7 @@ def check_declaration(node: ActivityDef, session: Session) -> Settings:
 
 def _check_implementation(node: ActivityDef, call: CallExpr, session: Session) -> None:
     function = call.function
-    if function.text == _SIGNAL:
-        session.report(mistakes.not_available(f"activity … = {_SIGNAL}(…)", call.span))
-    elif function.text not in builtins.ACTIVITIES:
+    if function.text not in builtins.ACTIVITIES:
         session.report(flow_mistakes.no_such_implementation(function.text, function.span, builtins.ACTIVITIES))
     else:
         key, signature = builtins.ACTIVITIES[function.text]
@@ -161,6 +160,7 @@ def _bound(
     """The values of a declaration's parameters, where it has an implementation, and the arguments of the function."""
     declared = target.declared
     if declared is None or declared.implementation is None:
+        call = _naming_a_signal(call, scope.values) if target.function == RUN_SIGNAL else call
         return (), read_arguments(call, *_callee(target, scope.session), scope, piped=piped)
     session = scope.session
     with session.within(declared.span), session.recording(), session.apart():  # its own findings are told at it
@@ -178,8 +178,21 @@ def _implemented(
     call: CallExpr, signature: ActivitySignature, params: tuple[FlowParam, ...], session: Session
 ) -> tuple[Argument, ...]:
     """The arguments behind the ``=`` of a declaration, made of its parameters."""
+    call = _naming_a_signal(call, {one.name for one in params})
     scope = replace(Scope(session, values=values_of(params)), for_argument=True)
     return read_arguments(call, callee_of(signature), {}, scope, piped=False)
+
+
+def _naming_a_signal(call: CallExpr, values: Collection[str]) -> CallExpr:
+    """``signal(approve, …)`` names a signal as ``wait for`` does; a parameter of that name is one."""
+    match call.args:
+        case [CallArg(name=None, value=NameRef(name=name)) as first, *rest] if (
+            call.function.text == _SIGNAL and name.text not in values
+        ):
+            text = StringLiteral(value=name.text, span=name.span)
+            return structs.replace(call, args=(structs.replace(first, value=text), *rest))
+        case _:
+            return call
 
 
 def _typed(given: Argument, params: tuple[FlowParam, ...]) -> Argument:

@@ -18,6 +18,7 @@ import msgspec
 from wvflow.drivers.embedded.cells import value_of
 from wvflow.drivers.embedded.keyed import Keyed, Work, World
 from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
+from wvflow.drivers.embedded.sending import send_signal
 from wvflow.drivers.embedded.summaries import summary_table
 from wvflow.drivers.embedded.tested import failed, failure
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserError
@@ -134,6 +135,7 @@ class Effects:
         scalar_rows: int = 1,
     ) -> None:
         self._scalar_rows = scalar_rows
+        self._clock = clock
         self._store = store
         self._engine = engine
         self._activities = activities
@@ -309,6 +311,10 @@ class Effects:
         match task.function:
             case keys.ENGINE_SQL:
                 return self._statement(task, arguments, given, errand, stop)
+            case keys.RUN_SIGNAL:
+                errand.begun()
+                send_signal(self._store, self._clock, arguments)
+                return Stored(given or Output())
             case keys.ENGINE_FILE:
                 return self._file(task, arguments, given, errand, stop)
         call = ActivityCall(
