@@ -42,8 +42,9 @@ def read_flow_key(read: Read, params: Collection[str], scope: Scope) -> Expr | N
 
 def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
     """That one run there is for a key may have been started by somebody else, is nothing that a run can do yet."""
-    flow = session.definitions.flows[step.flow.flow, step.flow.version]
-    if any(item.key.text == IDEMPOTENCY_KEY for config in flow.configs for item in config.items):
+    flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
+    configs = () if flow is None else flow.configs
+    if any(item.key.text == IDEMPOTENCY_KEY for config in configs for item in config.items):
         what = f"starting `{step.flow.flow}`, which has an {IDEMPOTENCY_KEY}, from a flow"
         help_ = f"set the key on its stages, or start it by `run flow {step.flow.flow}(…)`"
         session.report(base_mistakes.not_available(what, use, help_))
