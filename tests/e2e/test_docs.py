@@ -258,3 +258,15 @@ def test_every_property_that_the_comparison_names_exists() -> None:
     settings = {name for name in re.findall(r"`(\w+): [^`]+`", right) if not name[0].isupper()}
     assert settings
     assert settings <= {*PROPERTIES, "defaults"}
+
+
+def test_the_run_of_the_questions_answers_as_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = "language/questions.md"
+    (tmp_path / "orders.wv").write_text(queries(page)[0])
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["run", "orders.wv", "--quiet"]).exit_code == 0
+    session = next(one for one in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")) if one.startswith("$"))
+    asked = re.findall(r"^\$ wvflow (.*)\n((?:[^$].*\n)+)", session, re.MULTILINE)
+    assert len(asked) == 2
+    for words, answer in asked:
+        assert CliRunner().invoke(cli, words.split()).stdout == answer

@@ -39,3 +39,15 @@ def complete_flow(ctx: click.Context, param: click.Parameter, incomplete: str) -
     except WvflowError:
         return []
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the run that stands before in the line can be asked."""
+    from wvflow.cli.app import App
+
+    try:
+        with closing(ctx.ensure_object(App).runs()) as runs:
+            queries = runs.plan(runs.find(ctx.params.get("run") or "last")).queries
+    except WvflowError:
+        return []
+    return [CompletionItem(query.name) for query in queries if query.name.startswith(incomplete)]

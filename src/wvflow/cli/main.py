@@ -49,6 +49,7 @@ def cli() -> None:
         "explain": (f"{_COMMANDS}.runs_explain:explain", "Why a run is as it is: what it waits for, what stopped it."),
         "events": (f"{_COMMANDS}.runs_read:events", "A run's journal."),
         "output": (f"{_COMMANDS}.runs_output:output", "The rows of a stage, or of the flow's output."),
+        "query": (f"{_COMMANDS}.runs_query:query", "Ask a run what its flow answers."),
         "logs": (f"{_COMMANDS}.runs_read:logs", "What the run's activities logged."),
         "cancel": (f"{_COMMANDS}.runs_steer:cancel", "Ask a run to stop, and wait until it has."),
         "terminate": (f"{_COMMANDS}.runs_steer:terminate", "End a run at once; nothing more of it runs."),

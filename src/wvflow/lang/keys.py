@@ -69,6 +69,11 @@ def of_signal(argument: str) -> str:
     return f"{_OF_SIGNAL}of_{argument}" if plain else f"{_OF_SIGNAL}in_{argument.encode().hex()}"
 
 
+def asking(query: str) -> str:
+    """Stands for a query of a flow where stages are listed. No stage has a name with a back-quote."""
+    return f"query `{query}`"
+
+
 def is_delivery(key: str) -> bool:
     """Whether rows are delivered by it, and pass on."""
     return key.startswith(SINK) or key == ENGINE_FILE

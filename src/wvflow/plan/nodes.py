@@ -547,6 +547,21 @@ PAUSED = FlowParam("paused", BOOLEAN, Literal(False, BOOLEAN))
 """The variable that every run has: while it is true, nothing new of the run begins."""
 
 
+class RunQuery(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A question that runs of the flow answer (flow language, section 8), changing nothing.
+
+    ``value`` needs no rows. Else ``relation``: its rows, of ``columns`` where these are known, are the answer; where a
+    ``type`` is given, the one value in them. Stages that put nothing out are read as no rows.
+    """
+
+    name: str
+    params: tuple[FlowParam, ...] = ()
+    value: Expr | None = None
+    relation: Rel | None = None
+    type: Type | None = None
+    columns: tuple[tuple[str, Type], ...] | None = None
+
+
 class FlowPlan(msgspec.Struct, frozen=True):
     """One version of one flow. ``declared`` lists the stages in order of declaration, without hooks, which come last of
     all; ``output`` is the stage whose rows the run yields. ``max_parallel``: how many stages may be at work at once,
@@ -580,6 +595,7 @@ class FlowPlan(msgspec.Struct, frozen=True):
     signals: tuple[SignalPlan, ...] = ()
     updates: tuple[UpdatePlan, ...] = ()
     watchers: tuple[StageId, ...] = ()
+    queries: tuple[RunQuery, ...] = ()
 
     @property
     def variables(self) -> tuple[FlowParam, ...]:

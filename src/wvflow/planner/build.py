@@ -11,7 +11,7 @@ from wvflow.errors import CompilerBug
 from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, StageRows, Value
 from wvflow.lang.catalog import Catalog
 from wvflow.lang.evaluate import is_static
-from wvflow.lang.keys import failure_named
+from wvflow.lang.keys import asking, failure_named
 from wvflow.lang.relations import RUN_SUMMARY, UNDONE, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.codec import decode
@@ -99,7 +99,10 @@ def build(checked: Checked, catalog: Catalog) -> Bundle:
         layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
         flows[flow.ref.key] = replace(_flow(flow, layers), depth_limit=catalog.most_depth)
         every = [one for stage in flow.stages for one in (stage, stage.compensation) if one is not None]
-        places[flow.ref.key] = {stage.name: _places(stage.uses) for stage in every}
+        places[flow.ref.key] = {
+            **{stage.name: _places(stage.uses) for stage in every},
+            **{asking(one.query.name): _places(one.uses) for one in flow.queries},
+        }
     bundle = Bundle(flows, places)
     for recorded in catalog.recorded.values():
         bundle = joined(bundle, decode(recorded.bundle))
@@ -118,6 +121,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     again = {one: rereadable(flow.stages, one) for one in {stage.connector for stage in every}}
     views = {stage.name for stage in flow.stages if stage.is_view}
     undoing = {name for stage in flow.stages for name in read_by_compensation(stage)}
+    asked = {name for one in flow.queries for name in one.reads}
     plain = tuple(
         _stage(
             flow.ref.flow,
@@ -127,17 +131,17 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
             layers,
             views,
             again,
-            is_output=declared == output or flow.stages[declared].name in undoing,
+            is_kept=declared == output or flow.stages[declared].name in undoing | asked,
         )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
-    stages = wired(plain, [flow.stages[declared] for declared in order], flow.output)
+    stages = wired(plain, [flow.stages[declared] for declared in order], {flow.output, *asked})
     stages = with_jumps(stages, {stage.name: stage.jump for stage in flow.stages if stage.jump is not None})
     below = layers.behind(BUILT_IN)
     stages = with_compensations(
         stages,
         {stage.name: stage for stage in flow.stages},
-        lambda one: _stage(flow.ref.flow, one, (), (), below, {*views, UNDONE}, again, is_output=False),
+        lambda one: _stage(flow.ref.flow, one, (), (), below, {*views, UNDONE}, again, is_kept=False),
         lambda one: settle((one.settings, layers.flow, layers.project)).get(COMPENSATE_ON) == "attempt",
     )
     hooks = tuple(_hook(flow, one, layers) for one in flow.hooks)
@@ -158,6 +162,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         signals=tuple(_heard(one, stages) for one in flow.conversation.signals),
         updates=flow.conversation.updates,
         watchers=_having(stages, lambda task: isinstance(task, StateTask)),
+        queries=tuple(one.query for one in flow.queries),
         **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
     )
 
@@ -204,7 +209,7 @@ def _stage(
     views: Container[str],
     again: Mapping[str, Mapping[str, Rel]],
     *,
-    is_output: bool,
+    is_kept: bool,
 ) -> StagePlan:
     def policy_of(activity: str) -> Policy:
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
@@ -213,7 +218,7 @@ def _stage(
     polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
-    kept = bool(read_by) or is_output or stage.jump is not None or stage.compensation is not None
+    kept = bool(read_by) or is_kept or stage.jump is not None or stage.compensation is not None
     if stage.key is None:
         tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     else:

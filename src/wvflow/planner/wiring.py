@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from msgspec.structs import replace
@@ -34,15 +34,15 @@ class _Names(NamedTuple):
 
 
 def wired(
-    plans: Sequence[StagePlan], checked: Sequence[CheckedStage], output: str | None = None
+    plans: Sequence[StagePlan], checked: Sequence[CheckedStage], read_anyhow: Container[str | None] = ()
 ) -> tuple[StagePlan, ...]:
     """The plans of stages, in their order, with what each has to do with the failure of others; and with the columns of
-    those that may put nothing out, and of the ``output``, which others may then read all the same."""
+    those that may put nothing out, and of those that are ``read_anyhow``."""
     number = {plan.name: StageId(index) for index, plan in enumerate(plans)}
     names = _Names(number, _fallbacks(checked, number))
     made = [_wire(plan, stage, names) for plan, stage in zip(plans, checked, strict=True)]
     bearing = {one for plan in made if plan.trigger != Trigger() or plan.chains for one in plan.upstreams}
-    bearing |= {number[plan.name] for plan in made if plan.name == output or isinstance(plan.tasks[-1], ChildTask)}
+    bearing |= {number[plan.name] for plan in made if plan.name in read_anyhow or isinstance(plan.tasks[-1], ChildTask)}
     return tuple(
         replace(plan, shape=stage.shape) if index in bearing else plan
         for index, (plan, stage) in enumerate(zip(made, checked, strict=True))

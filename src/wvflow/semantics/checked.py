@@ -18,6 +18,7 @@ from wvflow.plan.nodes import (
     FlowParam,
     FlowRef,
     Millis,
+    RunQuery,
     Save,
     SignalPlan,
     TableTarget,
@@ -225,6 +226,14 @@ class CheckedHook(NamedTuple):
     uses: tuple[Use, ...]
 
 
+class CheckedRunQuery(NamedTuple):
+    """What runs of a flow can be asked. ``reads``: the stages that it reads, in order of first mention."""
+
+    query: RunQuery
+    reads: Mapping[str, Span]
+    uses: tuple[Use, ...]
+
+
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     """One flow, its stages in order of declaration. ``output`` is None only beside an error."""
 
@@ -239,6 +248,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     hooks: tuple[CheckedHook, ...] = ()
     schedule: Schedule | None = None
     conversation: Conversation = Conversation()
+    queries: tuple[CheckedRunQuery, ...] = ()
 
 
 class CheckedTest(NamedTuple):

@@ -29,7 +29,6 @@ from wvflow.syntax.nodes import (
     Statement,
     StringLiteral,
     TypeDef,
-    Unavailable,
     ValDef,
 )
 from wvflow.syntax.walk import walk
@@ -141,10 +140,10 @@ def _gathered(several: Sequence[dict[str, tuple[_Defs, ...]]]) -> dict[str, tupl
 
 
 def collect(modules: Sequence[Module]) -> tuple[Definitions, list[Diagnostic]]:
-    """All definitions, and what is defined twice or can't be run yet. The first of two counts, files by name."""
+    """All definitions, and what is defined twice. The first of two counts, files by name."""
     in_order = sorted(modules, key=lambda module: module.source.name)
     statements = [statement for module in in_order for statement in module.statements]
-    found = [mistakes.not_available(one.what, one.span) for one in statements if isinstance(one, Unavailable)]
+    found: list[Diagnostic] = []
     files = {module.source.name: _file(module, found) for module in in_order}
     for package in sorted({file.package for file in files.values()}):
         _check_between([file for file in files.values() if file.package == package], found)

@@ -346,6 +346,8 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
         return functions.call(defined, node.args, node.function, scope)
     if name == NATIVE and not node.args:
         return names.native(scope.session)
+    if not node.function.quoted and (known := scope.functions.get(name)) is not None:
+        return _without_arguments(node, known, scope)
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING
@@ -353,6 +355,13 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
         return methods.extracted(node, scope)
     scope.session.use(name, node.function.span)
     return function(name, (), node.args, scope)
+
+
+def _without_arguments(node: n.CallExpr, value: Expr, scope: Scope) -> Expr:
+    if node.args:
+        name = node.function.text
+        scope.session.report(mistakes.wrong_argument_count(name, "no arguments", len(node.args), node.span))
+    return value
 
 
 def _is_activity(name: str, scope: Scope) -> bool:

@@ -8,19 +8,14 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from wvflow.errors import EvaluationError
-from wvflow.lang.algebra import Expr, Rel, Value
-from wvflow.lang.evaluate import evaluate, is_static
-from wvflow.lang.relations import nodes
+from wvflow.lang.algebra import Rel
 from wvflow.lang.rowtypes import Column as RowColumn
-from wvflow.lang.values import to_json, to_python
 from wvflow.plan.graph import sortable
-from wvflow.plan.nodes import PAUSED, FlowParam, FlowRef
+from wvflow.plan.nodes import PAUSED, FlowRef
 from wvflow.semantics import mistakes, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
-from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.bodies import stage_steps
-from wvflow.semantics.checked import CheckedFlow, CheckedMap, CheckedStage, Settings, UntilStep
+from wvflow.semantics.checked import CheckedFlow, CheckedMap, CheckedRunQuery, CheckedStage, Settings, UntilStep
 from wvflow.semantics.checks.bounds import check_bounds, check_bounds_of_stage
 from wvflow.semantics.checks.clocks import check_clocks
 from wvflow.semantics.checks.graph import check_acyclic, check_read, check_size
@@ -29,13 +24,14 @@ from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
 from wvflow.semantics.conversation import check_conversation, read_conversation
+from wvflow.semantics.defaults import check_defaults
 from wvflow.semantics.hooks import check_hooks
-from wvflow.semantics.infer import type_of
 from wvflow.semantics.keys import check_retries, read_key
 from wvflow.semantics.maps import Each, Values, read_map
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.once import read_flow_key
 from wvflow.semantics.properties import Read, read_settings
+from wvflow.semantics.questions import read_queries
 from wvflow.semantics.routes import check_ends, routed
 from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.sagas import (
@@ -78,7 +74,6 @@ from wvflow.syntax.nodes import (
     StageDef,
     SyntaxNode,
     TableRef,
-    Unavailable,
 )
 from wvflow.syntax.walk import walk
 
@@ -90,7 +85,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     check_version(flow, read, session)
     defaults = read_settings(read.nested, "defaults", session)
     params = read_params(flow.params, session)
-    _check_defaults(flow, params, session)
+    check_defaults(flow.params, params, session)
     written = [stage for one in flow.items if isinstance(one, StageDef) for stage in _with_forked(one, None)]
     distinct = _distinct(written, session)
     below = {**session.catalog.defaults, **defaults.values}
@@ -107,6 +102,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     check_conversation(flow, told, stages, session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     ref = FlowRef(flow.name.text, flow.number)
+    queries = read_queries(flow, stages, scope)
     return CheckedFlow(
         ref=ref,
         span=flow.name.span,
@@ -115,45 +111,20 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         stages=stages,
         settings=read.values,
         defaults=defaults.values,
-        output=_output(flow, read, stages, session),
+        output=_output(flow, read, stages, queries, session),
         schedule=check_schedule(read, callee(ref, session), Scope(session, for_argument=True)),
         hooks=check_hooks(read, scope),
         conversation=told,
+        queries=queries,
     )
 
 
 def _later(flow: FlowDef) -> Iterator[tuple[str, Span]]:
     """What this version reads and can't run."""
-    yield from ((one.what, one.span) for one in flow.items if isinstance(one, Unavailable))
     if flow.depends:
         yield "depends on", flow.depends[0].span
     if flow.trigger is not None:
         yield "if", flow.trigger.span
-
-
-def _check_defaults(flow: FlowDef, params: tuple[FlowParam, ...], session: Session) -> None:
-    """Defaults are constants, as there is no run yet that could give them values; and they have one of their type."""
-    spans = {one.name.text: one.span for one in reversed(flow.params)}
-    for param in params:
-        if param.default is None:
-            continue
-        if not _is_constant(param.default):
-            session.report(mistakes.default_not_constant(param.name, spans[param.name]))
-        elif fits(Formal(param.name, param.type), type_of(param.default)) and not _has_value(param):
-            session.report(mistakes.unreadable_default(param.name, param.type, spans[param.name]))
-
-
-def _has_value(param: FlowParam) -> bool:
-    """Whether the default can be computed, and read as what a text of the type may be."""
-    try:
-        to_python(None if param.default is None else to_json(evaluate(param.default, {})), param.type)
-    except (EvaluationError, ValueError):
-        return False
-    return True
-
-
-def _is_constant(default: Expr) -> bool:
-    return is_static(default) and not any(isinstance(node, Value) for node in nodes(default))
 
 
 class _Written(NamedTuple):
@@ -364,12 +335,19 @@ def _depend(names: Sequence[Name], scope: Scope) -> None:
             scope.session.report(sources.not_a_stage(name, scope))
 
 
-def _output(flow: FlowDef, read: Read, stages: Sequence[CheckedStage], session: Session) -> str | None:
+def _output(
+    flow: FlowDef,
+    read: Read,
+    stages: Sequence[CheckedStage],
+    queries: Sequence[CheckedRunQuery],
+    session: Session,
+) -> str | None:
     """The stage that ``output:`` names, else the last declared one that nobody reads (section 5). None where a mistake
     leaves no such stage."""
     name = read.values.get("output")
     known = [stage.name for stage in stages]
     needed = {upstream for stage in stages for upstream in (*stage.upstreams, *read_by_compensation(stage))}
+    needed |= {read for query in queries for read in query.reads}
     if name is None:
         name = _last(stages)
     elif stages and name not in known and name not in {one.text for one in flow.lost}:

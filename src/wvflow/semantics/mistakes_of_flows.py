@@ -495,6 +495,15 @@ def view_elsewhere(view: str, at: str, use: Span) -> Diagnostic:
     )
 
 
+def asks_a_view_elsewhere(view: str, at: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_VIEW,
+        f"`{view}` is a view, computed for who asks, and what it reads is on `{at}`",
+        use,
+        f"leave `materialize: view` of `{view}` out",
+    )
+
+
 def output_is_a_view(stage: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_VIEW,
@@ -624,6 +633,16 @@ def reads_a_wait(stage: str, use: Span, wait: Span) -> Diagnostic:
         f"`{stage}` only waits, so it has no rows",
         use,
         f"write `depends on {stage}` in front of the `=`",
+        (Note("it waits here", wait),),
+    )
+
+
+def asks_a_wait(stage: str, use: Span, wait: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NEEDS_ROWS,
+        f"`{stage}` only waits, so it has no rows",
+        use,
+        f"ask for its state: `from stages where stage = '{stage}'`",
         (Note("it waits here", wait),),
     )
 
@@ -840,8 +859,9 @@ def state_misplaced(name: str, use: Span) -> Diagnostic:
         Code.STATE_MISPLACED,
         f"the state variable `{name}` has no value here",
         use,
-        "it is known in `while`, `wait until`, `when`, signals and updates, and in arguments of activities and flows; "
-        "a query can read what an activity made of it",
+        "it is known in `while`, `wait until`, `when`, signals and updates, in arguments of activities and flows, "
+        "and in values that a run is asked for; rows that it is asked for read it `from state`, those of a stage what "
+        "an activity made of it",
     )
 
 

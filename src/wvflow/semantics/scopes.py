@@ -133,7 +133,8 @@ class Scope:
     ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a stage with
     ``map: s.col`` is about, ``undoing``: the rows that a compensation is to undo. ``locals``: the parameters of the
     lambda or function around, several expressions for one that takes all remaining arguments, and the receiver's
-    columns; ``this``: the receiver of the method around.
+    columns; ``this``: the receiver of the method around. ``functions``: what is called without arguments here only,
+    with its value.
     """
 
     session: Session
@@ -157,6 +158,7 @@ class Scope:
     detach: bool = False
     locals: Mapping[str, Expr | tuple[Expr, ...]] = field(default_factory=dict)
     this: Expr | Row | None = None
+    functions: Mapping[str, Expr] = field(default_factory=dict)
 
     def over(self, rows: Shape | None) -> Scope:
         """The same place with these rows at hand."""

@@ -215,6 +215,18 @@ class RunHandle:
         """Have a paused run go on. Raises: NotPossible, it has ended."""
         await asyncio.to_thread(self._runs.unpause, self.run_id)
 
+    async def query(self, name: str, /, **args: object) -> object:
+        """What the run answers to a query of its flow, while it goes on or when it has ended: the value of an
+        expression, or rows as an Arrow table.
+
+        Raises: UserError (no such query, a wrong argument), WvflowError (it has no answer).
+        """
+        return await asyncio.to_thread(self._answer, name, args)
+
+    def _answer(self, name: str, args: Mapping[str, object]) -> object:
+        question = self._runs.question(self.run_id, name, args)
+        return question.table() if question.query.type is None else question.value()
+
     async def cancel(self) -> RunResult:
         """Ask the run to stop, and wait until it has. Raises: NotPossible, it has ended."""
         await self._runs.cancel(self.run_id)

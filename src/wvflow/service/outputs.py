@@ -26,7 +26,7 @@ def rows_of(output: Output, whose: str, store: Store, folder: Path, *, is_view: 
     if output.ref == NOTHING:
         return _no_rows()
     if output.ref:
-        return read_output(_located(output.ref, store, folder), folder)
+        return read_output(located(output.ref, store, folder), folder)
     if is_view:
         missing = "it is a view, computed by each stage that reads it"
     else:
@@ -34,13 +34,20 @@ def rows_of(output: Output, whose: str, store: Store, folder: Path, *, is_view: 
     raise OutputMissing(f"{whose} keeps no rows of its own: {missing}")
 
 
-def _located(ref: str, store: Store, folder: Path) -> Located:
+def located(ref: str, store: Store, folder: Path) -> Located:
+    """Where the rows of a reference are. Raises: OutputMissing."""
     if is_row(ref):
         rows, place, ahead = parse_row(ref)
         places = Places(folder, Connection(folder / "spill"))
-        return InlineRows(places.row(_located(rows, store, folder), place, ahead))
+        return InlineRows(places.row(located(rows, store, folder), place, ahead))
     kind, _, path = ref.partition(":")
     return FileRows(path) if kind == "file" else InlineRows(store.inline(ref))
+
+
+def found_anywhere(ref: str, store: Store, folder: Path) -> Located:
+    """As ``located``, for an engine that has its own folder."""
+    rows = located(ref, store, folder)
+    return FileRows(str((folder / rows.path).absolute())) if isinstance(rows, FileRows) else rows
 
 
 def _no_rows() -> pa.RecordBatchReader:

@@ -25,7 +25,7 @@ from wvflow.errors import (
     UserError,
     WvflowError,
 )
-from wvflow.kernel.events import EpochMs, RunStarted
+from wvflow.kernel.events import EpochMs, Event, RunStarted
 from wvflow.kernel.state import RunPhase, RunState, StageState
 from wvflow.kernel.values import variables
 from wvflow.plan.codec import decode, digest, encode
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from wvflow.drivers.embedded.loop import Driver
+    from wvflow.service.asking import Question
     from wvflow.service.explaining import RunExplained
 
 __all__ = ["TERMINAL", "Cleaned", "Progress", "Runs", "Watch"]
@@ -525,6 +526,33 @@ class Runs:
             )
         is_view = view_of(self.plan(row).stages[found.index]) is not None
         return rows_of(output, whose, self._store, self.project.state, is_view=is_view)
+
+    def question(self, run: str, name: str, args: Mapping[str, object] | None = None) -> Question:
+        """A query of the flow put to a run, whether that is under way, left, or ended. ``args``: by name, as Python
+        values.
+
+        Raises: RunNotFound, UserError (no such query, a wrong argument), JournalCorrupt, RunDamaged.
+        """
+        from wvflow.drivers.embedded.recovery import refold
+        from wvflow.lang.keys import asking
+        from wvflow.service.asking import Question, Told, query_of
+        from wvflow.service.outputs import found_anywhere
+
+        row = self.find(run)
+        bundle = self._bundle(row)
+        plan = bundle.plan(row.flow)
+
+        def events() -> Iterator[Event]:
+            return (one.event for one in self._store.events(row.run_id))
+
+        return Question(
+            query_of(plan, name),
+            Told(plan, refold(plan, self._store.journal(row.run_id))[0], row.state, self._clock.now(), events),
+            args or {},
+            places=bundle.places.get(row.flow.key, {}).get(asking(name), ()),
+            locate=lambda ref: found_anywhere(ref, self._store, self.project.state),
+            engine=lambda folder: self._wiring.engine(self.project, folder),
+        )
 
     def _addressed(self, row: RunRow, name: str, instance: int | None) -> tuple[StageRow, int | None]:
         """A stage of the run, and the number of its instance that is meant, if one is."""

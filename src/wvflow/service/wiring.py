@@ -80,6 +80,10 @@ class Wiring:
             scalar_rows=project.limits.scalar_rows,
         )
 
+    def engine(self, project: Project, folder: Path) -> Engine:
+        """An engine for this process alone, which reads what there is and keeps what it makes in ``folder``."""
+        return _duckdb(project, project.database, folder)
+
 
 def _engine(project: Project) -> Engine:
     """The engine of the project's warehouse, with those of its connectors."""
@@ -105,10 +109,12 @@ def _connected(project: Project, connector: Connector, main: Engine) -> Engine:
     )
 
 
-def _duckdb(project: Project, database: Path) -> Engine:
+def _duckdb(project: Project, database: Path, state: Path | None = None) -> Engine:
     from wvflow.data.duckdb import DuckDBEngine
 
-    return DuckDBEngine(state=project.state, root=project.root, database=database, cache=project.state / "cache")
+    return DuckDBEngine(
+        state=state or project.state, root=project.root, database=database, cache=project.state / "cache"
+    )
 
 
 def new_run_id() -> str:

@@ -782,6 +782,14 @@ class UpdateDef(SyntaxNode, frozen=True):
     condition: Expr | None = None
 
 
+class QueryDef(SyntaxNode, frozen=True):
+    """``query name(params) = answer``: what a run can be asked."""
+
+    name: Name
+    answer: Query | Expr
+    params: tuple[Param, ...] = ()
+
+
 class ActivityDef(SyntaxNode, frozen=True):
     """``implementation`` is the call behind ``=``; without it the Python function of that name."""
 
@@ -925,19 +933,11 @@ class CallFlowStatement(SyntaxNode, frozen=True):
     version: int | None = None
 
 
-class Unavailable(SyntaxNode, frozen=True):
-    """A flow item of the language that this version can't run; ``what`` names it."""
-
-    what: str
-
-
-FlowItem: TypeAlias = StageDef | StateDef | SignalDef | UpdateDef | Unavailable
+FlowItem: TypeAlias = StageDef | StateDef | SignalDef | QueryDef | UpdateDef
 Definition: TypeAlias = FlowDef | ActivityDef | ModelDef | ValDef | TypeDef | FunctionDef
 Command: TypeAlias = ExplainStatement | ExecuteStatement | UseStatement | ShowQueryStatement
 FlowStatement: TypeAlias = RunFlowStatement | CallFlowStatement
-Statement: TypeAlias = (
-    Definition | PackageStatement | ImportStatement | QueryStatement | Command | FlowStatement | Unavailable
-)
+Statement: TypeAlias = Definition | PackageStatement | ImportStatement | QueryStatement | Command | FlowStatement
 
 
 class Module(msgspec.Struct, frozen=True):

@@ -10,8 +10,6 @@ import pytest
 
 from wvflow.source import Source
 from wvflow.syntax import parse, tokenize
-from wvflow.syntax.nodes import Unavailable
-from wvflow.syntax.walk import walk
 
 HERE = Path(__file__).parent
 BLOCKS = re.findall(r"```wv\n(.*?)```", (HERE.parent / "request" / "task-oriented-syntax.md").read_text(), re.DOTALL)
@@ -21,12 +19,6 @@ EXPECTATION = re.compile(r'--! (\d+) (WV\d{4}) "(.*?)"')
 @pytest.mark.parametrize("text", BLOCKS, ids=lambda text: re.search(r"\w+ \w+", text.replace("-- ", "")).group())
 def test_an_example_of_the_request_parses(text: str) -> None:
     assert parse(Source("request.wv", text))[1] == ()
-
-
-def test_the_request_names_what_is_to_come() -> None:
-    parsed = [parse(Source("request.wv", text))[0] for text in BLOCKS]
-    later = {node.what for module in parsed for node in walk(module) if isinstance(node, Unavailable)}
-    assert later == {"query"}
 
 
 def test_the_comments_of_the_request_are_kept() -> None:

@@ -10,7 +10,7 @@ from wvflow.drivers.embedded.live import LiveRun
 from wvflow.drivers.projection import compensation_state, stage_row
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.summaries import SUMMARY
-from wvflow.lang.types import LONG, STRING, TIMESTAMP
+from wvflow.lang.types import LONG, STRING, TIMESTAMP, Type
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow
 
@@ -47,8 +47,8 @@ def _summary_row(stage: StageRow, *, flow: str, run_id: str, run_state: str) -> 
         "error": None if stage.error is None else f"{stage.error['kind']}: {stage.error['message']}",
         "reason": stage.reason,
         "row_count": stage.rows,
-        "started_at": _moment(stage.started_at),
-        "finished_at": _moment(stage.finished_at),
+        "started_at": moment(stage.started_at),
+        "finished_at": moment(stage.finished_at),
         "flow": flow,
         "run_id": run_id,
         "run_state": run_state,
@@ -57,13 +57,18 @@ def _summary_row(stage: StageRow, *, flow: str, run_id: str, run_state: str) -> 
 
 def summary_table(rows: Sequence[Mapping[str, object]], columns: Collection[str] = ()) -> pa.Table:
     """Rows with all columns of a summary, or these, in their order."""
-    import pyarrow
-
-    kinds = {LONG: pyarrow.int64(), STRING: pyarrow.string(), TIMESTAMP: pyarrow.timestamp("ms")}
-    schema = pyarrow.schema([(name, kinds[type_]) for name, type_ in SUMMARY])
-    table = pyarrow.Table.from_pylist(list(rows), schema=schema)
+    table = table_of(SUMMARY, rows)
     return table.select(list(columns)) if columns else table
 
 
-def _moment(at: EpochMs | None) -> datetime | None:
+def table_of(columns: Sequence[tuple[str, Type]], rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Rows with these columns: numbers, texts, times."""
+    import pyarrow
+
+    kinds = {LONG: pyarrow.int64(), STRING: pyarrow.string(), TIMESTAMP: pyarrow.timestamp("ms")}
+    schema = pyarrow.schema([(name, kinds[type_]) for name, type_ in columns])
+    return pyarrow.Table.from_pylist(list(rows), schema=schema)
+
+
+def moment(at: EpochMs | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at / 1000, UTC).replace(tzinfo=None)

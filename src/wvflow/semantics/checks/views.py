@@ -23,11 +23,11 @@ def check_views(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
             session.report(mistakes.no_view(view.name, spans[view.name]["materialize"]))
     for stage in stages if views else ():
         for name in stages_read(stage.steps):
-            for at in sorted(_engines(name, views) - {stage.connector}):
+            for at in sorted(engines_of(name, views) - {stage.connector}):
                 session.report(mistakes.view_elsewhere(name, at, stage.upstreams[name]))
 
 
-def _engines(name: str, views: Mapping[str, CheckedStage]) -> set[str]:
+def engines_of(name: str, views: Mapping[str, CheckedStage]) -> set[str]:
     """Where the relation of a view can be computed, with those of the views that it reads: anywhere, if none is named.
     ``""`` is the warehouse's."""
     found: set[str] = set()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from wvflow.syntax.nodes import CallExpr, Param, SignalDef, StateDef, Unavailable, UpdateDef
+from wvflow.syntax.nodes import CallExpr, Param, QueryDef, SignalDef, StateDef, UpdateDef
 from wvflow.syntax.parser.config import ConfigParser
 from wvflow.syntax.parser.scalar import QUERY_STARTS
 
 
 class HandlerParser(ConfigParser):
-    """Reads them to their exact end; queries, which this version does not run, as ``Unavailable``."""
+    """Reads them to their exact end."""
 
-    def _handler(self) -> StateDef | SignalDef | UpdateDef | Unavailable:
+    def _handler(self) -> StateDef | SignalDef | QueryDef | UpdateDef:
         """``state_def | signal_def | query_def | update_def``"""
         match self._token.key:
             case "state":
@@ -39,17 +39,14 @@ class HandlerParser(ConfigParser):
         actions = self._actions() if self._accept("=") else ()
         return SignalDef(name=name, params=params, actions=actions, span=self._since(start))
 
-    def _flow_query(self) -> Unavailable:
-        """``"query" NAME [params] "=" ( query | expr )``"""
+    def _flow_query(self) -> QueryDef:
+        """``"query" NAME [params] "=" ( query | expr )``; it is a query when one's first word follows."""
         start = self._advance().start
-        self._any_name("the name of a query")
-        self._optional_params()
+        name, params = self._any_name("the name of a query"), self._optional_params()
         self._expect("=")
-        if self._at(*QUERY_STARTS) or (self._at("{") and self._at_braced_query()):
-            self._query()
-        else:
-            self._expr()
-        return Unavailable(what="query", span=self._since(start))
+        is_query = self._at(*QUERY_STARTS) or (self._at("{") and self._at_braced_query())
+        answer = self._query() if is_query else self._with_durations(self._expr)
+        return QueryDef(name=name, params=params, answer=answer, span=self._since(start))
 
     def _update(self) -> UpdateDef:
         """``"update" NAME [params] "=" action { "," action } ["where" expr]``"""
