@@ -10,7 +10,7 @@ import pytest
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.catalog import ActivitySignature, Catalog, Parameter, RecordedFlow
-from wvflow.lang.types import DATE, LONG, STRING
+from wvflow.lang.types import BOOLEAN, DATE, LONG, STRING
 from wvflow.plan.codec import encode
 from wvflow.plan.nodes import Bundle, FlowPlan
 
@@ -25,6 +25,9 @@ _CATALOG = Catalog(
         "notify": ActivitySignature("notify", (Parameter("message", STRING),), returns="nothing"),
         "anything": ActivitySignature("anything", takes_rows=True, open=True, returns="rows"),
         "counted": ActivitySignature("counted", returns="scalar", result=LONG),
+        "not_done": ActivitySignature(
+            "not_done", (Parameter("within", LONG, required=False),), returns="scalar", result=BOOLEAN
+        ),
         "measured": ActivitySignature("measured", returns="scalar", result=LONG),
         "picky": ActivitySignature(
             "picky", (Parameter("mode", STRING, choices=("fast", "slow")), Parameter("level", LONG, choices=(1, 2)))

@@ -29,6 +29,8 @@ from wvflow.plan.nodes import (
     FlowRef,
     Hook,
     KeyedTask,
+    Loop,
+    LoopTask,
     MapPlan,
     Millis,
     Negation,
@@ -70,7 +72,7 @@ def _plan(
             _mapped(tasks[index]) if gates and gates[index]["map"] else tuple(tasks[index]),
             tuple(map(StageId, sources)),
             tuple(StageId(reader) for reader, read in enumerate(upstreams) if index in read),
-            **(gates[index] if gates else {}),  # type: ignore[arg-type]
+            **(_of_stage(gates[index]) if gates else {}),  # type: ignore[arg-type]
         )
         for index, sources in enumerate(upstreams)
     )
@@ -103,6 +105,11 @@ def _signals(waiters: tuple[StageId, ...]) -> tuple[SignalPlan, ...]:
     )
 
 
+def _of_stage(gate: dict[str, object]) -> dict[str, object]:
+    """Of a mapped stage, what is repeated is the instances'."""
+    return gate | {"loop": None} if gate["map"] else gate
+
+
 def _hook(number: int, hook: Hook, tasks: list[Task]) -> StagePlan:
     source = (StageId(0),) if hook == "jump" else ()
     return StagePlan(f"{hook} {number}", tuple(tasks), upstreams=source, controls=source, hook=hook)
@@ -128,10 +135,10 @@ def _mapped(tasks: list[Task]) -> tuple[Task, ...]:
     return SplitTask(Single(), policy=tasks[0].policy), CollectTask(policy=tasks[-1].policy)
 
 
-def _maps(name: str, tasks: list[Task]) -> st.SearchStrategy[MapPlan | None]:
+def _maps(name: str, tasks: list[Task], loop: Loop | None) -> st.SearchStrategy[MapPlan | None]:
     tolerated = st.sampled_from([Tolerance(), Tolerance(1), Tolerance(millionths=500_000)])
     return st.none() | st.builds(
-        MapPlan, st.just(StagePlan(name, tuple(tasks))), st.sampled_from([1, 2, 500]), tolerated
+        MapPlan, st.just(StagePlan(name, tuple(tasks), loop=loop)), st.sampled_from([1, 2, 500]), tolerated
     )
 
 
@@ -198,6 +205,17 @@ def _at_least(number: int) -> Binary:
 
 
 @st.composite
+def _loops(draw: st.DrawFn, tasks: list[Task], policies: st.SearchStrategy[Policy]) -> Loop | None:
+    """Where a stage's last tasks are repeated; then it gets the test in front of them."""
+    if len(tasks) < 2 or draw(st.booleans()):
+        return None
+    test = draw(st.integers(1, len(tasks) - 1))
+    conditions = [Single(), Single(), Literal(False, BOOLEAN), Literal(None, NULL), Literal("odd", STRING)]
+    tasks.insert(test, LoopTask(draw(st.sampled_from(conditions)), policy=draw(policies)))
+    return Loop(test, len(tasks) - draw(st.sampled_from([0, 0, len(tasks) > test + 2])))
+
+
+@st.composite
 def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> FlowPlan:
     """``timeouts``: with what depends on how long things take. ``sagas``: all that is done can be undone."""
     size = draw(st.integers(1, 5))
@@ -222,6 +240,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> Flow
         }
     )
     tasks = [draw(st.lists(_tasks(policies, effects=sagas), min_size=1, max_size=3)) for _ in range(size)]
+    loops = [draw(_loops(some, policies)) for some in tasks]
     triggers = [draw(_triggers(sources, timeouts)) for sources in upstreams]
     fallbacks = _fallbacks(triggers, draw(st.lists(st.booleans(), min_size=size, max_size=size)))
     gates = [
@@ -232,7 +251,8 @@ def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> Flow
             "chains": _chains(upstreams[index], triggers[index], fallbacks) if draw(st.booleans()) else (),
             "controls": tuple(StageId(one) for one in triggers[index].named if draw(st.booleans())),
             "on_failure": draw(st.sampled_from(["fail", "fail", "skip"])),
-            "map": draw(_maps(f"s{index}", tasks[index])),
+            "map": draw(_maps(f"s{index}", tasks[index], loops[index])),
+            "loop": loops[index],
         }
         for index in range(size)
     ]

@@ -63,7 +63,8 @@ def _where(plan: FlowPlan, event: TaskEvent) -> str:
     stage = plan.stages[event.stage].of_instance(event.instance)
     task = f" task {event.task + 1}" if len(stage.tasks) > 1 else ""
     instance = f" instance {event.instance}" if event.instance else ""
-    return f"{stage.name}{instance}{task}, attempt {event.attempt}"
+    iteration = f" iteration {event.iteration}" if event.iteration else ""
+    return f"{stage.name}{instance}{iteration}{task}, attempt {event.attempt}"
 
 
 def _facts(plan: FlowPlan, event: Event) -> str:

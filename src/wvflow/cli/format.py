@@ -88,6 +88,17 @@ def printable(text: str) -> str:
 _PICTURES = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | {0x7F: "␡"}
 
 
+def iterations(number: int | None, state: str) -> str:
+    """How far a stage with a loop is; nothing for one in front of its loop.
+
+    >>> iterations(317, "attempting"), iterations(1, "success")
+    ('iteration 317', '1 iteration')
+    """
+    if state == "success" and number is not None:
+        return plural(number, "iteration")
+    return f"iteration {number:,}" if number else ""
+
+
 def instances(counts: InstanceCounts) -> str:
     """How far a mapped stage is.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 import msgspec
 
-from wvflow.cli.format import count, duration, instances, one_line, plural
+from wvflow.cli.format import count, duration, instances, iterations, one_line, plural
 from wvflow.kernel.sagas import NOTHING_TO_UNDO
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
@@ -84,7 +84,7 @@ class Lines:
     def __init__(self, plan: FlowPlan) -> None:
         self.run_id = ""
         self._width = max((len(stage.name) for stage in plan.stages), default=0)
-        self._told: dict[str, tuple[str, int, int]] = {}
+        self._told: dict[str, tuple[str, int, int, int]] = {}
 
     def __call__(self, progress: Progress) -> None:
         if not self.run_id and _recorded(progress):
@@ -103,7 +103,7 @@ class Lines:
 
     def _change(self, stage: StageRow) -> None:
         tenths = 0 if stage.instances is None else 10 * stage.instances.ended // max(stage.instances.count, 1)
-        now = (stage.phase, stage.attempts, tenths)
+        now = (stage.phase, stage.attempts, tenths, _few(stage.iteration or 0))
         unsaid = stage.phase in ("pending", "queued") or stage.reason == NOTHING_TO_UNDO
         if unsaid or self._told.get(stage.stage) == now:
             return
@@ -115,10 +115,26 @@ class Lines:
         click.echo(line, err=True)
 
 
+def _few(iteration: int) -> int:
+    """A number that changes seldom: of a long loop not every iteration is told.
+
+    >>> [_few(number) for number in (7, 17, 345_678)]
+    [7, 10, 300000]
+    """
+    scale: int = 10 ** (len(str(iteration)) - 1)
+    return iteration // scale * scale
+
+
+def _again(stage: StageRow) -> str:
+    return f", attempt {stage.attempts}" if stage.attempts > 1 else ""
+
+
 def _in_words(stage: StageRow) -> str:
     match stage.phase:
         case "attempting" if stage.instances is not None:
             return f"instances {instances(stage.instances)}"
+        case "attempting" if stage.iteration:
+            return f"{iterations(stage.iteration, stage.phase)}{_again(stage)}"
         case "attempting":
             return f"attempt {stage.attempts}" if stage.attempts > 1 else "started"
         case "waiting":
@@ -227,7 +243,7 @@ class Board:
             return _waits(row).removeprefix("waiting: ")
         if row.error and row.phase != Phase.SUCCESS.value:
             return _error(row)
-        return "" if row.instances is None else instances(row.instances)
+        return iterations(row.iteration, row.phase) if row.instances is None else instances(row.instances)
 
     def _title(self, now: float) -> RenderableType:
         from rich.text import Text

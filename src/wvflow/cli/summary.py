@@ -14,7 +14,7 @@ from rich.text import Text
 
 from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
-from wvflow.cli.format import between, count, instances, instant, one_line, plural, printable, value_text
+from wvflow.cli.format import between, count, instances, instant, iterations, one_line, plural, printable, value_text
 from wvflow.cli.states import error_line, state_text, waits
 from wvflow.plan.nodes import FlowRef
 from wvflow.source import Position, Source
@@ -93,16 +93,21 @@ def _remark(stage: StageSummary) -> str:
     if stage.state == "success":
         reused = f"reused from run {stage.reused_from}" if stage.reused_from else ""
         target = f"→ {stage.target}" if stage.target else ""
-        told = (target, _routed(stage), reused, _reused_keys(stage), _instances(stage), *_warned(stage))
-        return "  ".join(filter(None, told))
+        told = (target, _routed(stage), reused, _reused_keys(stage), _looped(stage), _instances(stage))
+        return "  ".join(filter(None, (*told, *_warned(stage))))
     if stage.waits_for:
         due = datetime.fromisoformat(stage.waits_until).timestamp() * 1_000 if stage.waits_until else None
         return waits(stage.waits_for, due)
-    return one_line(error_line(stage.error), 100) or _instances(stage)
+    failed = "in " * bool(stage.error) + iterations(stage.iteration, stage.state) if stage.iteration else ""
+    return "  ".join(filter(None, (one_line(error_line(stage.error), 100) or _instances(stage), failed)))
 
 
 def _instances(stage: StageSummary) -> str:
     return "" if stage.instances is None else f"instances {instances(stage.instances)}{_numbers(stage)}"
+
+
+def _looped(stage: StageSummary) -> str:
+    return iterations(stage.iteration, stage.state)
 
 
 def _numbers(stage: StageSummary) -> str:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from wvflow.kernel.awaited import awaited
 from wvflow.kernel.events import Failure, Output
+from wvflow.kernel.loops import iteration_shown
 from wvflow.kernel.sagas import NOTHING_TO_UNDO
 from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
@@ -58,6 +59,7 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         awaited=wait.what if wait else "",
         due=wait.due if wait else None,
         instances=None if stage.instances is None else _counts(stage.instances),
+        iteration=iteration_shown(plan.stages[index], stage),
     )
 
 

@@ -15,15 +15,16 @@ from msgspec.structs import replace
 
 from wvflow.kernel.children import await_child, left_child
 from wvflow.kernel.commands import Command, RunTask
-from wvflow.kernel.events import EpochMs, Failure, Output, StageReused, TaskLost
+from wvflow.kernel.events import EpochMs, Failure, StageReused, TaskLost
 from wvflow.kernel.failures import worker_lost
 from wvflow.kernel.instances import go_on_behind_split, is_behind_split
+from wvflow.kernel.loops import behind, decide_test, own_test, with_output
 from wvflow.kernel.orders import arm, disarm, due_in, run_task, start_due, stop_due, stop_wait
 from wvflow.kernel.retries import may_retry, retry_delay
-from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step
+from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Left, Move, Scene, Step
 from wvflow.kernel.state import WORKING, Phase, StageState
 from wvflow.kernel.waits import begin_wait
-from wvflow.plan.nodes import Wait
+from wvflow.plan.nodes import Task, Wait
 
 
 def complete(scene: Scene, move: Move, now: EpochMs) -> Step:
@@ -32,7 +33,9 @@ def complete(scene: Scene, move: Move, now: EpochMs) -> Step:
         case Step():
             return move
         case Done(stage, output):
-            step = _finish_task(scene, stage, output, now)
+            step = _go_on(scene, stage, with_output(scene.plan, stage, output), now)
+        case Left(stage):
+            step = _go_on(scene, stage, behind(scene.plan, stage), now)
         case Failed(stage, failure, draw):
             step = _fail_attempt(scene, stage, failure, draw, now)
         case GivenUp(stage, failure):
@@ -76,10 +79,15 @@ def take_turn(scene: Scene, stage: StageState, waited: bool, now: EpochMs) -> St
 def _begin_task(scene: Scene, stage: StageState, now: EpochMs) -> Step:
     """The current task, unless it must line up first: where only so many may be at work, and in a pause. The run hands
     out the turns and starts the timer of its patience; what waits in the line has not been handed to the driver."""
-    takes_a_place = stage.phase not in WORKING and not isinstance(scene.task(stage), Wait)
+    takes_a_place = stage.phase not in WORKING and not _is_the_kernels(scene.task(stage))
     if scene.paused_at is not None or (scene.by_turns and takes_a_place):
         return Step(_lined_up(scene, stage, now))
     return _hand_out(scene, stage, now)
+
+
+def _is_the_kernels(task: Task) -> bool:
+    """Whether no worker ever has it."""
+    return isinstance(task, Wait) or own_test(task) is not None
 
 
 def _lined_up(scene: Scene, stage: StageState, now: EpochMs) -> StageState:
@@ -89,11 +97,13 @@ def _lined_up(scene: Scene, stage: StageState, now: EpochMs) -> StageState:
 
 
 def _hand_out(scene: Scene, stage: StageState, now: EpochMs) -> Step:
-    """The current task: to a worker, unless it is a wait; or the child of an earlier attempt that goes on, or the
-    instances in front of it."""
+    """The current task: to a worker, unless it is a wait, or a test that needs none; or the child of an earlier attempt
+    that goes on, or the instances in front of it."""
     task = scene.task(stage)
     if isinstance(task, Wait):
         return complete(scene, begin_wait(scene, stage, task, now), now)
+    if (condition := own_test(task)) is not None:
+        return complete(scene, decide_test(condition, stage, scene.values), now)
     if stage.child is not None:
         return await_child(scene, stage, now)
     if is_behind_split(scene, stage):
@@ -105,11 +115,10 @@ def _hand_out(scene: Scene, stage: StageState, now: EpochMs) -> Step:
 # --- from one to the next -------------------------------------------------------------------------------------------
 
 
-def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) -> Step:
-    done = (*stage.done, output)
+def _go_on(scene: Scene, stage: StageState, further: StageState, now: EpochMs) -> Step:
+    """``stage`` as it was at the task that is done, ``further`` as it is behind that."""
     after = replace(
-        stage,
-        done=done,
+        further,
         retries=0,
         delivery=1,
         losses=0,
@@ -119,7 +128,7 @@ def _finish_task(scene: Scene, stage: StageState, output: Output, now: EpochMs) 
         wait_due=None,
         child=None,
     )
-    if len(done) == len(scene.plan.tasks):
+    if len(after.done) == len(scene.plan.tasks):
         return Step(replace(after, phase=Phase.SUCCESS, ended_at=now), disarm(scene, stage))
     if scene.cancelling:
         return _cancel(scene, after, now)

@@ -44,7 +44,10 @@ def child_move(
             return _close(scene, stage, event)
         case _, ChildClosed(state=state) if _is_its_child(stage, event) and state != "success":
             return Step(replace(stage, child=None))  # abandoned, and of no use to a further attempt
-        case Phase.AWAITING, ChildOverdue(attempt=n) if n == stage.attempt and not scene.cancelling:
+        case Phase.AWAITING, ChildOverdue(attempt=n, iteration=i) if (n, i) == (
+            stage.attempt,
+            stage.iteration,
+        ) and not scene.cancelling:
             left = replace(stage, child=left_child(scene, stage))
             return Failed(left, child_timeout(scene.policy(stage)), commands=tell_child(scene, stage))
         case _:
@@ -79,6 +82,7 @@ def start_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
         params=child.params,
         input=child.input,
         detach=task.detach,
+        iteration=stage.iteration,
     )
     return (order, *start_due(scene, stage))
 
@@ -88,7 +92,8 @@ def tell_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     mode = ending(_child_task(scene, stage))
     if mode is None or stage.child is None:
         return ()
-    return (CancelChild(scene.id, len(stage.done), stage.child.attempt, stage.child.run_id, mode),)
+    task, child = len(stage.done), stage.child
+    return (CancelChild(scene.id, task, child.attempt, child.run_id, mode, iteration=stage.iteration),)
 
 
 def left_child(scene: Scene, stage: StageState) -> Child | None:
@@ -112,7 +117,8 @@ def _have_child(scene: Scene, stage: StageState, event: ChildReady) -> Move:
         return Failed(stage, _too_deep(scene.depth_limit))
     if scene.cancelling:
         return Cancelled(stage)
-    run_id = child_run_id(scene.run_id, scene.plan.name, event.task, event.attempt, instance=event.instance)
+    which = {"iteration": event.iteration, "instance": event.instance}
+    run_id = child_run_id(scene.run_id, scene.plan.name, event.task, event.attempt, **which)
     child = Child(run_id, event.attempt, event.params, event.input, event.output)
     return await_child(scene, replace(stage, child=child), event.at)
 

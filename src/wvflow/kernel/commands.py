@@ -20,7 +20,8 @@ class RunTask(CommandBase, frozen=True, tag="RunTask"):
     ``start_due``: by when a worker must have taken it, where it has already waited for its turn; else it has its
     ``start_timeout`` from now on. ``delivery`` counts from 1; above 1, or where the policy says ``on_lost: fail``,
     ``TaskStarted`` must be durable before the work begins. ``instance``: which one of a mapped stage, from 1; then the
-    tasks are those of an instance.
+    tasks are those of an instance. ``iteration``: which one of the
+    stage's loop, from 1; 0 in front of it.
     """
 
     stage: StageId
@@ -30,6 +31,7 @@ class RunTask(CommandBase, frozen=True, tag="RunTask"):
     delivery: int = 1
     start_due: EpochMs | None = None
     instance: int = 0
+    iteration: int = 0
 
 
 class CancelTask(CommandBase, frozen=True, tag="CancelTask"):
@@ -42,6 +44,7 @@ class CancelTask(CommandBase, frozen=True, tag="CancelTask"):
     attempt: int
     abandon: bool = False
     instance: int = 0
+    iteration: int = 0
 
 
 class StartChild(CommandBase, frozen=True, tag="StartChild"):
@@ -58,6 +61,7 @@ class StartChild(CommandBase, frozen=True, tag="StartChild"):
     input: Output | None = None
     detach: bool = False
     instance: int = 0
+    iteration: int = 0
 
 
 class CancelChild(CommandBase, frozen=True, tag="CancelChild"):
@@ -70,6 +74,7 @@ class CancelChild(CommandBase, frozen=True, tag="CancelChild"):
     run_id: str
     mode: Literal["cancel", "terminate"]
     instance: int = 0
+    iteration: int = 0
 
 
 class StartTimer(CommandBase, frozen=True, tag="StartTimer"):

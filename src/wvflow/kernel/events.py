@@ -66,6 +66,7 @@ class Parent(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int
     depth: int = 1
     instance: int = 0
+    iteration: int = 0
 
 
 class Reused(msgspec.Struct, frozen=True, array_like=True):
@@ -107,13 +108,15 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     retry: Retry | None = None
 
 
-class AboutInstance(EventBase, frozen=True, kw_only=True):
-    """``instance``: which one of a mapped stage, from 1; 0 for the stage itself."""
+class AboutWork(EventBase, frozen=True, kw_only=True):
+    """``instance``: which one of a mapped stage, from 1; 0 for the stage itself. ``iteration``: which one of its loop,
+    from 1; 0 in front of that."""
 
     instance: int = 0
+    iteration: int = 0
 
 
-class TaskEvent(AboutInstance, frozen=True):
+class TaskEvent(AboutWork, frozen=True):
     """About one attempt of one task of one stage."""
 
     stage: StageId
@@ -137,6 +140,12 @@ class StageReused(TaskEvent, frozen=True, tag="StageReused"):
 
     output: Output
     origin: str
+
+
+class ConditionTested(TaskEvent, frozen=True, tag="ConditionTested"):
+    """Whether there is to be another iteration of a loop."""
+
+    holds: bool
 
 
 class TaskSkipped(TaskEvent, frozen=True, tag="TaskSkipped"):
@@ -233,6 +242,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     attempt: int
     details: object
     instance: int = 0
+    iteration: int = 0
 
 
 class OwnerChanged(EventBase, frozen=True, tag="OwnerChanged"):
@@ -253,6 +263,7 @@ Report: TypeAlias = (
     TaskStarted
     | TaskSucceeded
     | StageReused
+    | ConditionTested
     | TaskSkipped
     | TaskFailed
     | TaskTimedOut

@@ -22,11 +22,13 @@ from wvflow.kernel.commands import (
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
+from wvflow.kernel.invariants_of_loops import wrong_place, wrong_progress
 from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
 from wvflow.kernel.invariants_of_sagas import broken_queue, wrong_undoing
 from wvflow.kernel.invariants_of_signals import begun_in_a_pause, waits_for_people, wrong_told
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.sagas import failed
+from wvflow.kernel.scene import place_of
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import tally_of
@@ -165,6 +167,8 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield f"keeps {stage.upstream} of its upstreams, they say {tally}"
     if stage.phase in RUNNING or (stage.phase in BEGUN and not state.epoch):  # a reopened run keeps what is done
         yield from _too_early(state, here)
+    if here.tasks:
+        yield from wrong_place(here, stage)
     if here.tasks and (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
@@ -198,11 +202,7 @@ def _moved(here: StagePlan, old: StageState, new: StageState, same_epoch: bool) 
         yield f"was {old.phase.value} and became {new.phase.value}"
     if old.phase is Phase.SUCCESS and new.done != old.done:
         yield "succeeded twice"
-    if new.done[: len(old.done)] != old.done:
-        yield "lost or changed an output"
-    finished = here.tasks[len(old.done) : len(new.done)]
-    if len(finished) > 1 and not all(isinstance(one, Wait) for one in finished[1:]):
-        yield "finished two tasks at once"
+    yield from wrong_progress(here, old, new)
     if not old.attempt <= new.attempt <= old.attempt + 1:
         yield f"went from attempt {old.attempt} to {new.attempt}"
 
@@ -212,9 +212,9 @@ def _fits(after: RunState, command: Command) -> bool:
     match command:
         case RunTask():
             stage = subject(after, command)
-            current = (stage.phase, stage.attempt, len(stage.done), stage.delivery)
+            current = (stage.phase, stage.attempt, *place_of(stage), stage.delivery)
             given = stage.done[-1] if stage.done else None
-            wanted = (command.attempt, command.task, command.delivery)
+            wanted = (command.attempt, command.iteration, command.task, command.delivery)
             orders = current[0] in (Phase.QUEUED, Phase.WAITING) and current[1:] == wanted
             return not after.phase.is_terminal and orders and command.input == given
         case StartChild(run_id=run_id):
@@ -237,16 +237,18 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
             return (stage.phase, stage.attempt + 1, stage.due) == (Phase.RETRYING, attempt, due)
         case RunTimer(kind):
             return due == {"flow": after.timeout_due, "grace": after.grace_due, "cleanup": after.cleanup_due}[kind]
-        case LineTimer(id, attempt):
+        case LineTimer(id, attempt, iteration=iteration):
             stage = after.stages[id]
-            return (stage.phase, stage.attempt, stage.due) == (Phase.IN_LINE, attempt, due)
-        case ChildTimer(id, attempt):
+            found = stage.phase, stage.attempt, stage.iteration, stage.due
+            return found == (Phase.IN_LINE, attempt, iteration, due)
+        case ChildTimer(id, attempt, iteration):
             stage = after.stages[id]
-            return (stage.phase, stage.attempt, stage.due) == (Phase.AWAITING, attempt, due)
-        case WaitTimer(id, task, epoch):
+            found = stage.phase, stage.attempt, stage.iteration, stage.due
+            return found == (Phase.AWAITING, attempt, iteration, due)
+        case WaitTimer(id, task, epoch, iteration):
             stage = after.stages[id]
-            wait = (len(stage.done), after.epoch, stage.wait_due)
-            return stage.phase in (Phase.WAITING, Phase.RETRYING) and wait == (task, epoch, due)
+            wait = (*place_of(stage), after.epoch, stage.wait_due)
+            return stage.phase in (Phase.WAITING, Phase.RETRYING) and wait == (iteration, task, epoch, due)
         case ScheduleTimer(id, epoch):
             return epoch == after.epoch and after.stages[id].first_at is not None
         case None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
 from wvflow.kernel.instances import map_of
+from wvflow.kernel.invariants_of_loops import wrong_place, wrong_progress
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Instances, Phase, RunState, StageState
 from wvflow.kernel.timers import addressee, of_instance
 from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Task, UntilTask
@@ -90,6 +91,7 @@ def _turns(here: StagePlan, stage: StageState, group: Instances, *, paused: bool
 
 def _one(here: StagePlan, one: StageState) -> Iterator[str]:
     tasks = map_of(here).instance.tasks
+    yield from wrong_place(map_of(here).instance, one)
     if (one.phase is Phase.SUCCESS) != (len(one.done) == len(tasks)):
         yield f"is {one.phase.value} with {len(one.done)} of {len(tasks)} tasks done"
     may_be_due = one.phase in (Phase.IN_LINE, Phase.AWAITING)
@@ -123,7 +125,7 @@ def broken_moves_within(plan: FlowPlan, before: RunState, after: RunState) -> It
         for number, (one, later) in enumerate(zip(old.instances.states, new.instances.states, strict=True), 1):
             if one.phase is Phase.SUCCESS and later != one:
                 yield f"instance {number} of `{here.name}` was done and has changed"
-            if later.done[: len(one.done)] != one.done:
-                yield f"instance {number} of `{here.name}` lost or changed an output"
+            for finding in wrong_progress(map_of(here).instance, one, later):
+                yield f"instance {number} of `{here.name}` {finding}"
             if before.epoch == after.epoch and one.phase.is_terminal and later.phase is not one.phase:
                 yield f"instance {number} of `{here.name}` was {one.phase.value} and became {later.phase.value}"

@@ -22,11 +22,13 @@ def run_task(scene: Scene, stage: StageState) -> RunTask:
         attempt=stage.attempt,
         input=stage.done[-1] if stage.done else None,
         delivery=stage.delivery,
+        iteration=stage.iteration,
     )
 
 
 def cancel_task(scene: Scene, stage: StageState, *, abandon: bool = False) -> CancelTask:
-    return CancelTask(stage=scene.id, task=len(stage.done), attempt=stage.attempt, abandon=abandon)
+    task, number = len(stage.done), stage.iteration
+    return CancelTask(stage=scene.id, task=task, attempt=stage.attempt, abandon=abandon, iteration=number)
 
 
 # --- the timer of ``due`` -------------------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ def line_timer(scene: Scene, stage: StageState) -> LineTimer:
     the timers apart."""
     task = len(stage.done)
     behind = task > 0 and isinstance(scene.plan.tasks[task - 1], Wait)
-    return LineTimer(scene.id, stage.attempt, task if behind else 0, scene.pauses)
+    return LineTimer(scene.id, stage.attempt, task if behind else 0, scene.pauses, stage.iteration)
 
 
 def _timer_of_due(scene: Scene, stage: StageState) -> LineTimer | RetryTimer | ChildTimer | None:
@@ -67,7 +69,7 @@ def _timer_of_due(scene: Scene, stage: StageState) -> LineTimer | RetryTimer | C
         case Phase.RETRYING:
             return RetryTimer(scene.id, stage.attempt + 1)
         case Phase.AWAITING:
-            return ChildTimer(scene.id, stage.attempt)
+            return ChildTimer(scene.id, stage.attempt, stage.iteration)
         case _:
             return None
 
@@ -79,12 +81,16 @@ def start_wait(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """The timer of a wait that has an end."""
     if stage.wait_due is None:
         return ()
-    return (StartTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch)), stage.wait_due),)
+    return (StartTimer(str(_wait_timer(scene, stage)), stage.wait_due),)
 
 
 def stop_wait(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     waits = stage.phase in (Phase.WAITING, Phase.RETRYING) and stage.wait_due is not None
-    return (CancelTimer(str(WaitTimer(scene.id, len(stage.done), scene.epoch))),) if waits else ()
+    return (CancelTimer(str(_wait_timer(scene, stage))),) if waits else ()
+
+
+def _wait_timer(scene: Scene, stage: StageState) -> WaitTimer:
+    return WaitTimer(scene.id, len(stage.done), scene.epoch, stage.iteration)
 
 
 def arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:

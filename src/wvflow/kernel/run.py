@@ -57,7 +57,7 @@ from wvflow.kernel.handled import is_handled
 from wvflow.kernel.instances import addressed, reopened, within
 from wvflow.kernel.pauses import go_on, is_stale
 from wvflow.kernel.retaken import first_states
-from wvflow.kernel.scene import Scene
+from wvflow.kernel.scene import Scene, place_of
 from wvflow.kernel.signals import receive, state_at_start, unpaused
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
 from wvflow.kernel.timers import (
@@ -249,7 +249,7 @@ def _fire(draft: Draft, event: TimerFired) -> None:
     match parse_timer(addressee(event.timer)[0]):
         case timer if is_stale(timer, draft.run):
             pass  # of before a pause, likewise
-        case RunTimer(_, epoch, _) | ScheduleTimer(_, epoch, _) | WaitTimer(_, _, epoch) if epoch < draft.run.epoch:
+        case RunTimer(_, epoch, _) | ScheduleTimer(_, epoch, _) | WaitTimer(_, _, epoch, _) if epoch < draft.run.epoch:
             pass  # of an earlier epoch: cancelled when it was already on its way
         case RunTimer("flow", epoch, _) if epoch == draft.run.epoch and draft.plan.timeout is not None:
             _time_out(draft)
@@ -261,14 +261,14 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _abandon(draft, hooks=False)
         case ScheduleTimer(id, epoch, _) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
-        case WaitTimer(id, task, epoch) if epoch == draft.run.epoch:
-            _move(draft, id, event, WaitOver(draft.now, task))
+        case WaitTimer(id, task, epoch, iteration) if epoch == draft.run.epoch:
+            _move(draft, id, event, WaitOver(draft.now, task, iteration))
         case RetryTimer(id, attempt):
             _move(draft, id, event, BackoffOver(draft.now, attempt))
-        case LineTimer(id, attempt, task, _):
-            _move(draft, id, event, PatienceOver(draft.now, attempt, task))
-        case ChildTimer(id, attempt):
-            _move(draft, id, event, ChildOverdue(draft.now, attempt))
+        case LineTimer(id, attempt, task, _, iteration):
+            _move(draft, id, event, PatienceOver(draft.now, attempt, task, iteration))
+        case ChildTimer(id, attempt, iteration):
+            _move(draft, id, event, ChildOverdue(draft.now, attempt, iteration))
         case _:
             raise UnexpectedEvent(f"no such timer was started: {event}")
 
@@ -351,18 +351,21 @@ def _run_timers(state: RunState) -> Iterable[Command]:
 def _take_over(draft: Draft, event: OwnerChanged) -> None:
     """What was under way with the old owner is lost; waits go on."""
     draft.run = replace(draft.run, token=event.token)
-    said = {(one.stage, one.task, one.attempt, one.instance): one.details for one in event.heartbeats}
+    said = {(one.stage, one.instance, one.attempt, one.iteration, one.task): one.details for one in event.heartbeats}
+
+    def lost(stage_id: StageId, stage: StageState, number: int = 0) -> TaskLost:
+        details = said.get((stage_id, number, stage.attempt, *place_of(stage)))
+        work = stage_id, len(stage.done), stage.attempt
+        return TaskLost(draft.now, *work, details=details, instance=number, iteration=stage.iteration)
+
     for stage_id in draft.open_stages():
         stage = draft.stage(stage_id)
         if stage.phase in HANDED_OUT:
-            work = stage_id, len(stage.done), stage.attempt
-            draft.move(stage_id, TaskLost(draft.now, *work, details=said.get((*work, 0))))
+            draft.move(stage_id, lost(stage_id, stage))
         elif stage.phase is Phase.MAPPING and stage.instances is not None:
             for number, one in enumerate(stage.instances.states, 1):
                 if one.phase in HANDED_OUT:
-                    work = stage_id, len(one.done), one.attempt
-                    details = said.get((*work, number))
-                    draft.move_instance(stage_id, number, TaskLost(draft.now, *work, details=details, instance=number))
+                    draft.move_instance(stage_id, number, lost(stage_id, one, number))
 
 
 def _reopen(draft: Draft, event: Reopened) -> None:
@@ -423,4 +426,5 @@ def _anew(stage: StageState) -> StageState:
         child=stage.child,
         taken=stage.taken,
         signal=stage.signal,
+        iteration=stage.iteration,
     )

@@ -62,6 +62,13 @@ class Done(NamedTuple):
     commands: tuple[Command, ...] = ()
 
 
+class Left(NamedTuple):
+    """The condition of a loop doesn't hold: the rows so far go on behind it."""
+
+    stage: StageState
+    commands: tuple[Command, ...] = ()
+
+
 class Failed(NamedTuple):
     """The attempt has failed; its policy says whether there is another. ``draw``: for the jitter of its delay."""
 
@@ -86,9 +93,14 @@ class Cancelled(NamedTuple):
     commands: tuple[Command, ...] = ()
 
 
-Move: TypeAlias = Step | Done | Failed | GivenUp | Cancelled
+Move: TypeAlias = Step | Done | Left | Failed | GivenUp | Cancelled
 
 
 def is_current(stage: StageState, event: TaskEvent) -> bool:
     """Whether a report is about the work that is under way, if any is."""
-    return event.attempt == stage.attempt and event.task == len(stage.done)
+    return event.attempt == stage.attempt and (event.iteration, event.task) == place_of(stage)
+
+
+def place_of(stage: StageState) -> tuple[int, int]:
+    """How far a stage is: the iteration of its loop, and the current task. It only grows."""
+    return stage.iteration, len(stage.done)

@@ -13,6 +13,8 @@
     So it does while the run is paused, whatever the task.
     Where the task to begin is a wait, the stage is waiting instead: without a worker, without a place. When the wait is
     over, the next task begins as a start does.
+    Behind the last task of a loop its test is the current one again; once that doesn't hold, the one behind the loop is
+    (``loops``).
     Behind the split of a mapped stage it is mapping, and queued again once its instances have ended (``instances``).
     A task that finds nothing to do makes its stage skipped. Any that is not terminal can become cancelled. Terminal
     phases stay: only a reopened run makes a stage pending.
@@ -22,7 +24,8 @@ tasks (``events``). The driver may report late, twice and in any order. A report
 names the current attempt and the current task, and that is under way. One about earlier work is *fenced*: the first
 verdict stands, so it changes nothing. One about later work can't be and raises.
 
-Invariants: ``len(done)`` is the number of the current task and equals the number of tasks exactly in success. The
+Invariants: ``len(done)`` is the number of the current task and equals the number of tasks exactly in success. It grows
+by one, but at the ends of a loop; there the iteration does. The
 attempt's number only grows, by one with every start and every retry, whichever task it is at. Retries are counted per
 task, losses and deliveries per attempt of a task.
 
@@ -46,6 +49,7 @@ from wvflow.kernel.events import (
     ChildClosed,
     ChildReady,
     ChildStarted,
+    ConditionTested,
     StageReused,
     TaskEvent,
     TaskFailed,
@@ -57,10 +61,12 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.failures import schedule_timeout, start_timeout, timed_out
 from wvflow.kernel.instances import map_move
+from wvflow.kernel.loops import tested
 from wvflow.kernel.orders import cancel_task, disarm, is_armed, line_timer, stop_wait
 from wvflow.kernel.sagas import begin_instances, in_doubt
-from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current
+from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current, place_of
 from wvflow.kernel.state import RUNNING, Phase, StageState
+from wvflow.kernel.timers import LineTimer
 from wvflow.kernel.told import (
     Abandoned,
     BackoffOver,
@@ -128,7 +134,7 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
             return GivenUp(stage, failure)
         case Phase.IN_LINE, TurnCame(waited=waited):
             return take_turn(scene, stage, waited, event.at)
-        case Phase.IN_LINE, PatienceOver() if (event.attempt, event.task) == line_timer(scene, stage)[1:3]:
+        case Phase.IN_LINE, PatienceOver() if _is_patience(event, line_timer(scene, stage)):
             return Failed(stage, start_timeout(scene.policy(stage)))
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return start(scene, stage, event.at)
@@ -137,6 +143,10 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
             return GivenUp(stage, schedule_timeout(scene.plan), dropped)
         case _:
             return None
+
+
+def _is_patience(event: PatienceOver, timer: LineTimer) -> bool:
+    return (event.attempt, event.task, event.iteration) == (timer.attempt, timer.task, timer.iteration)
 
 
 def _stop_move(scene: Scene, stage: StageState, event: CancelAsked | Abandoned) -> Move | None:
@@ -165,6 +175,8 @@ def _work_move(scene: Scene, stage: StageState, event: TaskEvent) -> Move | None
             return Step(stage)  # a worker took it at the last moment
         case Phase.QUEUED | Phase.ATTEMPTING | Phase.WAITING, TaskSucceeded(output=output):
             return Done(stage, output)
+        case Phase.QUEUED | Phase.ATTEMPTING, ConditionTested(holds=holds):
+            return tested(stage, holds)
         case Phase.QUEUED | Phase.ATTEMPTING, StageReused():
             return reuse(scene, stage, event)
         case Phase.QUEUED | Phase.ATTEMPTING | Phase.WAITING, TaskSkipped(reason=reason):
@@ -192,16 +204,16 @@ def _is_past(scene: Scene, stage: StageState, event: StageEvent) -> bool:
         case TaskEvent(attempt=attempt) if attempt < stage.attempt or stage.phase is Phase.PENDING:
             # A hook that is called anew has forgotten how far it came, but not in which attempt.
             return 1 <= attempt <= stage.attempt and 0 <= event.task <= len(scene.plan.tasks)
-        case TaskEvent(attempt=attempt, task=task):
-            return attempt == stage.attempt >= 1 and 0 <= task <= len(stage.done)
+        case TaskEvent(attempt=attempt, task=task, iteration=iteration):
+            return attempt == stage.attempt >= 1 and (0, 0) <= (iteration, task) <= place_of(stage)
         case BackoffOver(attempt=n):
             return 1 < n <= stage.attempt + 1
         case ChildOverdue(attempt=n):
             return 1 <= n <= stage.attempt
         case PatienceOver(attempt=n):
             return (scene.by_turns or scene.pauses > 0) and 1 <= n <= stage.attempt
-        case WaitOver(task=n):
-            return n <= len(stage.done)
+        case WaitOver(task=n, iteration=iteration):
+            return (iteration, n) <= place_of(stage)
         case ScheduleOver():
             return scene.plan.schedule_timeout is not None and stage.first_at is not None
         case _:

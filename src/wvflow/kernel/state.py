@@ -196,7 +196,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are. ``taken``: how
     many signals of each name it has taken, and ``signal`` what came with the last. ``stood``: for how long, since its
     first start, its ``schedule_timeout`` stood still. ``unsure``: of a stage with a compensation, whether an attempt
-    may have had an effect that nobody knows of.
+    may have had an effect that nobody knows of. ``iteration``: of its loop, the one that is under way or was last, from
+    the test of its condition on; 0 in front of the loop.
     """
 
     phase: Phase = Phase.PENDING
@@ -221,6 +222,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     signal: Arguments | None = None
     stood: int = 0
     unsure: bool = False
+    iteration: int = 0
 
     @property
     def output(self) -> Output | None:

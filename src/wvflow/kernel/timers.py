@@ -4,8 +4,9 @@
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
 back-offs, children and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others
-carry the run's epoch behind an ``@`` once it was reopened (``flow@1``). One of an instance of a mapped stage ends in
-its number: ``retry:3:2#317``. Those that stand still while the run is paused (``flow``, ``schedule``, ``line``) are
+carry the run's epoch behind an ``@`` once it was reopened (``flow@1``). Within a loop, the names of waits, children and
+the line have the iteration behind a ``/``: ``wait:3:2/17``. One of an instance of a mapped stage ends in its number:
+``retry:3:2#317``. Those that stand still while the run is paused (``flow``, ``schedule``, ``line``) are
 cancelled then and started anew, and carry the number of pauses that are over behind a ``+``: ``flow@1+2``.
 """
 
@@ -20,7 +21,9 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import StageId
 
-_NAME = re.compile(r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:@(?P<epoch>\d+))?(?:\+(?P<pause>\d+))?")
+_NAME = re.compile(
+    r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:/(?P<iteration>\d+))?(?:@(?P<epoch>\d+))?(?:\+(?P<pause>\d+))?"
+)
 
 
 RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup"]
@@ -82,9 +85,11 @@ class LineTimer(NamedTuple):
     attempt: int
     task: int = 0
     pause: int = 0
+    iteration: int = 0
 
     def __str__(self) -> str:
-        return f"line:{self.stage}:{self.attempt}{f':{self.task}' if self.task else ''}{_suffix(0, self.pause)}"
+        task = f":{self.task}" if self.task else ""
+        return f"line:{self.stage}:{self.attempt}{task}{_round(self.iteration)}{_suffix(0, self.pause)}"
 
 
 class ChildTimer(NamedTuple):
@@ -92,9 +97,10 @@ class ChildTimer(NamedTuple):
 
     stage: StageId
     attempt: int
+    iteration: int = 0
 
     def __str__(self) -> str:
-        return f"child:{self.stage}:{self.attempt}"
+        return f"child:{self.stage}:{self.attempt}{_round(self.iteration)}"
 
 
 class WaitTimer(NamedTuple):
@@ -103,9 +109,10 @@ class WaitTimer(NamedTuple):
     stage: StageId
     task: int
     epoch: int
+    iteration: int = 0
 
     def __str__(self) -> str:
-        return f"wait:{self.stage}:{self.task}{_suffix(self.epoch)}"
+        return f"wait:{self.stage}:{self.task}{_round(self.iteration)}{_suffix(self.epoch)}"
 
 
 Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer | ChildTimer | WaitTimer
@@ -122,24 +129,26 @@ def parse_timer(name: str) -> Timer | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    epoch, pause = int(match["epoch"] or 0), int(match["pause"] or 0)
+    epoch, pause, iteration = (int(match[part] or 0) for part in ("epoch", "pause", "iteration"))
     match match["kind"], [int(number) for number in match["numbers"].split(":")[1:]]:
+        case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
+            return LineTimer(StageId(stage), attempt, task[0] if task else 0, pause, iteration)
+        case "wait", [stage, task] if not pause:
+            return WaitTimer(StageId(stage), task, epoch, iteration)
+        case "child", [stage, attempt] if not match["epoch"] and not pause:
+            return ChildTimer(StageId(stage), attempt, iteration)
+        case _ if iteration:
+            return None
         case "flow", []:
             return RunTimer("flow", epoch, pause)
         case "schedule", [stage]:
             return ScheduleTimer(StageId(stage), epoch, pause)
-        case "line", [stage, attempt, *task] if not match["epoch"] and len(task) <= 1:
-            return LineTimer(StageId(stage), attempt, task[0] if task else 0, pause)
         case _ if pause:
             return None
         case "grace" | "cleanup" as kind, []:
             return RunTimer(kind, epoch)
-        case "wait", [stage, task]:
-            return WaitTimer(StageId(stage), task, epoch)
         case "retry", [stage, attempt] if not match["epoch"]:
             return RetryTimer(StageId(stage), attempt)
-        case "child", [stage, attempt] if not match["epoch"]:
-            return ChildTimer(StageId(stage), attempt)
         case _:
             return None
 
@@ -157,6 +166,10 @@ def addressee(name: str) -> tuple[str, int]:
     """
     plain, _, number = name.partition("#")
     return (plain, int(number)) if number.isascii() and number.isdigit() else (name, 0)
+
+
+def _round(iteration: int) -> str:
+    return f"/{iteration}" if iteration else ""
 
 
 def _suffix(epoch: int, pause: int = 0) -> str:

@@ -41,16 +41,19 @@ class TurnCame(Told, frozen=True):
 
 
 class PatienceOver(Told, frozen=True):
-    """``attempt`` has waited for its turn as long as it may. ``task``: of a second line, behind a wait."""
+    """``attempt`` has waited for its turn as long as it may. ``task``: of a second line, behind a wait; ``iteration``,
+    here and below: the one of a loop, 0 in front of it."""
 
     attempt: int
     task: int = 0
+    iteration: int = 0
 
 
 class ChildOverdue(Told, frozen=True):
     """``attempt`` has waited for its child as long as it may."""
 
     attempt: int
+    iteration: int = 0
 
 
 class BackoffOver(Told, frozen=True):
@@ -63,6 +66,7 @@ class WaitOver(Told, frozen=True):
     """The wait that is this task has come to its end, or to its time-out."""
 
     task: int
+    iteration: int = 0
 
 
 class SignalCame(Told, frozen=True):

@@ -25,7 +25,6 @@ from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
 from wvflow.plan.nodes import (
-    ActivityTask,
     KeyedTask,
     Rule,
     SignalPlan,
@@ -37,6 +36,7 @@ from wvflow.plan.nodes import (
     UntilTask,
     UpdatePlan,
     Wait,
+    called,
 )
 
 
@@ -355,6 +355,7 @@ def _work(seen: Picture, id: StageId) -> str:
     """The attempt and what it is at: ``attempt 2 (retry 1 of 3), task 1 of 2, `from a | f()```."""
     stage, count = seen.stage(id), len(seen.here(id).tasks)
     which = f", task {len(stage.done) + 1} of {count}" if count > 1 else ""
+    which += f" in iteration {stage.iteration:,}" if stage.iteration else ""
     return f"{_attempt(seen, id, stage.attempt)}{which}, `{task_text(_task(seen, id))}`"
 
 
@@ -395,5 +396,5 @@ def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:
     if policy.timeout is not None:
         due = None if since is None else EpochMs(since + policy.timeout)
         yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=due)
-    if policy.heartbeat is not None and isinstance(task, ActivityTask | KeyedTask):
+    if policy.heartbeat is not None and (isinstance(task, KeyedTask) or called(task) is not None):
         yield Bound(limit=f"`heartbeat`: silence for longer than {format_duration(policy.heartbeat)}")

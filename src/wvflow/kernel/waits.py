@@ -21,7 +21,7 @@ from wvflow.errors import EvaluationError
 from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.orders import cancel_task, disarm, due_in, run_task, start_wait, stop_due
-from wvflow.kernel.scene import Done, Failed, GivenUp, Move, Scene, Step, Values
+from wvflow.kernel.scene import Done, Failed, GivenUp, Move, Scene, Step, Values, place_of
 from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.told import SignalCame, StateChanged, WaitOver
 from wvflow.kernel.values import holds
@@ -36,8 +36,8 @@ def wait_move(scene: Scene, stage: StageState, event: WaitOver | SignalCame | St
     match stage.phase, event:
         case Phase.WAITING, SignalCame() | StateChanged():
             return _look(scene, stage, scene.task(stage)) or Step(stage)
-        case Phase.WAITING | Phase.RETRYING, WaitOver() if event.task == len(stage.done) and stage.wait_due is not None:
-            return _end(scene, stage, event.at)
+        case Phase.WAITING | Phase.RETRYING, WaitOver() if stage.wait_due is not None:
+            return _end(scene, stage, event.at) if (event.iteration, event.task) == place_of(stage) else None
         case _:
             return None
 

@@ -45,6 +45,7 @@ from wvflow.plan.nodes import (
     FlowParam,
     FlowPlan,
     KeyedTask,
+    LoopTask,
     MapPlan,
     Policy,
     Rate,
@@ -104,6 +105,8 @@ def task_text(task: Task) -> str:
         return f"| {wait_text(task)}"
     if isinstance(task, UntilTask):
         return _piped(_relation(task.relation), wait_text(task))
+    if isinstance(task, LoopTask):
+        return f"| while {task.text}"
     if isinstance(task, SplitTask):
         return _piped(_relation(task.relation), "one instance per row")
     if isinstance(task, CollectTask):

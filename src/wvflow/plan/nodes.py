@@ -336,6 +336,26 @@ class KeyedTask(Node, frozen=True, tag="keyed"):
         return False
 
 
+class LoopTask(Node, frozen=True, tag="loop"):
+    """``while``: whether the tasks behind it are to be done, once more (``StagePlan.loop``). The rows so far pass on.
+
+    ``condition``: an expression that needs no rows, what has a row when it holds (over ``Piped``, the rows so far), or
+    a call that gives true or false. ``negated``: it is to be false. ``text``: how it is written, to be shown.
+    """
+
+    condition: Expr | Rel | ActivityTask
+    text: str = ""
+    policy: Policy = Policy()
+    negated: bool = False
+
+
+class Loop(msgspec.Struct, frozen=True, array_like=True):
+    """Which of a stage's tasks are repeated: ``test`` is the ``LoopTask``, ``end`` the first behind the loop."""
+
+    test: int
+    end: int
+
+
 Task: TypeAlias = (
     QueryTask
     | ViewTask
@@ -344,11 +364,18 @@ Task: TypeAlias = (
     | TestTask
     | DebugTask
     | Wait
+    | LoopTask
     | SplitTask
     | CollectTask
     | ChildTask
     | KeyedTask
 )
+
+
+def called(task: Task) -> ActivityTask | None:
+    """The activity that a task calls, if it calls one."""
+    found = task.condition if isinstance(task, LoopTask) else task
+    return found if isinstance(found, ActivityTask) else None
 
 
 Rule: TypeAlias = TriggerRule
@@ -469,6 +496,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     ``hook``: it is no stage of the language, but what is done once all of these have ended. ``undoes``: it is a
     compensation; of a mapped stage it has the same instances, and no task of its own. ``compensation``: what undoes
     this stage; ``undo_errors``: also where all that is known is that an attempt returned an error.
+
+    ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance.
     """
 
     name: str
@@ -496,12 +525,19 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     undoes: Undo | None = None
     compensation: StageId | None = None
     undo_errors: bool = False
+    loop: Loop | None = None
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
         """Its own, those of its instances, and what is done key by key."""
         whole = self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
         return (*whole, *[step for task in whole if isinstance(task, KeyedTask) for step in task.tasks])
+
+    def behind(self, task: int) -> tuple[Task, ...]:
+        """The tasks that are done behind one, at the least: a loop that comes behind it may do nothing."""
+        if self.loop is None or task >= self.loop.test:
+            return self.tasks[task + 1 :]
+        return (*self.tasks[task + 1 : self.loop.test], *self.tasks[self.loop.end :])
 
     def of_instance(self, number: int) -> StagePlan:
         """The plan of an instance, of the stage itself for 0."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wvflow.lang.algebra import Rel
 from wvflow.plan.nodes import (
     DebugTask,
+    LoopTask,
     QueryTask,
     RouteTask,
     RowTest,
@@ -31,6 +33,8 @@ def queries_of(task: Task) -> Iterator[QueryTask]:
             yield QueryTask(shown)
         case SplitTask(relation=relation) | ViewTask(relation=relation):
             yield QueryTask(relation)
+        case LoopTask(condition=condition) if isinstance(condition, Rel):
+            yield QueryTask(condition)
         case UntilTask():
             yield QueryTask(met(task, awaited_rows(task)))
         case _:

@@ -41,7 +41,7 @@ from wvflow.plan.reach import joined
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.sagas import BUILT_IN, with_compensations
-from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed
+from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed, range_of_loop
 from wvflow.planner.wiring import wired, with_jumps
 from wvflow.semantics.checked import (
     CallStep,
@@ -50,6 +50,7 @@ from wvflow.semantics.checked import (
     CheckedHook,
     CheckedKey,
     CheckedStage,
+    LoopStep,
     RowsStep,
     Settings,
     Use,
@@ -218,7 +219,8 @@ def _stage(
     polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
     closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
-    kept = bool(read_by) or is_kept or stage.jump is not None or stage.compensation is not None
+    loops = any(isinstance(step, LoopStep) for step in stage.steps)
+    kept = bool(read_by) or is_kept or stage.jump is not None or stage.compensation is not None or loops
     if stage.key is None:
         tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     else:
@@ -242,6 +244,7 @@ def _stage(
         cache=settled.get("cache", "none"),
         connector=stage.connector,
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
+        loop=range_of_loop(tasks),
     )
     return plan if stage.map is None else mapped(plan, stage, stage.map, settled, policy_of(""))
 
@@ -269,7 +272,9 @@ def _probe(rows: Rel | None) -> Rel | None:
 
 def _schedule_timeout(stage: CheckedStage, layers: Layers) -> Millis | None:
     """For the whole stage; of several activities that bring one, the shortest counts."""
-    activities = [step.policy_of for step in stage.steps if isinstance(step, CallStep)] or [""]
+    conditions = [step.condition for step in stage.steps if isinstance(step, LoopStep)]
+    calls = [step for step in (*stage.steps, *conditions) if isinstance(step, CallStep)]
+    activities = [step.policy_of for step in calls] or [""]
     found = [settle(layers.over(stage.settings, one)).get("schedule_timeout") for one in activities]
     return min((one for one in found if one is not None), default=None)
 

@@ -37,11 +37,13 @@ def mapped(
         schedule_timeout=plan.schedule_timeout,
         columns=plan.columns,
         connector=plan.connector,
+        loop=plan.loop,
     )
     return replace(
         plan,
         tasks=(SplitTask(how.rows, how.members, around), CollectTask(stage.shape, around), *routes),
         schedule_timeout=None,
+        loop=None,
         map=MapPlan(
             body,
             settled.get("max_parallel", MOST_INSTANCES_AT_WORK),

@@ -22,6 +22,8 @@ from wvflow.plan.nodes import (
     KeyConflict,
     KeyedStep,
     KeyedTask,
+    Loop,
+    LoopTask,
     Millis,
     ParentClose,
     Policy,
@@ -41,6 +43,7 @@ from wvflow.semantics.checked import (
     ChildStep,
     DebugStep,
     DeleteStep,
+    LoopStep,
     RouteStep,
     RowsStep,
     SaveStep,
@@ -111,6 +114,7 @@ def cut(
                 before, rows = _fed(step, rows, policy, views)
                 tasks += [*before, _child(step, rows, policy, closing)]
             case RouteStep():
+                _take_time(tasks, policy)
                 tasks += _route(step, rows, policy)
             case TestStep(tests=tests):
                 tasks += [*_made(rows, policy), TestTask(tests, policy(""), warns)]
@@ -122,9 +126,12 @@ def cut(
                 tasks += [*_made(rows, policy), StateTask(condition, text, policy(""))]
             case SignalStep(signal=signal):
                 tasks += [*_made(rows, policy), SignalTask(signal, policy(""))]
+            case LoopStep():
+                tasks += [*_made(rows, policy), _loop(step, policy)]
             case UntilStep():
                 tasks.append(_until(step, rows, policy, polling))
         rows = Piped()
+    _take_time(tasks, policy)
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
     elif isinstance(steps[-1], SaveStep) and not keep:
@@ -160,6 +167,27 @@ def _routes(steps: Sequence[Step], policy: PolicyOf) -> Iterator[Task]:
     for step in steps:
         if isinstance(step, RouteStep):
             yield from _route(step, Piped(), policy)
+
+
+def _loop(step: LoopStep, policy: PolicyOf) -> LoopTask:
+    if not isinstance(step.condition, CallStep):
+        return LoopTask(step.condition, step.text, policy(""))
+    call = _call(step.condition, Piped(), policy)
+    return LoopTask(call, step.text, call.policy, step.negated)
+
+
+def _take_time(tasks: list[Task], policy: PolicyOf) -> None:
+    """A loop of nothing but waits that may be over at once gets a task for a worker: else one event could lead to any
+    number of iterations."""
+    loop = range_of_loop(tasks)
+    if loop is not None and all(isinstance(one, StateTask | SignalTask) for one in tasks[loop.test + 1 :]):
+        tasks.append(QueryTask(Piped(), policy("")))
+
+
+def range_of_loop(tasks: Sequence[Task]) -> Loop | None:
+    """Which tasks of a stage are repeated: those behind the ``while``, but for the route that ends the stage."""
+    test = next((index for index, task in enumerate(tasks) if isinstance(task, LoopTask)), None)
+    return None if test is None else Loop(test, len(tasks) - isinstance(tasks[-1], RouteTask))
 
 
 def _made(rows: Rel, policy: PolicyOf) -> list[Task]:

@@ -95,6 +95,21 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
         return self.claim or self.run_id, self.stage, self.task, self.iteration, self.instance
 
 
+def is_of_stage(ref: str, run_id: str, stage: str) -> bool:
+    """Whether a reference is that of an output which the stage made itself.
+
+    >>> name = OutputName(run_id="r1", stage="load", task=2, attempt=1, token=1)
+    >>> is_of_stage(name.inline, "r1", "load"), is_of_stage(f"file:{name.path}", "r1", "other")
+    (True, False)
+    """
+    key = OutputName(run_id=run_id, stage=stage, task=0, attempt=0, token=0).key.removesuffix(".0" * 5)
+    for place in (f"inline:{run_id}/", f"file:runs/{run_id}/"):
+        numbers = ref.removeprefix(f"{place}{key}.").removesuffix(".parquet")
+        if numbers != ref and all(one.isdigit() for one in numbers.split(".")) and numbers.count(".") == 4:
+            return True
+    return False
+
+
 class Stored(msgspec.Struct, frozen=True):
     """What a task put out; ``inline`` are the rows themselves when they are to be kept in the store. ``saved``: the
     identity of what it left in its target, as ``Engine.identity`` gives it until somebody else writes there."""

@@ -77,7 +77,8 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     """What lists show of a stage; ``state`` one of the six of ``run --json``, ``phase`` the finer one. ``reused``: the
     run that computed its output, when that was an earlier one. ``awaited``: what it waits for while it is ``waiting``,
     in words, and ``due`` when that ends or is given up on, None where nothing bounds it.
-    ``instances``: of a mapped stage, once it is known how many there are."""
+    ``instances``: of a mapped stage, once it is known how many there are; ``iteration``: of one with a loop, which one
+    is under way, or how many there were once it has ended."""
 
     index: int
     stage: str
@@ -94,6 +95,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     awaited: str = ""
     due: EpochMs | None = None
     instances: InstanceCounts | None = None
+    iteration: int | None = None
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +158,8 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     ``after``: the journal's position (number of events) that the events follow; another one there is a conflict. So is
     a ``new`` run whose id is taken, a run that isn't there, and a ``token`` other than that of the part before, unless
     the events say that the owner has changed (``RunStarted``, ``OwnerChanged``).
-    ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed.
+    ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed. ``dropped``:
+    outputs that nobody needs any more, by the stage that recorded them and their reference.
     """
 
     run_id: str
@@ -168,6 +171,7 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     run: RunRow
     stages: tuple[StageRow, ...] = ()
     outputs: tuple[OutputRow, ...] = ()
+    dropped: tuple[tuple[int, str], ...] = ()
     consumed: tuple[int, ...] = ()
     sent: tuple[InboxRow, ...] = ()
     replies: tuple[Reply, ...] = ()

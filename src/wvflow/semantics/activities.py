@@ -127,7 +127,7 @@ def call_activity(
     """
     target = find(call.function.text, scope.session)
     if target is None:
-        _report_unknown(call.function, scope.session)
+        report_unknown(call.function, scope.session)
         return None
     _check_use(target, call.function.span, scope.session, has_rows=piped and not apart)
     own = None if piped else scope.instance
@@ -137,7 +137,8 @@ def call_activity(
     return step, _result(target, step, shape, scope.session)
 
 
-def _report_unknown(name: Name, session: Session) -> None:
+def report_unknown(name: Name, session: Session) -> None:
+    """That there is no activity of that name."""
     if any(name.text == flow for flow, _ in session.definitions.flows):
         session.report(flow_mistakes.flow_as_activity(name.text, name.span))
         return

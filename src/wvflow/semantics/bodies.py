@@ -9,10 +9,12 @@ from wvflow.plan.nodes import Save, Test
 from wvflow.semantics import grouping, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
-from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, RowsStep, SaveStep, Step, TestStep
+from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, LoopStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.children import call_flow, is_flow
 from wvflow.semantics.keys import FirstEffect
+from wvflow.semantics.loops import check_loop, loop_step
 from wvflow.semantics.maps import own_row
+from wvflow.semantics.mistakes_of_loops import second_loop
 from wvflow.semantics.observing import handed, stage_debug, stage_test
 from wvflow.semantics.once import check_unkeyed
 from wvflow.semantics.relations import beginning, operate, unwrapped
@@ -39,6 +41,7 @@ Effect: TypeAlias = (
     | n.WaitOp
     | n.WaitUntilOp
     | n.WaitForOp
+    | n.WhileOp
 )
 
 
@@ -47,6 +50,13 @@ class Run(NamedTuple):
 
     operators: tuple[n.Operator, ...]
     effect: Effect | None
+
+
+class Looping(NamedTuple):
+    """The loop of a body. ``before``: the shape of the rows that it begins with."""
+
+    step: LoopStep
+    before: Shape
 
 
 class StageBody(NamedTuple):
@@ -81,6 +91,7 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
     elif each is not None:
         found = own_row(found, each, scope)
     saved: dict[Rel, Known] = {}
+    loop: Looping | None = None
     operators, last = _last_apart(body.operators)
     for run in _runs(operators):
         if rowless:
@@ -92,12 +103,18 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
                 first = FirstEffect(len(steps), None if rowless else found.shape)
             if isinstance(run.effect, n.DeleteOp):
                 steps += _deleted(run, found.rel, run.effect.span, body.scope)
+            before = found.shape
             found = _effect(run.effect, None if rowless else found.shape, steps, body.scope)
             rowless = rowless and (not steps or is_rowless(steps[-1]))
+        if isinstance(run.effect, n.WhileOp):
+            loop = _begun(loop, steps, before, body.scope)
         if isinstance(run.effect, n.SaveOp | n.AppendOp) and isinstance(step := steps[-1], SaveStep):
             saved |= columns_saved(step.save, found.shape.columns)
     if not _is_handed(found.rel) or not steps:
         steps.append(RowsStep(found.rel))
+    if loop is not None:
+        repeated = steps[steps.index(loop.step) + 1 :]
+        found = found._replace(shape=check_loop(loop.step, loop.before, found.shape, repeated, body.scope))
     if isinstance(last, n.RouteOp):
         steps.append(route_step(last, found.shape, body.scope))
     jump = None
@@ -114,6 +131,17 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
         None if jump is None else jump[0],
         first,
     )
+
+
+def _begun(loop: Looping | None, steps: list[Step], before: Shape, scope: Scope) -> Looping | None:
+    """The loop that the last step begins; the first one stands."""
+    step = steps[-1]
+    if not isinstance(step, LoopStep):
+        return loop
+    if loop is not None:
+        scope.session.report(second_loop(step.span, loop.step.span))
+        return loop
+    return Looping(step, before)
 
 
 def _last_apart(operators: tuple[n.Operator, ...]) -> tuple[tuple[n.Operator, ...], n.Operator | None]:
@@ -177,6 +205,9 @@ def _effect(effect: Effect, rows: Shape | None, steps: list[Step], scope: Scope)
             behind, signal = signal_step(effect, scope)
             steps.append(signal)
             return behind
+        case n.WhileOp():
+            steps.append(loop_step(effect, rows, scope))
+            return handed(shape)
         case n.ActivateOp():
             delivery = activate(effect, shape, scope)
             steps += [delivery] if delivery is not None else []

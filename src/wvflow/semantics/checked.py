@@ -138,6 +138,16 @@ class UntilStep(NamedTuple):
     rowless: bool = False
 
 
+class LoopStep(NamedTuple):
+    """``while``: the steps behind it, but for a ``route``, are repeated. ``condition``, ``negated`` and ``text`` as in
+    ``plan.nodes.LoopTask``."""
+
+    condition: Expr | Rel | CallStep
+    text: str
+    span: Span
+    negated: bool = False
+
+
 Step: TypeAlias = (
     RowsStep
     | SaveStep
@@ -151,6 +161,7 @@ Step: TypeAlias = (
     | UntilStep
     | StateStep
     | SignalStep
+    | LoopStep
 )
 
 

@@ -24,6 +24,7 @@ from wvflow.semantics.checked import (
     ChildStep,
     DebugStep,
     DeleteStep,
+    LoopStep,
     RouteStep,
     RowsStep,
     SaveStep,
@@ -42,6 +43,7 @@ from wvflow.syntax.walk import walk
 
 _OF_KEYS = ("idempotency_ttl", "idempotency_conflict")
 _BY_KEY = (RowsStep, SaveStep, DeleteStep, CallStep, TestStep, DebugStep, RouteStep)
+_NOT_BY_KEY: Mapping[type, str] = {ChildStep: "a call of a flow", LoopStep: "a loop"}
 _COMPOSITE = frozenset({"array", "map", "struct", "json", "blob", "bytes"})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _METHODS = {"builtin.http": "GET", "sink.webhook": "POST"}
@@ -118,7 +120,7 @@ def _check_steps(steps: Sequence[Step], use: Span, session: Session, *, by_row: 
     """What is done key by key ends when it returns, and doesn't undo what was done for the key before."""
     for step in steps:
         if not isinstance(step, _BY_KEY):
-            what = "a call of a flow" if isinstance(step, ChildStep) else "a wait behind the first effect"
+            what = _NOT_BY_KEY.get(type(step), "a wait behind the first effect")
             session.report(mistakes.not_available(f"{PROPERTY} with {what}", use, "split the stage in two"))
         elif isinstance(step, SaveStep) and step.save.mode == "replace":
             found = flow_mistakes.replaced_by_each_key if by_row else flow_mistakes.replaced_under_one_key

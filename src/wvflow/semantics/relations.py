@@ -198,7 +198,9 @@ def _refused(operator: n.Operator, found: Relation, scope: Scope) -> Relation:
             return Relation(found.rel, Shape())
         case n.WaitOp() | n.WaitUntilOp() | n.WaitForOp():
             scope.session.report(mistakes.only_in_stage("`| wait`", operator.span))
-        case n.InvokeOp() | n.WhileOp():
+        case n.WhileOp():
+            scope.session.report(mistakes.only_in_stage("`| while`", operator.span))
+        case n.InvokeOp():
             word = operator.span.text.split("(")[0].split()[0]
             scope.session.report(mistakes.not_available(word, operator.span))
             return Relation(found.rel, Shape())

@@ -13,7 +13,7 @@ from wvflow.lang.relations import rebuilt
 from wvflow.lang.types import BOOLEAN, LONG, STRING
 from wvflow.semantics import expressions, sources
 from wvflow.semantics import mistakes_of_flows as mistakes
-from wvflow.semantics.checked import CheckedMap, CheckedStage, RouteStep, RowsStep, Step, UntilStep
+from wvflow.semantics.checked import CheckedMap, CheckedStage, LoopStep, RouteStep, RowsStep, Step, UntilStep
 from wvflow.semantics.scopes import Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.source import Span
@@ -110,6 +110,8 @@ def _reading(stage: CheckedStage, labels: Mapping[str, Expr]) -> CheckedStage:
             case RowsStep(relation=relation):
                 return RowsStep(over(relation))
             case UntilStep(condition=condition):
+                return step._replace(condition=over(condition))
+            case LoopStep(condition=condition) if isinstance(condition, Rel):
                 return step._replace(condition=over(condition))
             case _:
                 return step

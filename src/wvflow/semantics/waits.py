@@ -39,6 +39,7 @@ from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.checked import (
     CheckedStage,
+    LoopStep,
     RouteStep,
     RowsStep,
     Settings,
@@ -93,7 +94,7 @@ def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[
     """``wait until`` a condition over the rows so far, or a query. ``shape`` None: there are no rows; then those of the
     query are the stage's, which is the first of what is returned."""
     text = " ".join(node.condition.span.text.split())
-    if not isinstance(node.condition, n.Query) and _state_in(node.condition, shape, scope) is not None:
+    if not isinstance(node.condition, n.Query) and state_in(node.condition, shape, scope) is not None:
         return None, _state_step(node.condition, text, node.span, shape, scope)
     if not isinstance(node.condition, n.Query):
         return None, UntilStep(_condition(node.condition, shape, scope), text, node.span, rowless=shape is None)
@@ -119,7 +120,7 @@ def _condition(node: n.Expr, shape: Shape | None, scope: Scope) -> Rel:
     return Filter(Piped(), condition)
 
 
-def _state_in(node: n.Expr, shape: Shape | None, scope: Scope) -> Name | None:
+def state_in(node: n.Expr, shape: Shape | None, scope: Scope) -> Name | None:
     """A variable of the run that a condition is about. Parameters and known columns come first."""
     over = scope.over(shape)
     names = (one.name for one in walk(node) if isinstance(one, n.NameRef) and not one.name.quoted)
@@ -133,7 +134,7 @@ def _is_free(name: str, scope: Scope) -> bool:
 def _state_step(node: n.Expr, text: str, use: Span, shape: Shape | None, scope: Scope) -> StateStep:
     """``wait until`` over state: no row takes part."""
     over = replace(scope.over(None), for_state=True)
-    variable = _state_in(node, shape, scope)
+    variable = state_in(node, shape, scope)
     if variable is not None and any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node)):
         scope.session.report(flow_mistakes.mixed_wait(variable.text, node.span))
         return StateStep(NOTHING, text, use, rowless=shape is None)
@@ -193,7 +194,7 @@ def check_waits(stages: Sequence[CheckedStage], bounds: Sequence[Settings], sess
 
 def is_rowless(step: Step) -> bool:
     """Whether it puts out no rows where there were none before."""
-    return isinstance(step, WaitStep) or (isinstance(step, UntilStep | StateStep) and step.rowless)
+    return isinstance(step, WaitStep | LoopStep) or (isinstance(step, UntilStep | StateStep) and step.rowless)
 
 
 def _untils(stage: CheckedStage) -> Iterator[tuple[UntilStep, Rel]]:

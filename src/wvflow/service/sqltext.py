@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan
+from wvflow.plan.nodes import ChildTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan, called
 from wvflow.plan.queries import queries_of
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
@@ -62,8 +62,8 @@ def _stage(plan: FlowPlan, stage: StagePlan, dialect: str) -> Iterator[SqlText]:
     tasks = stage.all_tasks if stage.map is None else (split, *stage.map.instance.tasks, *rest)
     for number, task in enumerate(tasks):
         whose = SqlText(kind="stage", flow=plan.flow, version=plan.version, name=stage.name, task=number)
-        if isinstance(task, ActivityTask):
-            yield replace(whose, activity=task.activity)
+        if (call := called(task)) is not None:
+            yield replace(whose, activity=call.activity)
         if isinstance(task, ChildTask):
             yield replace(whose, activity=task.flow.flow)
         for query in queries_of(task):

@@ -33,7 +33,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     the tests that its rows failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits for,
     None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
     ``instances``: how many a mapped stage has, how many have ended and failed, and the first that failed; None for any
-    other."""
+    other. ``iteration``: of a stage with a loop, which one is under way, or how many there were once it succeeded."""
 
     stage: str
     state: str
@@ -52,6 +52,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str | None = None
     waits_until: str | None = None
     instances: InstancesSummary | None = None
+    iteration: int | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +189,7 @@ def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = (), compensation:
         waits_for=row.awaited or None,
         waits_until=instant(row.due),
         instances=_instances(row.instances, failed),
+        iteration=row.iteration,
     )
 
 

@@ -414,6 +414,7 @@ def _write(shelf: Shelf, part: RunBatch) -> bool:
     _extend(run, part)
     run.stages.update({row.index: row for row in part.stages})
     run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
+    run.outputs = {key: row for key, row in run.outputs.items() if (row.stage, row.output.ref) not in part.dropped}
     for row in part.outputs:
         if row.key:
             shelf.reusable.setdefault(row.key, []).append((part.run_id, row))

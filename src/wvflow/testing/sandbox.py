@@ -21,7 +21,7 @@ from wvflow.drivers.embedded.loop import Driver
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import Event, TaskEvent
 from wvflow.lang.durations import parse_duration
-from wvflow.plan.nodes import ActivityTask, StagePlan
+from wvflow.plan.nodes import StagePlan, called
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import Committed, RunBatch, Store
 from wvflow.service.api import Program, RunResult
@@ -84,15 +84,15 @@ class Sandbox:
 
         Raises: UserError, no flow of the program calls it. ProgramError, the program has mistakes.
         """
-        called = {
-            task.activity
+        calls = {
+            call.activity
             for plan in self.program.bundle.flows.values()
             for stage in plan.stages
             for task in stage.all_tasks
-            if isinstance(task, ActivityTask)
+            if (call := called(task)) is not None
         }
-        if activity not in called:
-            near = nearest(activity, called)
+        if activity not in calls:
+            near = nearest(activity, calls)
             raise UserError(f"no flow calls an activity `{activity}`", help=f"did you mean `{near}`?" if near else None)
         self._fakes[activity] = Fake(activity, answers)
         return self._fakes[activity]

@@ -18,10 +18,10 @@ from wvflow.errors import TaskError
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import (
-    ActivityTask,
     DebugTask,
     Delete,
     KeyedTask,
+    LoopTask,
     QueryTask,
     RouteTask,
     StagePlan,
@@ -30,10 +30,11 @@ from wvflow.plan.nodes import (
     TestTask,
     UntilTask,
     WaitTask,
+    called,
 )
 from wvflow.ports.stop import StopToken
 
-AttemptKey = tuple[str, int, int, int, int]
+AttemptKey = tuple[str, int, int, int, int, int]
 Overdue = Literal["timeout", "start", "heartbeat"]
 R = TypeVar("R")
 
@@ -71,7 +72,7 @@ class Attempt:
     @property
     def makes_the_output(self) -> bool:
         """Whether the stage's rows are those that it makes: no later task makes others."""
-        return all(map(_passes_rows, self.stage.tasks[self.command.task + 1 :]))
+        return all(map(_passes_rows, self.stage.behind(self.command.task)))
 
     def launch(
         self, workers: Workers, work: Callable[[], R], ended: Callable[[Attempt, R | BaseException], None]
@@ -141,7 +142,7 @@ class Attempt:
 
     def _listen(self) -> None:
         """For the next heartbeat, where there can be one: the engine sends none, and is alive as long as it works."""
-        if isinstance(self.task, ActivityTask | KeyedTask):
+        if isinstance(self.task, KeyedTask) or called(self.task) is not None:
             self._arm("heartbeat", self.task.policy.heartbeat)
 
     def _arm(self, kind: Overdue, after: int | None) -> None:
@@ -158,7 +159,7 @@ class Attempt:
 
 def key_of(run_id: str, command: RunTask | CancelTask) -> AttemptKey:
     """What tells an attempt from all others."""
-    return run_id, command.stage, command.task, command.attempt, command.instance
+    return run_id, command.stage, command.task, command.attempt, command.instance, command.iteration
 
 
 def not_begun() -> TaskError:
@@ -168,4 +169,4 @@ def not_begun() -> TaskError:
 def _passes_rows(task: Task) -> bool:
     """Whether the rows that are handed to it are those that it puts out."""
     deletes = isinstance(task, QueryTask) and isinstance(task.save, Delete)
-    return deletes or isinstance(task, RouteTask | TestTask | DebugTask | WaitTask | StateTask)
+    return deletes or isinstance(task, RouteTask | TestTask | DebugTask | WaitTask | StateTask | LoopTask)

@@ -82,7 +82,7 @@ class Children:
         if order.detach:
             at = parent.now(self._clock.now())
             where = order.stage, order.task, order.attempt
-            self._runs.apply(parent, ChildStarted(at, *where, instance=order.instance))
+            self._runs.apply(parent, ChildStarted(at, *where, instance=order.instance, iteration=order.iteration))
 
     def lost(self, parent: LiveRun, child: LiveRun, reason: BaseException, *, is_elsewhere: bool) -> None:
         """This process doesn't drive the child any more: another does, or nobody can."""
@@ -105,7 +105,8 @@ class Children:
         row = self._find(order.run_id)
         identity = msgspec.structs.replace(parent.identity, run_id=order.run_id, flow=order.flow)
         if row is None:
-            link = Parent(parent.run_id, order.stage, order.task, order.attempt, order.depth, order.instance)
+            place = order.depth, order.instance, order.iteration
+            link = Parent(parent.run_id, order.stage, order.task, order.attempt, *place)
             self._runs.begin_child(identity, order, parent, link)
             return
         if row.parent != parent.run_id:
@@ -137,4 +138,7 @@ class Children:
 
     def _answer(self, parent: LiveRun, order: CancelChild, state: str) -> None:
         at, where = parent.now(self._clock.now()), (order.stage, order.task, order.attempt)
-        self._runs.apply(parent, ChildClosed(at, *where, order.run_id, state, instance=order.instance))
+        self._runs.apply(
+            parent,
+            ChildClosed(at, *where, order.run_id, state, instance=order.instance, iteration=order.iteration),
+        )

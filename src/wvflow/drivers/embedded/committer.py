@@ -7,7 +7,7 @@ rides with the next one, or goes by itself after ``LAZY_S`` so that others can s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.live import Follower, LiveRun
@@ -22,7 +22,7 @@ Taken = tuple[LiveRun, RunBatch, tuple[Command, ...], tuple[Follower, ...]]
 
 class Committer:
     """``durable`` is called with a run and the commands that may now be carried out; ``conflict`` with a run that
-    another owner has moved on; ``written`` after each commit."""
+    another owner has moved on; ``written`` after each commit; ``dropped`` with the outputs that it made superfluous."""
 
     def __init__(
         self,
@@ -31,12 +31,14 @@ class Committer:
         durable: Callable[[LiveRun, tuple[Command, ...]], None],
         conflict: Callable[[LiveRun], None],
         written: Callable[[], None],
+        dropped: Callable[[Sequence[tuple[int, str]]], None],
     ) -> None:
         self._store = store
         self._holds = holds
         self._durable = durable
         self._conflict = conflict
         self._written_now = written
+        self._dropped = dropped
         self._dirty: dict[str, LiveRun] = {}
         self._lazy: dict[str, LiveRun] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -93,6 +95,7 @@ class Committer:
                 self._conflict(run)
                 continue
             run.tell_written(batch)
+            self._dropped(batch.dropped)
             for follow in followers:
                 follow(run)
             self._durable(run, commands)

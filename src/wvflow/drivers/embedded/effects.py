@@ -16,6 +16,7 @@ from typing import Literal as OneOf
 import msgspec
 
 from wvflow.drivers.embedded.cells import value_of
+from wvflow.drivers.embedded.conditions import no_rows_to_test, true_or_false
 from wvflow.drivers.embedded.keyed import Keyed, Work, World
 from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
 from wvflow.drivers.embedded.sending import send_signal
@@ -44,6 +45,7 @@ from wvflow.plan.nodes import (
     FileTarget,
     FlowPlan,
     KeyedTask,
+    LoopTask,
     Place,
     QueryTask,
     RouteTask,
@@ -56,6 +58,7 @@ from wvflow.plan.nodes import (
     UntilTask,
     ViewTask,
     WaitTask,
+    called,
 )
 from wvflow.plan.parameters import bind
 from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
@@ -164,10 +167,11 @@ class Effects:
     def fingerprint(self, task: Task) -> str:
         if isinstance(task, KeyedTask):
             return next(filter(None, map(self.fingerprint, task.tasks)), "")
-        return self._activities.fingerprint(task.function or task.activity) if isinstance(task, ActivityTask) else ""
+        call = called(task)
+        return "" if call is None else self._activities.fingerprint(call.function or call.activity)
 
-    def perform(self, errand: Errand, stop: Stop) -> Stored | Prepared | Idle:
-        """What the task put out, or is to start.
+    def perform(self, errand: Errand, stop: Stop) -> Stored | Prepared | Idle | bool:
+        """What the task put out, or is to start; of the condition of a loop, whether it holds.
 
         Raises:
             NotMet: it is a wait whose condition has no row yet.
@@ -201,6 +205,8 @@ class Effects:
                 stored = split(task, self._pieces(errand, stop))
             case CollectTask() as task:
                 stored = collect(task, errand.instances or Instances.of(0), errand.columns, self._pieces(errand, stop))
+            case LoopTask() as task:
+                return self._holds(task, errand, stop)
             case WaitTask() | StateTask() | SignalTask():
                 raise Bug("a wait is the kernel's, not a task of a worker")
             case KeyedTask() as task:
@@ -317,7 +323,30 @@ class Effects:
                 return Stored(given or Output())
             case keys.ENGINE_FILE:
                 return self._file(task, arguments, given, errand, stop)
-        call = ActivityCall(
+        rows = self._activities.run(self._call(task, arguments, given, errand), stop)
+        if rows is None and errand.columns:
+            rows = self._opener(given, errand.name.stage)()
+        if rows is None:
+            return Stored(given or Output())
+        return self._engine.keep(rows, errand.name, stop, errand.columns)
+
+    def _holds(self, task: LoopTask, errand: Errand, stop: Stop) -> bool:
+        """Whether there is to be another iteration, as the rows so far or an activity say."""
+        condition = task.condition
+        if isinstance(condition, ActivityTask):
+            given = self._input(condition, errand, stop)
+            call = self._call(condition, self._arguments(condition, given, errand, stop), given, errand)
+            return true_or_false(condition.activity, self._activities.run(call, stop)) is not task.negated
+        if isinstance(condition, Expr):
+            raise Bug("what needs no rows is decided by the kernel, not by a worker")
+        if errand.piped is None or not errand.piped.ref:
+            raise no_rows_to_test(errand.name.stage)
+        return self._has_row(without(condition, errand.missing), errand, stop)
+
+    def _call(
+        self, task: ActivityTask, arguments: Mapping[str, object], given: Output | None, errand: Errand
+    ) -> ActivityCall:
+        return ActivityCall(
             activity=task.activity,
             function=task.function,
             task_key="/".join(map(str, errand.name.applied)),
@@ -336,12 +365,6 @@ class Effects:
             idempotency_key=errand.idempotency_key,
             last_heartbeat=errand.last_heartbeat,
         )
-        rows = self._activities.run(call, stop)
-        if rows is None and errand.columns:
-            rows = self._opener(given, errand.name.stage)()
-        if rows is None:
-            return Stored(given or Output())
-        return self._engine.keep(rows, errand.name, stop, errand.columns)
 
     def _route(self, task: RouteTask, errand: Errand, stop: Stop) -> Stored:
         """The rows as they are, counted by where they go."""
@@ -382,7 +405,8 @@ class Effects:
         import pyarrow
 
         name = errand.name
-        child = child_run_id(name.run_id, name.stage, name.task, name.attempt, instance=name.instance)
+        which = {"iteration": name.iteration, "instance": name.instance}
+        child = child_run_id(name.run_id, name.stage, name.task, name.attempt, **which)
         rows = pyarrow.table({"flow": [task.flow.flow], "run_id": [child]})
         stored = self._engine.keep(rows.to_reader(), name, stop, errand.columns)
         if stored.inline is not None:

@@ -24,9 +24,9 @@ class Heartbeats:
 
     def note(self, attempt: Attempt, details: object) -> None:
         command, run_id = attempt.command, attempt.run.run_id
-        said = Heartbeat(
-            command.stage, command.task, command.attempt, self._secrets.redact_all(details), command.instance
-        )
+        told = self._secrets.redact_all(details)
+        where = command.stage, command.task, command.attempt
+        said = Heartbeat(*where, told, command.instance, command.iteration)
         row = HeartbeatRow(run_id=run_id, heartbeat=said, at=self._clock.now())
         self._unwritten[run_id, command.stage, command.instance] = row
 

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from wvflow.drivers.embedded.past import let_go, loops
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import CancelChild, Command, CompleteRun
@@ -72,6 +73,8 @@ class LiveRun:
         self._events: list[Event] = []
         self._commands: list[Command] = []
         self._outputs: list[OutputRow] = []
+        self._dropped: list[tuple[int, str]] = []
+        self._loops = loops(self.plan)
         self._consumed: list[int] = []
         self._replies: list[Reply] = []
         self._followers: list[Follower] = []
@@ -105,7 +108,9 @@ class LiveRun:
         reply: Reply | None = None,
     ) -> None:
         """Fold an event in. ``then`` is to be called once it is durable; ``reply`` becomes so with it."""
-        self.state, commands = decide(self.plan, self.state, event)
+        before = self.state
+        self.state, commands = decide(self.plan, before, event)
+        self._dropped += let_go(self.run_id, self._loops, before, self.state)
         self._events.append(event)
         self._commands += commands
         self._consumed += consumed
@@ -138,6 +143,7 @@ class LiveRun:
             run=self.row(),
             stages=self._changed_rows(),
             outputs=tuple(self._outputs),
+            dropped=tuple(self._dropped),
             consumed=tuple(self._consumed),
             sent=tuple(self._messages(commands)),
             replies=tuple(self._replies),
@@ -146,8 +152,8 @@ class LiveRun:
         followers = tuple(self._followers)
         self._new = None
         self._projected = self.state
-        self._events, self._commands, self._outputs, self._consumed, self._followers = [], [], [], [], []
-        self._replies = []
+        self._events, self._commands, self._outputs, self._dropped = [], [], [], []
+        self._consumed, self._replies, self._followers = [], [], []
         return batch, commands, followers
 
     def _messages(self, commands: Sequence[Command]) -> Iterator[InboxRow]:
@@ -211,6 +217,7 @@ def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | No
         task=parent.task,
         attempt=parent.attempt,
         instance=parent.instance,
+        iteration=parent.iteration,
         child=identity.run_id,
         state=state.phase.value,
         output=None if yielding is None else state.stages[yielding].output,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.inbox import fate_of, judged, told_by
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
+from wvflow.drivers.embedded.past import remove
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
 from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
@@ -124,7 +126,8 @@ class Driver:
         self._children = Children(self, store, clock, draw)
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
-        self._committer = Committer(store, self._holds, self._carry_out, self._conflict, self._ear.call_followers)
+        tell = self._carry_out, self._conflict, self._ear.call_followers
+        self._committer = Committer(store, self._holds, *tell, partial(remove, folder))
         effects = Effects(store, engine, activities, secrets.get, clock, scalar_rows)
         self._tasks = Tasks(
             effects=effects,

@@ -24,7 +24,7 @@ from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import HANDED, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
-from wvflow.plan.nodes import ActivityTask, ChildTask, Policy, QueryTask, StageId, StagePlan, Task, Wait
+from wvflow.plan.nodes import ActivityTask, ChildTask, LoopTask, Policy, QueryTask, StageId, StagePlan, Task, Wait
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.store import OutputRow, Store
 from wvflow.sql import LOWERING
@@ -65,7 +65,7 @@ class Reuse:
         self._begun[attempt.run.run_id, attempt.command.stage] = key, ()
         return None
 
-    def perform(self, attempt: Attempt, errand: Errand) -> Result | Prepared | Idle:
+    def perform(self, attempt: Attempt, errand: Errand) -> Result | Prepared | Idle | bool:
         """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
             stored = self._effects.perform(errand, attempt.stop)
@@ -129,7 +129,7 @@ class Reuse:
 
 
 def _is_repeatable(task: Task) -> bool:
-    if isinstance(task, ChildTask | Wait):
+    if isinstance(task, ChildTask | Wait | LoopTask):
         return False
     return getattr(task, "is_repeatable", True)
 

@@ -28,6 +28,7 @@ from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import (
     NOTHING,
     ChildReady,
+    ConditionTested,
     EpochMs,
     Event,
     Failure,
@@ -266,7 +267,7 @@ class Tasks:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Result | Prepared | Idle | BaseException) -> None:
+    def _ended(self, attempt: Attempt, result: Result | Prepared | Idle | bool | BaseException) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -288,6 +289,8 @@ class Tasks:
             self._prepared(attempt, result)
         elif isinstance(result, Idle):
             self._skip(attempt, result)
+        elif isinstance(result, bool):
+            self._tested(attempt, holds=result)
         elif isinstance(result, WorkerLost) and not self._closing:
             self._lose(attempt, result)
         elif not self._closing:
@@ -372,6 +375,10 @@ class Tasks:
         at, stage, task, number = self._now_about(attempt)
         self._say(attempt, TaskSkipped(at=at, stage=stage, task=task, attempt=number, reason=idle.reason))
 
+    def _tested(self, attempt: Attempt, *, holds: bool) -> None:
+        at, stage, task, number = self._now_about(attempt)
+        self._say(attempt, ConditionTested(at=at, stage=stage, task=task, attempt=number, holds=holds))
+
     def _lose(self, attempt: Attempt, lost: WorkerLost) -> None:
         """Its process died: whether it is delivered again is for the kernel to say."""
         at, stage, task, number = self._now_about(attempt)
@@ -404,10 +411,13 @@ class Tasks:
     def _say(
         self, attempt: Attempt, event: TaskEvent, *, output: OutputRow | None = None, then: Follower | None = None
     ) -> None:
-        """Give an event about an attempt to its run, as one about the instance that it is of."""
+        """Give an event about an attempt to its run, as one about the instance and the iteration that it is of."""
         if number := attempt.command.instance:
             event = msgspec.structs.replace(event, instance=number)
             output = None if output is None else msgspec.structs.replace(output, instance=number)
+        if number := attempt.command.iteration:
+            event = msgspec.structs.replace(event, iteration=number)
+            output = None if output is None else msgspec.structs.replace(output, iteration=number)
         self._apply(attempt.run, cast("Event", event), output=output, then=then)
 
     def _now_about(self, attempt: Attempt) -> tuple[EpochMs, StageId, int, int]:
@@ -442,6 +452,7 @@ def _name(attempt: Attempt) -> OutputName:
         attempt=command.attempt,
         token=attempt.run.token,
         instance=command.instance,
+        iteration=command.iteration,
     )
 
 

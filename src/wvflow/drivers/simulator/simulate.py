@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from msgspec.structs import replace
 
@@ -36,6 +36,7 @@ from wvflow.kernel.events import (
     ChildClosed,
     ChildReady,
     ChildStarted,
+    ConditionTested,
     EpochMs,
     Event,
     Failure,
@@ -59,7 +60,7 @@ from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
 from wvflow.kernel.run import commands_checksum, decide, is_reopenable, outstanding
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.nodes import ChildTask, FlowPlan, SignalTask, SplitTask, UntilTask
+from wvflow.plan.nodes import ChildTask, FlowPlan, LoopTask, SignalTask, SplitTask, StageId, UntilTask
 
 _ENDINGS = {"success": "success", "failure": "failed", "fatal": "timed_out", "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)
@@ -274,7 +275,8 @@ class _Simulation:
         self._replay()
         self.token += 1
         heard = tuple(
-            Heartbeat(task.stage, task.task, task.attempt, self._details(task), task.instance) for task in self._lost()
+            Heartbeat(task.stage, task.task, task.attempt, self._details(task), task.instance, task.iteration)
+            for task in self._lost()
         )
         self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token, heard), durable=False)])
         self._perhaps_reopen()
@@ -292,9 +294,9 @@ class _Simulation:
                 self._run_task(command)
             case RunTask() | CancelTask(abandon=True):
                 pass  # under way already; nobody waits for the answer, but it may come
-            case CancelTask(stage, task, attempt, instance=number) if not self._happens(self.world.deaf):
+            case CancelTask() if not self._happens(self.world.deaf):
                 stopped = Failure("Cancelled", "the attempt was told to stop")
-                self._plan(self._late(), TaskFailed(self.now, stage, task, attempt, stopped, instance=number))
+                self._plan(self._late(), TaskFailed(self.now, *_work(command), stopped, **_which(command)))
             case StartChild():
                 self._start_child(command)
             case CancelChild():
@@ -308,23 +310,23 @@ class _Simulation:
 
     def _run_task(self, command: RunTask) -> None:
         """Plan all that will be heard of an attempt; it may be too late when it comes."""
-        stage, task, attempt = where = command.stage, command.task, command.attempt
-        of = command.instance
-        here = self.plan.stages[stage].of_instance(of)
-        policy = here.tasks[task].policy
+        where, which, of = _work(command), _which(command), command.instance
+        here = self.plan.stages[command.stage].of_instance(of)
+        policy = here.tasks[command.task].policy
         name = f"{here.name}#{of}" if of else here.name
-        fate = self.world.fate(self.seed, name, task, attempt, command.delivery)
-        if isinstance(here.tasks[task], UntilTask):
+        number = command.iteration
+        fate = self.world.fate(self.seed, name, command.task, command.attempt, command.delivery, iteration=number)
+        if isinstance(here.tasks[command.task], UntilTask):
             self._poll(command, fate)
             return
         queue = policy.start_timeout if command.start_due is None else max(command.start_due - self.now, 0)
         if queue is not None and fate.queued > queue:
-            self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw(), instance=of))
+            self._plan(queue, TaskTimedOut(self.now, *where, "start", self._draw(), **which))
         if policy.timeout is not None and fate.works > policy.timeout:
             told = self._details(command)
-            late = TaskTimedOut(self.now, *where, "timeout", self._draw(), told, instance=of)
+            late = TaskTimedOut(self.now, *where, "timeout", self._draw(), told, **which)
             self._plan(fate.queued + policy.timeout, late)
-        self._plan(fate.queued, TaskStarted(self.now, *where, instance=of))
+        self._plan(fate.queued, TaskStarted(self.now, *where, **which))
         answer = self._answer(command, fate.outcome)
         for _ in range(1 + (fate.outcome != "lost" and self._happens(self.world.twice))):
             self._plan(fate.queued + fate.works + self._late(), answer)
@@ -336,33 +338,34 @@ class _Simulation:
             self._plan(fate.queued + fate.works + self._late(), self._answer(command, outcome))
 
     def _answer(self, command: RunTask, outcome: str) -> Event:
-        where, of = (command.stage, command.task, command.attempt), command.instance
-        here = self.plan.stages[command.stage].of_instance(of)
+        where, which = _work(command), _which(command)
+        here = self.plan.stages[command.stage].of_instance(command.instance)
+        ref = ".".join(map(str, (*where, command.instance, command.iteration)))
         asked = here.probe is not None or here.asks is not None
         if asked and not command.task and self.world.is_empty(self.seed, here.name):
             return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty")
         match outcome:
             case "success" if isinstance(here.tasks[command.task], ChildTask):
-                return ChildReady(
-                    self.now, *where, output=Output(".".join(map(str, (*where, of))), rows=1), instance=of
-                )
+                return ChildReady(self.now, *where, output=Output(ref, rows=1), **which)
+            case "success" if isinstance(here.tasks[command.task], LoopTask):
+                holds = command.iteration <= self.world.rounds(self.seed, here.name, command.instance)
+                return ConditionTested(self.now, *where, holds, **which)
             case "success":
                 splits = isinstance(here.tasks[command.task], SplitTask)
                 rows = self.world.elements(self.seed, here.name) if splits else command.attempt
-                return TaskSucceeded(self.now, *where, Output(".".join(map(str, (*where, of))), rows=rows), instance=of)
+                return TaskSucceeded(self.now, *where, Output(ref, rows=rows), **which)
             case "lost":
-                return TaskLost(self.now, *where, "the simulated worker died", self._details(command), instance=of)
+                return TaskLost(self.now, *where, "the simulated worker died", self._details(command), **which)
             case _:
                 failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
-                return TaskFailed(self.now, *where, failure, self._draw(), self._details(command), instance=of)
+                return TaskFailed(self.now, *where, failure, self._draw(), self._details(command), **which)
 
     # --- children ---
 
     def _start_child(self, order: StartChild) -> None:
         """Begin it, once; of one that has ended tell how."""
-        where = order.stage, order.task, order.attempt
         if order.detach:
-            self._plan(self._late(), ChildStarted(self.now, *where, instance=order.instance))
+            self._plan(self._late(), ChildStarted(self.now, *_work(order), **_which(order)))
         elif (closed := self.children.get(order.run_id)) is not None and closed.at <= self.now:
             self._plan(self._late(), closed)
         if order.run_id not in self.children:
@@ -380,11 +383,10 @@ class _Simulation:
 
     def _close_child(self, order: StartChild | CancelChild, state: str, after: int) -> None:
         """Plan its end, which is told however often the process dies."""
-        where = order.stage, order.task, order.attempt
         output = Output(order.run_id, rows=1) if state == "success" else None
         failure = None if state == "success" else Failure("SimulatedError", "as the world has it")
         closed = ChildClosed(
-            self.now, *where, order.run_id, state, output, failure, self._draw(), instance=order.instance
+            self.now, *_work(order), order.run_id, state, output, failure, self._draw(), **_which(order)
         )
         self.children[order.run_id] = replace(closed, at=EpochMs(self.now + after))
         self._plan(after, closed, durable=True)
@@ -405,6 +407,23 @@ class _Simulation:
             self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)
 
 
-def _place(one: StartChild | ChildClosed) -> tuple[int, int, int, int]:
+class _Which(TypedDict):
+    """The instance and the iteration that something is about."""
+
+    instance: int
+    iteration: int
+
+
+def _place(one: StartChild | ChildClosed) -> tuple[int, ...]:
     """The attempt that a child is of."""
-    return one.stage, one.instance, one.task, one.attempt
+    return *_work(one), one.instance, one.iteration
+
+
+def _work(one: RunTask | CancelTask | StartChild | CancelChild | ChildClosed) -> tuple[StageId, int, int]:
+    """The stage, the task and the attempt that an order or its answer is about."""
+    return one.stage, one.task, one.attempt
+
+
+def _which(one: RunTask | CancelTask | StartChild | CancelChild) -> _Which:
+    """The instance and the iteration that an order is about."""
+    return _Which(instance=one.instance, iteration=one.iteration)

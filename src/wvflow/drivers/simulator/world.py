@@ -33,8 +33,9 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     are ``queued`` and work (``works``). Of news: how ``late`` it comes, ``twice``, ``stray`` (a cancelled timer fires
     all the same), ``outlive`` (an answer comes although its owner is dead). ``deaf``: a task that doesn't heed a
     cancel; ``tells``: one that says how far it is before it ends badly; ``empty``: a stage that may be skipped for it
-    has no input rows; ``instances``: how many a mapped stage has. ``script`` fixes outcomes, by stage name (``load#3``
-    is its third instance), attempt by attempt; the chances hold for the rest.
+    has no input rows; ``instances``: how many a mapped stage has; ``iterations``: how often a loop goes round.
+    ``script`` fixes outcomes, by stage name (``load#3`` is its third instance), attempt by attempt; the chances hold
+    for the rest.
 
     Of people: what the run is ``told`` when after the start; where it then stands still, they tell it what it waits
     for. When after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
@@ -55,6 +56,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     late: Between = (0, 0)
     instances: Between = (0, 4)
     told: tuple[tuple[Millis, Told], ...] = ()
+    iterations: Between = (0, 3)
     cancel_at: Millis | None = None
     terminate_at: Millis | None = None
     reopen: int = 0
@@ -68,15 +70,20 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         """How many instances a mapped stage has, the same whenever it is asked."""
         return Random(f"{seed} {stage} elements").randint(*self.instances)
 
-    def fate(self, seed: int, stage: str, task: int, attempt: int, delivery: int) -> Fate:
+    def rounds(self, seed: int, stage: str, instance: int = 0) -> int:
+        """How often the condition of a loop holds that asks rows or an activity, the same whenever it is asked."""
+        return Random(f"{seed} {stage} {instance} rounds").randint(*self.iterations)
+
+    def fate(self, seed: int, stage: str, task: int, attempt: int, delivery: int, *, iteration: int = 0) -> Fate:
         """What becomes of this attempt, the same whenever it is asked."""
-        chances = Random(f"{seed} {stage} {task} {attempt}")
+        which = f"{task}/{iteration}" if iteration else str(task)
+        chances = Random(f"{seed} {stage} {which} {attempt}")
         queued, works = Millis(chances.randint(*self.queued)), Millis(chances.randint(*self.works))
         scripted = self.script.get(stage, ())
         if attempt <= len(scripted):
             outcome = scripted[attempt - 1]
             return Fate(queued, works, "success" if outcome == "lost" and delivery > 1 else outcome)
-        if Random(f"{seed} {stage} {task} {attempt} {delivery}").random() < self.lose:
+        if Random(f"{seed} {stage} {which} {attempt} {delivery}").random() < self.lose:
             return Fate(queued, works, "lost")
         if chances.random() >= self.fail:
             return Fate(queued, works, "success")

@@ -18,6 +18,7 @@ from wvflow.plan.nodes import (
     ChildTask,
     DebugTask,
     FlowPlan,
+    LoopTask,
     QueryTask,
     RouteTask,
     StageId,
@@ -213,6 +214,8 @@ def _tasks(tasks: Sequence[Task]) -> Iterator[str]:
                 yield f"activate {name}" if is_delivery(function) else f"{name}()"
             case WaitTask() | UntilTask():
                 yield wait_text(task)
+            case LoopTask(text=text):
+                yield f"while {text}"
             case RouteTask() | TestTask() | DebugTask():
                 yield kind_of(task)
 

@@ -14,6 +14,7 @@ from wvflow.semantics.checked import (
     CheckedStage,
     ChildStep,
     DeleteStep,
+    LoopStep,
     SaveStep,
     Settings,
     SignalStep,
@@ -45,6 +46,8 @@ def _reasons(stage: CheckedStage, params: Collection[str], views: Collection[str
         yield "what is done under its keys is kept anyway"
     if any(isinstance(step, WaitStep | UntilStep | StateStep | SignalStep) for step in stage.steps):
         yield "a wait depends on when it is reached"
+    if any(isinstance(step, LoopStep) for step in stage.steps):
+        yield "nothing tells how often its loop is repeated"
     for step in stage.steps:
         if isinstance(step, CallStep) and step.function in builtins.KEYS:
             yield f"nothing tells whether what `{step.activity}` does needs doing again"

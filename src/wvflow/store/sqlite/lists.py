@@ -119,7 +119,8 @@ def bundle(connection: sqlite3.Connection, digest: str) -> bytes:
 
 def heartbeats(connection: sqlite3.Connection, run_id: str) -> tuple[Heartbeat, ...]:
     found = connection.execute(
-        "select stage, task, attempt, details, instance from heartbeats where run = ? order by stage, instance",
+        "select stage, task, attempt, details, instance, iteration from heartbeats where run = ?"
+        " order by stage, instance",
         (run_id,),
     )
     return tuple(map(rows.heartbeat_of, found))

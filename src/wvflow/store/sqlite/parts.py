@@ -158,7 +158,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
 def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
     for sql, values in (
         (
-            f"insert or replace into stages (run, {rows.STAGE}) values ({', '.join('?' * 16)})",
+            f"insert or replace into stages (run, {rows.STAGE}) values ({', '.join('?' * 17)})",
             [row for part in parts for row in part.stages],
         ),
         (
@@ -177,6 +177,10 @@ def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
         (
             "insert or replace into replies (message, run, body) values (?, ?, ?)",
             [rows.reply_row(part.batch.run_id, reply) for part in parts for reply in part.batch.replies],
+        ),
+        (
+            "delete from outputs where run = ? and stage = ? and ref = ?",
+            [(part.batch.run_id, *one) for part in parts for one in part.batch.dropped],
         ),
     ):
         connection.executemany(sql, values)

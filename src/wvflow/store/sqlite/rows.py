@@ -41,7 +41,7 @@ RUN = (
 )
 STAGE = (
     "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, "
-    "due, instances"
+    "due, instances, iteration"
 )
 OUTPUT = "stage, task, iteration, instance, attempt, output, key, saved, origin"
 INBOX = "id, run, kind, body, at"
@@ -135,12 +135,13 @@ def stage_row(run_id: str, row: StageRow) -> Row:
         row.awaited,
         row.due,
         None if row.instances is None else encoded(row.instances).decode(),
+        row.iteration,
     )
 
 
 def stage_of(row: Row) -> StageRow:
     number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused, *later = row
-    awaited, due, instances = later
+    awaited, due, instances, iteration = later
     return StageRow(
         index=number,
         stage=stage,
@@ -157,6 +158,7 @@ def stage_of(row: Row) -> StageRow:
         awaited=awaited,
         due=due,
         instances=None if instances is None else _COUNTS.decode(instances),
+        iteration=iteration,
     )
 
 
@@ -205,12 +207,12 @@ def log_row(row: LogRow) -> Row:
 def heartbeat_row(row: HeartbeatRow) -> Row:
     said = row.heartbeat
     details = encoded(said.details).decode()
-    return row.run_id, said.stage, said.instance, said.task, said.attempt, details, row.at
+    return row.run_id, said.stage, said.instance, said.task, said.attempt, details, row.at, said.iteration
 
 
 def heartbeat_of(row: Row) -> Heartbeat:
-    stage, task, attempt, details, instance = row
-    return Heartbeat(stage, task, attempt, msgspec.json.decode(details), instance)
+    stage, task, attempt, details, instance, iteration = row
+    return Heartbeat(stage, task, attempt, msgspec.json.decode(details), instance, iteration)
 
 
 def log_of(row: Row) -> LogRow:

@@ -254,6 +254,11 @@ _RETRIES = (
     "create index runs_of_retry on runs (retry_of, created_at, seq) where retry_of <> ''",
 )
 
+_ITERATIONS = (
+    "alter table stages add column iteration integer",
+    "alter table heartbeats add column iteration integer not null default 0",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -266,6 +271,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _LEDGER,
     _REPLIES,
     _RETRIES,
+    _ITERATIONS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

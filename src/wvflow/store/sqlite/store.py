@@ -237,8 +237,8 @@ class SqliteStore:
     def keep_heartbeats(self, rows: Sequence[HeartbeatRow]) -> None:
         with self._database.writing() as connection:
             connection.executemany(
-                "insert or replace into heartbeats (run, stage, instance, task, attempt, details, at)"
-                " values (?, ?, ?, ?, ?, ?, ?)",
+                "insert or replace into heartbeats (run, stage, instance, task, attempt, details, at, iteration)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?)",
                 map(heartbeat_row, rows),
             )
 

@@ -1,0 +1,64 @@
+"""What is wrong with loops: one constructor for each diagnostic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wvflow.diagnostics import Code, Diagnostic, Note
+from wvflow.source import Span
+
+
+def empty_loop(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.EMPTY_LOOP,
+        "this loop repeats nothing",
+        use,
+        "put what is to be repeated behind it: `while not_done() | process_batch()`",
+    )
+
+
+def second_loop(use: Span, first: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.EMPTY_LOOP,
+        "a stage has one loop",
+        use,
+        "put the inner one into a flow of its own and call that: `while … | -> Inner()`",
+        (Note("the first one is here", first),),
+    )
+
+
+def loop_changes_columns(before: Sequence[str], behind: Sequence[str], use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.LOOP_COLUMNS,
+        "the operators of a loop run on their own rows, so these must keep the columns that it begins with",
+        use,
+        "end it with a `select` of the columns of the beginning, or begin it with those that it comes to have",
+        (Note(f"it begins with `{', '.join(before)}`"), Note(f"behind its operators there are `{', '.join(behind)}`")),
+    )
+
+
+def no_rows_to_test(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NEEDS_ROWS,
+        "the condition is over rows, and there are none so far",
+        use,
+        "begin with `from …`, or test what an activity says: `while not_done()`",
+    )
+
+
+def no_answer(activity: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.TYPE_MISMATCH,
+        f"`{activity}` is the condition of a loop, and gives something else than true or false",
+        use,
+        "let it return a bool",
+    )
+
+
+def unchanging_loop(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.UNCHANGING_LOOP,
+        "this condition never changes: the loop goes on until the run is cancelled, or never begins",
+        use,
+        "ask an activity, or the rows so far: `while _.left > 0`",
+    )
