@@ -16,11 +16,11 @@ from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
 
 FLOW = """
-flow F = {
+flow F = {{
   stage numbers = from [[0]] as t(n)
-  stage rounds = from numbers | while more(_.n) | add_one() | append to marts.rounds
+  stage rounds{config} = from numbers | while more(_.n) | add_one() | append to marts.rounds
   stage total = from rounds
-}
+}}
 """
 ACTIVITIES = """
 from pathlib import Path
@@ -41,12 +41,15 @@ def add_one(rows: list[dict]) -> list[dict]:
 """
 
 
+@pytest.mark.parametrize("config", ["", " with { continue_as_new: 4 }"], ids=["one journal", "continued"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_loop_killed_at_any_commit_repeats_no_iteration_that_is_recorded(tmp_path: Path, when: When) -> None:
+def test_a_loop_killed_at_any_commit_repeats_no_iteration_that_is_recorded(
+    tmp_path: Path, when: When, config: str
+) -> None:
     for number in range(1, 40):
         root = tmp_path / str(number)
         root.mkdir()
-        (root / "f.wv").write_text(FLOW)
+        (root / "f.wv").write_text(FLOW.format(config=config))
         (root / "activities.py").write_text(ACTIVITIES)
         with duckdb.connect(str(warehouse_of(root))) as warehouse:
             warehouse.execute("create schema marts; create table marts.rounds (n bigint)")

@@ -164,6 +164,19 @@ def test_outputs_of_past_iterations_are_let_go_of(box: Open) -> None:
     assert result.output.column("n").to_pylist() == [9]
 
 
+@pytest.mark.parametrize("length", ["1", "7", "auto"])
+def test_the_journal_begins_anew_while_the_loop_goes_on(box: Open, length: str) -> None:
+    looping = f"stage a with {{ continue_as_new: {length} }} = from s | while _.n < 40 | select n + 1 as n"
+    sandbox = box(flow(f"{ONE} {looping} stage b = from a"))
+    result = sandbox.run("F")
+    assert (result.state, result.stages["a"].iteration) == ("success", 39)
+    assert result.output.to_pydict() == {"n": [40]}
+    events = sandbox.events(result)
+    assert (events[0]["event"], len(events) < 40) == (
+        ("RunStarted", False) if length == "auto" else ("Continued", True)
+    )
+
+
 @pytest.mark.parametrize("page", range(len(PAGES)))
 def test_the_examples_of_the_page_have_no_mistakes_and_run(box: Open, page: int) -> None:
     sandbox = box(PAGES[page])

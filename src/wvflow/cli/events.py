@@ -10,6 +10,7 @@ from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.kernel.events import (
     CancelRequested,
     ChildClosed,
+    Continued,
     Event,
     Failure,
     Output,
@@ -94,6 +95,8 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return f"paused = {'true' if paused else 'false'}"
         case OwnerChanged(token=token):
             return f"to process {token}"
+        case Continued(position=position):
+            return f"the {position - 1:,} events before are let go of"
         case Reopened(epoch=epoch):
             return f"epoch {epoch}"
         case _:

@@ -259,6 +259,14 @@ class Reopened(EventBase, frozen=True, tag="Reopened"):
     epoch: int
 
 
+class Continued(EventBase, frozen=True, tag="Continued"):
+    """The journal begins anew: what came before is let go of. ``state``: that of the run then, as JSON values;
+    ``position``: of this event."""
+
+    state: dict[str, object]
+    position: int
+
+
 Report: TypeAlias = (
     TaskStarted
     | TaskSucceeded
@@ -277,4 +285,5 @@ Report: TypeAlias = (
 Told: TypeAlias = SignalReceived | UpdateAccepted | PauseRequested
 """What people and programs tell a run."""
 
-Event: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened | Told
+Happened: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened | Told
+Event: TypeAlias = Happened | Continued

@@ -37,12 +37,15 @@ from msgspec.structs import replace
 
 from wvflow.errors import StateTooNew, UnexpectedEvent
 from wvflow.kernel.commands import CancelTimer, Command, StartTimer
+from wvflow.kernel.continued import carried
 from wvflow.kernel.draft import Draft, scene
 from wvflow.kernel.events import (
     CancelRequested,
+    Continued,
     EpochMs,
     Event,
     Failure,
+    Happened,
     OwnerChanged,
     PauseRequested,
     Reopened,
@@ -106,20 +109,35 @@ def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tup
         UnexpectedEvent: the event cannot follow from the commands issued so far.
         StateTooNew: the run was begun under a behaviour that this version doesn't know.
     """
+    if isinstance(event, Continued):
+        return _begin_anew(state, event), ()
     if state.phase is RunPhase.PENDING and not isinstance(event, RunStarted):
         raise UnexpectedEvent(f"a run begins with RunStarted, not with {event}")
     semantics = event.semantics if isinstance(event, RunStarted) else state.semantics
     behaviour = BEHAVIOURS.get(semantics)
     if behaviour is None:
-        raise StateTooNew(
-            f"the run was begun under semantics {semantics}; this version of wvflow knows up to {max(BEHAVIOURS)}",
-            help="upgrade wvflow to the version that started the run, or a later one",
-        )
+        raise _too_new(semantics)
     if event.at < state.last_at:
         event = replace(event, at=state.last_at)  # a run's time never goes back
     draft = Draft(plan, state, event.at)
     behaviour(draft, event)
     return draft.result()
+
+
+def _begin_anew(state: RunState, event: Continued) -> RunState:
+    found = carried(event)
+    if found.semantics not in BEHAVIOURS:
+        raise _too_new(found.semantics)
+    if state.phase is not RunPhase.PENDING and replace(state, since=found.since) != found:
+        raise UnexpectedEvent("a journal begins anew with another state than it had")
+    return found
+
+
+def _too_new(semantics: int) -> StateTooNew:
+    return StateTooNew(
+        f"the run was begun under semantics {semantics}; this version of wvflow knows up to {max(BEHAVIOURS)}",
+        help="upgrade wvflow to the version that started the run, or a later one",
+    )
 
 
 def outstanding(plan: FlowPlan, state: RunState) -> tuple[Command, ...]:
@@ -155,7 +173,7 @@ def commands_checksum(commands: Iterable[Command]) -> int:
     return zlib.crc32(_ENCODER.encode(tuple(commands)))
 
 
-def _apply(draft: Draft, event: Event) -> None:
+def _apply(draft: Draft, event: Happened) -> None:
     """The behaviour of semantics 1."""
     match event:
         case RunStarted():
@@ -182,7 +200,7 @@ def _apply(draft: Draft, event: Event) -> None:
 
 
 # Journals of every release replay for ever: a change of behaviour is an entry under a higher number.
-BEHAVIOURS: Mapping[int, Callable[[Draft, Event], None]] = MappingProxyType({1: _apply})
+BEHAVIOURS: Mapping[int, Callable[[Draft, Happened], None]] = MappingProxyType({1: _apply})
 
 
 def _begin(draft: Draft, event: RunStarted) -> None:

@@ -237,6 +237,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     Where the flow has ``max_parallel``, ``working`` counts the stages at work and ``line`` holds those that wait.
     ``ending`` is the state that a cancel in progress will end in, or hooks. ``failure`` is the first one, and once all
     stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
+    ``since``: how many events of its journal are let go of, their state having been carried over.
     ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
 
     ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
@@ -268,6 +269,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     cleanup_due: EpochMs | None = None
     parent: Parent | None = None
     input: Output | None = None
+    since: int = 0
     run_date: str = ""
     retry_of: str = ""
     variables: dict[str, object] = {}

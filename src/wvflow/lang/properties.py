@@ -52,6 +52,7 @@ class Setting(NamedTuple):
     value: object
 
 
+AUTO = "auto"
 UNLIMITED = "unlimited"
 
 
@@ -135,6 +136,10 @@ def _share(value: object) -> tuple[int, int | None] | None:
     return None if part is None else (0, part)
 
 
+def _length(value: object) -> int | str | None:
+    return AUTO if value == AUTO else _positive(value)
+
+
 def _flag(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -156,6 +161,7 @@ def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
 INTEGER = Kind("a whole number from 0 on", _integer)
 WHOLE = Kind("a whole number", _whole)
 POSITIVE = Kind("a whole number from 1 on", _positive)
+LENGTH = Kind("a number of events from 1 on, or auto", _length, (AUTO,))
 RATE = Kind("a number of starts per second, minute, hour or day, such as '10/s' or '500/h'", _rate)
 NAME = Kind("a name", _name)
 COUNT = Kind(f"a whole number from 0 on, or {UNLIMITED}", _count, (UNLIMITED,))
@@ -225,7 +231,7 @@ _STAGE_ONLY = (
     Property("idempotency_key", EXPRESSION, activity=False, flow=True, runs=True),
     Property("parent_close", _words("terminate", "request_cancel", "abandon"), activity=False, runs=True),
     Property("detach", FLAG, activity=False, runs=True),
-    Property("continue_as_new", ANY, activity=False),
+    Property("continue_as_new", LENGTH, activity=False, runs=True),
     Property("map", EXPRESSION, activity=False, runs=True),
     Property("max_parallel", POSITIVE, activity=False, flow=True, runs=True),
     Property("tolerate", SHARE, activity=False, runs=True),

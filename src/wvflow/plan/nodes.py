@@ -27,6 +27,8 @@ DEFAULT_RETRY_DELAY = Millis(1_000)
 DEFAULT_MAX_RETRY_DELAY = Millis(86_400_000)
 DEFAULT_POLL_INTERVAL = Millis(10_000)
 DEFAULT_KEY_TTL = Millis(30 * 86_400_000)
+AUTOMATIC_LENGTH = 10_000
+"""Of a journal, where ``continue_as_new`` leaves it open."""
 MOST_INSTANCES_AT_WORK = 500
 """Of a mapped stage, where nothing else is said: what the driver is handed at once stays bounded."""
 
@@ -497,7 +499,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     compensation; of a mapped stage it has the same instances, and no task of its own. ``compensation``: what undoes
     this stage; ``undo_errors``: also where all that is known is that an attempt returned an error.
 
-    ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance.
+    ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance. ``continue_as_new``: at how
+    many events the journal begins anew while it is at work.
     """
 
     name: str
@@ -526,6 +529,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     compensation: StageId | None = None
     undo_errors: bool = False
     loop: Loop | None = None
+    continue_as_new: int | None = None
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:

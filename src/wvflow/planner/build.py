@@ -12,11 +12,13 @@ from wvflow.lang.algebra import Expr, Item, Limit, Literal, Piped, Rel, Select, 
 from wvflow.lang.catalog import Catalog
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import asking, failure_named
+from wvflow.lang.properties import AUTO
 from wvflow.lang.relations import RUN_SUMMARY, UNDONE, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.codec import decode
 from wvflow.plan.graph import readers, topological
 from wvflow.plan.nodes import (
+    AUTOMATIC_LENGTH,
     DEFAULT_KEY_TTL,
     DEFAULT_POLL_INTERVAL,
     ActivityTask,
@@ -245,6 +247,7 @@ def _stage(
         connector=stage.connector,
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
         loop=range_of_loop(tasks),
+        continue_as_new=_events(settled.get("continue_as_new")),
     )
     return plan if stage.map is None else mapped(plan, stage, stage.map, settled, policy_of(""))
 
@@ -254,6 +257,10 @@ def _once(stage: CheckedStage, key: CheckedKey, layers: Layers) -> Once:
     settled = settle(layers.over(stage.settings, activity))
     ttl, conflict = settled.get("idempotency_ttl", DEFAULT_KEY_TTL), settled.get("idempotency_conflict", "error")
     return Once(key, ttl, conflict, stage.shape)
+
+
+def _events(length: int | str | None) -> int | None:
+    return AUTOMATIC_LENGTH if length == AUTO else cast("int | None", length)
 
 
 def _needs_a_task(when: Expr | None) -> bool:

@@ -160,6 +160,7 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     the events say that the owner has changed (``RunStarted``, ``OwnerChanged``).
     ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed. ``dropped``:
     outputs that nobody needs any more, by the stage that recorded them and their reference.
+    ``begins_anew``: it holds one event, which carries the state; the journal's events before it are let go of.
     """
 
     run_id: str
@@ -176,6 +177,7 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     sent: tuple[InboxRow, ...] = ()
     replies: tuple[Reply, ...] = ()
     snapshot: RunState | None = None
+    begins_anew: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -325,7 +327,8 @@ class Store(Ledger, Protocol):
         ...
 
     def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
-        """Records behind position ``after``, for people: without snapshots. Raises as ``journal``."""
+        """Records behind position ``after``, for people: without snapshots. Of a journal that has begun anew, those
+        that are left. Raises as ``journal``."""
         ...
 
     def find(self, text: str) -> RunRow:

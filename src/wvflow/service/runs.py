@@ -385,7 +385,7 @@ class Runs:
                 f"run {row.run_id} has ended: {row.state}, and run {other} was started for its key `{row.key}`",
                 help=f"look at that one: wvflow runs show {other}",
             )
-        if row.position >= self.project.limits.events:
+        if row.position >= self.project.limits.events <= row.position - self._folded(row).since:
             raise EventLimit(row.run_id, self.project.limits.events)
         owner = self._driver_of(row)
         if owner is not None and row.state not in TERMINAL:
@@ -402,8 +402,7 @@ class Runs:
 
     def _is_awaited(self, row: RunRow) -> bool:
         """Whether the run that started another has waited for its end."""
-        started = self._store.events(row.run_id)[0].event
-        if not isinstance(started, RunStarted) or (link := started.parent) is None:
+        if (link := self._folded(row).parent) is None:
             return False
         task = self.plan(self._store.find(row.parent)).stages[link.stage].of_instance(link.instance).tasks[link.task]
         return isinstance(task, ChildTask) and not task.detach

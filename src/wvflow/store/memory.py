@@ -60,6 +60,10 @@ class StoredRun:
         self.stages: dict[int, StageRow] = {}
         self.outputs: dict[OutputKey, OutputRow] = {}
 
+    def behind(self, position: int) -> tuple[Recorded, ...]:
+        """The records behind a position."""
+        return tuple(one for one in self.records if one.position > position)
+
 
 class _Slot:
     """A ticket in a pool, waiting or held."""
@@ -222,11 +226,11 @@ class MemoryStore:
         with self._reading() as shelf:
             run = _stored(shelf, run_id)
             start, state = run.snapshot or (0, None)
-            return Journal(run_id, tuple(run.records[start:]), start=start, snapshot=state)
+            return Journal(run_id, run.behind(start), start=start, snapshot=state)
 
     def events(self, run_id: str, after: int = 0) -> tuple[Recorded, ...]:
         with self._reading() as shelf:
-            return tuple(_stored(shelf, run_id).records[max(after, 0) :])
+            return _stored(shelf, run_id).behind(after)
 
     def find(self, text: str) -> RunRow:
         with self._reading() as shelf:
@@ -432,7 +436,7 @@ def _follows(part: RunBatch, run: StoredRun | None) -> bool:
     if part.new is not None or run is None:
         return part.new is not None and run is None and part.after == 0
     takes_over = any(isinstance(event, OwnerChanged | RunStarted) for event in part.events)
-    return len(run.records) == part.after and (takes_over or run.fence == part.token)
+    return run.row.position == part.after and (takes_over or run.fence == part.token)
 
 
 def _may_begin(part: RunBatch, shelf: Shelf) -> bool:
@@ -474,5 +478,7 @@ def _extend(run: StoredRun, part: RunBatch) -> None:
     pinned = {name: getattr(run.row, name) for name in _PINNED}
     run.row = msgspec.structs.replace(part.run, run_id=part.run_id, position=last, **pinned)
     run.fence = part.token
+    if part.begins_anew:
+        run.records, run.snapshot = run.records[-1:], None
     if part.snapshot is not None:
         run.snapshot = (last, part.snapshot)

@@ -79,6 +79,8 @@ class Committer:
             self._work.clear()
             runs, self._dirty = self._dirty, {}
             taken = [(run, *run.take()) for run in runs.values() if run.gathered]
+            for run in [run for run in runs.values() if run.gathered]:
+                self.flush(run)  # its journal begins anew first
             if taken:
                 self._committing = True
                 try:

@@ -11,6 +11,7 @@ from wvflow.drivers.embedded.past import let_go, loops
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import CancelChild, Command, CompleteRun
+from wvflow.kernel.continued import continued, is_long, lengths
 from wvflow.kernel.events import ChildClosed, EpochMs, Event
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
@@ -75,6 +76,7 @@ class LiveRun:
         self._outputs: list[OutputRow] = []
         self._dropped: list[tuple[int, str]] = []
         self._loops = loops(self.plan)
+        self._lengths = lengths(self.plan)
         self._consumed: list[int] = []
         self._replies: list[Reply] = []
         self._followers: list[Follower] = []
@@ -86,8 +88,8 @@ class LiveRun:
 
     @property
     def events(self) -> int:
-        """How many its journal has, with those that gathered."""
-        return self.position + len(self._events)
+        """How many its journal has, since it last began anew, with those that gathered."""
+        return self.position + len(self._events) - self.state.since
 
     @property
     def urgent(self) -> bool:
@@ -129,8 +131,27 @@ class LiveRun:
         """Have outputs recorded with the events that follow."""
         self._outputs += outputs
 
+    def _begin_anew(self) -> RunBatch:
+        """The journal's next event: the state of all that is written. What gathered since comes behind it."""
+        after, self.position = self.position, self.position + 1
+        event = continued(self._projected, self.position)
+        self.state = msgspec.structs.replace(self.state, since=self.position)
+        self._projected = msgspec.structs.replace(self._projected, since=self.position)
+        row = msgspec.structs.replace(self._row_of(self._projected), position=self.position)
+        return RunBatch(
+            run_id=self.run_id,
+            after=after,
+            events=(event,),
+            commands=commands_checksum(()),
+            token=self.token,
+            run=row,
+            begins_anew=True,
+        )
+
     def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Follower, ...]]:
         """Everything gathered, as the next batch; what may be done and who is to be told when it is durable."""
+        if self._new is None and is_long(self._lengths, self._projected, self.position):
+            return self._begin_anew(), (), ()
         after, self.position = self.position, self.position + len(self._events)
         commands = tuple(self._commands)
         batch = RunBatch(
@@ -167,9 +188,12 @@ class LiveRun:
                     yield InboxRow(run_id=parent, kind="child", body=msgspec.json.encode(closed), at=closed.at)
 
     def row(self) -> RunRow:
+        return self._row_of(self.state)
+
+    def _row_of(self, state: RunState) -> RunRow:
         identity = self.identity
         return run_row(
-            self.state,
+            state,
             flow=identity.flow,
             bundle=identity.digest,
             position=self.position,

@@ -11,11 +11,13 @@ import msgspec
 
 from wvflow import __version__
 from wvflow.errors import JournalCorrupt, StateTooNew
-from wvflow.kernel.events import Event
+from wvflow.kernel.events import Continued, Event
 from wvflow.kernel.state import RunState
 from wvflow.ports.store import Journal, Recorded
 from wvflow.store.sqlite import rows
 from wvflow.store.sqlite.failures import primary_code
+
+CONTINUED = str(Continued.__struct_config__.tag)
 
 
 class Start(NamedTuple):
@@ -31,7 +33,7 @@ def whole(connection: sqlite3.Connection, run_id: str) -> Journal | None:
     end = _end(connection, run_id)
     if end is None:
         return None
-    start = _snapshot(connection, run_id, end[0]) or Start(0, rows.chain_start(run_id))
+    start = _snapshot(connection, run_id, end[0]) or _start_at(connection, run_id, 0)
     records = tuple(_records(connection, run_id, start, end))
     return Journal(run_id, records, start=start.position, snapshot=start.state)
 
@@ -55,12 +57,27 @@ def _end(connection: sqlite3.Connection, run_id: str) -> tuple[int, int] | None:
 
 
 def _start_at(connection: sqlite3.Connection, run_id: str, position: int) -> Start:
+    if (anew := _begun_anew(connection, run_id)) is not None and position <= anew.position:
+        return anew
     if position <= 0:
         return Start(0, rows.chain_start(run_id))
     row = connection.execute("select crc from events where run = ? and position = ?", (run_id, position)).fetchone()
     if row is None:
         raise JournalCorrupt(run_id, position, "it is missing")
     return Start(position, row[0])
+
+
+def _begun_anew(connection: sqlite3.Connection, run_id: str) -> Start | None:
+    """Where a journal begins that carries the state of what was let go of: behind the one record that is kept of it."""
+    found = connection.execute(
+        "select position, crc, body from events where run = ? order by position limit 2", (run_id,)
+    ).fetchall()
+    anew = len(found) == 2 and _tag(found[1][2]) == CONTINUED
+    return Start(*found[0][:2]) if anew else None
+
+
+def _tag(body: object) -> str:
+    return str(body).partition('"event":"')[2].partition('"')[0]
 
 
 def _snapshot(connection: sqlite3.Connection, run_id: str, end: int) -> Start | None:

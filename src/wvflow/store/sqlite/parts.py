@@ -146,6 +146,10 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
         ]
         connection.executemany(sql, runs)
     connection.executemany(
+        "delete from events where run = ? and position < ? - 1",  # the one before tells the checksum to go on from
+        [(part.batch.run_id, end.position) for part, end in written if part.batch.begins_anew],
+    )
+    connection.executemany(
         "insert or replace into snapshots (run, position, made_by, body, crc) values (?, ?, ?, ?, ?)",
         [
             (part.batch.run_id, end.position, __version__, part.snapshot, crc32(part.snapshot, end.crc))

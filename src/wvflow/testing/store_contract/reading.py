@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from wvflow.errors import OutputMissing, RunNotFound
-from wvflow.kernel.events import Output
+from wvflow.kernel.events import Continued, Output
 from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
 from wvflow.ports.store import OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
@@ -99,6 +99,31 @@ class ReadingContract:
         assert (journal.start, journal.snapshot) == (3, state)
         assert [(record.position, record.event) for record in journal.records] == [(4, timer(3))]
         assert len(store.events("r1")) == 4
+
+    def test_a_journal_that_begins_anew_keeps_what_carries_its_state_and_what_follows(
+        self, open_store: OpenStore
+    ) -> None:
+        store = open_store()
+        commit(store, begun("r1", snapshot=RunState()), batch("r1", 1, timer(1), timer(2)))
+        anew = Continued(NOW, {"run_id": "r1"}, 4)
+        commit(store, batch("r1", 3, anew, begins_anew=True))
+        commit(store, batch("r1", 4, timer(3)))
+        journal = store.journal("r1")
+        assert journal.snapshot is None
+        assert [(record.position, record.event) for record in journal.records] == [(4, anew), (5, timer(3))]
+        for after, left in ((0, [4, 5]), (2, [4, 5]), (4, [5]), (5, [])):
+            assert [record.position for record in store.events("r1", after)] == left
+        assert store.find("r1").position == 5
+
+    def test_outputs_that_are_dropped_are_gone_for_the_stage_that_dropped_them(self, open_store: OpenStore) -> None:
+        store = open_store()
+        rows = [
+            OutputRow(stage=stage, task=0, attempt=1, output=Output(ref), inline=b"rows")
+            for stage, ref in ((0, "inline:a"), (0, "inline:b"), (1, "inline:a"))
+        ]
+        commit(store, begun("r1", outputs=tuple(rows)))
+        commit(store, batch("r1", 1, timer(1), dropped=((0, "inline:a"),)))
+        assert [(row.stage, row.output.ref) for row in store.outputs("r1")] == [(0, "inline:b"), (1, "inline:a")]
 
     def test_outputs_are_listed_without_their_inline_rows(self, open_store: OpenStore) -> None:
         store = open_store()
