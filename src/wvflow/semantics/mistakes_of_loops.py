@@ -60,5 +60,5 @@ def unchanging_loop(use: Span) -> Diagnostic:
         Code.UNCHANGING_LOOP,
         "this condition never changes: the loop goes on until the run is cancelled, or never begins",
         use,
-        "ask an activity, or the rows so far: `while _.left > 0`",
+        "ask an activity, or the rows so far: `while _.todo > 0`",
     )

@@ -25,7 +25,7 @@ from wvflow.errors import (
     UserError,
     WvflowError,
 )
-from wvflow.kernel.events import EpochMs, Event, RunStarted
+from wvflow.kernel.events import EpochMs, Event
 from wvflow.kernel.state import RunPhase, RunState, StageState
 from wvflow.kernel.values import variables
 from wvflow.plan.codec import decode, digest, encode

@@ -150,7 +150,8 @@ class LiveRun:
 
     def take(self) -> tuple[RunBatch, tuple[Command, ...], tuple[Follower, ...]]:
         """Everything gathered, as the next batch; what may be done and who is to be told when it is durable."""
-        if self._new is None and is_long(self._lengths, self._projected, self.position):
+        owns = self._new is None and self._projected.token == self.token  # the journal says so
+        if owns and is_long(self._lengths, self._projected, self.position):
             return self._begin_anew(), (), ()
         after, self.position = self.position, self.position + len(self._events)
         commands = tuple(self._commands)
