@@ -132,3 +132,13 @@ def cancel_hotel(rows: Rows, *, ctx: ActivityContext) -> None:
 @activity
 def cancel_car(rows: Rows, *, ctx: ActivityContext) -> None:
     ctx.logger.info("%s", [row.get("car") for row in rows])
+
+
+@activity
+def not_done(rows: Rows) -> bool:
+    return any(row["id"] < 4 for row in rows)
+
+
+@activity
+def process_batch(rows: Rows) -> Rows:
+    return [{**row, "id": row["id"] + 1} for row in rows]

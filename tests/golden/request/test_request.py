@@ -41,6 +41,7 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"id": 1, "name": "a", "from": "backup", "processed": True}],
     ),
     "ParentFlow": ("setup:success child:success cleanup:success", [{"worked_on": "x", "final": True}]),
+    "LongRunningProcess": ("loop:success", [{"id": 4, "name": "a"}]),
     "DailyETL": (
         "extract:success transform:success load:success",
         [{"id": 1, "name": "A", "day": "2024-01-01"}],
@@ -126,3 +127,14 @@ def test_a_booking_that_fails_is_undone_in_reverse_order(tmp_path: Path) -> None
         ("compensate book_hotel", "success"),
         ("compensate book_flight", "success"),
     ]
+
+
+def test_what_a_run_may_be_asked_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "request.wv").write_text(block("LongRunningProcess"))
+    (tmp_path / "activities.py").write_text((HERE / "activities.py").read_text())
+    with Sandbox(tmp_path / "request.wv") as sandbox:
+        with duckdb.connect(sandbox.program.project.database) as warehouse:
+            warehouse.execute(f"create table source as {TABLES['source']}")
+        run = sandbox.run("LongRunningProcess")
+        answers = {name: sandbox._runs.question(run.run_id, name, {}).value() for name in ("status", "progress")}
+    assert answers == {"status": "success", "progress": 1.0}
