@@ -159,16 +159,17 @@ def test_outputs_that_are_gone_are_told_and_nothing_begins(failed: Runs) -> None
     assert retried(failed, again=["many"]).state == "success"
 
 
-def test_rows_that_were_handed_over_are_handed_over_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", ["", " with { continue_as_new: 1 }"], ids=["one journal", "continued"])
+def test_rows_that_were_handed_over_are_handed_over_again(tmp_path: Path, config: str) -> None:
     (tmp_path / "activities.py").write_text(ACTIVITIES)
     (tmp_path / "f.wv").write_text(
-        """
-        flow Child = {
-          stage a = from _ as t | select t.i
+        f"""
+        flow Child = {{
+          stage a{config} = from _ as t | select t.i
           stage b = from a | gate()
           stage c = from _ as t | select t.i
-        }
-        flow F = { stage rows = from range(200) as r(i)  stage child = from rows | -> Child() }
+        }}
+        flow F = {{ stage rows = from range(200) as r(i)  stage child = from rows | -> Child() }}
         """
     )
     program = load(tmp_path / "f.wv")

@@ -66,10 +66,20 @@ def behind(here: StagePlan, stage: StageState) -> StageState:
     return replace(stage, done=stage.done + stage.done[-1:] * skipped)
 
 
+def tasks_done(here: StagePlan, stage: StageState) -> tuple[Task, ...]:
+    """Those that were done at least once; of what is within a loop, none where it was never begun."""
+    loop, reached = here.loop, len(stage.done)
+    if loop is not None and stage.iteration > 1:
+        return here.tasks[: max(reached, loop.end)]
+    if loop is not None and reached >= loop.end:
+        return (*here.tasks[: loop.test], *here.tasks[loop.end : reached])
+    return here.tasks[:reached]
+
+
 def iteration_shown(here: StagePlan, stage: StageState) -> int | None:
     """Which iteration is under way, or how many there were once the stage has ended well; None for a stage without a
-    loop. A test that didn't hold was the beginning of none."""
-    if here.loop is None:
+    loop, and for one that was taken over. A test that didn't hold was the beginning of none."""
+    if here.loop is None or stage.reused:
         return None
     return stage.iteration - (stage.iteration > 0 and len(stage.done) >= here.loop.end)
 

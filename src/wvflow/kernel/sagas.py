@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from wvflow.kernel.children import ending
 from wvflow.kernel.events import ChildClosed, Failure, TaskFailed, TaskLost, TaskTimedOut
+from wvflow.kernel.loops import tasks_done
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally
 from wvflow.kernel.told import Abandoned, ChildOverdue, ScheduleOver, StageEvent, UndoBegan
@@ -61,8 +62,7 @@ def is_unsure(stage: StageState) -> bool:
 
 def counts(here: StagePlan, stage: StageState) -> bool:
     """Whether a stage, or an instance, is to be undone. What an earlier run did is that run's."""
-    done = here.tasks[: len(stage.done)]
-    return not stage.reused and (stage.unsure or any(is_effect(task) for task in done))
+    return not stage.reused and (stage.unsure or any(map(is_effect, tasks_done(here, stage))))
 
 
 def is_effect(task: Task) -> bool:

@@ -47,7 +47,7 @@ def _compensation(plan: StagePlan, checked: CheckedStage, undoes: Undo, numbers:
 
 def _of_instances(plan: StagePlan) -> StagePlan:
     """Of a mapped stage: the same once for each instance that is to be undone."""
-    return replace(plan, tasks=(), schedule_timeout=None, map=MapPlan(replace(plan, readers=()), 1))
+    return replace(plan, tasks=(), loop=None, schedule_timeout=None, map=MapPlan(replace(plan, readers=()), 1))
 
 
 def _owning(stage: StagePlan, by: StageId, errors: bool) -> StagePlan:

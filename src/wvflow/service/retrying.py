@@ -16,7 +16,8 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import NotPossible, UserError
-from wvflow.kernel.events import EpochMs, Output, Retry, Reused, RunStarted
+from wvflow.kernel.continued import carried
+from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted
 from wvflow.plan.content import contents, work
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, QueryTask, StageId, StagePlan
 from wvflow.plan.parameters import bind
@@ -66,9 +67,18 @@ def planned_retry(
     plan = now.plan(flow)
     declared = {param.name for param in plan.params}
     params = bind(plan, {name: value for name, value in run.params.items() if name in declared})
-    started = store.events(run.run_id)[0].event
-    handed = started.input if isinstance(started, RunStarted) else None
-    return PlannedRetry(flow, params, run.run_time, retry, handed)
+    return PlannedRetry(flow, params, run.run_time, retry, _handed(store.events(run.run_id)[0].event))
+
+
+def _handed(first: Event) -> Output | None:
+    """The rows that a run was given, by the event that its journal begins with."""
+    match first:
+        case RunStarted(input=rows):
+            return rows
+        case Continued():
+            return carried(first).input
+        case _:
+            return None
 
 
 def todays_program(project: Project, flow: str) -> Compiled:

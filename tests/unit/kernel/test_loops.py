@@ -29,10 +29,12 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TimerFired,
 )
+from wvflow.kernel.sagas import counts
 from wvflow.kernel.state import Phase, StageState
 from wvflow.lang.algebra import Binary, Expr, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, LONG, STRING
 from wvflow.plan.nodes import (
+    ActivityTask,
     Assignment,
     ChildTask,
     FlowParam,
@@ -47,6 +49,7 @@ from wvflow.plan.nodes import (
     SignalPlan,
     SignalTask,
     StageId,
+    StagePlan,
     Task,
     WaitTask,
 )
@@ -253,3 +256,23 @@ def test_the_state_of_a_stage_does_not_grow_with_its_iterations(flow: Build) -> 
 
 def test_one_that_has_not_begun_is_in_no_iteration() -> None:
     assert StageState().iteration == 0
+
+
+@pytest.mark.parametrize(
+    ("iteration", "reached", "counted"),
+    [
+        pytest.param(0, 0, False, id="nothing"),
+        pytest.param(1, 1, False, id="the first test"),
+        pytest.param(1, 2, False, id="before the call"),
+        pytest.param(1, 3, True, id="behind the call"),
+        pytest.param(2, 1, True, id="called before the second test"),
+        pytest.param(2, 2, True, id="called in the first iteration"),
+        pytest.param(1, 4, False, id="left at once"),
+        pytest.param(1, 5, False, id="left at once, and all behind it done"),
+        pytest.param(3, 4, True, id="left after two"),
+        pytest.param(3, 5, True, id="done after two"),
+    ],
+)
+def test_what_any_iteration_did_is_to_be_undone(iteration: int, reached: int, counted: bool) -> None:
+    plan = StagePlan("a", (QUERY, TEST, ActivityTask("f"), QUERY, QUERY), loop=Loop(1, 4))
+    assert counts(plan, StageState(iteration=iteration, done=(rows("x"),) * reached)) == counted

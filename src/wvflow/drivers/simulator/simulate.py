@@ -182,10 +182,12 @@ class _Simulation:
         """Where a run stands still until it is told something, it is: what it waits for, else to stop."""
         if self.state.phase.is_terminal or not waits_for_people(self.plan, self.state):
             return False
-        stop = CancelRequested(self.now, "cancel" if self.state.phase is RunPhase.RUNNING else "terminate")
-        for wait in awaited_of_people(self.plan, self.state):
-            told = SignalReceived(self.now, wait.signal) if isinstance(wait, SignalTask) else stop
-            self._plan(self._late(), told, durable=True)
+        awaited = list(awaited_of_people(self.plan, self.state))
+        for wait in (signals := [one for one in awaited if isinstance(one, SignalTask)]):
+            self._plan(self._late(), SignalReceived(self.now, wait.signal), durable=True)
+        if awaited and not signals:
+            stop = CancelRequested(self.now, "cancel" if self.state.phase is RunPhase.RUNNING else "terminate")
+            self._plan(self._late(), stop, durable=True)
         if self.state.paused_at is not None:
             self._plan(self._late(), PauseRequested(self.now, paused=False), durable=True)
         return True
