@@ -80,7 +80,7 @@ def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
     run = simulate(plan, seed=seed, world=world, crash_rate=data.draw(st.sampled_from([0.0, 0.2]))).state
     if run.phase is RunPhase.SUCCESS:
         assert all(run.stages[owner].phase is Phase.FAILED for owner, _ in run.undo)  # another stood in for it
-    else:
+    elif run.phase is not RunPhase.TERMINATED:  # which a compensation that waits for people may come to
         assert done(plan, run) <= set(run.undo[: run.undone])
 
 
