@@ -59,4 +59,4 @@ def test_how_far_it_came_is_shown(killed: Any) -> None:
     shown = killed.wvflow("runs", "show", "last")
     assert f"instances {GATE}/{ROWS}" in shown.stdout
     (stage,) = [one for one in killed.json("runs", "show", "last")["stages"] if one["stage"] == "calls"]
-    assert stage["instances"] == {"count": ROWS, "ended": GATE, "failed": 0}
+    assert stage["instances"] == {"count": ROWS, "ended": GATE, "failed": 0, "failures": []}

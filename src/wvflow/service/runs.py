@@ -523,7 +523,9 @@ class Runs:
                 f"{whose} of run {row.run_id} has no rows: it is {state}",
                 help=f"wvflow runs explain {row.run_id} {found.stage}{f' --instance {number}' if number else ''}",
             )
-        is_view = view_of(self.plan(row).stages[found.index]) is not None
+        is_view = False
+        with suppress(RunDamaged):  # rows are there without their plan
+            is_view = view_of(self.plan(row).stages[found.index]) is not None
         return rows_of(output, whose, self._store, self.project.state, is_view=is_view)
 
     def question(self, run: str, name: str, args: Mapping[str, object] | None = None) -> Question:

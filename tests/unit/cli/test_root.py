@@ -176,7 +176,6 @@ print(sorted(heavy.intersection(sys.modules)))
         (["run", "x.wv", "-p", "a=1", "-p", "a=2"], "`a` is given twice"),
         (["run", "x.wv", "--at", "noon"], "'noon' is no time in ISO 8601"),
         (["run", "x.wv", "--detach"], "--detach isn't available in this version"),
-        (["run", "x.wv", "--key", "k"], "--key isn't available in this version"),
         (["run", "x.wv", "-e", "from x"], "give either a file or a text"),
         (["runs", "output", "last", "--format", "parquet"], "add --out FILE"),
         (["runs", "output", "last", "--format", "table", "--out", "x"], "choose csv, json or parquet"),

@@ -17,7 +17,7 @@ from wvflow.ports.store import Journal, Recorded
 from wvflow.store.sqlite import rows
 from wvflow.store.sqlite.failures import primary_code
 
-CONTINUED = str(Continued.__struct_config__.tag)
+CONTINUED = str(Continued.__struct_config__.tag).encode()
 
 
 class Start(NamedTuple):
@@ -69,15 +69,20 @@ def _start_at(connection: sqlite3.Connection, run_id: str, position: int) -> Sta
 
 def _begun_anew(connection: sqlite3.Connection, run_id: str) -> Start | None:
     """Where a journal begins that carries the state of what was let go of: behind the one record that is kept of it."""
-    found = connection.execute(
-        "select position, crc, body from events where run = ? order by position limit 2", (run_id,)
-    ).fetchall()
+    try:
+        found = connection.execute(
+            "select position, crc, cast(body as blob) from events where run = ? order by position limit 2", (run_id,)
+        ).fetchall()
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) != sqlite3.SQLITE_CORRUPT:
+            raise
+        return None  # who reads the records finds the place
     anew = len(found) == 2 and _tag(found[1][2]) == CONTINUED
     return Start(*found[0][:2]) if anew else None
 
 
-def _tag(body: object) -> str:
-    return str(body).partition('"event":"')[2].partition('"')[0]
+def _tag(body: bytes) -> bytes:
+    return body.partition(b'"event":"')[2].partition(b'"')[0]
 
 
 def _snapshot(connection: sqlite3.Connection, run_id: str, end: int) -> Start | None:

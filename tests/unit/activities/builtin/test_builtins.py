@@ -20,8 +20,10 @@ from wvflow.activities.types import signature_of
 from wvflow.errors import TaskError
 from wvflow.lang import builtins
 from wvflow.lang.catalog import ActivitySignature
-from wvflow.lang.keys import ENGINE_FILE, ENGINE_SQL
+from wvflow.lang.keys import ENGINE_FILE, ENGINE_SQL, RUN_SIGNAL
 
+ELSEWHERE = {ENGINE_SQL, ENGINE_FILE, RUN_SIGNAL}
+"""What the engine and the driver do themselves."""
 KNOWN = dict((*builtins.ACTIVITIES.values(), *builtins.SINKS.values()))
 LOG = "builtin.log"
 
@@ -34,7 +36,7 @@ def as_checked(signature: ActivitySignature) -> Any:
     return parameters, signature.open, signature.takes_rows
 
 
-@pytest.mark.parametrize("key", sorted(KNOWN.keys() - {ENGINE_SQL, ENGINE_FILE}))
+@pytest.mark.parametrize("key", sorted(KNOWN.keys() - ELSEWHERE))
 def test_the_checker_knows_each_function_as_it_is(key: str) -> None:
     assert as_checked(KNOWN[key]) == as_checked(signature_of(functions(Settings())[key]))
 
@@ -45,10 +47,10 @@ def test_those_that_send_heartbeats_are_known() -> None:
 
 
 def test_there_is_no_other() -> None:
-    assert functions(Settings()).keys() == KNOWN.keys() - {ENGINE_SQL, ENGINE_FILE}
+    assert functions(Settings()).keys() == KNOWN.keys() - ELSEWHERE
 
 
-@pytest.mark.parametrize("key", sorted(KNOWN.keys() - {ENGINE_SQL, ENGINE_FILE}))
+@pytest.mark.parametrize("key", sorted(KNOWN.keys() - ELSEWHERE))
 def test_an_argument_that_it_does_not_have_is_told(failure: Any, key: str) -> None:
     if not KNOWN[key].open:
         assert failure(key, [], nonsense=1).kind == "WrongArgument"
