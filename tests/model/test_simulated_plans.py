@@ -53,7 +53,7 @@ def test_no_invariant_breaks_in_a_rough_world(data: st.DataObject, seed: int, pl
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
     data: st.DataObject, seed: int, plans: Plans
 ) -> None:
@@ -71,7 +71,7 @@ def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
     data: st.DataObject, seed: int, plans: Plans
 ) -> None:

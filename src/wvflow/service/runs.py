@@ -204,8 +204,12 @@ class Runs:
         changes = self.changes(row.run_id)
         next(changes)  # follows from here on
         message = send(self._store, self._clock, row, owner, "update", Message(name, given))
-        while (answer := self._store.answer(message)) is None:
-            self._check_answerable(next(changes))
+        answer = self._store.answer(message)
+        while answer is None:
+            seen = next(changes)
+            answer = self._store.answer(message)  # asked behind the look at the run, which may have ended upon it
+            if answer is None:
+                self._check_answerable(seen)
         if answer.refused:
             raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
         return Updated(run_id=row.run_id, update=name, args=given, result=answer.result)
