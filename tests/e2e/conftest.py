@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from wvflow.service.api import Program, RunResult, load
+from wvflow.testing import Sandbox
 
 RunFlow = Callable[..., RunResult]
 
@@ -34,3 +35,19 @@ def run_flow(make_program: Callable[..., Program]) -> RunFlow:
         return make_program(flow, activities, **files).run(name, params)
 
     return run
+
+
+@pytest.fixture
+def make(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Sandbox]]:
+    """Programs on a virtual clock, with the ``ACTIVITIES`` of the test's module beside them."""
+    made: list[Sandbox] = []
+
+    def make(text: str) -> Sandbox:
+        (tmp_path / "activities.py").write_text(request.module.ACTIVITIES)
+        (tmp_path / "f.wv").write_text(text)
+        made.append(Sandbox(tmp_path / "f.wv"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

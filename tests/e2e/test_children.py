@@ -5,7 +5,7 @@ The activity ``ok`` succeeds, ``bad`` fails, ``slow`` takes an hour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,21 +34,6 @@ def tidy() -> list[dict]:
     return [{"n": 0}]
 """
 Make = Callable[[str], Sandbox]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Sandbox] = []
-
-    def make(text: str) -> Sandbox:
-        (tmp_path / "activities.py").write_text(ACTIVITIES)
-        (tmp_path / "f.wv").write_text(text)
-        made.append(Sandbox(tmp_path / "f.wv"))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def rows(result: RunResult, stage: str = "") -> list[dict[str, object]]:

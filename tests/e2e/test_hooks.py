@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,21 +25,6 @@ def tell(rows: list[dict], *, what: str = "") -> None:
 """
 HOOKS = "on_success: tell('success'), on_failure: tell('failure'), on_cancel: tell('cancel'), on_finish: tell('finish')"
 Make = Callable[[str], Sandbox]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Sandbox] = []
-
-    def make(text: str) -> Sandbox:
-        (tmp_path / "activities.py").write_text(ACTIVITIES)
-        (tmp_path / "f.wv").write_text(text)
-        made.append(Sandbox(tmp_path / "f.wv"))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def runs(sandbox: Sandbox) -> list[tuple[str, str]]:

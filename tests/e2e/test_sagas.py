@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,21 +47,6 @@ HOTEL = {**FLIGHT, "hotel": "hotel 7"}
 CAR = {**HOTEL, "car": "car 7"}
 ROWS = {"request": {"id": 7}, "flight": FLIGHT, "hotel": HOTEL, "car": CAR}
 Make = Callable[[str], Sandbox]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Sandbox] = []
-
-    def make(text: str) -> Sandbox:
-        (tmp_path / "activities.py").write_text(ACTIVITIES)
-        (tmp_path / "f.wv").write_text(text)
-        made.append(Sandbox(tmp_path / "f.wv"))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 class Undone:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,19 +30,15 @@ Open = Callable[..., Sandbox]
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Open]:
-    made: list[Sandbox] = []
+def sandbox(make: Open) -> Open:
+    """A program with a table to wait for rows in."""
 
-    def make(flow: str) -> Sandbox:
-        (tmp_path / "activities.py").write_text(ACTIVITIES)
-        (tmp_path / "f.wv").write_text(flow)
-        made.append(Sandbox(tmp_path / "f.wv"))
-        made[-1].sql("create table landing (n bigint)")
-        return made[-1]
+    def with_table(flow: str) -> Sandbox:
+        made = make(flow)
+        made.sql("create table landing (n bigint)")
+        return made
 
-    yield make
-    for one in made:
-        one.close()
+    return with_table
 
 
 def timers(box: Sandbox, result: Any) -> list[str]:

@@ -22,7 +22,7 @@ from wvflow.lang.relations import nodes, rebuilt
 from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.plan.nodes import Argument, FlowParam
 from wvflow.semantics import expressions
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_calls as flow_mistakes
 from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
 from wvflow.semantics.checks.bounds import check_bounds, check_heartbeat

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from wvflow.lang.algebra import Alias, Filter, Piped, Rel
 from wvflow.plan.nodes import Save, Test
-from wvflow.semantics import grouping, reshaping
+from wvflow.semantics import grouping, mistakes_of_calls, mistakes_of_properties, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, LoopStep, RowsStep, SaveStep, Step, TestStep
@@ -87,7 +87,7 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
     rowless = body.input is None and scope.forking is None  # it begins with a wait
     source = found.rel if isinstance(body.input, n.From | n.Merge | None) and not rowless else None
     if each is not None and source is None:
-        scope.session.report(flow_mistakes.nothing_to_split(each))
+        scope.session.report(mistakes_of_properties.nothing_to_split(each))
     elif each is not None:
         found = own_row(found, each, scope)
     saved: dict[Rel, Known] = {}
@@ -279,7 +279,7 @@ def _called(
             steps.append(started[0])
         return Relation(Piped(), Shape(None if started is None else started[1]))
     if version is not None:
-        scope.session.report(flow_mistakes.version_of_activity(call.function.text, call.function.span))
+        scope.session.report(mistakes_of_calls.version_of_activity(call.function.text, call.function.span))
     called = call_activity(call, shape, scope, piped=piped, apart=apart)
     if called is None:
         return Relation(Piped(), Shape())

@@ -11,7 +11,7 @@ from wvflow.lang.types import STRING
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import FlowRef
 from wvflow.semantics import mistakes as base_mistakes
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import read_arguments
 from wvflow.semantics.arguments import Callee, Formal
 from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep

@@ -12,7 +12,7 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN, NULL
 from wvflow.plan.nodes import PAUSED, Assignment, FlowParam, SignalPlan, UpdatePlan
 from wvflow.semantics import expressions, mistakes
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_conversations as flow_mistakes
 from wvflow.semantics.arguments import Formal, fits
 from wvflow.semantics.checked import CheckedStage, Conversation, SignalStep, StateStep
 from wvflow.semantics.infer import type_of

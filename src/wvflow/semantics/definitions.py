@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from wvflow.diagnostics import Diagnostic
 from wvflow.semantics import mistakes
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_calls as flow_mistakes
 from wvflow.syntax.nodes import (
     ActivityDef,
     AppendOp,

@@ -12,7 +12,7 @@ from wvflow.lang.algebra import Rel
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.graph import sortable
 from wvflow.plan.nodes import PAUSED, FlowRef
-from wvflow.semantics import mistakes, sources
+from wvflow.semantics import mistakes, mistakes_of_properties, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CheckedFlow, CheckedMap, CheckedRunQuery, CheckedStage, Settings, UntilStep
@@ -279,7 +279,7 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
     found = body.shape.columns
     declared = declared_columns(read, found, session)
     if read.values.get("skip_empty") and begins is None:
-        session.report(flow_mistakes.nothing_to_be_empty(read.spans["skip_empty"]))
+        session.report(mistakes_of_properties.nothing_to_be_empty(read.spans["skip_empty"]))
     checked = CheckedStage(
         name=stage.name.text,
         span=stage.name.span,

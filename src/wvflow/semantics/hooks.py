@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wvflow.lang.properties import HOOKS
 from wvflow.lang.summaries import OF_HOOKS, SUMMARY
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import CallStep, CheckedHook, ChildStep
 from wvflow.semantics.children import call_flow, is_flow

@@ -16,7 +16,7 @@ from wvflow.lang.relations import nodes, own_nodes
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import Type
 from wvflow.semantics import expressions, mistakes
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_keys as flow_mistakes
 from wvflow.semantics.checked import (
     CallStep,
     CheckedKey,

@@ -13,7 +13,7 @@ from wvflow.lang.algebra import Call, Column, Item, Rel, Select, StageRows
 from wvflow.lang.types import Type
 from wvflow.plan.nodes import INSTANCE
 from wvflow.semantics import mistakes, sources
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_properties as flow_mistakes
 from wvflow.semantics.infer import member
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Relation, Scope, Shape, column

@@ -1,6 +1,6 @@
 """What can be wrong with names, types and shapes of rows: one constructor per diagnostic.
 
-Properties, activities and the graph have theirs beside their checks' subject: ``mistakes_of_flows.py``.
+What is about flows stands beside it, a file for each subject: ``mistakes_of_flows.py`` has the graph's.
 """
 
 from __future__ import annotations
@@ -189,12 +189,6 @@ def unknown_type(name: str, use: Span, defined: Iterable[str] = ()) -> Diagnosti
 
 def recursive_type(path: Sequence[str], use: Span) -> Diagnostic:
     return Diagnostic(Code.CYCLE, f"a type extends itself: {' -> '.join(path)}", use, "leave one `extends` out")
-
-
-def type_without_engine(name: str, use: Span) -> Diagnostic:
-    """Nothing can be cast to what the engine has no form of."""
-    help_ = f"say what it extends: `type {name} extends long = …`"
-    return Diagnostic(Code.UNKNOWN_TYPE, f"nothing tells what `{name}` is for the engine", use, help_)
 
 
 def recursive(what: str, path: Sequence[str], use: Span) -> Diagnostic:

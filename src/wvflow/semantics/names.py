@@ -13,7 +13,7 @@ from wvflow.lang.stdlib import BARE_FUNCTIONS, RESULTS
 from wvflow.lang.types import STRING, UNKNOWN
 from wvflow.lang.ulids import KEPT, NATIVE
 from wvflow.semantics import functions, mistakes
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_conversations as flow_mistakes
 from wvflow.semantics.scopes import IMPLICIT, Col, Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.vals import scalar_val

@@ -11,7 +11,7 @@ from wvflow.lang.relations import nodes
 from wvflow.lang.types import STRING
 from wvflow.semantics import expressions
 from wvflow.semantics import mistakes as base_mistakes
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_keys as mistakes
 from wvflow.semantics.checked import ChildStep
 from wvflow.semantics.keys import plain
 from wvflow.semantics.names import NOTHING

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang import properties as table
 from wvflow.lang.properties import Misread, Property, Setting
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_properties as mistakes
 from wvflow.semantics.session import Session
 from wvflow.source import Span
 from wvflow.syntax import nodes as n

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wvflow.lang.rowtypes import fits, misfits
 from wvflow.lang.types import NAMES, Type
 from wvflow.semantics import mistakes
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_properties as flow_mistakes
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Relation, column
 from wvflow.semantics.session import Session

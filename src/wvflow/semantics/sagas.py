@@ -14,7 +14,7 @@ from msgspec import structs
 
 from wvflow.lang import builtins
 from wvflow.lang.keys import is_delivery
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_sagas as mistakes
 from wvflow.semantics.activities import find
 from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, SaveStep

@@ -10,7 +10,7 @@ from dataclasses import replace
 from wvflow.lang import builtins
 from wvflow.lang.catalog import ActivitySignature
 from wvflow.lang.keys import SINK
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import callee_of, read_arguments
 from wvflow.semantics.checked import CallStep
 from wvflow.semantics.properties import check_foreign

@@ -35,7 +35,7 @@ from wvflow.lang.reuse import obstacles
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import BOOLEAN, DURATION, INTERVAL, NULL, STRING
 from wvflow.plan.nodes import Millis
-from wvflow.semantics import expressions, mistakes
+from wvflow.semantics import expressions, mistakes, mistakes_of_conversations
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.checked import (
     CheckedStage,
@@ -136,11 +136,11 @@ def _state_step(node: n.Expr, text: str, use: Span, shape: Shape | None, scope: 
     over = replace(scope.over(None), for_state=True)
     variable = state_in(node, shape, scope)
     if variable is not None and any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node)):
-        scope.session.report(flow_mistakes.mixed_wait(variable.text, node.span))
+        scope.session.report(mistakes_of_conversations.mixed_wait(variable.text, node.span))
         return StateStep(NOTHING, text, use, rowless=shape is None)
     found = expressions.condition(node, over)
     if variable is not None and not is_static(found):
-        scope.session.report(flow_mistakes.mixed_wait(variable.text, node.span))
+        scope.session.report(mistakes_of_conversations.mixed_wait(variable.text, node.span))
     return StateStep(found, text, use, rowless=shape is None)
 
 
@@ -149,7 +149,7 @@ def signal_step(node: n.WaitForOp, scope: Scope) -> tuple[Relation, SignalStep]:
     name = node.signal
     signal = scope.signals.get(name.text)
     if signal is None:
-        scope.session.report(flow_mistakes.unknown_signal(name.text, name.span, list(scope.signals)))
+        scope.session.report(mistakes_of_conversations.unknown_signal(name.text, name.span, list(scope.signals)))
     params = () if signal is None else signal.params
     items = [Item(one.name, Cast(Value(of_signal(one.name), one.type), one.type)) for one in params]
     items = items or [Item("signal", Literal(name.text, STRING))]

@@ -12,7 +12,7 @@ from wvflow.lang.evaluate import is_static
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import BOOLEAN, NULL
 from wvflow.semantics import expressions
-from wvflow.semantics import mistakes_of_flows as flow_mistakes
+from wvflow.semantics import mistakes_of_properties as flow_mistakes
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.names import NOTHING
 from wvflow.semantics.properties import Read

@@ -67,7 +67,7 @@ def changed_versions(project: Project, compiled: Compiled) -> tuple[Diagnostic, 
     """Warnings of flows that do something else than the newest run of their version did, or than one that is open."""
     if compiled.bundle is None or compiled.checked is None:
         return ()
-    from wvflow.semantics.mistakes_of_flows import changed_version
+    from wvflow.semantics.mistakes_of_calls import changed_version
 
     flows = {flow.ref: (flow.span, compiled.bundle.plan(flow.ref)) for flow in compiled.checked.flows}
     with recorded_runs(project) as store:

@@ -98,10 +98,6 @@ class Session:
         if self._stop.requested:
             raise interrupted()
 
-    @property
-    def stopping(self) -> bool:
-        return self._stop.requested
-
     # --- statements, in which $1, $2 stand for values ---
 
     def transaction(self) -> AbstractContextManager[object]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from wvflow.lang import builtins
 from wvflow.lang.durations import format_duration
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_properties as mistakes
 from wvflow.semantics.checked import CallStep, CheckedStage, Settings
 from wvflow.semantics.session import Session
 from wvflow.source import Span

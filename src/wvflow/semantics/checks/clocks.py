@@ -5,7 +5,7 @@ from __future__ import annotations
 from wvflow.lang.algebra import Call, Column
 from wvflow.lang.relations import nodes
 from wvflow.lang.reuse import CLOCKS, WALL_CLOCK
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_properties as mistakes
 from wvflow.semantics.checked import CheckedStage, UntilStep
 from wvflow.semantics.session import Session
 from wvflow.source import Span

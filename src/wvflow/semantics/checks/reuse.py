@@ -8,7 +8,7 @@ from wvflow.lang import builtins
 from wvflow.lang.relations import stages_read
 from wvflow.lang.reuse import OF_THE_RUN, obstacles, values
 from wvflow.lang.ulids import NATIVE, asks_for_ulid
-from wvflow.semantics import mistakes_of_flows as mistakes
+from wvflow.semantics import mistakes_of_properties as mistakes
 from wvflow.semantics.checked import (
     CallStep,
     CheckedStage,
