@@ -26,7 +26,7 @@ from wvflow.service.cleaning import TERMINAL
 from wvflow.service.summary import RunSummary
 
 if TYPE_CHECKING:
-    from wvflow.service.runs import Runs
+    from wvflow.service.steering import Steering
 
 
 def run_key(plan: FlowPlan, params: Mapping[str, object], given: str | None, now: EpochMs) -> RunKey | None:
@@ -56,7 +56,7 @@ def _evaluated(plan: FlowPlan, params: Mapping[str, object]) -> object:
 
 
 async def attach(
-    runs: Runs,
+    runs: Steering,
     plan: FlowPlan,
     key: RunKey,
     entry: KeyEntry,

@@ -1,0 +1,39 @@
+"""Runs that are driven in this process while their caller waits for their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wvflow.kernel.values import variables
+from wvflow.plan.nodes import FlowPlan
+from wvflow.service.instances import failed_instances
+from wvflow.service.reading import Reading, yielding
+from wvflow.service.retention import Retaining
+from wvflow.service.summary import RunSummary, summarize
+
+if TYPE_CHECKING:
+    from wvflow.drivers.embedded.loop import Driver
+
+
+class Driving(Reading, Retaining):
+    """Drives runs to their end."""
+
+    async def _drive(self, run_id: str, plan: FlowPlan, begin: Callable[[Driver], None]) -> RunSummary:
+        """Have a driver begin with a run and wait for its end. Older runs of its flow go then, if it says so."""
+        self._waited_for.add(run_id)
+        try:
+            async with self._drivers.using() as driver:
+                begin(driver)
+                run = await driver.finished(run_id)
+                await driver.offspring(run_id)
+            row = run.row()
+            await self._let_go_before(row, plan)
+            stages, failed = run.stage_rows(), failed_instances(run.state.stages)
+            children, undoing = self.children(run_id), plan.compensations
+            summary = summarize(row, stages, plan.declared, yielding(plan, stages), children, failed, undoing=undoing)
+            return msgspec.structs.replace(summary, variables=variables(plan, run.state))
+        finally:
+            self._waited_for.discard(run_id)

@@ -1,0 +1,89 @@
+"""Use cases that tell a run something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from wvflow.errors import NotPossible
+from wvflow.ports.store import Message, RunRow
+from wvflow.service.cleaning import TERMINAL
+from wvflow.service.messages import PAUSED, Told, Updated, arguments, find_signal, find_update, send
+from wvflow.service.state_folder import StateFolder
+
+if TYPE_CHECKING:
+    pass
+
+
+class Talking(StateFolder):
+    """Tells runs something."""
+
+    def signal(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Told:
+        """Send a signal to a run; when this returns, it is recorded and will be delivered once. ``texts``: the
+        arguments are texts, read as literals of their types.
+
+        Raises: RunNotFound, UserError (no such signal, wrong arguments), NotPossible (it has ended), RunDamaged.
+        """
+        row = self._store.find(run)
+        given = arguments(find_signal(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        owner = self._driver_of(row)
+        send(self._store, self._clock, row, owner, "signal", Message(name, given))
+        return Told(run_id=row.run_id, signal=name, args=given, driven=owner is not None)
+
+    def update(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Updated:
+        """Send an update to a run, and wait until whoever drives it has accepted it or not. ``texts`` as for a signal.
+
+        Raises: RunNotFound, UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold; the run
+            has ended; no process drives it), RunDamaged.
+        """
+        row = self._store.find(run)
+        given = arguments(find_update(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        owner = self._driver_of(row)
+        if owner is None and row.state not in TERMINAL:
+            raise NotPossible(
+                f"no process drives run {row.run_id}, so nobody can accept the update",
+                help=f"carry on with `wvflow runs resume {row.run_id}`",
+            )
+        changes = self.changes(row.run_id)
+        next(changes)  # follows from here on
+        message = send(self._store, self._clock, row, owner, "update", Message(name, given))
+        answer = self._store.answer(message)
+        while answer is None:
+            seen = next(changes)
+            answer = self._store.answer(message)  # asked behind the look at the run, which may have ended upon it
+            if answer is None:
+                self._check_answerable(seen)
+        if answer.refused:
+            raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
+        return Updated(run_id=row.run_id, update=name, args=given, result=answer.result)
+
+    def _check_answerable(self, row: RunRow) -> None:
+        if row.state in TERMINAL:
+            raise NotPossible(f"run {row.run_id} has ended before it came to the update: {row.state}")
+        if self._driver_of(row) is None:
+            raise NotPossible(
+                f"the process that drove run {row.run_id} died before it came to the update",
+                help="the update is kept, and judged by the next one that drives the run",
+            )
+
+    def pause(self, run: str) -> Told:
+        """Have nothing new of a run begin. Raises: RunNotFound, NotPossible (it has ended), RunDamaged."""
+        return self._set_paused(self._store.find(run), "pause")
+
+    def unpause(self, run: str) -> Told | None:
+        """Have a paused run go on. None where that is left to ``resume``, as nobody drives it.
+
+        Raises: RunNotFound, NotPossible (it has ended), RunDamaged.
+        """
+        row = self._store.find(run)
+        pending = [one.kind for one in self._store.inbox([row.run_id]) if one.kind in ("pause", "resume")]
+        paused = pending[-1] == "pause" if pending else row.state == PAUSED
+        if not paused or row.state in TERMINAL:
+            return None
+        told = self._set_paused(row, "resume")
+        return told if told.driven else None
+
+    def _set_paused(self, row: RunRow, kind: Literal["pause", "resume"]) -> Told:
+        owner = self._driver_of(row)
+        send(self._store, self._clock, row, owner, kind)
+        return Told(run_id=row.run_id, signal=kind, args={}, driven=owner is not None)
