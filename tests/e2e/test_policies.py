@@ -6,6 +6,7 @@ Source: flow language, section 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,19 @@ def test_a_jittered_delay_is_drawn_once_and_recorded(run_flow: Any, tmp_path: Pa
     drawn = [draw for draw in draws if draw is not None]
     assert len(set(drawn)) > 1
     assert all(-1_000_000 <= draw <= 1_000_000 for draw in drawn)
+
+
+# --- deadlines -------------------------------------------------------------------------------------------------------
+
+
+def test_what_takes_longer_than_its_deadline_is_late_and_goes_on(sandbox: Make) -> None:
+    box = sandbox("flow F [deadline: 2h] = { stage s [deadline: 10m, retries: 1] = call fetch() stage t = from s }")
+    box.fake("fetch", after("3h"))
+    result = box.run("F")
+    stage, begun = result.stages["s"], datetime.fromisoformat(result.summary.run_time)
+    assert (result.state, ending(result), result.stages["t"].late) == ("success", ("success", 1, ""), None)
+    late = [datetime.fromisoformat(str(one)) - begun for one in (stage.late, result.summary.late)]
+    assert late == [timedelta(minutes=10), timedelta(hours=2)]
 
 
 # --- who waits for whom -----------------------------------------------------------------------------------------------

@@ -253,6 +253,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> Flow
             "on_failure": draw(st.sampled_from(["fail", "fail", "skip"])),
             "map": draw(_maps(f"s{index}", tasks[index], loops[index])),
             "loop": loops[index],
+            "deadline": draw(st.sampled_from([None, Millis(1), Millis(400)])) if timeouts else None,
         }
         for index in range(size)
     ]
@@ -275,6 +276,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> Flow
         lost_limit=draw(st.sampled_from([0, 1, 3])),
         cancel_grace=Millis(200),
         max_parallel=draw(st.sampled_from([None, 1, 2])),
+        deadline=draw(st.sampled_from([None, Millis(0), Millis(700)])) if timeouts else None,
     )
 
 

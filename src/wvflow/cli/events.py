@@ -30,6 +30,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.timers import (
     ChildTimer,
+    DeadlineTimer,
     LineTimer,
     RetryTimer,
     RunTimer,
@@ -119,6 +120,10 @@ def _timer(plan: FlowPlan, timer: str) -> str:
             return f"{whose(stage)}, attempt {attempt}: timeout"
         case ScheduleTimer(stage):
             return f"{whose(stage)}: schedule_timeout"
+        case DeadlineTimer(stage):
+            return f"{whose(stage)}: deadline"
+        case RunTimer(kind="deadline"):
+            return "the flow's deadline"
         case WaitTimer(stage, task):
             return f"{whose(stage)}: {_wait(plan.stages[stage].of_instance(number).tasks[task])}"
         case RunTimer(kind="grace"):

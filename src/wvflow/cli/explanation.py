@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wvflow.kernel.because import Reason
     from wvflow.kernel.below import ChildExplained, InstancesExplained, InstanceWaits
     from wvflow.kernel.events import EpochMs
-    from wvflow.kernel.explained import StageExplained
+    from wvflow.kernel.explained import Explained, StageExplained
     from wvflow.kernel.unmet import Bound, Unmet
     from wvflow.service.explaining import RunExplained
 
@@ -35,7 +35,8 @@ def lines(found: RunExplained, *, wanted: str = "") -> Iterator[RenderableType]:
         yield from _unmet(one, clock, 1)
     for bound in why.unless:
         yield _indented("at most", _bound(bound, clock), 1)
-    told = [one for one in why.stages if wanted or one.unmet or one.reasons or _lost_some(one)]
+    yield from _lateness(why, clock, 1)
+    told = [one for one in why.stages if wanted or one.unmet or one.reasons or one.late or _lost_some(one)]
     for stage in told[:MOST_STAGES]:
         yield from _stage(row.run_id, stage, clock)
     if hidden := len(told) - MOST_STAGES if len(told) > MOST_STAGES else 0:
@@ -66,6 +67,7 @@ def _stage(run: str, stage: StageExplained, clock: _Clock) -> Iterator[Renderabl
         yield from _unmet(one, clock, 2)
     for bound in stage.unless:
         yield _indented("at most", _bound(bound, clock), 2)
+    yield from _lateness(stage, clock, 2)
     if stage.child is not None:
         yield _indented("child", _child(stage.child), 2)
     yield from _chain(stage.reasons)
@@ -73,6 +75,13 @@ def _stage(run: str, stage: StageExplained, clock: _Clock) -> Iterator[Renderabl
         yield _indented("handled" if stage.failure.handled else "not handled", stage.failure.why, 2)
     if stage.instances is not None:
         yield from _instances(run, stage.stage, stage.instances, clock)
+
+
+def _lateness(found: Explained | StageExplained, clock: _Clock, depth: int) -> Iterator[RenderableType]:
+    if found.deadline is not None:
+        yield _indented("in time", _bound(found.deadline, clock), depth)
+    if found.late is not None:
+        yield _indented("late", f"since {clock.at(found.late)}", depth)
 
 
 def _child(child: ChildExplained) -> str:

@@ -237,6 +237,10 @@ class Board:
     def _remark(self, row: StageRow) -> str:
         if note := self._notes.get(row.stage):
             return one_line(note)
+        return "  ".join(filter(None, ("late" * (row.late is not None), self._doing(row))))
+
+    @staticmethod
+    def _doing(row: StageRow) -> str:
         if row.reused:
             return f"reused from run {row.reused}"
         if row.awaited:

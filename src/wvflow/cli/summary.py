@@ -46,6 +46,7 @@ def headline(summary: RunSummary) -> Text:
             "  ",
             (summary.ref.shown, "bold"),
             (f"  run {summary.run_id}{f'  {spent}' if spent else ''}", "dim"),
+            ("  late" if summary.late else "", "yellow"),
         )
     )
 
@@ -82,7 +83,8 @@ def _stage_table(stages: Sequence[StageSummary]) -> Table:
         attempts = str(stage.attempts) if stage.attempts else ""
         rows = count(stage.rows) if stage.state == "success" else ""
         undoing = (state_text(stage.compensation) if stage.compensation else "",) if undone else ()
-        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, *undoing, _remark(stage))
+        remark = "  ".join(filter(None, ("late" if stage.late else "", _remark(stage))))
+        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, *undoing, remark)
     return table
 
 

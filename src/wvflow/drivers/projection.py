@@ -32,6 +32,7 @@ def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner
         project=project,
         parent=state.parent.run_id if state.parent else "",
         retry_of=state.retry_of,
+        late=state.late,
     )
 
 
@@ -60,6 +61,7 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
         due=wait.due if wait else None,
         instances=None if stage.instances is None else _counts(stage.instances),
         iteration=iteration_shown(plan.stages[index], stage),
+        late=stage.late,
     )
 
 

@@ -88,6 +88,14 @@ class CancelTimer(CommandBase, frozen=True, tag="CancelTimer"):
     timer: str
 
 
+class Notify(CommandBase, frozen=True, tag="Notify"):
+    """Tell people of something that changes nothing else. ``late``: the deadline of ``stage`` is over, or where that is
+    None, that of the run."""
+
+    what: Literal["late"]
+    stage: StageId | None = None
+
+
 class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
     """The run has ended. ``state`` is one of the terminal run states."""
 
@@ -96,4 +104,4 @@ class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
     failure: Failure | None = None
 
 
-Command: TypeAlias = RunTask | CancelTask | StartChild | CancelChild | StartTimer | CancelTimer | CompleteRun
+Command: TypeAlias = RunTask | CancelTask | StartChild | CancelChild | StartTimer | CancelTimer | Notify | CompleteRun

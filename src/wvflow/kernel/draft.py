@@ -323,6 +323,7 @@ class Draft:
             undo=(*run.undo, *due),
             paused_at=None,
             pauses=run.pauses + (run.paused_at is not None),
+            stood=stood(self),
         )
         owners = {owner for owner, _ in self.run.undo}
         for one in self.open_stages() if due else ():
@@ -437,6 +438,13 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
         pauses=run.pauses,
         mail=run.mail,
     )
+
+
+def stood(draft: Draft) -> int:
+    """For how long the run's deadline stood still, with the pause that ends; of a run without one, nobody counts it."""
+    if draft.plan.deadline is None or draft.run.paused_at is None:
+        return draft.run.stood
+    return draft.run.stood + draft.now - draft.run.paused_at
 
 
 def hook_applies(here: StagePlan, ending: RunPhase, phase_of: Callable[[StageId], Phase]) -> bool:

@@ -18,7 +18,7 @@ from wvflow.kernel.handled import unhandled
 from wvflow.kernel.picture import Began, Picture
 from wvflow.kernel.sagas import failed
 from wvflow.kernel.state import Phase, RunPhase, RunState
-from wvflow.kernel.unmet import Bound, Unmet, bounds, paused, unmet
+from wvflow.kernel.unmet import Bound, Unmet, bound, bounds, deadline, paused, unmet
 from wvflow.kernel.values import variables
 from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import FlowPlan, StageId
@@ -35,7 +35,8 @@ class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
     """One stage, or one instance of a mapped one. ``phase`` is the finer state. ``since``: when it began what it is
     at. ``unmet``: what it waits for, ``unless``: what ends the wait otherwise. ``child``: the run that it waits for.
     ``instances``: those of a mapped stage. ``reasons``: the chain that led to its end. ``failure``: whether its failure
-    is handled, None where it didn't fail."""
+    is handled, None where it didn't fail. ``deadline``: when it is late, where it may be yet; ``late``: since when it
+    is."""
 
     stage: str
     state: str
@@ -47,17 +48,22 @@ class StageExplained(msgspec.Struct, frozen=True, kw_only=True):
     instances: InstancesExplained | None = None
     reasons: tuple[Reason, ...] = ()
     failure: Handled | None = None
+    deadline: Bound | None = None
+    late: EpochMs | None = None
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """A run. ``unmet``: what keeps all of it from going on, ``unless``: what ends it; ``reason``: why it ended
-    as it did. ``variables``: its state, as JSON values, where its flow has any or it is paused."""
+    as it did. ``variables``: its state, as JSON values, where its flow has any or it is paused. ``deadline`` and
+    ``late`` as of a stage."""
 
     unmet: tuple[Unmet, ...] = ()
     unless: tuple[Bound, ...] = ()
     reason: str = ""
     stages: tuple[StageExplained, ...] = ()
     variables: dict[str, object] = {}
+    deadline: Bound | None = None
+    late: EpochMs | None = None
 
 
 def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) -> Explained:
@@ -68,7 +74,13 @@ def explain(plan: FlowPlan, run: RunState, began: Began = MappingProxyType({})) 
     stages = tuple(_stage(seen, one, why) for one in (*plan.declared, *_compensations(plan, run), *_hooks(plan, run)))
     limits = tuple(_limits(seen))
     return Explained(
-        unmet=_stopping(run), unless=limits, reason=_ending(seen), stages=stages, variables=variables(plan, run)
+        unmet=_stopping(run),
+        unless=limits,
+        reason=_ending(seen),
+        stages=stages,
+        variables=variables(plan, run),
+        deadline=_deadline(seen),
+        late=run.late,
     )
 
 
@@ -85,6 +97,8 @@ def _stage(seen: Picture, id: StageId, why: Reasons) -> StageExplained:
         instances=instances_of(seen, id),
         reasons=why.of(id),
         failure=_failure(seen, id) if phase is Phase.FAILED and seen.instance is None and not is_hook else None,
+        deadline=deadline(seen, id),
+        late=seen.stage(id).late,
     )
 
 
@@ -146,10 +160,13 @@ def _stopping(run: RunState) -> tuple[Unmet, ...]:
 
 
 def _limits(seen: Picture) -> Iterator[Bound]:
-    if seen.run.timeout_due is not None and seen.run.paused_at is not None:
-        yield Bound(limit=f"`timeout` of {format_duration(seen.plan.timeout or 0)}, which stands still")
-    elif seen.run.timeout_due is not None:
-        yield Bound(limit=f"`timeout` of {format_duration(seen.plan.timeout or 0)}", due=seen.run.timeout_due)
+    if seen.run.timeout_due is not None:
+        yield bound(f"`timeout` of {format_duration(seen.plan.timeout or 0)}", seen.run.timeout_due, seen.run)
+
+
+def _deadline(seen: Picture) -> Bound | None:
+    due, limit = seen.run.deadline_due, format_duration(seen.plan.deadline or 0)
+    return None if due is None else bound(f"`deadline` of {limit} from its run time", due, seen.run)
 
 
 def _last_due(run: RunState) -> EpochMs | None:

@@ -26,7 +26,7 @@ from wvflow.errors import Bug
 from wvflow.kernel.commands import CancelChild, CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
 from wvflow.kernel.events import Failure
 from wvflow.kernel.line import NOBODY, Ticket
-from wvflow.kernel.orders import run_task
+from wvflow.kernel.orders import disarm, run_task
 from wvflow.kernel.scene import Cancelled, GivenUp, Move, Scene, Step
 from wvflow.kernel.state import WORKING, Instances, Phase, StageState, Tally, Vector
 from wvflow.kernel.timers import of_instance
@@ -40,7 +40,7 @@ def map_move(scene: Scene, stage: StageState, event: InstancesEnded) -> Move | N
     if stage.phase is not Phase.MAPPING:
         return None
     if event.failure is not None and not scene.cancelling:
-        return GivenUp(stage, event.failure)
+        return GivenUp(stage, event.failure, disarm(scene, stage))
     if event.cancelled or scene.cancelling:
         return Cancelled(stage)
     if scene.plan.undoes is not None:  # it puts nothing out

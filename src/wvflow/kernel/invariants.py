@@ -22,6 +22,7 @@ from wvflow.kernel.commands import (
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.handled import unhandled
+from wvflow.kernel.invariants_of_deadlines import wrong_deadlines, wrongly_told
 from wvflow.kernel.invariants_of_loops import wrong_place, wrong_progress
 from wvflow.kernel.invariants_of_maps import broken_moves_within, instance_of, polls, subject, wrong_within
 from wvflow.kernel.invariants_of_sagas import broken_queue, wrong_undoing
@@ -30,7 +31,17 @@ from wvflow.kernel.run import outstanding
 from wvflow.kernel.sagas import failed
 from wvflow.kernel.scene import place_of
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, RunTimer, ScheduleTimer, WaitTimer, parse_timer
+from wvflow.kernel.timers import (
+    TIMER_FIELDS,
+    ChildTimer,
+    DeadlineTimer,
+    LineTimer,
+    RetryTimer,
+    RunTimer,
+    ScheduleTimer,
+    WaitTimer,
+    parse_timer,
+)
 from wvflow.kernel.triggers import tally_of
 from wvflow.plan.nodes import FlowPlan, SignalTask, StageId, StagePlan, StateTask, Trigger, Wait
 
@@ -44,6 +55,7 @@ def violations(plan: FlowPlan, state: RunState) -> list[str]:
     found = [*_counts(plan, state), *_run(plan, state), *_waits(plan, state), *_turns(plan, state)]
     found += wrong_told(plan, state, outstanding(plan, state))
     found += wrong_undoing(plan, state)
+    found += wrong_deadlines(plan, state, outstanding(plan, state))
     commands = outstanding(plan, state) if any(here.map for here in plan.stages) else ()
     for index, (here, stage) in enumerate(zip(plan.stages, state.stages, strict=True)):
         wrong = (*_stage(plan, state, here, stage), *wrong_within(here, stage, commands, StageId(index), state))
@@ -71,6 +83,7 @@ def broken_moves(plan: FlowPlan, before: RunState, after: RunState, commands: It
         if before.epoch == after.epoch or here.hook is None:  # hooks are called anew by a run that goes on
             findings = _moved(here, old, new, before.epoch == after.epoch)
             found += [f"stage `{here.name}` {finding}" for finding in findings]
+    found += wrongly_told(before, after, commands)
     found += [*broken_moves_within(plan, before, after), *broken_queue(before, after)]
     return [*found, *begun_in_a_pause(before, after)]
 
@@ -236,7 +249,7 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
             stage = after.stages[id]
             return (stage.phase, stage.attempt + 1, stage.due) == (Phase.RETRYING, attempt, due)
         case RunTimer(kind):
-            return due == {"flow": after.timeout_due, "grace": after.grace_due, "cleanup": after.cleanup_due}[kind]
+            return bool(due == getattr(after, TIMER_FIELDS[kind]))
         case LineTimer(id, attempt, iteration=iteration):
             stage = after.stages[id]
             found = stage.phase, stage.attempt, stage.iteration, stage.due
@@ -249,7 +262,7 @@ def _timer_fits(after: RunState, name: str, due: EpochMs) -> bool:
             stage = after.stages[id]
             wait = (*place_of(stage), after.epoch, stage.wait_due)
             return stage.phase in (Phase.WAITING, Phase.RETRYING) and wait == (iteration, task, epoch, due)
-        case ScheduleTimer(id, epoch):
+        case ScheduleTimer(id, epoch) | DeadlineTimer(id, epoch):
             return epoch == after.epoch and after.stages[id].first_at is not None
         case None:
             return False

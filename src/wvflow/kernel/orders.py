@@ -1,17 +1,19 @@
 """What a stage orders of workers and timers: how each begins, and how it is called off.
 
-A stage has at most three timers at once. That of ``due`` bounds what its phase waits for: a turn, a back-off, a child.
-That of ``wait_due`` runs as long as its current task is a wait, through the back-offs of failed polls. The schedule's
-bounds all of the stage, from its first start on.
+A stage has at most four timers at once. That of ``due`` bounds what its phase waits for: a turn, a back-off, a child.
+That of ``wait_due`` runs as long as its current task is a wait, through the back-offs of failed polls. Two
+bound all of the stage, from its first start on: the schedule's, and that of its deadline.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartTimer
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Phase, StageState
-from wvflow.kernel.timers import ChildTimer, LineTimer, RetryTimer, ScheduleTimer, WaitTimer
+from wvflow.kernel.timers import ChildTimer, DeadlineTimer, LineTimer, RetryTimer, ScheduleTimer, WaitTimer
 from wvflow.plan.nodes import Millis, Wait
 
 
@@ -94,24 +96,47 @@ def _wait_timer(scene: Scene, stage: StageState) -> WaitTimer:
 
 
 def arm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
-    """The schedule timer of a stage that has begun. While the run is paused, it stands still."""
-    if scene.plan.schedule_timeout is None or stage.first_at is None or scene.paused_at is not None:
+    """The timers that bound all of a stage that has begun. While the run is paused, they stand still."""
+    if stage.first_at is None or scene.paused_at is not None:
         return ()
-    due = EpochMs(stage.first_at + scene.plan.schedule_timeout + stage.stood)
-    return (StartTimer(str(_schedule(scene)), due),)
+    since = stage.first_at + stage.stood
+    return tuple(StartTimer(str(timer), EpochMs(since + limit)) for timer, limit in _bounds(scene, stage))
 
 
 def disarm(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """Stop the timers of a stage that ends, but for that of ``due``."""
-    schedule = (CancelTimer(str(_schedule(scene))),) if is_armed(scene, stage) else ()
-    return (*stop_wait(scene, stage), *schedule)
+    return (*stop_wait(scene, stage), *stop_bounds(scene, stage))
 
 
-def is_armed(scene: Scene, stage: StageState) -> bool:
-    """Whether the stage's schedule timer runs; a cancel has ended it, in a pause it stands still."""
-    bounded = scene.plan.schedule_timeout is not None and stage.first_at is not None
-    return bounded and not scene.cancelling and scene.paused_at is None
+def stop_bounds(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """Stop those that bound all of it."""
+    if not bounds_are_armed(scene, stage):
+        return ()
+    return tuple(CancelTimer(str(timer)) for timer, _ in _bounds(scene, stage))
 
 
-def _schedule(scene: Scene) -> ScheduleTimer:
-    return ScheduleTimer(scene.id, scene.epoch, scene.pauses)
+def stop_deadline(scene: Scene, stage: StageState) -> tuple[Command, ...]:
+    """Stop that of its deadline alone."""
+    runs = has_deadline(scene, stage) and bounds_are_armed(scene, stage)
+    return (CancelTimer(str(_deadline(scene))),) if runs else ()
+
+
+def bounds_are_armed(scene: Scene, stage: StageState) -> bool:
+    """Whether these run, where the stage has any; a cancel has ended them, in a pause they stand still."""
+    return stage.first_at is not None and not scene.cancelling and scene.paused_at is None
+
+
+def _bounds(scene: Scene, stage: StageState) -> Iterator[tuple[ScheduleTimer | DeadlineTimer, Millis]]:
+    if scene.plan.schedule_timeout is not None:
+        yield ScheduleTimer(scene.id, scene.epoch, scene.pauses), scene.plan.schedule_timeout
+    if scene.plan.deadline is not None and has_deadline(scene, stage):
+        yield _deadline(scene), scene.plan.deadline
+
+
+def has_deadline(scene: Scene, stage: StageState) -> bool:
+    """Whether it may become late yet."""
+    return scene.plan.deadline is not None and stage.late is None
+
+
+def _deadline(scene: Scene) -> DeadlineTimer:
+    return DeadlineTimer(scene.id, scene.epoch, scene.pauses)

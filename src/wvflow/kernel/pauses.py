@@ -1,7 +1,8 @@
 """A paused run: nothing new of it begins, what is under way goes on (flow language, section 8).
 
 What would begin lines up, as where only so many stages may be at work; in a pause nobody's turn comes. Timers that
-bound how long something takes stand still: the flow's ``timeout``, ``schedule_timeout`` and the patience of the line.
+bound how long something takes stand still: the flow's ``timeout``, deadlines, ``schedule_timeout`` and the patience of
+the line.
 They are cancelled when a pause begins and started anew, by its length later, when it ends. All others go on.
 
 A pause ends, too, when the run is cancelled, as what cleans up is to begin, and with the last stage.
@@ -12,13 +13,23 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from wvflow.kernel.commands import CancelTimer, Command, StartTimer
-from wvflow.kernel.draft import Draft, scene
+from wvflow.kernel.draft import Draft, scene, stood
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.instances import addressed, within
-from wvflow.kernel.orders import arm, is_armed, patience, stop_due
+from wvflow.kernel.orders import arm, patience, stop_bounds, stop_due
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
-from wvflow.kernel.timers import LineTimer, RunTimer, ScheduleTimer, Timer, run_timer
+from wvflow.kernel.timers import (
+    STANDING,
+    TIMER_FIELDS,
+    DeadlineTimer,
+    LineTimer,
+    RunTimer,
+    ScheduleTimer,
+    Timer,
+    run_timer,
+    run_timers,
+)
 from wvflow.plan.nodes import StageId
 
 
@@ -32,8 +43,8 @@ def pause(draft: Draft) -> None:
         if stage.phase is Phase.MAPPING and stage.instances is not None:
             for number in draft.open_instances(one):
                 draft.commands += addressed(_stop(within(around), stage.instances[number]), number)
-    if draft.run.timeout_due is not None:
-        draft.commands.append(CancelTimer(str(run_timer("flow", draft.run))))
+    standing = [kind for kind, _ in run_timers(draft.run) if kind in STANDING]
+    draft.commands += [CancelTimer(str(run_timer(kind, draft.run))) for kind in standing]
     draft.run = replace(draft.run, paused_at=draft.now)
 
 
@@ -43,30 +54,31 @@ def go_on(draft: Draft) -> None:
     if run.paused_at is None:
         return
     length = draft.now - run.paused_at
-    draft.run = run = replace(run, paused_at=None, pauses=run.pauses + 1)
-    if run.timeout_due is not None:
-        due = EpochMs(run.timeout_due + length)
-        draft.run = run = replace(run, timeout_due=due)
-        draft.commands.append(StartTimer(str(run_timer("flow", run)), due))
+    run = replace(run, paused_at=None, pauses=run.pauses + 1, stood=stood(draft))
+    for kind, due in [(kind, due) for kind, due in run_timers(run) if kind in STANDING]:
+        later = EpochMs(due + length)
+        run = replace(run, **{TIMER_FIELDS[kind]: later})
+        draft.commands.append(StartTimer(str(run_timer(kind, run)), later))
+    draft.run = run
     for one in _stages(draft):
         around, stage = scene(draft.plan, run, one), _later(draft.stage(one), length)
         draft.commands += _start(around, stage)
         if stage.phase is Phase.MAPPING and stage.instances is not None:
             group = stage.instances
-            later = {number: _later(group[number], length) for number in draft.open_instances(one)}
-            for number, instance in later.items():
+            moved = {number: _later(group[number], length) for number in draft.open_instances(one)}
+            for number, instance in moved.items():
                 draft.commands += addressed(_start(within(around), instance), number)
-            states = group.states.update({number - 1: instance for number, instance in later.items()})
-            stage = replace(stage, instances=replace(group, states=states if later else group.states))
+            states = group.states.update({number - 1: instance for number, instance in moved.items()})
+            stage = replace(stage, instances=replace(group, states=states if moved else group.states))
         draft.put(one, stage)
 
 
 def is_stale(timer: Timer | None, run: RunState) -> bool:
     """Whether it is one of before a pause, which was cancelled when it was already on its way."""
     match timer:
-        case RunTimer("flow", epoch, pause) if epoch == run.epoch:
+        case RunTimer(kind, epoch, pause) if kind in STANDING and epoch == run.epoch:
             pass
-        case ScheduleTimer(_, epoch, pause) if epoch == run.epoch:
+        case ScheduleTimer(_, epoch, pause) | DeadlineTimer(_, epoch, pause) if epoch == run.epoch:
             pass
         case LineTimer(_, _, _, pause):
             pass
@@ -83,13 +95,7 @@ def _stages(draft: Draft) -> list[StageId]:
 def _stop(around: Scene, stage: StageState) -> tuple[Command, ...]:
     """The timers that stand still from here on."""
     patience = stop_due(around, stage) if stage.phase is Phase.IN_LINE else ()
-    return (*patience, *_schedule(around, stage))
-
-
-def _schedule(around: Scene, stage: StageState) -> tuple[Command, ...]:
-    if stage.phase is Phase.PENDING or not is_armed(around, stage):
-        return ()
-    return (CancelTimer(str(ScheduleTimer(around.id, around.epoch, around.pauses))),)
+    return (*patience, *(() if stage.phase is Phase.PENDING else stop_bounds(around, stage)))
 
 
 def _start(around: Scene, stage: StageState) -> tuple[Command, ...]:

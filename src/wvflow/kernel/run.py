@@ -38,6 +38,7 @@ from msgspec.structs import replace
 from wvflow.errors import StateTooNew, UnexpectedEvent
 from wvflow.kernel.commands import CancelTimer, Command, StartTimer
 from wvflow.kernel.continued import carried
+from wvflow.kernel.deadlines import due_of_run, late_run
 from wvflow.kernel.draft import Draft, scene
 from wvflow.kernel.events import (
     CancelRequested,
@@ -66,6 +67,7 @@ from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState
 from wvflow.kernel.timers import (
     TIMER_FIELDS,
     ChildTimer,
+    DeadlineTimer,
     LineTimer,
     RetryTimer,
     RunTimer,
@@ -82,6 +84,7 @@ from wvflow.kernel.told import (
     BackoffOver,
     CancelAsked,
     ChildOverdue,
+    DeadlineOver,
     PatienceOver,
     ScheduleOver,
     StageEvent,
@@ -239,6 +242,8 @@ def _open(draft: Draft) -> None:
     """Start an epoch: the flow's timer, and the stages that wait for nothing."""
     if draft.plan.timeout is not None and draft.run.open:
         _start_timer(draft, "flow", EpochMs(draft.now + draft.plan.timeout))
+    if draft.run.open and (due := due_of_run(draft.plan, draft.run)) is not None:
+        _start_timer(draft, "deadline", due)
     for stage_id in draft.open_stages():
         draft.consider(stage_id)
 
@@ -267,10 +272,15 @@ def _fire(draft: Draft, event: TimerFired) -> None:
     match parse_timer(addressee(event.timer)[0]):
         case timer if is_stale(timer, draft.run):
             pass  # of before a pause, likewise
-        case RunTimer(_, epoch, _) | ScheduleTimer(_, epoch, _) | WaitTimer(_, _, epoch, _) if epoch < draft.run.epoch:
+        case (
+            RunTimer(_, epoch, _) | ScheduleTimer(_, epoch, _) | DeadlineTimer(_, epoch, _) | WaitTimer(_, _, epoch, _)
+        ) if epoch < draft.run.epoch:
             pass  # of an earlier epoch: cancelled when it was already on its way
         case RunTimer("flow", epoch, _) if epoch == draft.run.epoch and draft.plan.timeout is not None:
             _time_out(draft)
+        case RunTimer("deadline", epoch, _) if epoch == draft.run.epoch and draft.plan.deadline is not None:
+            draft.run, told = late_run(draft.run, draft.now)
+            draft.commands += told
         case RunTimer("grace", epoch, _) if epoch == draft.run.epoch and draft.run.phase is not RunPhase.RUNNING:
             draft.run = replace(draft.run, grace_due=None)
             _abandon_workers(draft)
@@ -279,6 +289,8 @@ def _fire(draft: Draft, event: TimerFired) -> None:
             _abandon(draft, hooks=False)
         case ScheduleTimer(id, epoch, _) if epoch == draft.run.epoch:
             _move(draft, id, event, ScheduleOver(draft.now))
+        case DeadlineTimer(id, epoch, _) if epoch == draft.run.epoch:
+            _move(draft, id, event, DeadlineOver(draft.now))
         case WaitTimer(id, task, epoch, iteration) if epoch == draft.run.epoch:
             _move(draft, id, event, WaitOver(draft.now, task, iteration))
         case RetryTimer(id, attempt):

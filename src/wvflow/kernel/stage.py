@@ -45,6 +45,7 @@ from msgspec.structs import replace
 from wvflow.errors import UnexpectedEvent
 from wvflow.kernel.attempts import complete, lose, reuse, skip, start, take_turn
 from wvflow.kernel.children import ask_child, child_move
+from wvflow.kernel.deadlines import late_move
 from wvflow.kernel.events import (
     ChildClosed,
     ChildReady,
@@ -62,7 +63,7 @@ from wvflow.kernel.events import (
 from wvflow.kernel.failures import schedule_timeout, start_timeout, timed_out
 from wvflow.kernel.instances import map_move
 from wvflow.kernel.loops import tested
-from wvflow.kernel.orders import cancel_task, disarm, is_armed, line_timer, stop_wait
+from wvflow.kernel.orders import bounds_are_armed, cancel_task, disarm, line_timer, stop_deadline, stop_wait
 from wvflow.kernel.sagas import begin_instances, in_doubt
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current, place_of
 from wvflow.kernel.state import RUNNING, Phase, StageState
@@ -72,6 +73,7 @@ from wvflow.kernel.told import (
     BackoffOver,
     CancelAsked,
     ChildOverdue,
+    DeadlineOver,
     InstancesEnded,
     PatienceOver,
     ScheduleOver,
@@ -111,6 +113,8 @@ def _move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
             return child_move(scene, stage, event)
         case WaitOver() | SignalCame() | StateChanged():
             return wait_move(scene, stage, event)
+        case DeadlineOver():
+            return late_move(scene, stage, event)
         case InstancesEnded():
             return map_move(scene, stage, event)
         case UndoBegan():
@@ -138,8 +142,8 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
             return Failed(stage, start_timeout(scene.policy(stage)))
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return start(scene, stage, event.at)
-        case _, ScheduleOver() if stage.phase in RUNNING and is_armed(scene, stage):
-            dropped = (*let_go(scene, stage), *stop_wait(scene, stage))
+        case _, ScheduleOver() if stage.phase in RUNNING and _is_bounded(scene, stage):
+            dropped = (*let_go(scene, stage), *stop_wait(scene, stage), *stop_deadline(scene, stage))
             return GivenUp(stage, schedule_timeout(scene.plan), dropped)
         case _:
             return None
@@ -147,6 +151,10 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
 
 def _is_patience(event: PatienceOver, timer: LineTimer) -> bool:
     return (event.attempt, event.task, event.iteration) == (timer.attempt, timer.task, timer.iteration)
+
+
+def _is_bounded(scene: Scene, stage: StageState) -> bool:
+    return scene.plan.schedule_timeout is not None and bounds_are_armed(scene, stage)
 
 
 def _stop_move(scene: Scene, stage: StageState, event: CancelAsked | Abandoned) -> Move | None:
@@ -157,7 +165,7 @@ def _stop_move(scene: Scene, stage: StageState, event: CancelAsked | Abandoned) 
         case Phase.AWAITING, CancelAsked():
             return ask_child(scene, stage)
         case Phase.MAPPING, CancelAsked():
-            return Step(stage)  # its instances are asked
+            return Step(stage, disarm(scene, stage))  # its instances are asked
         case _ if not stage.phase.is_terminal:
             return Cancelled(stage, let_go(scene, stage))
         case _:
@@ -216,5 +224,7 @@ def _is_past(scene: Scene, stage: StageState, event: StageEvent) -> bool:
             return (iteration, n) <= place_of(stage)
         case ScheduleOver():
             return scene.plan.schedule_timeout is not None and stage.first_at is not None
+        case DeadlineOver():
+            return scene.plan.deadline is not None and stage.first_at is not None
         case _:
             return False

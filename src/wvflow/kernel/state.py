@@ -195,9 +195,10 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     waits for, or that goes on although the attempt doesn't wait any more (``parent_close: abandon``), for the next
     attempt to wait for. ``instances``: those of a mapped stage, once it is known how many there are. ``taken``: how
     many signals of each name it has taken, and ``signal`` what came with the last. ``stood``: for how long, since its
-    first start, its ``schedule_timeout`` stood still. ``unsure``: of a stage with a compensation, whether an attempt
-    may have had an effect that nobody knows of. ``iteration``: of its loop, the one that is under way or was last, from
-    the test of its condition on; 0 in front of the loop.
+    first start, its ``schedule_timeout`` and ``deadline`` stood still. ``unsure``: of a stage with a compensation,
+    whether an attempt may have had an effect that nobody knows of. ``iteration``: of its loop, the one that is under
+    way or was last, from the test of its condition on; 0 in front of the loop. ``late``: since when its deadline is
+    over, where that was while it was under way.
     """
 
     phase: Phase = Phase.PENDING
@@ -223,6 +224,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     stood: int = 0
     unsure: bool = False
     iteration: int = 0
+    late: EpochMs | None = None
 
     @property
     def output(self) -> Output | None:
@@ -242,7 +244,9 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
     ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
-    instances to undo, in that order; ``undone``: for how many of them that has begun.
+    instances to undo, in that order; ``undone``: for how many of them that has begun. ``late``: since when its deadline
+    is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for a pause
+    that isn't over.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -278,6 +282,9 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     pauses: int = 0
     undo: tuple[tuple[StageId, int], ...] = ()
     undone: int = 0
+    deadline_due: EpochMs | None = None
+    late: EpochMs | None = None
+    stood: int = 0
 
     @property
     def depth(self) -> int:

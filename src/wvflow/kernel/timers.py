@@ -1,12 +1,13 @@
 """The names of the kernel's timers: ``flow``, ``grace``, ``cleanup``, ``schedule:<stage>``,
-``retry:<stage>:<attempt>``, ``line:<stage>:<attempt>``, ``child:<stage>:<attempt>`` and ``wait:<stage>:<task>``.
+``retry:<stage>:<attempt>``, ``line:<stage>:<attempt>``, ``child:<stage>:<attempt>``, ``wait:<stage>:<task>``,
+``deadline`` and ``deadline:<stage>``.
 
 A driver takes a name as it is and hands it back in ``TimerFired``. A timer that was cancelled may fire all the same,
 when it was already on its way; so a name must never mean two waits of one run. The attempt's number sees to that for
 back-offs, children and the line (an attempt that lines up anew behind a wait adds the task: ``line:3:1:2``); the others
 carry the run's epoch behind an ``@`` once it was reopened (``flow@1``). Within a loop, the names of waits, children and
 the line have the iteration behind a ``/``: ``wait:3:2/17``. One of an instance of a mapped stage ends in its number:
-``retry:3:2#317``. Those that stand still while the run is paused (``flow``, ``schedule``, ``line``) are
+``retry:3:2#317``. Those that stand still while the run is paused (``flow``, ``schedule``, ``line``, ``deadline``) are
 cancelled then and started anew, and carry the number of pauses that are over behind a ``+``: ``flow@1+2``.
 """
 
@@ -26,7 +27,7 @@ _NAME = re.compile(
 )
 
 
-RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup"]
+RunTimerKind: TypeAlias = Literal["flow", "grace", "cleanup", "deadline"]
 
 
 class RunTimer(NamedTuple):
@@ -39,21 +40,24 @@ class RunTimer(NamedTuple):
 
 
 TIMER_FIELDS: Mapping[RunTimerKind, str] = MappingProxyType(
-    {"flow": "timeout_due", "grace": "grace_due", "cleanup": "cleanup_due"}
+    {"flow": "timeout_due", "grace": "grace_due", "cleanup": "cleanup_due", "deadline": "deadline_due"}
 )
 """Where a run's state keeps when each is due."""
 
+STANDING: tuple[RunTimerKind, ...] = ("flow", "deadline")
+"""Those that stand still while the run is paused."""
+
 
 def run_timers(run: RunState) -> list[tuple[RunTimerKind, EpochMs]]:
-    """Those of the run itself that are under way. While it is paused, that of the flow stands still."""
+    """Those of the run itself that are under way."""
     due = [(kind, getattr(run, field)) for kind, field in TIMER_FIELDS.items()]
-    stands = run.paused_at is not None
-    return [(kind, instant) for kind, instant in due if instant is not None and not (stands and kind == "flow")]
+    standing = STANDING if run.paused_at is not None else ()
+    return [(kind, instant) for kind, instant in due if instant is not None and kind not in standing]
 
 
 def run_timer(kind: RunTimerKind, run: RunState) -> RunTimer:
     """That of a run as it is now."""
-    return RunTimer(kind, run.epoch, run.pauses if kind == "flow" else 0)
+    return RunTimer(kind, run.epoch, run.pauses if kind in STANDING else 0)
 
 
 class ScheduleTimer(NamedTuple):
@@ -65,6 +69,17 @@ class ScheduleTimer(NamedTuple):
 
     def __str__(self) -> str:
         return f"schedule:{self.stage}{_suffix(self.epoch, self.pause)}"
+
+
+class DeadlineTimer(NamedTuple):
+    """After it, the stage is late."""
+
+    stage: StageId
+    epoch: int
+    pause: int = 0
+
+    def __str__(self) -> str:
+        return f"deadline:{self.stage}{_suffix(self.epoch, self.pause)}"
 
 
 class RetryTimer(NamedTuple):
@@ -115,7 +130,7 @@ class WaitTimer(NamedTuple):
         return f"wait:{self.stage}:{self.task}{_round(self.iteration)}{_suffix(self.epoch)}"
 
 
-Timer: TypeAlias = RunTimer | ScheduleTimer | RetryTimer | LineTimer | ChildTimer | WaitTimer
+Timer: TypeAlias = RunTimer | ScheduleTimer | DeadlineTimer | RetryTimer | LineTimer | ChildTimer | WaitTimer
 
 
 def parse_timer(name: str) -> Timer | None:
@@ -139,10 +154,12 @@ def parse_timer(name: str) -> Timer | None:
             return ChildTimer(StageId(stage), attempt, iteration)
         case _ if iteration:
             return None
-        case "flow", []:
-            return RunTimer("flow", epoch, pause)
+        case "flow" | "deadline" as kind, []:
+            return RunTimer(kind, epoch, pause)
         case "schedule", [stage]:
             return ScheduleTimer(StageId(stage), epoch, pause)
+        case "deadline", [stage]:
+            return DeadlineTimer(StageId(stage), epoch, pause)
         case _ if pause:
             return None
         case "grace" | "cleanup" as kind, []:

@@ -81,6 +81,10 @@ class ScheduleOver(Told, frozen=True):
     """All attempts and delays together took longer than ``schedule_timeout``."""
 
 
+class DeadlineOver(Told, frozen=True):
+    """From here on it is late."""
+
+
 class InstancesEnded(Told, frozen=True):
     """All instances of a mapped stage have. ``failure``: more of them failed than may; ``cancelled``: some were."""
 
@@ -115,6 +119,7 @@ StageEvent: TypeAlias = (
     | SignalCame
     | StateChanged
     | ScheduleOver
+    | DeadlineOver
     | InstancesEnded
     | UndoBegan
     | CancelAsked

@@ -25,6 +25,8 @@ def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (*start_child(scene, stage), *arm(scene, stage))
         case Phase.IN_LINE:
             return (*patience(scene, stage), *arm(scene, stage))
+        case Phase.MAPPING if not scene.cancelling:
+            return arm(scene, stage)
         case Phase.RETRYING:
             return (*start_due(scene, stage), *start_wait(scene, stage), *arm(scene, stage))
         case _:

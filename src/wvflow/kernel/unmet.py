@@ -17,7 +17,7 @@ from wvflow.kernel.events import EpochMs, Failure
 from wvflow.kernel.instances import map_of
 from wvflow.kernel.picture import MOST, Picture, listed
 from wvflow.kernel.sagas import is_unsure
-from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState
+from wvflow.kernel.state import HANDED_OUT, RUNNING, Instances, Phase, RunPhase, RunState
 from wvflow.kernel.triggers import RULES, truth, units
 from wvflow.kernel.values import holds, run_values
 from wvflow.lang.algebra import Expr, Value
@@ -386,9 +386,23 @@ def bounds(seen: Picture, id: StageId) -> Iterator[Bound]:
         yield Bound(limit=f"`start_timeout` of {format_duration(policy.start_timeout)}", due=stage.due)
     if patience is not None and stage.first_at is not None:
         due = EpochMs(stage.first_at + patience + stage.stood)
-        still = seen.run.paused_at is not None
-        stands = ", which stands still" if still else ""
-        yield Bound(limit=f"`schedule_timeout` of {format_duration(patience)}{stands}", due=None if still else due)
+        yield bound(f"`schedule_timeout` of {format_duration(patience)}", due, seen.run)
+
+
+def bound(limit: str, due: EpochMs, run: RunState) -> Bound:
+    """One that stands still while the run is paused."""
+    still = run.paused_at is not None
+    return Bound(limit=limit + (", which stands still" if still else ""), due=None if still else due)
+
+
+def deadline(seen: Picture, id: StageId) -> Bound | None:
+    """When a stage is late; None where it can't be any more."""
+    stage, limit = seen.stage(id), seen.here(id).deadline
+    runs = stage.phase in RUNNING and stage.first_at is not None and not seen.is_stopping(id)
+    if limit is None or not runs or stage.late is not None:
+        return None
+    due = EpochMs((stage.first_at or 0) + limit + stage.stood)
+    return bound(f"`deadline` of {format_duration(limit)}", due, seen.run)
 
 
 def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:

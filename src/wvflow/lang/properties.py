@@ -237,7 +237,7 @@ _STAGE_ONLY = (
     Property("tolerate", SHARE, activity=False, runs=True),
     Property("skip_empty", FLAG, activity=False, runs=True),
     Property("cache", _words("none", "inputs"), activity=False, runs=True),
-    Property("deadline", DELAY, activity=False, flow=True),
+    Property("deadline", DELAY, activity=False, flow=True, runs=True),
     Property("materialize", _words("table", "view"), activity=False, runs=True),
     Property("on_test", _words("fail", "warn"), activity=False, runs=True),
     Property("type", NAME, activity=False, runs=True),

@@ -301,6 +301,8 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
         found["columns"] = [f"{name} {type_}" for name, type_ in stage.columns]
     if stage.schedule_timeout is not None:
         found["schedule_timeout"] = format_duration(stage.schedule_timeout)
+    if stage.deadline is not None:
+        found["deadline"] = format_duration(stage.deadline)
     if stage.map is not None:
         found |= _map_items(stage.map)
     return found

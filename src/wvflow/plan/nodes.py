@@ -500,7 +500,8 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     this stage; ``undo_errors``: also where all that is known is that an attempt returned an error.
 
     ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance. ``continue_as_new``: at how
-    many events the journal begins anew while it is at work.
+    many events the journal begins anew while it is at work. ``deadline``: from its first start on; after it, it is
+    late.
     """
 
     name: str
@@ -530,6 +531,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     undo_errors: bool = False
     loop: Loop | None = None
     continue_as_new: int | None = None
+    deadline: Millis | None = None
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
@@ -608,7 +610,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     None for any number. ``fail_fast``: the first failure that nothing is there to handle cancels the rest.
     ``depth_limit``: how many runs may follow from each other, as child or by a jump. ``timezone``: of IANA's; that of
     the schedule and of ``run_date``. ``state``: its variables beside ``paused``, each with what it begins with;
-    ``watchers``: the stages that wait until something is so of them."""
+    ``watchers``: the stages that wait until something is so of them. ``deadline``: from ``run_time`` on; after it, a
+    run is late."""
 
     flow: str
     version: int
@@ -636,6 +639,7 @@ class FlowPlan(msgspec.Struct, frozen=True):
     updates: tuple[UpdatePlan, ...] = ()
     watchers: tuple[StageId, ...] = ()
     queries: tuple[RunQuery, ...] = ()
+    deadline: Millis | None = None
 
     @property
     def variables(self) -> tuple[FlowParam, ...]:

@@ -61,7 +61,7 @@ from wvflow.semantics.sagas import COMPENSATE_ON, read_by_compensation
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
-_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast", "timezone")
+_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast", "timezone", "deadline")
 
 
 class Layers(NamedTuple):
@@ -248,6 +248,7 @@ def _stage(
         on_failure="skip" if settled.get("on_failure") == "skip" else "fail",
         loop=range_of_loop(tasks),
         continue_as_new=_events(settled.get("continue_as_new")),
+        deadline=settled.get("deadline"),
     )
     return plan if stage.map is None else mapped(plan, stage, stage.map, settled, policy_of(""))
 

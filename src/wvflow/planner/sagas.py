@@ -47,7 +47,8 @@ def _compensation(plan: StagePlan, checked: CheckedStage, undoes: Undo, numbers:
 
 def _of_instances(plan: StagePlan) -> StagePlan:
     """Of a mapped stage: the same once for each instance that is to be undone."""
-    return replace(plan, tasks=(), loop=None, schedule_timeout=None, map=MapPlan(replace(plan, readers=()), 1))
+    bounds = {"schedule_timeout": None, "deadline": None}
+    return replace(plan, tasks=(), loop=None, map=MapPlan(replace(plan, readers=(), deadline=None), 1), **bounds)
 
 
 def _owning(stage: StagePlan, by: StageId, errors: bool) -> StagePlan:

@@ -42,8 +42,9 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
     number of events in its journal, which the store counts itself. ``project`` is the program's root folder, ``key``
-    that of ``NewRun``, ``""`` for none; ``retry_of`` the run that it is a retry of. Flow, bundle, parent, project, key,
-    run time, parameters and that are those that the run began with, whatever later commits say.
+    that of ``NewRun``, ``""`` for none; ``late`` as in ``StageRow``; ``retry_of`` the run that it is a retry of. Flow,
+    bundle, parent, project, key, run time, parameters and that are those that the run began with, whatever later
+    commits say.
     """
 
     run_id: str
@@ -63,6 +64,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     retry_of: str = ""
     key: str = ""
+    late: EpochMs | None = None
 
 
 class InstanceCounts(msgspec.Struct, frozen=True):
@@ -78,7 +80,8 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     run that computed its output, when that was an earlier one. ``awaited``: what it waits for while it is ``waiting``,
     in words, and ``due`` when that ends or is given up on, None where nothing bounds it.
     ``instances``: of a mapped stage, once it is known how many there are; ``iteration``: of one with a loop, which one
-    is under way, or how many there were once it has ended."""
+    is under way, or how many there were once it has ended; ``late``: since when its deadline is over, where it was
+    under way then."""
 
     index: int
     stage: str
@@ -96,6 +99,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     due: EpochMs | None = None
     instances: InstanceCounts | None = None
     iteration: int | None = None
+    late: EpochMs | None = None
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):

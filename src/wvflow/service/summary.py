@@ -33,7 +33,8 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     the tests that its rows failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits for,
     None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
     ``instances``: how many a mapped stage has, how many have ended and failed, and the first that failed; None for any
-    other. ``iteration``: of a stage with a loop, which one is under way, or how many there were once it succeeded."""
+    other. ``iteration``: of a stage with a loop, which one is under way, or how many there were once it succeeded.
+    ``late``: since when its deadline is over, None where it was in time."""
 
     stage: str
     state: str
@@ -53,6 +54,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     waits_until: str | None = None
     instances: InstancesSummary | None = None
     iteration: int | None = None
+    late: str | None = None
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     of the flows that it reaches. ``retry_of``: the run that it is a retry of, and ``retries``: those that are of it,
     oldest first. ``parent``: the run that started it, None where somebody else did; ``children``: those that it
     started, oldest first. ``compensations``: what undid its stages, in that order; ``hooks``: what was called, and
-    which flows were jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any."""
+    which flows were jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any.
+    ``late``: since when its deadline is over, None where it was in time."""
 
     run_id: str
     flow: str
@@ -96,6 +99,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     hooks: tuple[StageSummary, ...] = ()
     compensations: tuple[StageSummary, ...] = ()
     variables: dict[str, object] = {}
+    late: str | None = None
 
     @property
     def ref(self) -> FlowRef:
@@ -158,6 +162,7 @@ def summarize(
         children=tuple(_child(one) for one in children),
         hooks=tuple(_stage(row) for row in stages if row.index in hooks and row.state not in _UNCALLED),
         compensations=tuple(_stage(row, failed.get(row.index, ())) for row in told),
+        late=instant(run.late),
     )
 
 
@@ -190,6 +195,7 @@ def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = (), compensation:
         waits_until=instant(row.due),
         instances=_instances(row.instances, failed),
         iteration=row.iteration,
+        late=instant(row.late),
     )
 
 

@@ -353,3 +353,17 @@ def test_runs_that_a_run_started_stand_below_it_and_both_name_each_other(wvflow:
     assert "parent    run r1\n" in wvflow("runs", "show", child).stdout
     assert re.search(rf"ChildClosed +[ab], attempt 1  run {child}: success", wvflow("runs", "events", "r1").stdout)
     assert "of run r1" in wvflow("runs", "list", "--flow", "G").stdout
+
+
+def test_who_is_late_is_told_in_lists_explained_and_logged(wvflow: Call, project: Path) -> None:
+    (project / "late.wv").write_text("flow Late [deadline: 2h] = { stage s [deadline: '1ms'] = wait('40ms') }")
+    wvflow("run", "late.wv", "Late", "--at", "2026-01-01")
+    text = {name: wvflow("runs", name, "last").stdout for name in ("show", "logs", "explain")}
+    assert "run  late: not done within the flow's deadline of 2h from its run time" in text["logs"]
+    assert "s#1  late: not done within its deadline of 1ms" in text["logs"]
+    assert [line.split()[-1] for line in text["show"].splitlines() if "success" in line] == ["late", "late"]
+    assert [line.split()[:2] for line in text["explain"].splitlines() if "late" in line] == [["late", "since"]] * 2
+    (row,) = json.loads(wvflow("runs", "list", "--json").stdout)
+    (stage,) = json.loads(wvflow("runs", "show", "last", "--json").stdout)["stages"]
+    assert row["late"] > row["run_time"]
+    assert stage["late"] > stage["started_at"]

@@ -52,6 +52,6 @@ def _with_instants(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_with_instants(one) for one in value]
     if isinstance(value, dict):
-        times = ("due", "since")
+        times = ("due", "since", "late")
         return {key: instant(one) if key in times else _with_instants(one) for key, one in value.items()}
     return value

@@ -61,6 +61,7 @@ def _run_json(row: RunRow) -> dict[str, Any]:
         "retry_of": row.retry_of or None,
         "error": row.error,
         "problem": row.problem or None,
+        "late": iso(row.late),
     }
 
 
@@ -75,10 +76,14 @@ def _run_table(rows: Sequence[RunRow]) -> Table:
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("", style="dim", overflow="ellipsis", no_wrap=True)
     for level, row in _below_parents(rows):
-        remark = one_line(row.problem or row.error or (f"of run {row.parent}" if row.parent and not level else ""))
+        remark = one_line(_remark(row) or (f"of run {row.parent}" if row.parent and not level else ""))
         run = f"{'  ' * (level - 1)}└ {row.run_id}" if level else row.run_id
         table.add_row(run, row.flow.shown, state_text(row.state), instant(row.started_at), _took(row), remark)
     return table
+
+
+def _remark(row: RunRow) -> str:
+    return ", ".join(filter(None, ("late" * (row.late is not None), row.problem or row.error)))
 
 
 def _below_parents(rows: Sequence[RunRow]) -> Iterator[tuple[int, RunRow]]:
@@ -178,4 +183,5 @@ def logs(app: App, run: str, stage: str) -> None:
 
 
 def _log_line(row: LogRow) -> str:
-    return f"{instant(row.at)}  {row.level:<7}  {row.stage}#{row.attempt}  {printable(row.message)}"
+    where = f"{row.stage}#{row.attempt}" if row.stage else "run"
+    return f"{instant(row.at)}  {row.level:<7}  {where}  {printable(row.message)}"

@@ -28,6 +28,7 @@ from wvflow.drivers.embedded.holds import Holds
 from wvflow.drivers.embedded.inbox import fate_of, judged, told_by
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
+from wvflow.drivers.embedded.notices import tell_of_hooks, tell_of_lateness
 from wvflow.drivers.embedded.past import remove
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
 from wvflow.drivers.embedded.reuse import Reuse
@@ -45,6 +46,7 @@ from wvflow.kernel.commands import (
     CancelTimer,
     Command,
     CompleteRun,
+    Notify,
     RunTask,
     StartChild,
     StartTimer,
@@ -63,7 +65,7 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.kernel.run import is_reopenable
-from wvflow.kernel.state import Phase, RunPhase, RunState
+from wvflow.kernel.state import RunPhase, RunState
 from wvflow.lang.calendars import date_in
 from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
@@ -396,17 +398,11 @@ class Driver:
                 self._timers.start(run, timer, due)
             case CancelTimer(timer=timer):
                 self._timers.stop(run.run_id, timer)
+            case Notify():
+                tell_of_lateness(run, command, self._logbook)
             case CompleteRun():
-                self._tell_of_hooks(run)
+                tell_of_hooks(run, self._logbook)
                 self._let_go(run)
-
-    def _tell_of_hooks(self, run: LiveRun) -> None:
-        """A hook that failed changes nothing, and is logged."""
-        for here, stage in zip(run.plan.stages, run.state.stages, strict=True):
-            if here.hook is not None and stage.phase is Phase.FAILED and stage.failure is not None:
-                what = f"{stage.failure.kind}: {stage.failure.message}"
-                self._logbook.writer(run.run_id, here.name, stage.attempt)("error", what)
-                run.tell(note=f"{here.name} failed: {what}")
 
     def _fire(self, run: LiveRun, timer: str) -> None:
         self.apply(run, TimerFired(at=run.now(self._clock.now()), timer=timer))

@@ -179,7 +179,7 @@ def _badges(plan: FlowPlan, stage: StagePlan) -> Iterator[str]:
     yield from (_badge(name, found[name]) for name in _TELLING if name in found)
 
 
-_TELLING = ("retries", "timeout", "when", "skip_empty", "pool", "rate", "schedule_timeout", "heartbeat")
+_TELLING = ("retries", "timeout", "when", "skip_empty", "pool", "rate", "schedule_timeout", "heartbeat", "deadline")
 
 
 def _badge(name: str, value: Any) -> str:

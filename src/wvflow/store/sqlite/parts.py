@@ -19,6 +19,8 @@ from wvflow.ports.store import RunBatch
 from wvflow.store.sqlite import ledger, rows
 from wvflow.store.sqlite.rows import Row
 
+_PLACES = ", ".join("?" * (2 + rows.STAGE.count(",")))
+
 
 class End(NamedTuple):
     """Where a run's journal ends. ``fence``: the token that wrote last."""
@@ -129,7 +131,7 @@ _INSERT_RUN = """
 _UPDATE_RUN = """
     update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,
                     finished_at = :finished_at, owner = :owner, epoch = :epoch, position = :position, crc = :crc,
-                    fence = :fence
+                    fence = :fence, late = :late
     where run = :run
 """
 
@@ -162,7 +164,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
 def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
     for sql, values in (
         (
-            f"insert or replace into stages (run, {rows.STAGE}) values ({', '.join('?' * 17)})",
+            f"insert or replace into stages (run, {rows.STAGE}) values ({_PLACES})",
             [row for part in parts for row in part.stages],
         ),
         (

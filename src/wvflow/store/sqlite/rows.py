@@ -37,11 +37,11 @@ Row = tuple[Any, ...]
 
 RUN = (
     "run, flow, version, bundle, state, run_time, params, started_at, finished_at, error, owner, position, epoch,"
-    " parent, project, problem, key, retry_of"
+    " parent, project, problem, key, retry_of, late"
 )
 STAGE = (
     "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, "
-    "due, instances, iteration"
+    "due, instances, iteration, late"
 )
 OUTPUT = "stage, task, iteration, instance, attempt, output, key, saved, origin"
 INBOX = "id, run, kind, body, at"
@@ -65,7 +65,7 @@ def chain_start(run_id: str) -> int:
 
 def run_of(row: Row) -> RunRow:
     run, flow, version, bundle, state, run_time, params, started, finished, error, owner, *rest = row
-    position, epoch, parent, project, problem, key, retry_of = rest
+    position, epoch, parent, project, problem, key, retry_of, late = rest
     return RunRow(
         run_id=run,
         flow=FlowRef(flow, version),
@@ -84,6 +84,7 @@ def run_of(row: Row) -> RunRow:
         problem=problem,
         retry_of=retry_of,
         key=key,
+        late=late,
     )
 
 
@@ -114,6 +115,7 @@ def moving_columns(run: RunRow) -> dict[str, object]:
         "finished_at": run.finished_at,
         "owner": run.owner,
         "epoch": run.epoch,
+        "late": run.late,
     }
 
 
@@ -136,12 +138,13 @@ def stage_row(run_id: str, row: StageRow) -> Row:
         row.due,
         None if row.instances is None else encoded(row.instances).decode(),
         row.iteration,
+        row.late,
     )
 
 
 def stage_of(row: Row) -> StageRow:
     number, stage, state, phase, reason, attempts, rows, error, started, finished, output, reused, *later = row
-    awaited, due, instances, iteration = later
+    awaited, due, instances, iteration, late = later
     return StageRow(
         index=number,
         stage=stage,
@@ -159,6 +162,7 @@ def stage_of(row: Row) -> StageRow:
         due=due,
         instances=None if instances is None else _COUNTS.decode(instances),
         iteration=iteration,
+        late=late,
     )
 
 

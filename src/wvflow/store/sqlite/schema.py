@@ -259,6 +259,8 @@ _ITERATIONS = (
     "alter table heartbeats add column iteration integer not null default 0",
 )
 
+_LATE = ("alter table runs add column late integer", "alter table stages add column late integer")
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -272,6 +274,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _REPLIES,
     _RETRIES,
     _ITERATIONS,
+    _LATE,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

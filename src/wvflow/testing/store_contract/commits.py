@@ -105,20 +105,21 @@ class CommitContract:
         altered = RunRow(
             run_id="r1", flow=FlowRef("Other", 2), bundle="b2", state="failed", run_time=EpochMs(1), params={"n": 2},
             started_at=NOW, finished_at=NOW, error="boom", owner=3, epoch=1, parent="p", project="/q", problem="x",
+            late=EpochMs(NOW + 1),
         )  # fmt: skip
         commit(store, batch("r1", 1, timer(1), run=altered))
         row = store.find("r1")
         assert (row.flow, row.bundle, row.run_time, row.params) == (FlowRef("Nightly"), "b1", NOW, {"n": 1})
         assert (row.parent, row.project) == ("", "/p")
         assert (row.state, row.started_at, row.finished_at, row.error) == ("failed", NOW, NOW, "boom")
-        assert (row.owner, row.epoch, row.problem, row.position) == (3, 1, "x", 2)
+        assert (row.owner, row.epoch, row.problem, row.position, row.late) == (3, 1, "x", 2, NOW + 1)
 
     def test_stage_rows_replace_those_of_their_index_only(self, open_store: OpenStore) -> None:
         store = open_store()
         rows = [StageRow(index=i, stage=f"s{i}", state="pending", phase="pending") for i in range(3)]
         done = StageRow(
             index=1, stage="s1", state="failed", phase="failed", reason="why", attempts=2, rows=5,
-            error={"type": "ValueError", "line": 3}, started_at=NOW, finished_at=NOW, output=Output("x", 5),
+            error={"type": "ValueError", "line": 3}, started_at=NOW, finished_at=NOW, output=Output("x", 5), late=NOW,
         )  # fmt: skip
         commit(store, begun("r1", stages=tuple(reversed(rows))), batch("r1", 1, timer(1), stages=(done,)))
         assert store.stages("r1") == [rows[0], done, rows[2]]
