@@ -71,10 +71,11 @@ def _where(plan: FlowPlan, event: TaskEvent) -> str:
 
 def _facts(plan: FlowPlan, event: Event) -> str:
     match event:
-        case RunStarted(run_time=run_time, params=params, retry=retry):
+        case RunStarted(run_time=run_time, params=params, retry=retry, window=window):
             given = ", ".join(f"{name} = {value}" for name, value in params.items())
             of = f"a retry of run {retry.run_id}" if retry else ""
-            return printable("  ".join(filter(None, (f"run time {instant(run_time)}", given, of))))
+            about = f"window {instant(window[0])} to {instant(window[1])}" if window else ""
+            return printable("  ".join(filter(None, (f"run time {instant(run_time)}", about, given, of))))
         case TaskSucceeded(output=output):
             return _output(output)
         case StageReused(output=output, origin=origin):

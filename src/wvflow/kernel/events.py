@@ -18,6 +18,9 @@ rows."""
 
 EpochMs = NewType("EpochMs", int)
 
+Window: TypeAlias = tuple[EpochMs, EpochMs]
+"""``window_start`` and ``window_end`` of a run."""
+
 # The behaviour that new runs get. A change of behaviour is a branch under a higher number.
 SEMANTICS = 1
 
@@ -95,7 +98,8 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     is always written, as its default is another one in a later release. ``input``: the rows that its caller handed
     over, None for none; ``parent``: where another run started it. ``run_date``: the date of ``run_time`` in the flow's
     zone, ``yyyy-MM-dd``; ``""`` where that is UTC's. ``retry``:
-    where it takes over what an ended run has done."""
+    where it takes over what an ended run has done. ``window``: the time that it is about; None where that is but its
+    ``run_time``."""
 
     run_id: str
     run_time: EpochMs
@@ -106,6 +110,7 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     input: Output | None = None
     run_date: str = ""
     retry: Retry | None = None
+    window: Window | None = None
 
 
 class AboutWork(EventBase, frozen=True, kw_only=True):

@@ -227,6 +227,7 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         input=event.input,
         run_date=event.run_date,
         retry_of=event.retry.run_id if event.retry else "",
+        window=event.window,
         started_at=draft.now,
     )
     match state_at_start(draft.plan, draft.run):

@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Failure, Output, Parent
+from wvflow.kernel.events import EpochMs, Failure, Output, Parent, Window
 from wvflow.kernel.line import NOBODY, Line
 from wvflow.plan.nodes import StageId
 
@@ -241,6 +241,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     stages have ended, the first that nobody handled. ``input``: the rows that its caller handed over.
     ``since``: how many events of its journal are let go of, their state having been carried over.
     ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
+    ``window``: where it is about more time than its ``run_time``.
 
     ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
     ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
@@ -276,6 +277,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     since: int = 0
     run_date: str = ""
     retry_of: str = ""
+    window: Window | None = None
     variables: dict[str, object] = {}
     mail: dict[str, Vector[Arguments]] = {}
     paused_at: EpochMs | None = None

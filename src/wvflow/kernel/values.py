@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from wvflow.errors import EvaluationError
-from wvflow.kernel.events import Failure
+from wvflow.kernel.events import EpochMs, Failure
 from wvflow.kernel.state import Phase, RunState
 from wvflow.lang.algebra import Expr
 from wvflow.lang.evaluate import evaluate
@@ -54,15 +54,20 @@ def variable(run: RunState, name: str) -> object:
 
 
 def _implicit(run: RunState) -> Mapping[str, object]:
-    """The values that every run has (flow language, section 1), one without schedule."""
-    moment = datetime.fromtimestamp(run.run_time / 1000, UTC).replace(tzinfo=None)
+    """The values that every run has (flow language, section 1)."""
+    start, end = run.window or (run.run_time, run.run_time)
+    moment = _moment(run.run_time)
     return {
         "run_id": run.run_id,
         "run_time": moment,
         "run_date": run.run_date or moment.date().isoformat(),
-        "window_start": moment,
-        "window_end": moment,
+        "window_start": _moment(start),
+        "window_end": _moment(end),
     }
+
+
+def _moment(at: EpochMs) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC).replace(tzinfo=None)
 
 
 def variables(plan: FlowPlan, run: RunState) -> dict[str, object]:

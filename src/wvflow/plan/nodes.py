@@ -611,7 +611,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     ``depth_limit``: how many runs may follow from each other, as child or by a jump. ``timezone``: of IANA's; that of
     the schedule and of ``run_date``. ``state``: its variables beside ``paused``, each with what it begins with;
     ``watchers``: the stages that wait until something is so of them. ``deadline``: from ``run_time`` on; after it, a
-    run is late."""
+    run is late. ``concurrency``: how many of its runs may be open at once, 0 for any number, of those that give one
+    value of ``concurrency_key``, over the parameters."""
 
     flow: str
     version: int
@@ -640,6 +641,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     watchers: tuple[StageId, ...] = ()
     queries: tuple[RunQuery, ...] = ()
     deadline: Millis | None = None
+    concurrency: int = 0
+    concurrency_key: Expr | None = None
 
     @property
     def variables(self) -> tuple[FlowParam, ...]:

@@ -61,7 +61,16 @@ from wvflow.semantics.sagas import COMPENSATE_ON, read_by_compensation
 from wvflow.semantics.waits import POLL_INTERVAL, rereadable
 
 # Properties of a flow that its plan has under the same names.
-_BOUNDS = ("timeout", "cleanup_timeout", "keep_runs", "max_parallel", "fail_fast", "timezone", "deadline")
+_BOUNDS = (
+    "timeout",
+    "cleanup_timeout",
+    "keep_runs",
+    "max_parallel",
+    "fail_fast",
+    "timezone",
+    "deadline",
+    "concurrency",
+)
 
 
 class Layers(NamedTuple):
@@ -157,6 +166,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
         key=flow.key,
+        concurrency_key=flow.concurrency_key,
         key_ttl=flow.settings.get("idempotency_ttl", DEFAULT_KEY_TTL),  # type: ignore[arg-type]
         key_conflict=flow.settings.get("idempotency_conflict", "error"),  # type: ignore[arg-type]
         description=str(flow.settings.get("description", "")),

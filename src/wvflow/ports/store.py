@@ -15,17 +15,22 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
+from wvflow.ports.agenda import Agenda, Turn
 from wvflow.ports.ledger import Ledger, RunKey
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
 ENDED_STATES: Final = frozenset(phase.value for phase in ENDED)
 QUARANTINED: Final = "quarantined"
+PENDING: Final = "pending"
+"""The state of a run that is to begin (``ports.agenda``)."""
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that begins with this batch. Its id must be new, or the whole part conflicts; so it does where another
     owner than ``fence`` wrote last to its ``parent`` (0 for none), and where another run has its ``key``
-    (``Ledger.run_of``)."""
+    (``Ledger.run_of``). ``ordered``: it was to begin, so there is a row of that id, and it has its key.
+
+    ``turn``: where its group has no free slot, the part is told as ``full``."""
 
     flow: FlowRef
     bundle: str
@@ -35,6 +40,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     semantics: int
     project: str = ""
     key: RunKey | None = None
+    ordered: bool = False
+    turn: Turn = Turn()
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +50,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     ``state`` is a run state of the language; ``owner`` the token of the process that drives it; ``position`` the
     number of events in its journal, which the store counts itself. ``project`` is the program's root folder, ``key``
     that of ``NewRun``, ``""`` for none; ``late`` as in ``StageRow``; ``retry_of`` the run that it is a retry of. Flow,
-    bundle, parent, project, key, run time, parameters and that are those that the run began with, whatever later
-    commits say.
+    bundle, parent, project, key, cause, run time, parameters and that are those that the run began with, whatever later
+    commits say. ``pending``: it is to begin, and has no journal.
     """
 
     run_id: str
@@ -65,6 +72,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str = ""
     key: str = ""
     late: EpochMs | None = None
+    cause: str = ""
 
 
 class InstanceCounts(msgspec.Struct, frozen=True):
@@ -185,9 +193,11 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """``conflicts``: runs that another owner has moved on; nothing of theirs was written, drop them."""
+    """``conflicts``: runs that another owner has moved on; nothing of theirs was written, drop them. ``full``: runs
+    that may begin once a slot of their group is free; nothing of theirs was written, either."""
 
     conflicts: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -261,7 +271,7 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     at: EpochMs
 
 
-class Store(Ledger, Protocol):
+class Store(Agenda, Ledger, Protocol):
     """The one durable record of all runs."""
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:

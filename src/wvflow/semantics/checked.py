@@ -253,6 +253,7 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[FlowParam, ...]
     stages: tuple[CheckedStage, ...]
     key: Expr | None = None
+    concurrency_key: Expr | None = None
     settings: Settings
     defaults: Settings
     output: str | None

@@ -23,6 +23,7 @@ from wvflow.semantics.checks.reach import check_reach
 from wvflow.semantics.checks.reuse import check_reuse
 from wvflow.semantics.checks.views import check_output, check_views
 from wvflow.semantics.children import callee, check_closing
+from wvflow.semantics.concurrency import read_concurrency_key
 from wvflow.semantics.conversation import check_conversation, read_conversation
 from wvflow.semantics.defaults import check_defaults
 from wvflow.semantics.hooks import check_hooks
@@ -108,6 +109,9 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         span=flow.name.span,
         params=params,
         key=read_flow_key(read, [param.name for param in params], Scope(session, values=values_of(params))),
+        concurrency_key=read_concurrency_key(
+            read, [param.name for param in params], Scope(session, values=values_of(params))
+        ),
         stages=stages,
         settings=read.values,
         defaults=defaults.values,

@@ -59,6 +59,24 @@ def argument_not_constant(name: str, use: Span) -> Diagnostic:
     )
 
 
+def nothing_to_count(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_CONCURRENCY,
+        "`concurrency_key` says which runs count together, and the flow has no `concurrency`",
+        use,
+        "say how many of them may be under way at once: `concurrency: 1`",
+    )
+
+
+def concurrency_beyond_parameters(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_CONCURRENCY,
+        "a `concurrency_key` is made of the flow's parameters, by simple operators",
+        use,
+        "take in as a parameter what tells the runs apart",
+    )
+
+
 def nothing_starts_it(use: Span) -> Diagnostic:
     return Diagnostic(
         Code.UNATTENDED_SCHEDULE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Cast, Expr, Value
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import IDEMPOTENCY_KEY
@@ -26,15 +27,19 @@ from wvflow.syntax.walk import walk
 def read_flow_key(read: Read, params: Collection[str], scope: Scope) -> Expr | None:
     """What a whole run is once for, None where nothing or a wrong thing is said, which is reported."""
     node = read.expressions.get(IDEMPOTENCY_KEY)
-    if node is None:
-        return None
+    return None if node is None else over_parameters(node, params, scope, mistakes.key_beyond_parameters(node.span))
+
+
+def over_parameters(node: n.Expr, params: Collection[str], scope: Scope, beyond: Diagnostic) -> Expr | None:
+    """A key that is made of parameters, as text; None where it isn't, which is reported, as ``beyond`` where it takes
+    something else."""
     if any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node)):
-        scope.session.report(mistakes.key_beyond_parameters(node.span))
+        scope.session.report(beyond)
         return None
     found = expressions.elaborate(node, scope)
     named = {one.name for one in nodes(found) if isinstance(one, Value)}
     if not any(one is NOTHING for one in nodes(found)) and not (is_static(found) and named <= {*params}):
-        scope.session.report(mistakes.key_beyond_parameters(node.span))
+        scope.session.report(beyond)
         return None
     key = plain(found, node.span, scope.session)
     return None if key is None else Cast(key, STRING)

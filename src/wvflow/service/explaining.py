@@ -16,6 +16,7 @@ from wvflow.kernel.explained import Explained, StageExplained, explain, explain_
 from wvflow.kernel.unmet import Unmet
 from wvflow.plan.nodes import FlowPlan, StageId
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, Owner, RunRow, Store
+from wvflow.service.orders import waits_for
 
 
 class RunExplained(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,8 @@ def explained(
     """
     if row.state == QUARANTINED:
         return RunExplained(row=row, at=at, why=Explained(unmet=(_quarantined(row),)))
+    if not row.position:
+        return RunExplained(row=row, at=at, why=_before_it_began(store, row, at))
     journal = store.journal(row.run_id)
     state, _ = refold(plan, journal)
     began = starts(record.event for record in journal.records)
@@ -61,6 +64,13 @@ def explained(
     seen = tuple(_with_children(one, find) for one in stages)
     why = msgspec.structs.replace(why, stages=seen, unmet=(*hindrances, *why.unmet))
     return RunExplained(row=row, at=at, why=why)
+
+
+def _before_it_began(store: Store, row: RunRow, at: EpochMs) -> Explained:
+    order = store.ordered(row.run_id)
+    if order is None:
+        return Explained(reason=f"it was {row.state} before it began" + (f": {row.error}" if row.error else ""))
+    return Explained(unmet=(waits_for(store, order, at),))
 
 
 def _with_children(stage: StageExplained, find: Callable[[str], RunRow]) -> StageExplained:

@@ -67,7 +67,7 @@ async def attach(
 
     Raises: UserError, it has other parameters, and that matters.
     """
-    _check_same(plan, key, entry)
+    check_same(plan, key, entry)
     run_id = entry.run_id
     if begun is not None:
         begun(run_id)
@@ -82,7 +82,7 @@ async def attach(
     return msgspec.structs.replace(runs.summary(run_id), by_key=key.key)
 
 
-def _check_same(plan: FlowPlan, key: RunKey, entry: KeyEntry) -> None:
+def check_same(plan: FlowPlan, key: RunKey, entry: KeyEntry) -> None:
     """That the run with the key has the same parameters. Raises: UserError, it hasn't and that matters."""
     if entry.input_hash != key.input_hash and plan.key_conflict == "error":
         raise UserError(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wvflow.drivers.progress import Progress
-from wvflow.errors import JournalCorrupt, OutputMissing, RunDamaged, RunNotFound, UserError
+from wvflow.drivers.projection import stage_row
+from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, RunDamaged, RunNotFound, UserError
 from wvflow.kernel.events import Event
 from wvflow.kernel.state import StageState
 from wvflow.kernel.values import variables
 from wvflow.plan.nodes import FlowPlan, StageId
 from wvflow.plan.views import view_of
-from wvflow.ports.store import LogRow, Recorded, RunRow, StageRow
+from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
 from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.messages import PAUSED
 from wvflow.service.state_folder import HELD, StateFolder
@@ -47,7 +48,7 @@ class Reading(StateFolder):
     def summary(self, run: str) -> RunSummary:
         """What a run has come to; of one whose plan is damaged, what is known. Raises RunNotFound."""
         row = self._store.find(run)
-        stages = self._store.stages(row.run_id)
+        stages = self._store.stages(row.run_id) or self._stages_to_come(row)
         declared: tuple[int, ...] = tuple(stage.index for stage in stages)
         output, undoing = None, {}
         with suppress(RunDamaged):
@@ -58,6 +59,13 @@ class Reading(StateFolder):
         retries, children = self._store.runs(retry_of=row.run_id)[::-1], self.children(row.run_id)
         found = summarize(seen, stages, declared, output, children, failed, retries, undoing)
         return msgspec.structs.replace(found, variables=self._variables(row))
+
+    def _stages_to_come(self, row: RunRow) -> list[StageRow]:
+        """Of a run that is to begin: nothing is written of its stages yet."""
+        with suppress(RunDamaged):
+            plan = self.plan(row)
+            return [stage_row(plan, index, StageState()) for index in range(len(plan.stages))]
+        return []
 
     def summary_rows(self, run: str) -> pa.Table:
         """What a run has come to, as rows."""
@@ -107,6 +115,7 @@ class Reading(StateFolder):
         from wvflow.service.outputs import rows_of
 
         row = self._store.find(run)
+        _check_begun(row)
         found, number = self._addressed(row, stage or self._output_stage(row), instance)
         whose, state, output = f"stage `{found.stage}`", found.state, found.output
         if number is not None:
@@ -134,6 +143,7 @@ class Reading(StateFolder):
         from wvflow.service.outputs import found_anywhere
 
         row = self.find(run)
+        _check_begun(row)
         bundle = self._bundle(row)
         plan = bundle.plan(row.flow)
 
@@ -192,6 +202,12 @@ class Reading(StateFolder):
             f"run {row.run_id} has no stage `{name}`",
             help=f"did you mean `{near}`?" if near else f"its stages: {', '.join(stages)}",
         )
+
+
+def _check_begun(row: RunRow) -> None:
+    if not row.position:
+        what = "has not begun" if row.state == PENDING else f"was {row.state} before it began"
+        raise NotPossible(f"run {row.run_id} {what}", help=f"see why: `wvflow runs explain {row.run_id}`")
 
 
 def yielding(plan: FlowPlan, stages: Sequence[StageRow]) -> StageId | None:

@@ -17,7 +17,7 @@ import msgspec
 from wvflow.diagnostics import nearest
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.continued import carried
-from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted
+from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Window
 from wvflow.plan.content import contents, work
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, QueryTask, StageId, StagePlan
 from wvflow.plan.parameters import bind
@@ -56,6 +56,7 @@ class PlannedRetry(msgspec.Struct, frozen=True):
     run_time: EpochMs
     retry: Retry
     handed: Output | None
+    window: Window | None = None
 
 
 def planned_retry(
@@ -67,18 +68,20 @@ def planned_retry(
     plan = now.plan(flow)
     declared = {param.name for param in plan.params}
     params = bind(plan, {name: value for name, value in run.params.items() if name in declared})
-    return PlannedRetry(flow, params, run.run_time, retry, _handed(store.events(run.run_id)[0].event))
+    handed, window = _begun_with(store.events(run.run_id)[0].event)
+    return PlannedRetry(flow, params, run.run_time, retry, handed, window)
 
 
-def _handed(first: Event) -> Output | None:
-    """The rows that a run was given, by the event that its journal begins with."""
+def _begun_with(first: Event) -> tuple[Output | None, Window | None]:
+    """The rows that a run was given and its window, by the event that its journal begins with."""
     match first:
-        case RunStarted(input=rows):
-            return rows
+        case RunStarted(input=rows, window=window):
+            return rows, window
         case Continued():
-            return carried(first).input
+            state = carried(first)
+            return state.input, state.window
         case _:
-            return None
+            return None, None
 
 
 def todays_program(project: Project, flow: str) -> Compiled:

@@ -11,11 +11,15 @@ import msgspec
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Watch
 from wvflow.errors import NotPossible, UserError
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.codec import digest, encode
+from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.plan.reach import reached
+from wvflow.ports.agenda import Cause, Order
+from wvflow.ports.ledger import RunKey
 from wvflow.service.cleaning import TERMINAL
+from wvflow.service.orders import Waiting, start
 from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.steering import Steering
 from wvflow.service.summary import RunSummary
@@ -59,20 +63,98 @@ class Starting(Steering):
         once = run_key(bundle.plan(flow), params, key, self._clock.now())
         if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
             return await attach(self, bundle.plan(flow), once, entry, watch, begun)
-        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
-        at = run_time if run_time is not None else self._clock.now()
+        order = self._order(bundle, flow, params, run_id, run_time, "run", once)
+        given = rows.read_all() if rows is not None and order.limit else None  # it may have to begin more than once
+        turn = Waiting(self, order, stored=False, keeps=rows is None, watch=watch)
 
         def begin(driver: Driver) -> None:
-            identity = self._pin(run_id, flow, bundle)
-            driver.start(identity, dict(params), at, rows=rows, watch=watch, begun=begun, key=once)
+            start(
+                driver,
+                self._pin(order.run_id, flow, bundle),
+                order,
+                stored=turn.stored,
+                rows=rows if given is None else given.to_reader(),
+                watch=watch,
+                begun=begun,
+            )
 
         try:
-            return await self._drive(run_id, bundle.plan(flow), begin)
+            return await self._drive(order.run_id, bundle.plan(flow), begin, turn)
         except NotPossible:
             entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
-            if once is None or entry is None or entry.run_id == run_id:
+            if once is None or entry is None or entry.run_id == order.run_id:
                 raise
             return await attach(self, bundle.plan(flow), once, entry, watch, begun)
+
+    def order(
+        self,
+        bundle: Bundle,
+        flow: FlowRef,
+        params: Mapping[str, object],
+        *,
+        run_id: str | None = None,
+        run_time: EpochMs | None = None,
+        cause: Cause = "detach",
+        window: Window | None = None,
+        key: str | None = None,
+    ) -> RunSummary:
+        """Have a run begin later: by `wvflow serve`, or by who resumes it. When this returns, it is recorded and will
+        begin once. The summary is its own, or that of the run which has its ``key`` (``by_key``).
+
+        Raises: UserError, as ``run``.
+        """
+        from wvflow.service.once import check_same, run_key
+
+        once = run_key(bundle.plan(flow), params, key, self._clock.now())
+        order = self._order(bundle, flow, params, run_id, run_time, cause, once, window)
+        self._pin(order.run_id, flow, bundle)
+        if self._store.order(order):
+            self._wake_servers()
+            return self.summary(order.run_id)
+        entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
+        if once is None or entry is None:
+            raise UserError(f"there is a run `{order.run_id}` already", help=f"wvflow runs show {order.run_id}")
+        check_same(bundle.plan(flow), once, entry)
+        return msgspec.structs.replace(self.summary(entry.run_id), by_key=once.key)
+
+    def _order(
+        self,
+        bundle: Bundle,
+        flow: FlowRef,
+        params: Mapping[str, object],
+        run_id: str | None,
+        run_time: EpochMs | None,
+        cause: Cause,
+        key: RunKey | None,
+        window: Window | None = None,
+    ) -> Order:
+        """An order of this moment, which the store hasn't got yet. Raises: UserError."""
+        plan, project, now = bundle.plan(flow), str(self.project.root), self._clock.now()
+        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
+        return Order(
+            run_id=run_id,
+            flow=flow,
+            bundle=self._pin(run_id, flow, bundle).digest,
+            project=project,
+            run_time=run_time if run_time is not None else now,
+            created_at=now,
+            params=dict(params),
+            window=window,
+            cause=cause,
+            group=group_of(plan, project, params),
+            limit=plan.concurrency,
+            key=key,
+        )
+
+    def is_served(self) -> bool:
+        """Whether a live `wvflow serve` begins what is to begin in this project."""
+        return bool(self._store.servers(str(self.project.root), self._clock.now()))
+
+    def _wake_servers(self) -> None:
+        from wvflow.drivers.embedded.wakeup import ring
+
+        for port in self._store.servers(str(self.project.root), self._clock.now()):
+            ring(port)
 
     async def retry(
         self,
@@ -93,19 +175,14 @@ class Starting(Steering):
             stage or version, the id is taken), OutputMissing, RunDamaged.
         """
         planned = self.planned_retry(run, bundle, again=again, version=version)
-        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
+        order = self._order(bundle, planned.flow, planned.params, run_id, planned.run_time, "run", None, planned.window)
 
         def begin(driver: Driver) -> None:
-            driver.start(
-                self._pin(run_id, planned.flow, bundle),
-                planned.params,
-                planned.run_time,
-                retry=planned.retry,
-                handed=planned.handed,
-                watch=watch,
-            )
+            identity = self._pin(order.run_id, planned.flow, bundle)
+            start(driver, identity, order, stored=False, retry=planned.retry, handed=planned.handed, watch=watch)
 
-        return await self._drive(run_id, bundle.plan(planned.flow), begin)
+        turn = Waiting(self, order, stored=False, keeps=False, watch=watch)
+        return await self._drive(order.run_id, bundle.plan(planned.flow), begin, turn)
 
     def planned_retry(
         self, run: str, bundle: Bundle, *, again: Sequence[str] = (), version: int | None = None
@@ -117,6 +194,8 @@ class Starting(Steering):
                 f"run {row.run_id} has not ended: it is {self._seen(row).state}",
                 help=f"`wvflow runs resume {row.run_id}` carries it on, `wvflow runs cancel {row.run_id}` ends it",
             )
+        if not row.position:
+            raise NotPossible(f"run {row.run_id} was {row.state} before it began", help="start another: `wvflow run`")
         return planned_retry(self._store, row, self._bundle(row), bundle, again, version)
 
     def _checked_id(self, run_id: str) -> str:

@@ -15,9 +15,11 @@ from wvflow.kernel.state import RunState
 from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.ports.activities import Activities
-from wvflow.ports.store import QUARANTINED, Owner, RunRow, Store
+from wvflow.ports.clock import Clock
+from wvflow.ports.store import PENDING, QUARANTINED, Owner, RunRow, Store
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.driving import Drivers
+from wvflow.service.orders import waits_for
 from wvflow.service.project import Project
 from wvflow.service.wiring import Wiring
 
@@ -64,12 +66,26 @@ class StateFolder:
         """The run as it stands: whether somebody drives it is no part of its journal, nor is what holds it."""
         if row.state in TERMINAL or row.problem:
             return row
+        if row.state == PENDING:
+            return self._ordered(row)
         owner = self._driver_of(row)
         if owner is None:
             return msgspec.structs.replace(row, problem="no process drives it; carry on with `wvflow runs resume`")
         if reason := owner.keeps(row.run_id):
             return msgspec.structs.replace(row, state=HELD, problem=reason)
         return row
+
+    def _ordered(self, row: RunRow) -> RunRow:
+        """One that is to begin, and what it waits for; where it has begun meanwhile, as it is now."""
+        order = self._store.ordered(row.run_id)
+        if order is None:
+            return row if (now := self._store.find(row.run_id)).state == PENDING else self._seen(now)
+        return msgspec.structs.replace(row, problem=waits_for(self._store, order, self._clock.now()).condition)
+
+    @property
+    def agenda(self) -> tuple[Store, Clock]:
+        """Where it stands what is to begin, and the clock that it goes by."""
+        return self._store, self._clock
 
     def is_driven(self, row: RunRow) -> bool:
         """Whether a live process drives the run."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Watch
 from wvflow.errors import EventLimit, NotPossible, RunDamaged
 from wvflow.kernel.state import RunPhase
 from wvflow.plan.nodes import ChildTask
-from wvflow.ports.store import QUARANTINED, InboxRow, RunRow
+from wvflow.ports.agenda import Order
+from wvflow.ports.store import PENDING, QUARANTINED, InboxRow, RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.foreground import Driving
+from wvflow.service.orders import Waiting, start
 from wvflow.service.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -32,7 +35,21 @@ class Steering(Driving):
         row = self._store.find(run)
         self._check_resumable(row)
         identity = self._identity(row)
+        if (order := self._store.ordered(row.run_id)) is not None:
+            return await self._begin(order, identity, watch)
         return await self._drive(row.run_id, identity.plan, lambda driver: driver.adopt(identity, watch=watch))
+
+    async def _begin(self, order: Order, identity: Identity, watch: Watch | None) -> RunSummary:
+        """Begin a run that was to begin, and drive it to its end."""
+        if (owner := self._store.owner(order.waiter, self._clock.now())) is not None and owner.alive:
+            raise NotPossible(
+                f"process {owner.pid} on {owner.host} waits to begin run {order.run_id}",
+                help=f"see what for: `wvflow runs explain {order.run_id}`",
+            )
+        turn = Waiting(self, order, stored=True, watch=watch)
+        return await self._drive(
+            order.run_id, identity.plan, lambda driver: start(driver, identity, order, watch=watch), turn
+        )
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
         """Ask a run to stop and wait until it has ended; drives it there itself when nobody else does. One that is
@@ -43,6 +60,10 @@ class Steering(Driving):
         row = self._store.find(run)
         if row.state in TERMINAL:
             raise NotPossible(f"run {row.run_id} has ended already: {row.state}")
+        ends = "terminated" if terminate else "cancelled"
+        if row.state == PENDING and self._store.withdraw(row.run_id, state=ends, at=self._clock.now()):
+            return self.summary(row.run_id)
+        row = self._store.find(row.run_id)
         if row.state == RunPhase.FINISHING.value and not terminate:
             raise NotPossible(
                 f"run {row.run_id} has come to its end: what is left are hooks and jumps",
@@ -90,6 +111,8 @@ class Steering(Driving):
     def _check_resumable(self, row: RunRow) -> None:
         if row.state == QUARANTINED:
             raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
+        if row.state in TERMINAL and not row.position:
+            raise NotPossible(f"run {row.run_id} was {row.state} before it began", help="start another: `wvflow run`")
         if row.state in TERMINAL - REOPENED:
             again = " --from STAGE" if row.state == "success" else ""
             raise NotPossible(

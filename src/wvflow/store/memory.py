@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,7 @@ from wvflow.kernel.state import RunPhase, RunState
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish, has_its_key
 from wvflow.ports.store import (
     ENDED_STATES,
+    PENDING,
     SILENCE_MS,
     Answer,
     Committed,
@@ -39,11 +41,12 @@ from wvflow.ports.store import (
     Ticket,
 )
 from wvflow.store.finding import LAST, ambiguous, not_found
+from wvflow.store.memory_agenda import AgendaOfShelf, AgendaStore, has_slot
 from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
 # What a run is begun with and keeps.
-_PINNED = ("flow", "bundle", "parent", "project", "key", "run_time", "params", "retry_of")
+_PINNED = ("flow", "bundle", "parent", "project", "key", "cause", "run_time", "params", "retry_of")
 
 OutputKey = tuple[int, int, int, int, int]
 
@@ -54,6 +57,7 @@ class StoredRun:
     def __init__(self, row: RunRow, created_at: EpochMs) -> None:
         self.row = row
         self.created_at = created_at
+        self.group = ""
         self.fence = 0
         self.records: list[Recorded] = []
         self.snapshot: tuple[int, RunState] | None = None
@@ -89,12 +93,13 @@ class Shelf:
         self.heartbeats: dict[str, dict[tuple[int, int], Heartbeat]] = {}
         self.slots: list[_Slot] = []
         self.ledger = LedgerOfShelf()
+        self.agenda = AgendaOfShelf()
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
 
-class MemoryStore:
+class MemoryStore(AgendaStore):
     """``wvflow.ports.store.Store`` over a ``Shelf``, its own or a shared one."""
 
     def __init__(self, shelf: Shelf | None = None) -> None:
@@ -104,7 +109,11 @@ class MemoryStore:
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:
         with self._writing() as shelf:
-            return Committed(tuple([part.run_id for part in parts if not _write(shelf, part)]))
+            told = [(part.run_id, _write(shelf, part)) for part in parts]
+        return Committed(
+            conflicts=tuple(run for run, verdict in told if verdict == "conflict"),
+            full=tuple(run for run, verdict in told if verdict == "full"),
+        )
 
     # --- ownership ---
 
@@ -199,7 +208,7 @@ class MemoryStore:
 
     def run_of(self, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
         with self._reading() as shelf:
-            return _run_of(shelf, flow, key, now)
+            return run_of(shelf, flow, key, now)
 
     def kept_runs(self, now: EpochMs) -> frozenset[str]:
         with self._reading() as shelf:
@@ -407,14 +416,22 @@ def _deliver(shelf: Shelf, row: InboxRow) -> int:
     return number
 
 
-def _write(shelf: Shelf, part: RunBatch) -> bool:
-    """Write one run's part; False when it doesn't follow on what is stored."""
+def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full"]:
+    """Write one run's part, if it follows on what is stored."""
     run = shelf.runs.get(part.run_id)
-    if not _follows(part, run) or not _may_begin(part, shelf) or not _has_its_key(part, shelf):
-        return False
-    if run is None:
-        assert part.new is not None
-        run = shelf.runs[part.run_id] = StoredRun(_begun(part.new, part.run), part.new.created_at)
+    if not _follows(part, run) or not _may_begin(part, shelf):
+        return "conflict"
+    if part.new is not None and not has_slot(part.new.turn, shelf):
+        return "full"
+    if not _has_its_key(part, shelf):
+        return "conflict"
+    if part.new is not None:
+        run = StoredRun(_begun(part.new, part.run), part.new.created_at)
+        run.group = part.new.turn.group
+        shelf.runs.pop(part.run_id, None)
+        shelf.runs[part.run_id] = run
+        shelf.agenda.orders.pop(part.run_id, None)
+    assert run is not None
     _extend(run, part)
     run.stages.update({row.index: row for row in part.stages})
     run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
@@ -429,12 +446,15 @@ def _write(shelf: Shelf, part: RunBatch) -> bool:
         _deliver(shelf, message)
     for reply in part.replies:
         shelf.replies[reply.message] = (part.run_id, reply.answer)
-    return True
+    return "written"
 
 
 def _follows(part: RunBatch, run: StoredRun | None) -> bool:
-    if part.new is not None or run is None:
-        return part.new is not None and run is None and part.after == 0
+    if part.new is not None:
+        is_there = run is not None and run.row.state == PENDING if part.new.ordered else run is None
+        return is_there and part.after == 0
+    if run is None or not run.row.position:  # a journal begins with the run
+        return False
     takes_over = any(isinstance(event, OwnerChanged | RunStarted) for event in part.events)
     return run.row.position == part.after and (takes_over or run.fence == part.token)
 
@@ -449,15 +469,16 @@ def _may_begin(part: RunBatch, shelf: Shelf) -> bool:
 def _has_its_key(part: RunBatch, shelf: Shelf) -> bool:
     """Whether no other run has the key that this one is begun under; it has it from here on."""
     new = part.new
-    if new is None or new.key is None:
+    if new is None or new.key is None or new.ordered:
         return True
-    if _run_of(shelf, new.flow.flow, new.key.key, new.created_at) is not None:
+    if run_of(shelf, new.flow.flow, new.key.key, new.created_at) is not None:
         return False
     shelf.ledger.begin(new.flow.flow, new.key, Claimant(part.run_id, part.token), new.created_at)
     return True
 
 
-def _run_of(shelf: Shelf, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+def run_of(shelf: Shelf, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
+    """The entry of the run that has a key."""
     entry = next(iter(shelf.ledger.entries(KeyScope(flow, ""), [key])), None)
     run = None if entry is None else shelf.runs.get(entry.run_id)
     if entry is None or run is None:
@@ -467,8 +488,9 @@ def _run_of(shelf: Shelf, flow: str, key: str, now: EpochMs) -> KeyEntry | None:
 
 def _begun(new: NewRun, row: RunRow) -> RunRow:
     key = "" if new.key is None else new.key.key
-    pinned = {"flow": new.flow, "bundle": new.bundle, "parent": new.parent, "project": new.project, "key": key}
-    return msgspec.structs.replace(row, **pinned)
+    return msgspec.structs.replace(
+        row, flow=new.flow, bundle=new.bundle, parent=new.parent, project=new.project, key=key, cause=new.turn.cause
+    )
 
 
 def _extend(run: StoredRun, part: RunBatch) -> None:

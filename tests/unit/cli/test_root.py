@@ -175,7 +175,7 @@ print(sorted(heavy.intersection(sys.modules)))
         (["run", "x.wv", "-p", "novalue"], "'novalue' is not of the form name=value"),
         (["run", "x.wv", "-p", "a=1", "-p", "a=2"], "`a` is given twice"),
         (["run", "x.wv", "--at", "noon"], "'noon' is no time in ISO 8601"),
-        (["run", "x.wv", "--detach"], "--detach isn't available in this version"),
+        (["run", "-e", "from t", "--detach"], "--detach is of a flow"),
         (["run", "x.wv", "-e", "from x"], "give either a file or a text"),
         (["runs", "output", "last", "--format", "parquet"], "add --out FILE"),
         (["runs", "output", "last", "--format", "table", "--out", "x"], "choose csv, json or parquet"),

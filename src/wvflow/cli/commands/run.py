@@ -36,7 +36,7 @@ TEXT = "-e"
     type=click.Choice(["table", "json", "tsv"]),
     help="Form of the statements' rows: box table (default), a JSON object per row, or values parted by tabs.",
 )
-@click.option("--detach", is_flag=True, help="Let `wvflow serve` drive the run. Not yet available.")
+@click.option("--detach", is_flag=True, help="Record that the run is to begin, and return: `wvflow serve` drives it.")
 @click.option("--key", metavar="KEY", help="Start at most one run for KEY; later ones are given its result.")
 @click.pass_obj
 def run(
@@ -59,8 +59,8 @@ def run(
     Exit status: 0 success, 1 the run failed or the program has errors, 2 wrong usage, 130 interrupted: the run can be
     resumed.
     """
-    _refuse_later({"--detach": detach})
     of_a_flow: dict[str, object] = {"-p": params, "--at": at, "--run-id": run_id, "--key": key}
+    of_a_flow |= {"--detach": True} if detach else {}
     if text is not None:
         _refuse_of_flows(of_a_flow)
         _run_text(app, text, file, form or "table")
@@ -74,6 +74,7 @@ def run(
     if form is not None:
         raise click.UsageError("--format is for the rows of statements; for a flow: wvflow runs output --format …")
     from wvflow.cli.driving import drive
+    from wvflow.cli.ordered import report
     from wvflow.cli.programs import chosen, compiled
     from wvflow.plan.parameters import bind
     from wvflow.service.planned import planned_program
@@ -85,6 +86,9 @@ def run(
     plan = bundle.plan(ref)
     values = bind(plan, _values(plan, named.call if named else None, params))
     with closing(app.runs(project)) as runs:
+        if detach:
+            report(app, project, runs.order(bundle, ref, values, run_id=run_id, run_time=at, key=key), runs.is_served())
+            return
         drive(
             app,
             project,
@@ -121,12 +125,6 @@ def _run_text(app: App, text: str, folder: Path | None, form: str) -> None:
         raise click.UsageError("give either a file or a text with -e")
     workspace = Workspace(app.project(), text=Source(TEXT, text))
     run_statements(app, workspace, TEXT, form)
-
-
-def _refuse_later(given: dict[str, object]) -> None:
-    for option, value in given.items():
-        if value:
-            raise UserError(f"{option} isn't available in this version", help="run a flow of a file: wvflow run FILE")
 
 
 def _refuse_of_flows(given: dict[str, object]) -> None:

@@ -11,7 +11,7 @@ Whoever drives a run drives its children. One that another process drives is loo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -23,6 +23,8 @@ from wvflow.kernel.commands import CancelChild, StartChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import RunState
+from wvflow.plan.groups import group_of
+from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.store import ENDED_STATES, InboxRow, RunRow, Store
 
@@ -33,7 +35,7 @@ class Runs(Protocol):
     """What a driver does with runs, as far as children need it. Used on the loop's thread only."""
 
     def get(self, run_id: str) -> LiveRun | None: ...
-    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent) -> None: ...
+    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn) -> None: ...
     def carry_on(self, identity: Identity, parent: LiveRun) -> None: ...
     def refold(self, identity: Identity) -> tuple[RunState, int]: ...
     def apply(self, run: LiveRun, event: Event, *, consumed: Sequence[int] = ()) -> None: ...
@@ -41,7 +43,7 @@ class Runs(Protocol):
 
 
 class Children:
-    """``elsewhere``: orders whose run another process drives."""
+    """``elsewhere``: orders whose run another process drives; ``waiting``: whose run has no slot of its group yet."""
 
     def __init__(self, runs: Runs, store: Store, clock: Clock, draw: Callable[[], int]) -> None:
         self._runs = runs
@@ -49,6 +51,7 @@ class Children:
         self._clock = clock
         self._draw = draw
         self._elsewhere: dict[str, tuple[LiveRun, StartChild]] = {}
+        self._waiting: dict[str, tuple[LiveRun, StartChild]] = {}
         self._pauses = pauses()
 
     def start(self, parent: LiveRun, order: StartChild) -> None:
@@ -84,6 +87,18 @@ class Children:
             where = order.stage, order.task, order.attempt
             self._runs.apply(parent, ChildStarted(at, *where, instance=order.instance, iteration=order.iteration))
 
+    def wait_for_slot(self, parent: LiveRun, run_id: str) -> None:
+        """A child can't begin now. It is tried again whenever a run ends here, and from time to time."""
+        for order in outstanding(parent.plan, parent.state):
+            if isinstance(order, StartChild) and order.run_id == run_id:
+                self._waiting[run_id] = parent, order
+
+    def begin_waiting(self) -> None:
+        """Try those that have no slot yet."""
+        waiting, self._waiting = self._waiting, {}
+        for parent, order in waiting.values():
+            self.start(parent, order)
+
     def lost(self, parent: LiveRun, child: LiveRun, reason: BaseException, *, is_elsewhere: bool) -> None:
         """This process doesn't drive the child any more: another does, or nobody can."""
         orders = [one for one in outstanding(parent.plan, parent.state) if isinstance(one, StartChild)]
@@ -94,7 +109,8 @@ class Children:
                 self._runs.drop(parent, reason)
 
     def look(self) -> None:
-        """See to the children that other processes drive."""
+        """See to the children that other processes drive, and to those that have no slot yet."""
+        self.begin_waiting()
         for run_id, (parent, order) in tuple(self._elsewhere.items()):
             del self._elsewhere[run_id]
             self.start(parent, order)
@@ -107,7 +123,11 @@ class Children:
         if row is None:
             place = order.depth, order.instance, order.iteration
             link = Parent(parent.run_id, order.stage, order.task, order.attempt, *place)
-            self._runs.begin_child(identity, order, parent, link)
+            turn, is_free = self._turn(identity, order, parent)
+            if is_free:
+                self._runs.begin_child(identity, order, parent, link, turn)
+            else:
+                self._waiting[order.run_id] = parent, order
             return
         if row.parent != parent.run_id:
             raise Bug(f"run {row.run_id} is a child of {row.parent or 'nobody'}, not of {parent.run_id}")
@@ -118,6 +138,26 @@ class Children:
             self._runs.carry_on(identity, parent)
         elif not order.detach:
             self._elsewhere[order.run_id] = parent, order
+
+    def _turn(self, identity: Identity, order: StartChild, parent: LiveRun) -> tuple[Turn, bool]:
+        """When a child may begin, and whether that is now, as far as can be seen. What comes of a run that has a slot
+        takes none: it would wait for its own end."""
+        if not (most := identity.plan.concurrency):
+            return Turn(), True
+        group = group_of(identity.plan, identity.project, order.params)
+        begun = {one.run_id for one in self._store.occupants(group) if one.has_begun}
+        if any(one in begun for one in self._above(parent)):
+            return Turn(), True
+        return Turn(group, most), len(begun) < most
+
+    def _above(self, parent: LiveRun) -> Iterator[str]:
+        """A run, the one that started it, and so on."""
+        yield parent.run_id
+        above = parent.state.parent.run_id if parent.state.parent else ""
+        while above:
+            yield above
+            row = self._find(above)
+            above = row.parent if row is not None else ""
 
     def _find(self, run_id: str) -> RunRow | None:
         try:

@@ -22,7 +22,8 @@ Taken = tuple[LiveRun, RunBatch, tuple[Command, ...], tuple[Follower, ...]]
 
 class Committer:
     """``durable`` is called with a run and the commands that may now be carried out; ``conflict`` with a run that
-    another owner has moved on; ``written`` after each commit; ``dropped`` with the outputs that it made superfluous."""
+    another owner has moved on; ``full`` with one whose turn to begin it isn't; ``written`` after each commit;
+    ``dropped`` with the outputs that it made superfluous."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Committer:
         holds: Holds,
         durable: Callable[[LiveRun, tuple[Command, ...]], None],
         conflict: Callable[[LiveRun], None],
+        full: Callable[[LiveRun], None],
         written: Callable[[], None],
         dropped: Callable[[Sequence[tuple[int, str]]], None],
     ) -> None:
@@ -37,6 +39,7 @@ class Committer:
         self._holds = holds
         self._durable = durable
         self._conflict = conflict
+        self._full = full
         self._written_now = written
         self._dropped = dropped
         self._dirty: dict[str, LiveRun] = {}
@@ -95,6 +98,9 @@ class Committer:
             self._holds.end(run, Committer)
             if run.run_id in committed.conflicts:
                 self._conflict(run)
+                continue
+            if run.run_id in committed.full:
+                self._full(run)
                 continue
             run.tell_written(batch)
             self._dropped(batch.dropped)

@@ -63,12 +63,14 @@ from wvflow.kernel.events import (
     Retry,
     RunStarted,
     TimerFired,
+    Window,
 )
 from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import RunPhase, RunState
 from wvflow.lang.calendars import date_in
 from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
+from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, OutputName
 from wvflow.ports.ledger import RunKey
@@ -86,6 +88,10 @@ MOST_EVENTS = 1_000_000
 
 class TakenOver(NotPossible):
     """Another process drives the run from here on."""
+
+
+class NoSlot(NotPossible):
+    """The run can't begin as long as so many others of its group are open."""
 
 
 class Driver:
@@ -128,7 +134,7 @@ class Driver:
         self._children = Children(self, store, clock, draw)
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
-        tell = self._carry_out, self._conflict, self._ear.call_followers
+        tell = self._carry_out, self._conflict, self._full, self._ear.call_followers
         self._committer = Committer(store, self._holds, *tell, partial(remove, folder))
         effects = Effects(store, engine, activities, secrets.get, clock, scalar_rows)
         self._tasks = Tasks(
@@ -210,10 +216,13 @@ class Driver:
         watch: Watch | None = None,
         begun: Callable[[str], None] | None = None,
         key: RunKey | None = None,
+        window: Window | None = None,
+        turn: Turn = Turn(),  # noqa: B008 - immutable
+        ordered_at: EpochMs | None = None,
     ) -> None:
         """Begin a new run. ``rows`` are handed over to it. ``key``: for which there is to be but one. ``begun`` is told
-        its id when its start is durable; nothing happens before. ``finished`` tells when it ends, or that another run
-        has the key.
+        its id when its start is durable; nothing happens before. ``finished`` tells when it ends, that another run has
+        the key, or that it isn't its ``turn``. ``ordered_at``: since when it was to begin, by an order of the store.
 
         ``retry``: what it takes over of an ended run, which was ``handed`` that.
         Raises: OutputMissing, some of that isn't kept any more.
@@ -223,10 +232,12 @@ class Driver:
         new = NewRun(
             flow=identity.flow,
             bundle=identity.digest,
-            created_at=now,
+            created_at=now if ordered_at is None else ordered_at,
             semantics=SEMANTICS,
             project=identity.project,
             key=key,
+            ordered=ordered_at is not None,
+            turn=turn,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
@@ -240,6 +251,7 @@ class Driver:
             input=kept.output if kept is not None else before.input if before is not None else None,
             run_date=_run_date(identity, run_time),
             retry=None if before is None else before.retry,
+            window=window,
         )
         if before is not None:
             run.bring(before.rows)
@@ -272,7 +284,7 @@ class Driver:
         if state.phase.is_terminal:
             self.apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
 
-    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent) -> None:
+    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn) -> None:
         """Begin a run that another of this process has ordered."""
         now = self._clock.now()
         new = NewRun(
@@ -283,6 +295,7 @@ class Driver:
             created_at=now,
             semantics=SEMANTICS,
             project=identity.project,
+            turn=turn,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, root=parent.root)
         self._admit(run)
@@ -295,6 +308,7 @@ class Driver:
             parent=link,
             input=order.input,
             run_date=_run_date(identity, parent.state.run_time),
+            window=parent.state.window,
         )
         self.apply(run, started, then=lambda _: self._children.began(parent, order))
 
@@ -323,6 +337,11 @@ class Driver:
         """Wait until nothing is under way any more that came of this run."""
         while ends := [self._ends[run.run_id] for run in self._runs.values() if run.root == run_id != run.run_id]:
             await asyncio.wait(ends)
+
+    @property
+    def token(self) -> int:
+        """Of this owner, once it is open."""
+        return self._token
 
     def get(self, run_id: str) -> LiveRun | None:
         """The run, if this process drives it."""
@@ -379,6 +398,7 @@ class Driver:
         run.is_ours = True
         if any(isinstance(command, CancelChild | CompleteRun) for command in commands):
             self._mail.set()  # others are told of these
+            self._children.begin_waiting()
         for command in commands:
             if run.run_id in self._runs:
                 self._do(run, command)
@@ -412,6 +432,16 @@ class Driver:
         self.apply(run, CancelRequested(at=at, mode="terminate" if terminate else "cancel"), consumed=consumed)
 
     # --- runs going out ---
+
+    def _full(self, run: LiveRun) -> None:
+        """It isn't its turn: as many runs of its group are open as may be."""
+        self._forget(run)
+        end, flow = self._end(run), run.plan.flow
+        end.set_exception(NoSlot(f"run {run.run_id} can't begin now: as many runs of {flow} are open as may be"))
+        if (parent := run.state.parent) is not None:
+            end.exception()  # its parent begins it again
+            if (waiting := self._runs.get(parent.run_id)) is not None:
+                self._children.wait_for_slot(waiting, run.run_id)
 
     def _conflict(self, run: LiveRun) -> None:
         fate = self._fate(run.run_id)

@@ -19,7 +19,7 @@ from wvflow.errors import StoreBusy, StoreUnavailable
 from wvflow.ports.store import Committed, RunBatch
 from wvflow.store.sqlite import parts
 from wvflow.store.sqlite.database import Database
-from wvflow.store.sqlite.parts import Part
+from wvflow.store.sqlite.parts import Part, Verdict
 
 Outcome = Committed | Exception
 
@@ -119,7 +119,9 @@ class GroupCommit:
             return [error] * len(requests)
         return [_answer(request.parts, verdicts) for request in requests]
 
-    def _write(self, transaction: AbstractContextManager[sqlite3.Connection], every: Sequence[Part]) -> Iterator[bool]:
+    def _write(
+        self, transaction: AbstractContextManager[sqlite3.Connection], every: Sequence[Part]
+    ) -> Iterator[Verdict]:
         begun = time.monotonic()
         with transaction as connection:
             verdicts = parts.write(connection, every)
@@ -127,9 +129,13 @@ class GroupCommit:
         return iter(verdicts)
 
 
-def _answer(own: Sequence[Part], verdicts: Iterator[bool]) -> Committed:
+def _answer(own: Sequence[Part], verdicts: Iterator[Verdict]) -> Committed:
     """What became of a request; its parts' verdicts are the next ones."""
-    return Committed(tuple(part.batch.run_id for part in own if not next(verdicts)))
+    told = [(part.batch.run_id, next(verdicts)) for part in own]
+    return Committed(
+        conflicts=tuple(run for run, verdict in told if verdict == "conflict"),
+        full=tuple(run for run, verdict in told if verdict == "full"),
+    )
 
 
 def _tell(loop: asyncio.AbstractEventLoop, answers: list[tuple[_Request, Outcome]]) -> None:

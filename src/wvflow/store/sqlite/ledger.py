@@ -10,7 +10,7 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.kernel.state import RunPhase
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed, has_its_key
-from wvflow.ports.store import ENDED_STATES, NewRun, Owner, RunBatch
+from wvflow.ports.store import ENDED_STATES, Owner
 from wvflow.store.sqlite.rows import Row, encoded
 
 Ask = Callable[[int], Owner | None]
@@ -97,21 +97,23 @@ def entries(connection: sqlite3.Connection, scope: KeyScope, keys: Sequence[str]
     return [_entry(row) for row in found]
 
 
-def begin(connection: sqlite3.Connection, new: NewRun, key: RunKey, batch: RunBatch, begun: Container[str]) -> bool:
+def begin(
+    connection: sqlite3.Connection, flow: str, key: RunKey, by: Claimant, now: EpochMs, begun: Container[str] = ()
+) -> bool:
     """Give a new run its key, unless another run has it. ``begun``: what this transaction begins, not written yet."""
-    scope = KeyScope(new.flow.flow, "")
-    if any(_has(connection, one, new.created_at, begun) for one in entries(connection, scope, [key.key])):
+    scope = KeyScope(flow, "")
+    if any(_has(connection, one, now, begun) for one in entries(connection, scope, [key.key])):
         return False
     entry = KeyEntry(
         key=key.key,
         state="running",
-        run_id=batch.run_id,
+        run_id=by.run_id,
         claim="",
         input_hash=key.input_hash,
-        at=new.created_at,
+        at=now,
         expires=key.expires,
     )
-    _write(connection, scope, Claimant(batch.run_id, batch.token), [entry])
+    _write(connection, scope, by, [entry])
     return True
 
 

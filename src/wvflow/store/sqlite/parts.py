@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from wvflow import __version__
 from wvflow.kernel.events import OwnerChanged, RunStarted
-from wvflow.ports.store import RunBatch
-from wvflow.store.sqlite import ledger, rows
+from wvflow.ports.ledger import Claimant
+from wvflow.ports.store import PENDING, RunBatch
+from wvflow.store.sqlite import agenda, ledger, rows
 from wvflow.store.sqlite.rows import Row
 
 _PLACES = ", ".join("?" * (2 + rows.STAGE.count(",")))
+Verdict = Literal["written", "conflict", "full"]
 
 
 class End(NamedTuple):
-    """Where a run's journal ends. ``fence``: the token that wrote last."""
+    """Where a run's journal ends. ``fence``: the token that wrote last; ``is_pending``: it is to begin."""
 
     position: int
     crc: int
     fence: int
+    is_pending: bool = False
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -60,18 +63,26 @@ def ready(batch: RunBatch) -> Part:
     )
 
 
-def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[bool]:
-    """Write the parts that follow on what is stored; which of them did. A run may have several, in order."""
+def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Verdict]:
+    """Write the parts that follow on what is stored, and tell of each. A run may have several, in order."""
     parents = {part.batch.new.parent for part in parts if part.batch.new}
     ends = _ends(connection, {part.batch.run_id for part in parts} | parents)
     written: list[tuple[Part, End]] = []
-    verdicts: list[bool] = []
+    verdicts: list[Verdict] = []
     records: list[Row] = []
+    slots = agenda.Slots(connection)
     for part in parts:
         end = ends.get(part.batch.run_id)
-        fits = _follows(part, end) and _may_begin(part, ends) and _has_its_key(connection, part, ends)
-        verdicts.append(fits)
-        if fits:
+        verdict: Verdict = "written"
+        if not (_follows(part, end) and _may_begin(part, ends)):
+            verdict = "conflict"
+        elif part.batch.new is not None and not slots.has_one(part.batch.new.turn):
+            verdict = "full"
+        elif not _has_its_key(connection, part, ends):
+            verdict = "conflict"
+        verdicts.append(verdict)
+        if verdict == "written":
+            slots.take(part.batch.new)
             new_end = _extend(part, end, records)
             ends[part.batch.run_id] = new_end
             written.append((part, new_end))
@@ -82,17 +93,20 @@ def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[bool]:
 
 def _ends(connection: sqlite3.Connection, run_ids: Iterable[str]) -> dict[str, End]:
     found = connection.execute(
-        "select run, position, crc, fence from runs where run in (select value from json_each(?))",
+        "select run, position, crc, fence, state from runs where run in (select value from json_each(?))",
         (rows.encoded(sorted(run_ids)).decode(),),
     )
-    return {run: End(position, crc, fence) for run, position, crc, fence in found}
+    return {run: End(position, crc, fence, state == PENDING) for run, position, crc, fence, state in found}
 
 
 def _follows(part: Part, end: End | None) -> bool:
     batch = part.batch
     if batch.new is not None:
-        return end is None and batch.after == 0
-    return end is not None and end.position == batch.after and (part.takes_over or end.fence == batch.token)
+        is_there = end is not None and end.is_pending if batch.new.ordered else end is None
+        return is_there and batch.after == 0
+    if end is None or not end.position:  # a journal begins with the run
+        return False
+    return end.position == batch.after and (part.takes_over or end.fence == batch.token)
 
 
 def _may_begin(part: Part, ends: Mapping[str, End]) -> bool:
@@ -105,7 +119,11 @@ def _may_begin(part: Part, ends: Mapping[str, End]) -> bool:
 def _has_its_key(connection: sqlite3.Connection, part: Part, ends: Mapping[str, End]) -> bool:
     """Whether no other run has the key that this one is begun under; it has it from here on."""
     new = part.batch.new
-    return new is None or new.key is None or ledger.begin(connection, new, new.key, part.batch, ends)
+    if new is None or new.key is None or new.ordered:
+        return True
+    return ledger.begin(
+        connection, new.flow.flow, new.key, Claimant(part.batch.run_id, part.batch.token), new.created_at, ends
+    )
 
 
 def _extend(part: Part, end: End | None, records: list[Row]) -> End:
@@ -124,9 +142,11 @@ def _extend(part: Part, end: End | None, records: list[Row]) -> End:
 
 _INSERT_RUN = """
     insert into runs (run, flow, version, bundle, parent, project, semantics, created_at, run_time, params, state,
-                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence, key, retry_of)
+                      problem, error, started_at, finished_at, owner, epoch, position, crc, fence, key, retry_of,
+                      slots_of, cause)
     values (:run, :flow, :version, :bundle, :parent, :project, :semantics, :created_at, :run_time, :params, :state,
-            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence, :key, :retry_of)
+            :problem, :error, :started_at, :finished_at, :owner, :epoch, :position, :crc, :fence, :key, :retry_of,
+            :slots_of, :cause)
 """
 _UPDATE_RUN = """
     update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,
@@ -140,6 +160,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
     connection.executemany(
         "insert into events (run, position, at, body, commands, crc) values (?, ?, ?, ?, ?, ?)", records
     )
+    agenda.forget(connection, [part.batch.run_id for part, _ in written if part.batch.new and part.batch.new.ordered])
     for sql, begins in ((_INSERT_RUN, True), (_UPDATE_RUN, False)):
         runs = [
             part.run | {"position": end.position, "crc": end.crc}

@@ -37,7 +37,7 @@ Row = tuple[Any, ...]
 
 RUN = (
     "run, flow, version, bundle, state, run_time, params, started_at, finished_at, error, owner, position, epoch,"
-    " parent, project, problem, key, retry_of, late"
+    " parent, project, problem, key, retry_of, late, cause"
 )
 STAGE = (
     "number, stage, state, phase, reason, attempts, rows, error, started_at, finished_at, output, reused, awaited, "
@@ -65,7 +65,7 @@ def chain_start(run_id: str) -> int:
 
 def run_of(row: Row) -> RunRow:
     run, flow, version, bundle, state, run_time, params, started, finished, error, owner, *rest = row
-    position, epoch, parent, project, problem, key, retry_of, late = rest
+    position, epoch, parent, project, problem, key, retry_of, late, cause = rest
     return RunRow(
         run_id=run,
         flow=FlowRef(flow, version),
@@ -85,6 +85,7 @@ def run_of(row: Row) -> RunRow:
         retry_of=retry_of,
         key=key,
         late=late,
+        cause=cause,
     )
 
 
@@ -102,6 +103,8 @@ def pinned_columns(new: NewRun, run: RunRow) -> dict[str, object]:
         "params": encoded(run.params).decode(),
         "retry_of": run.retry_of,
         "key": "" if new.key is None else new.key.key,
+        "slots_of": new.turn.group,
+        "cause": new.turn.cause,
     }
 
 

@@ -3,7 +3,9 @@
 ``events`` is the truth; ``runs`` and ``stages`` are projections of it that lists read, ``snapshots`` a cache of its
 fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum of ``rows.chained``. ``ledger``
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
-with the output so far.
+with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin; ``slots_of`` is the
+group that a run takes a slot of. ``schedules`` says up to where the times of a flow's schedule are decided, ``fires``
+how.
 """
 
 from __future__ import annotations
@@ -260,6 +262,49 @@ _ITERATIONS = (
 )
 
 _LATE = ("alter table runs add column late integer", "alter table stages add column late integer")
+_AGENDA = (
+    "alter table runs add column slots_of text not null default ''",
+    "alter table runs add column cause text not null default ''",
+    "create index runs_of_group on runs (slots_of, seq) where slots_of <> ''",
+    "alter table owners add column serves text not null default ''",
+    """
+    create table orders (
+        seq     integer primary key autoincrement,
+        run     text not null unique,
+        project text not null,
+        body    text not null
+    ) strict
+    """,
+    "create index orders_of_project on orders (project, seq)",
+    """
+    create table schedules (
+        project   text not null,
+        flow      text not null,
+        version   integer not null,
+        digest    text not null,
+        cursor    integer not null,
+        since     integer not null,
+        paused_at integer,
+        note      text not null,
+        primary key (project, flow)
+    ) strict, without rowid
+    """,
+    """
+    create table fires (
+        project    text not null,
+        flow       text not null,
+        at         integer not null,
+        entry      integer not null,
+        decision   text not null check (decision in ('started', 'queued', 'caught_up', 'skipped')),
+        decided_at integer not null,
+        reason     text not null,
+        run        text not null,
+        count      integer not null,
+        late_at    integer,
+        primary key (project, flow, at, entry)
+    ) strict, without rowid
+    """,
+)
 
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -275,6 +320,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _RETRIES,
     _ITERATIONS,
     _LATE,
+    _AGENDA,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

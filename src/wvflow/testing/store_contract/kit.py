@@ -96,13 +96,18 @@ def timer(number: int) -> TimerFired:
     return TimerFired(NOW, f"timer/{number}")
 
 
-def commit(store: Store, *parts: RunBatch) -> tuple[str, ...]:
-    """Commit, and return the conflicts."""
+def committed(store: Store, *parts: RunBatch) -> Committed:
+    """What comes of a commit."""
 
-    async def committed() -> Committed:
+    async def work() -> Committed:
         return await store.commit(parts)
 
-    return asyncio.run(committed()).conflicts
+    return asyncio.run(work())
+
+
+def commit(store: Store, *parts: RunBatch) -> tuple[str, ...]:
+    """Commit, and return the conflicts."""
+    return committed(store, *parts).conflicts
 
 
 def stored_events(store: Store, run_id: str) -> tuple[Event, ...]:

@@ -1,0 +1,178 @@
+"""The agenda in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
+from wvflow.ports.ledger import Claimant
+from wvflow.ports.store import ENDED_STATES, PENDING, InboxRow, Owner, RunRow
+
+if TYPE_CHECKING:
+    from wvflow.store.memory import Shelf, StoredRun
+
+_Flow = tuple[str, str]
+
+
+class AgendaOfShelf:
+    """What of the agenda outlives a process."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.schedules: dict[_Flow, ScheduleRow] = {}
+        self.fires: dict[_Flow, dict[tuple[int, int], FireRow]] = {}
+        self.serving: dict[int, str] = {}
+
+
+def has_slot(turn: Turn, shelf: Shelf) -> bool:
+    """Whether a run may begin now."""
+    if not turn.group or not turn.limit:
+        return True
+    return sum(one.has_begun for one in _occupants(shelf, turn.group)) < turn.limit
+
+
+def _occupants(shelf: Shelf, group: str) -> list[Occupant]:
+    runs = [run for run in shelf.runs.values() if run.group == group and run.row.state not in ENDED_STATES]
+    by_age = sorted(runs, key=lambda run: (run.row.state == PENDING, run.created_at))
+    return [Occupant(run.row.run_id, run.row.cause, run.row.state != PENDING) for run in by_age]
+
+
+class AgendaStore:
+    """``wvflow.ports.agenda.Agenda`` over a shelf."""
+
+    _reading: Callable[[], AbstractContextManager[Shelf]]
+    _writing: Callable[[], AbstractContextManager[Shelf]]
+
+    def owner(self, token: int, now: EpochMs) -> Owner | None:
+        raise NotImplementedError  # the store's
+
+    def order(self, order: Order) -> bool:
+        with self._writing() as shelf:
+            return _order(shelf, order)
+
+    def orders(self, project: str) -> list[Order]:
+        with self._reading() as shelf:
+            return [one for one in shelf.agenda.orders.values() if one.project == project]
+
+    def ordered(self, run_id: str) -> Order | None:
+        with self._reading() as shelf:
+            return shelf.agenda.orders.get(run_id)
+
+    def wait_for(self, run_id: str, token: int) -> bool:
+        with self._writing() as shelf:
+            found = shelf.agenda.orders.get(run_id)
+            if found is not None:
+                shelf.agenda.orders[run_id] = msgspec.structs.replace(found, waiter=token)
+            return found is not None
+
+    def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
+        with self._writing() as shelf:
+            return _withdraw(shelf, run_id, state, at, error)
+
+    def occupants(self, group: str) -> list[Occupant]:
+        with self._reading() as shelf:
+            return _occupants(shelf, group)
+
+    def decide(self, verdict: Verdict) -> bool:
+        row = verdict.row
+        with self._writing() as shelf:
+            stored = shelf.agenda.schedules.get((row.project, row.flow))
+            if (None if stored is None else stored.cursor) != verdict.read:
+                return False
+            kept = row if stored is None else stored
+            moved = {"version": row.version, "digest": row.digest, "cursor": row.cursor}
+            shelf.agenda.schedules[row.project, row.flow] = msgspec.structs.replace(kept, **moved)
+            fires = shelf.agenda.fires.setdefault((row.project, row.flow), {})
+            fires.update({(one.at, one.entry): one for one in verdict.fires})
+            for new in verdict.orders:
+                _order(shelf, new)
+            for run_id in verdict.cancels:
+                _cancel(shelf, run_id, verdict.at)
+            return True
+
+    def schedules(self, project: str) -> list[ScheduleRow]:
+        with self._reading() as shelf:
+            found = shelf.agenda.schedules
+            return [found[key] for key in sorted(found) if key[0] == project]
+
+    def set_paused(self, project: str, flow: str, paused_at: EpochMs | None, note: str = "") -> bool:
+        with self._writing() as shelf:
+            found = shelf.agenda.schedules.get((project, flow))
+            if found is not None:
+                changed = msgspec.structs.replace(found, paused_at=paused_at, note=note)
+                shelf.agenda.schedules[project, flow] = changed
+            return found is not None
+
+    def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
+        with self._reading() as shelf:
+            found = shelf.agenda.fires.get((project, flow), {})
+            return [found[key] for key in sorted(found, reverse=True)][:limit]
+
+    def mark_late(self, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
+        with self._writing() as shelf:
+            fires = shelf.agenda.fires.get((project, flow), {})
+            found = fires.get((at, entry))
+            if found is None or found.late_at is not None:
+                return False
+            fires[at, entry] = msgspec.structs.replace(found, late_at=now)
+            return True
+
+    def serve(self, token: int, project: str) -> None:
+        with self._writing() as shelf:
+            shelf.agenda.serving[token] = project
+
+    def servers(self, project: str, now: EpochMs) -> Sequence[int]:
+        with self._reading() as shelf:
+            owners = [self.owner(token, now) for token, served in shelf.agenda.serving.items() if served == project]
+        return [one.port for one in owners if one is not None and one.alive]
+
+
+def _order(shelf: Shelf, new: Order) -> bool:
+    from wvflow.store.memory import StoredRun, run_of
+
+    if new.run_id in shelf.runs:
+        return False
+    if new.key is not None:
+        if run_of(shelf, new.flow.flow, new.key.key, new.created_at) is not None:
+            return False
+        shelf.ledger.begin(new.flow.flow, new.key, Claimant(new.run_id, 0), new.created_at)
+    run = shelf.runs[new.run_id] = StoredRun(_pending(new), new.created_at)
+    run.group = new.group
+    shelf.agenda.orders[new.run_id] = new
+    return True
+
+
+def _pending(new: Order) -> RunRow:
+    return RunRow(
+        run_id=new.run_id,
+        flow=new.flow,
+        bundle=new.bundle,
+        state=PENDING,
+        run_time=new.run_time,
+        params=new.params,
+        project=new.project,
+        key="" if new.key is None else new.key.key,
+        cause=new.cause,
+    )
+
+
+def _withdraw(shelf: Shelf, run_id: str, state: str, at: EpochMs, error: str | None) -> bool:
+    shelf.agenda.orders.pop(run_id, None)
+    run: StoredRun | None = shelf.runs.get(run_id)
+    if run is None or run.row.state != PENDING:
+        return False
+    run.row = msgspec.structs.replace(run.row, state=state, finished_at=at, error=error)
+    return True
+
+
+def _cancel(shelf: Shelf, run_id: str, at: EpochMs) -> None:
+    if _withdraw(shelf, run_id, "cancelled", at, None):
+        return
+    if run_id in shelf.runs and shelf.runs[run_id].row.state not in ENDED_STATES:
+        number = next(shelf.message_ids)
+        shelf.inbox[number] = InboxRow(id=number, run_id=run_id, kind="cancel", at=at)

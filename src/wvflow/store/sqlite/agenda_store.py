@@ -1,0 +1,70 @@
+"""The part of the store that keeps the agenda: each call a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wvflow.kernel.events import EpochMs
+from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Verdict
+from wvflow.store.sqlite import agenda
+from wvflow.store.sqlite.database import Database
+from wvflow.store.sqlite.owners import Owners
+
+
+class AgendaStore:
+    """``wvflow.ports.agenda.Agenda`` over a database."""
+
+    _database: Database
+    _owners: Owners
+
+    def order(self, order: Order) -> bool:
+        with self._database.writing() as connection:
+            return agenda.order(connection, order)
+
+    def orders(self, project: str) -> list[Order]:
+        with self._database.reading() as connection:
+            return agenda.orders(connection, project)
+
+    def ordered(self, run_id: str) -> Order | None:
+        with self._database.reading() as connection:
+            return agenda.ordered(connection, run_id)
+
+    def wait_for(self, run_id: str, token: int) -> bool:
+        with self._database.writing() as connection:
+            return agenda.wait_for(connection, run_id, token)
+
+    def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
+        with self._database.writing() as connection:
+            return agenda.withdraw(connection, run_id, state, at, error)
+
+    def occupants(self, group: str) -> list[Occupant]:
+        with self._database.reading() as connection:
+            return agenda.occupants(connection, group)
+
+    def decide(self, verdict: Verdict) -> bool:
+        with self._database.writing() as connection:
+            return agenda.decide(connection, verdict)
+
+    def schedules(self, project: str) -> list[ScheduleRow]:
+        with self._database.reading() as connection:
+            return agenda.schedules(connection, project)
+
+    def set_paused(self, project: str, flow: str, paused_at: EpochMs | None, note: str = "") -> bool:
+        with self._database.writing() as connection:
+            return agenda.set_paused(connection, project, flow, paused_at, note)
+
+    def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
+        with self._database.reading() as connection:
+            return agenda.fires(connection, project, flow, limit)
+
+    def mark_late(self, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
+        with self._database.writing() as connection:
+            return agenda.mark_late(connection, project, flow, at, entry, now)
+
+    def serve(self, token: int, project: str) -> None:
+        with self._database.writing() as connection:
+            agenda.serve(connection, token, project)
+
+    def servers(self, project: str, now: EpochMs) -> Sequence[int]:
+        with self._database.reading() as connection:
+            return agenda.servers(connection, project, lambda token: self._owners.owner(connection, token, now))

@@ -1,0 +1,188 @@
+"""The agenda: runs that are to begin, slots, and what is decided about schedules."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from wvflow.kernel.events import EpochMs, OwnerChanged
+from wvflow.plan.nodes import FlowRef
+from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
+from wvflow.ports.ledger import RunKey
+from wvflow.ports.store import InboxRow, RunBatch, Store
+from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, committed, timer
+
+GROUP = "nightly"
+LATER = EpochMs(NOW + 60_000)
+ROW = ScheduleRow(project="/p", flow="Nightly", version=1, digest="d", cursor=NOW, since=NOW)
+
+
+def wish(run_id: str, *, limit: int = 0, group: str = GROUP, waiter: int = 0, key: RunKey | None = None) -> Order:
+    return Order(
+        run_id=run_id,
+        flow=FlowRef("Nightly"),
+        bundle="b1",
+        project="/p",
+        run_time=NOW,
+        created_at=NOW,
+        params={"segment": "a"},
+        window=(NOW, LATER),
+        cause="fire",
+        group=group,
+        limit=limit,
+        waiter=waiter,
+        key=key,
+    )
+
+
+def beginning(run_id: str, *, limit: int = 0, ordered: bool = True, token: int = TOKEN) -> RunBatch:
+    """The part with which a run begins in the group."""
+    part = begun(run_id, token=token)
+    assert part.new is not None
+    return replace(part, new=replace(part.new, ordered=ordered, turn=Turn(GROUP, limit, "fire")))
+
+
+def verdict(read: EpochMs | None, cursor: int, *orders: Order, cancels: tuple[str, ...] = ()) -> Verdict:
+    """That the times up to a cursor are decided, the last by these orders."""
+    at = EpochMs(cursor)
+    fires = tuple(
+        FireRow(at=at, entry=n, decision="started", decided_at=LATER, run_id=one.run_id) for n, one in enumerate(orders)
+    )
+    return Verdict(row=replace(ROW, cursor=at), read=read, at=LATER, fires=fires, orders=orders, cancels=cancels)
+
+
+def group_of(store: Store) -> list[tuple[str, bool]]:
+    return [(one.run_id, one.has_begun) for one in store.occupants(GROUP)]
+
+
+class AgendaContract:
+    def test_an_order_is_a_pending_run_until_it_begins_and_begins_once(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        assert here.order(wish("r1"))
+        row = there.find("r1")
+        assert (row.state, row.position, row.owner, row.cause, row.params) == (
+            "pending",
+            0,
+            0,
+            "fire",
+            {"segment": "a"},
+        )
+        assert (there.orders("/p"), there.orders("/q"), there.ordered("r1")) == ([wish("r1")], [], wish("r1"))
+        assert there.events("r1") == ()
+        assert commit(there, beginning("r1")) == ()
+        assert commit(here, beginning("r1", token=TOKEN + 1)) == ("r1",)
+        assert (here.find("r1").state, here.find("r1").cause, here.find("r1").owner) == ("running", "fire", TOKEN)
+        assert (here.orders("/p"), here.ordered("r1")) == ([], None)
+        assert len(here.events("r1")) == 1
+        assert commit(there, batch("r1", 1, timer(1))) == ()
+
+    def test_nothing_but_its_start_can_be_written_to_a_pending_run(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.order(wish("r1"))
+        taken_over = batch("r1", 0, OwnerChanged(NOW, TOKEN))
+        assert commit(store, begun("r1"), taken_over, batch("r1", 0, timer(1))) == ("r1", "r1", "r1")
+        assert not store.order(wish("r1"))
+        assert commit(store, beginning("r2")) == ("r2",)  # nobody ordered it
+        assert [row.state for row in store.runs()] == ["pending"]
+
+    def test_a_run_begins_only_while_a_slot_of_its_group_is_free(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.order(wish("r2", limit=2))
+        store.order(wish("r4", limit=2))
+        parts = beginning("r1", ordered=False), beginning("r2", limit=2), beginning("r3", limit=2, ordered=False)
+        assert committed(store, *parts).full == ("r3",)
+        assert (commit(store, beginning("r4", limit=2)), committed(store, beginning("r4", limit=2)).full) == (
+            (),
+            ("r4",),
+        )
+        assert group_of(store) == [("r1", True), ("r2", True), ("r4", False)]
+        assert store.occupants(GROUP)[-1] == Occupant("r4", "fire", has_begun=False)
+        commit(store, batch("r1", 1, timer(1), state="success"))
+        assert committed(store, beginning("r4", limit=2)).full == ()
+        assert (group_of(store), store.occupants("")) == ([("r2", True), ("r4", True)], [])
+
+    def test_a_run_that_is_to_begin_can_be_withdrawn_and_one_that_has_begun_not(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.order(wish("r1"))
+        store.order(wish("r2"))
+        commit(store, beginning("r2"))
+        assert store.withdraw("r1", state="cancelled", at=LATER, error="no")
+        assert not store.withdraw("r1", state="cancelled", at=LATER)
+        assert not store.withdraw("r2", state="cancelled", at=LATER)
+        row = store.find("r1")
+        assert (row.state, row.finished_at, row.error, row.position) == ("cancelled", LATER, "no", 0)
+        assert commit(store, beginning("r1")) == ("r1",)
+        assert (group_of(store), store.delete("r1")) == ([("r2", True)], True)
+
+    def test_a_process_waits_for_an_order_and_hears_what_was_sent_to_the_run(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        here.order(wish("r1", waiter=3))
+        number = there.send(InboxRow(run_id="r1", kind="pause", at=NOW))
+        assert (there.wait_for("r1", 4), there.wait_for("r2", 4)) == (True, False)
+        assert here.orders("/p") == [wish("r1", waiter=4)]
+        commit(here, beginning("r1"))
+        assert [row.id for row in here.inbox(["r1"])] == [number]
+
+    def test_an_order_takes_the_key_of_its_run(self, open_store: OpenStore) -> None:
+        store = open_store()
+        key = RunKey("k", "h", LATER)
+        assert (store.order(wish("r1", key=key)), store.order(wish("r2", key=key))) == (True, False)
+        entry = store.run_of("Nightly", "k", NOW)
+        assert (entry is not None and entry.run_id, [row.run_id for row in store.runs()]) == ("r1", ["r1"])
+        part = beginning("r1")
+        assert part.new is not None
+        assert commit(store, replace(part, new=replace(part.new, key=key))) == ()
+        assert store.find("r1").key == "k"
+
+    def test_a_time_of_a_schedule_is_decided_once_whoever_looks(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        assert here.decide(verdict(None, NOW))
+        assert not there.decide(verdict(None, NOW + 1))
+        assert here.decide(verdict(NOW, NOW + 10, wish("r1")))
+        assert not there.decide(verdict(NOW, NOW + 10, wish("r2")))
+        assert there.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 10))]
+        assert [one.run_id for one in there.orders("/p")] == ["r1"]
+        assert [(one.at, one.run_id) for one in there.fires("/p", "Nightly")] == [(NOW + 10, "r1")]
+        assert (there.schedules("/q"), there.fires("/p", "Daily")) == ([], [])
+
+    def test_fires_are_listed_latest_first_and_noted_as_late_once(self, open_store: OpenStore) -> None:
+        store = open_store()
+        store.decide(verdict(None, NOW, wish("r1"), wish("r2")))
+        store.decide(verdict(NOW, NOW + 1, wish("r3")))
+        assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2", "r1"]
+        assert [one.run_id for one in store.fires("/p", "Nightly", limit=1)] == ["r3"]
+        assert [store.mark_late("/p", "Nightly", NOW, 1, LATER) for _ in range(2)] == [True, False]
+        assert not store.mark_late("/p", "Nightly", NOW, 7, LATER)
+        assert [one.late_at for one in store.fires("/p", "Nightly")] == [None, LATER, None]
+
+    def test_a_pause_outlives_verdicts(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        assert not here.set_paused("/p", "Nightly", NOW, "later")
+        here.decide(verdict(None, NOW))
+        assert there.set_paused("/p", "Nightly", LATER, "year end")
+        here.decide(verdict(NOW, NOW + 1))
+        (row,) = there.schedules("/p")
+        assert (row.paused_at, row.note, row.cursor) == (LATER, "year end", NOW + 1)
+        there.set_paused("/p", "Nightly", None)
+        assert here.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 1))]
+
+    def test_what_makes_room_is_asked_to_stop_and_never_begins_where_it_had_not(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for run_id in ("r1", "r2", "r3"):
+            store.order(wish(run_id))
+        commit(store, beginning("r1"), beginning("r3"))
+        commit(store, batch("r3", 1, timer(1), state="success"))
+        store.decide(verdict(None, NOW, wish("r4"), cancels=("r1", "r2", "r3", "r9")))
+        states = {row.run_id: row.state for row in store.runs()}
+        assert states == {"r1": "running", "r2": "cancelled", "r3": "success", "r4": "pending"}
+        assert [(row.run_id, row.kind) for row in store.inbox([*states, "r9"])] == [("r1", "cancel")]
+
+    def test_who_begins_what_is_to_begin_is_known_while_it_lives(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        token = here.register(port=41, at=NOW)
+        other = there.register(port=42, at=NOW)
+        assert list(there.servers("/p", NOW)) == []
+        here.serve(token, "/p")
+        there.serve(other, "/q")
+        assert list(there.servers("/p", NOW)) == [41]
+        here.release(token)
+        assert list(there.servers("/p", NOW)) == []
