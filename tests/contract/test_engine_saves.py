@@ -199,8 +199,10 @@ def test_reading_makes_no_warehouse(tmp_path: Path, engine: DuckDBEngine) -> Non
 # --- what leaves other rows as they are ---
 
 
-def changed(engine: DuckDBEngine, save: Save | Delete, rows: a.Rel, *, attempt: int = 1, run_id: str = "run") -> int:
-    job = query_job(rows, save=save, keep=False, attempt=attempt, run_id=run_id)
+def changed(
+    engine: DuckDBEngine, save: Save | Delete, rows: a.Rel, *, attempt: int = 1, run_id: str = "run", iteration: int = 0
+) -> int:
+    job = query_job(rows, save=save, keep=False, attempt=attempt, run_id=run_id, iteration=iteration)
     return int(engine.query(job, Stopping()).output.rows or 0)
 
 
@@ -266,6 +268,24 @@ def test_an_append_to_a_file_that_somebody_else_has_changed_is_a_conflict(tmp_pa
         changed(engine, APPEND, numbers(2), attempt=2)
     assert (caught.value.kind, caught.value.retryable) == ("AppendConflict", False)
     assert len((tmp_path / "out.csv").read_text().split()) == 4
+
+
+ROUNDS = [(1, 1), (2, 1), (2, 2), (3, 1), (1, 2), (2, 3)]  # the last two: given up on, and heard of all the same
+
+
+def test_a_loop_leaves_one_mark_that_tells_of_all_its_iterations(engine: DuckDBEngine) -> None:
+    append = Save(TableTarget(("t",)), mode="append")
+    for iteration, attempt in ROUNDS:
+        changed(engine, append, numbers(1), iteration=iteration, attempt=attempt)
+    assert len(rows_of(engine, "t")) == 3
+    assert [row["iteration"] for row in rows_of(engine, "_wvflow", "applied")] == [3]
+
+
+def test_a_loop_leaves_one_note_that_tells_of_all_its_iterations(tmp_path: Path, engine: DuckDBEngine) -> None:
+    for iteration, attempt in ROUNDS:
+        changed(engine, APPEND, numbers(1), iteration=iteration, attempt=attempt)
+    assert (tmp_path / "out.csv").read_text().split() == ["i,s", *["0,0"] * 3]
+    assert len(list((tmp_path / ".wvflow" / "runs" / "run").glob("*.note"))) == 1
 
 
 # --- other processes ---

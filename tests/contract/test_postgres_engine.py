@@ -238,6 +238,17 @@ def test_another_attempt_of_a_save_changes_nothing(
     assert server("select run, stage, rows_saved, target from _wvflow.applied") == [("run", "stage", 3, "t")]
 
 
+def test_a_loop_leaves_one_mark_that_tells_of_all_its_iterations(
+    engine: PostgresEngine, stop: Stopping, server: Query
+) -> None:
+    append = Save(TableTarget(("t",)), mode="append")
+    for iteration, attempt in ((1, 1), (2, 1), (2, 2), (3, 1), (1, 2)):  # the last one was given up on
+        job = query_job(numbers(1), save=append, keep=False, iteration=iteration, attempt=attempt)
+        assert engine.query(job, stop).output.rows == 1
+    assert server("select count(*) from t") == [(3,)]
+    assert server("select iteration from _wvflow.applied where target is not null") == [(3,)]
+
+
 def test_a_save_that_fails_leaves_the_table_and_may_be_tried_again(
     engine: PostgresEngine, stop: Stopping, server: Query
 ) -> None:

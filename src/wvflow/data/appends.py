@@ -23,24 +23,28 @@ Content = tuple[int, str] | None
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What the file was, what it becomes, and how many rows that adds."""
+    """What the file was, what it becomes, and how many rows that adds, in which iteration of a loop."""
 
     old: Content
     new: Content
     rows: int
+    iteration: int = 0
 
 
 _decoder = msgspec.json.Decoder(Note)
 
 
-def append(session: Session, select: str, values: Mapping[str, object], path: Path, note: Path) -> int:
-    """Add the rows to the file, unless an earlier attempt did. Gives their number.
+def append(session: Session, select: str, values: Mapping[str, object], path: Path, note: Path, iteration: int) -> int:
+    """Add the rows to the file, unless an earlier attempt did, or is past as a later iteration of its loop has. Gives
+    their number.
 
     Raises:
         TaskError: somebody else has written to the file since an earlier attempt.
     """
     found, before = content(path), _noted(note)
-    if before is not None and found == before.new:
+    if before is not None and before.iteration < iteration:
+        before = None
+    if before is not None and (before.iteration > iteration or found == before.new):
         return before.rows
     if before is not None and found != before.old:
         raise TaskError(
@@ -51,7 +55,7 @@ def append(session: Session, select: str, values: Mapping[str, object], path: Pa
         )
     with beside(path) as temporary:
         rows = _written(session, select, values, path, temporary)
-        _write(note, Note(found, content(temporary), rows))
+        _write(note, Note(found, content(temporary), rows, iteration))
         publish(temporary, path)
     return rows
 

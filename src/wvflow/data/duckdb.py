@@ -24,6 +24,7 @@ from wvflow.data.tiny import decoded
 from wvflow.data.warehouse import CATALOG, Mode, Warehouse
 from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
+from wvflow.lang.remembered import Remembered
 from wvflow.lang.reuse import is_remote
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
@@ -58,6 +59,7 @@ class DuckDBEngine:
         self._state = state
         self._texts = Texts(cache, root)
         self._connection = Connection(state / "spill", threads=threads, memory_limit=memory_limit)
+        self._facts = Remembered(facts)
         self._decoded = lru_cache(INLINE_CACHE)(decoded)
         self._places = Places(state, self._connection)
         self._warehouse = Warehouse(database, self._connection.cursor)
@@ -153,7 +155,7 @@ class DuckDBEngine:
 
     @contextmanager
     def _begun(self, job: QueryJob, stop: Stop) -> Iterator[Query]:
-        known = facts(job.task)
+        known = self._facts(job.task)
         with translated(job.places), self._entered(job, known, stop) as attached:
             with self._session(stop, attached=attached) as session:
                 job.begun()

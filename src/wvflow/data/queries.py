@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from wvflow.lang.algebra import Item, Select
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.kinds import parse
 from wvflow.lang.tables import Column, Result
+from wvflow.lang.types import Type
 from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.plan.views import merged_views
 from wvflow.ports.engine import FileRows, QueryJob, Stored
@@ -59,13 +60,13 @@ class Query:
         lowered = self._lowered(self._job.task)
         lowered = msgspec.structs.replace(lowered, select=self._session.reading(lowered.select))
         values = bound(lowered.values, self._job.values)
-        if self._job.columns:
+        save, few = self._job.task.save, self._gives_few()
+        if self._job.columns and not (few and save is None):
             shape = self._session.relation(lowered.select, values)
             check_columns(self._job.columns, shape.columns, shape.types)
-        save = self._job.task.save
         if save is None:
             select = with_places(lowered.select) if self._job.in_rows else lowered.select
-            return self._keep(select, values, few=self._gives_few())
+            return self._keep(select, values, few=few, columns=self._job.columns)
         match save.target:
             case TableTarget() as target if save.mode == "replace":
                 with self._warehouse.saving(stop):
@@ -110,8 +111,12 @@ class Query:
         select = self._session.reading(lowered.select)
         return self._session.relation(select, bound(lowered.values, self._job.values))
 
-    def _keep(self, select: str, values: Mapping[str, object], *, few: bool) -> Stored:
-        if few and (stored := self._keep_few(select, values)):
+    def _keep(
+        self, select: str, values: Mapping[str, object], *, few: bool, columns: Sequence[tuple[str, Type]] = ()
+    ) -> Stored:
+        """``few``: perhaps no more than may be kept inline. Then it is seen from the rows whether these are the
+        ``columns`` that they must have."""
+        if few and (stored := self._keep_few(select, values, columns)):
             return stored
         storable, relation = self._storable(select, values)
         if not few:
@@ -120,9 +125,12 @@ class Query:
             relation = self._session.relation(storable, values)
         return outputs.keep(self._session, ahead_of(relation), self._job.name, self._state)
 
-    def _keep_few(self, select: str, values: Mapping[str, object]) -> Stored | None:
+    def _keep_few(
+        self, select: str, values: Mapping[str, object], columns: Sequence[tuple[str, Type]]
+    ) -> Stored | None:
         """Keep rows in the cheapest way if they turn out to be few and plain."""
         few = self._session.few(select, values, INLINE_ROWS + 1)
+        check_columns(columns, few.names, few.kinds)
         if len(few.rows) > INLINE_ROWS or (batch := as_arrow(unique(few.names), few.kinds, few.rows)) is None:
             return None
         return outputs.keep(self._session, LookAhead(batch.schema, [batch]), self._job.name, self._state)
@@ -158,7 +166,7 @@ class Query:
                 count, left = saves.to_file(self._session, rows.select, rows.values, path, lowered.options)
             case "append":
                 note = self._state / self._job.name.note
-                count = appends.append(self._session, rows.select, rows.values, path, note)
+                count = appends.append(self._session, rows.select, rows.values, path, note, self._job.name.iteration)
             case "partition" if target.is_folder:
                 new = self._with_fixed(save, rows)
                 count = partitions.change_folder(self._session, save.by, new, path, lowered.options)

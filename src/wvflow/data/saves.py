@@ -30,7 +30,9 @@ _CREATE_APPLIED = f"""CREATE TABLE IF NOT EXISTS {_APPLIED} (
     run VARCHAR, stage VARCHAR, task INTEGER, iteration INTEGER, instance INTEGER,
     rows_saved BIGINT, target VARCHAR, saved_at TIMESTAMPTZ DEFAULT current_timestamp,
     PRIMARY KEY ({_KEY}))"""
-_FIND = f"SELECT rows_saved, target FROM {_APPLIED} WHERE ({_KEY}) = ($1, $2, $3, $4, $5)"
+_SAME = "(run, stage, task, instance) = ($1, $2, $3, $5)"
+_FIND = f"SELECT rows_saved, target FROM {_APPLIED} WHERE {_SAME} AND iteration >= $4 ORDER BY iteration LIMIT 1"
+_FORGET = f"DELETE FROM {_APPLIED} WHERE {_SAME} AND iteration < $4"
 _MARK = f"INSERT INTO {_APPLIED} ({_KEY}, rows_saved, target) VALUES ($1, $2, $3, $4, $5, $6, $7)"
 
 Applied = tuple[str, str, int, int, int]
@@ -73,17 +75,27 @@ class Once(NamedTuple):
 
     def mark(self, rows: int, target: str) -> None:
         """It is done now, together with what else the block did."""
+        if iteration_of(self.applied) > 1:
+            self.session.execute(_FORGET, self.applied)
         self.session.execute(_MARK, (*self.applied, rows, target))
 
 
 @contextmanager
 def once(session: Session, applied: Applied) -> Iterator[Once]:
-    """A transaction on the warehouse, and whether its effect took place before."""
+    """A transaction on the warehouse, and whether its effect took place before.
+
+    Of a loop, one mark is kept: that of its last iteration tells the same of all before, as these are past.
+    """
     with _transaction(session):
         session.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}._wvflow")
         session.execute(_CREATE_APPLIED)
         found = session.execute(_FIND, applied)
         yield Once(session, applied, (int(found[0][0]), str(found[0][1])) if found else None)
+
+
+def iteration_of(applied: Applied) -> int:
+    """The one of a loop that a save is of, 0 outside."""
+    return applied[3]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import msgspec
 
 from wvflow import sql
 from wvflow.data.kept import Kept, key_of
+from wvflow.lang.remembered import Remembered
 from wvflow.plan.nodes import QueryTask
 from wvflow.sql import Columns, Lowered
 
@@ -23,9 +24,13 @@ class Texts:
         self._kept = Kept(cache / "sql", _decoder, KEPT)
         self._root = root
         self._dialect = dialect
+        self._of_task: Remembered[QueryTask, Lowered] = Remembered(lambda task: self._found(task, {}))
 
     def lowered(self, task: QueryTask, columns: Columns) -> Lowered:
         """The task as SQL. ``columns`` of its inputs are needed only where it merges. Raises as ``sql.lower``."""
+        return self._found(task, columns) if columns else self._of_task(task)
+
+    def _found(self, task: QueryTask, columns: Columns) -> Lowered:
         key = key_of(sql.LOWERING, self._dialect, os.fsencode(self._root), task, dict(columns))
         if (cached := self._kept.get(key)) is not None:
             return cached

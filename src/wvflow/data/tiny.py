@@ -37,7 +37,12 @@ _NUMBERS = {
 }
 _ARROW = {"int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT", "uint8": "UTINYINT"}
 _ARROW |= {"uint16": "USMALLINT", "uint32": "UINTEGER", "uint64": "UBIGINT", "float": "FLOAT", "double": "DOUBLE"}
-_ARROW |= {"string": "VARCHAR", "date32[day]": "DATE", "timestamp[us]": "TIMESTAMP"}
+_ARROW |= {
+    "extension<arrow.bool8>": "BOOLEAN",
+    "string": "VARCHAR",
+    "date32[day]": "DATE",
+    "timestamp[us]": "TIMESTAMP",
+}
 
 
 # --- in ---
@@ -135,6 +140,9 @@ def _array(kind: str, values: Sequence[Any]) -> pa.Array | None:
         return _of_buffers(
             getattr(pa, name)(), values, array(code, [0 if value is None else value for value in values]).tobytes()
         )
+    if kind == "BOOLEAN":
+        stored = _of_buffers(pa.int8(), values, bytes(map(bool, values)))
+        return pa.ExtensionArray.from_storage(pa.bool8(), stored)
     if kind == "VARCHAR":
         texts = [(value or "").encode() for value in values]
         ends = array("i", accumulate(map(len, texts), initial=0)).tobytes()

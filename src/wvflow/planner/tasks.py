@@ -114,8 +114,7 @@ def cut(
                 before, rows = _fed(step, rows, policy, views)
                 tasks += [*before, _child(step, rows, policy, closing)]
             case RouteStep():
-                _take_time(tasks, policy)
-                tasks += _route(step, rows, policy)
+                tasks += [*_time_taken(tasks, rows, policy), *_route(step, rows, policy)]
             case TestStep(tests=tests):
                 tasks += [*_made(rows, policy), TestTask(tests, policy(""), warns)]
             case DebugStep(shown=shown):
@@ -131,7 +130,7 @@ def cut(
             case UntilStep():
                 tasks.append(_until(step, rows, policy, polling))
         rows = Piped()
-    _take_time(tasks, policy)
+    tasks += _time_taken(tasks, rows, policy)
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
     elif isinstance(steps[-1], SaveStep) and not keep:
@@ -176,12 +175,12 @@ def _loop(step: LoopStep, policy: PolicyOf) -> LoopTask:
     return LoopTask(call, step.text, call.policy, step.negated)
 
 
-def _take_time(tasks: list[Task], policy: PolicyOf) -> None:
-    """A loop of nothing but waits that may be over at once gets a task for a worker: else one event could lead to any
-    number of iterations."""
+def _time_taken(tasks: Sequence[Task], rows: Rel, policy: PolicyOf) -> list[Task]:
+    """A task for a worker where a loop has nothing but waits that may be over at once: else one event could lead to any
+    number of iterations. ``rows``: those still to be made."""
     loop = range_of_loop(tasks)
-    if loop is not None and all(isinstance(one, StateTask | SignalTask) for one in tasks[loop.test + 1 :]):
-        tasks.append(QueryTask(Piped(), policy("")))
+    waits = loop is not None and all(isinstance(one, StateTask | SignalTask) for one in tasks[loop.test + 1 :])
+    return [QueryTask(rows, policy(""))] if waits and isinstance(rows, Piped) else []
 
 
 def range_of_loop(tasks: Sequence[Task]) -> Loop | None:

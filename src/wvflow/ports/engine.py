@@ -80,8 +80,10 @@ class OutputName(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def note(self) -> str:
-        """The path of what attempts at the same task tell each other, below the state folder."""
-        key = self.key.removesuffix(f".{self.attempt}.{self.token}")
+        """The path of what attempts at the same task tell each other, below the state folder; one for all iterations
+        of a loop."""
+        name = msgspec.structs.replace(self, iteration=0)
+        key = name.key.removesuffix(f".{self.attempt}.{self.token}")
         return f"{self.folder}/{key}{NOTE}"
 
     @property

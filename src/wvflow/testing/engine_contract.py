@@ -32,8 +32,8 @@ class Stopping(StopToken):
             self.request()
 
 
-def output_name(stage: str = "stage", *, attempt: int = 1, run_id: str = "run") -> OutputName:
-    return OutputName(run_id=run_id, stage=stage, task=0, attempt=attempt, token=1)
+def output_name(stage: str = "stage", *, attempt: int = 1, run_id: str = "run", iteration: int = 0) -> OutputName:
+    return OutputName(run_id=run_id, stage=stage, task=0, attempt=attempt, token=1, iteration=iteration)
 
 
 def query_job(
@@ -42,6 +42,7 @@ def query_job(
     stage: str = "stage",
     attempt: int = 1,
     run_id: str = "run",
+    iteration: int = 0,
     save: Save | None = None,
     keep: bool = True,
     inputs: Mapping[str, Located] | None = None,
@@ -53,7 +54,7 @@ def query_job(
     """A job with defaults for what a test doesn't care about."""
     return QueryJob(
         task=QueryTask(relation, save=save, keep=keep),
-        name=output_name(stage, attempt=attempt, run_id=run_id),
+        name=output_name(stage, attempt=attempt, run_id=run_id, iteration=iteration),
         inputs=inputs or {},
         piped=piped,
         values=values or {},

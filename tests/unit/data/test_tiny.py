@@ -12,6 +12,7 @@ from wvflow.data.tiny import MOST_VALUES, as_arrow, as_text, decoded
 from wvflow.testing.engine_contract import Stopping
 
 PLAIN = {
+    "BOOLEAN": ["true", "false", None, *["true"] * 9],
     "TINYINT": ["-128", "127", None],
     "SMALLINT": ["-32768", None],
     "INTEGER": ["2147483647"],
@@ -30,7 +31,6 @@ PLAIN = {
     "DECIMAL(18,0)": ["100", None],
 }
 NOT_PLAIN = {
-    "BOOLEAN": ["true"],
     "HUGEINT": ["170141183460469231731687303715884105727"],
     "JSON": ['{"a": 1}'],
     "UUID": ["00000000-0000-0000-0000-000000000001"],

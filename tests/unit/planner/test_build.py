@@ -61,10 +61,13 @@ def stage_of(text: str, name: str, catalog: Catalog = CATALOG) -> StagePlan:
         ("{ from s | act() } limit 1", ["from s | act()", "| limit 1"]),
         ("with c as { from s } from c | act()", ["from s", "| act()"]),
         ("merge s, s2 | act()", ["merge s, s2", "| act()"]),
+        ("from s | while _.a > 1 | where a > 1", ["from s", "| while _.a > 1", "| where"]),
+        ("from s | while _.a > 1 | where a > 1 | act()", ["from s", "| while _.a > 1", "| where", "| act()"]),
+        ("from s | while n > 1 | wait until n > 2", ["from s", "| while n > 1", "| wait until n > 2", ""]),
     ],
 )
 def test_a_body_is_cut_into_these_tasks(body: str, tasks: list[str]) -> None:
-    stage = stage_of(f"flow F = {{ stage s = from t stage s2 = from t stage x = {body} }}", "x")
+    stage = stage_of(f"flow F = {{ state n: int = 0 stage s = from t stage s2 = from t stage x = {body} }}", "x")
     assert [task_text(task) for task in stage.tasks] == tasks
 
 

@@ -11,7 +11,7 @@ from wvflow.data import changes
 from wvflow.data.postgres.parameters import place
 from wvflow.data.postgres.session import Session
 from wvflow.data.rows import quoted
-from wvflow.data.saves import Applied
+from wvflow.data.saves import Applied, iteration_of
 from wvflow.sql import identifier
 
 _APPLIED = "_wvflow.applied"
@@ -23,7 +23,11 @@ _CREATE_APPLIED = f"""CREATE TABLE IF NOT EXISTS {_APPLIED} (
     PRIMARY KEY ({_KEY}))"""
 _CLAIM = f"INSERT INTO {_APPLIED} ({_KEY}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
 _MINE = f"({_KEY}) = ($1::text, $2::text, $3::integer, $4::integer, $5::integer)"
-_FIND = f"SELECT rows_saved, target FROM {_APPLIED} WHERE {_MINE}"
+_SAME = "(run, stage, task, instance) = ($1::text, $2::text, $3::integer, $5::integer)"
+_FIND = f"""SELECT rows_saved, target FROM {_APPLIED}
+    WHERE {_SAME} AND iteration >= $4::integer AND target IS NOT NULL ORDER BY iteration LIMIT 1"""
+_LATER = f"SELECT count(*) FROM {_APPLIED} WHERE {_SAME} AND iteration > $4::integer"
+_FORGET = f"DELETE FROM {_APPLIED} WHERE {_SAME} AND iteration < $4::integer"
 _MARK = f"UPDATE {_APPLIED} SET rows_saved = $6::bigint, target = $7::text WHERE {_MINE}"
 
 
@@ -37,6 +41,8 @@ class Once(NamedTuple):
 
     def mark(self, rows: int, target: str) -> None:
         """It is done now, together with what else the block did."""
+        if iteration_of(self.applied) > 1:
+            self.session.execute(_FORGET, self.applied)
         self.session.execute(_MARK, (*self.applied, rows, target))
 
 
@@ -44,15 +50,21 @@ class Once(NamedTuple):
 def once(session: Session, applied: Applied) -> Iterator[Once]:
     """A transaction, and whether its effect took place before.
 
-    It begins with the claim: another attempt that is still at it is waited for, and then was the one or has failed.
+    It begins with the claim: another attempt that is still at it is waited for, and then was the one or has failed. Of
+    a loop, one mark is kept: that of its last iteration tells the same of all before, as these are past.
     """
     _make_applied(session)
     with session.transaction():
-        if session.execute(_CLAIM, applied).rowcount:
+        if session.execute(_CLAIM, applied).rowcount and not _is_past(session, applied):
             yield Once(session, applied, None)
         else:
             rows, target = session.row(_FIND, applied)
             yield Once(session, applied, (int(rows), str(target)))
+
+
+def _is_past(session: Session, applied: Applied) -> bool:
+    """Whether a later iteration of the loop has done its part: whoever comes now was given up on."""
+    return iteration_of(applied) > 0 and session.row(_LATER, applied)[0] > 0
 
 
 def _make_applied(session: Session) -> None:

@@ -32,6 +32,7 @@ from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.missing import PIPED, Missing, empty, without
 from wvflow.lang.relations import nodes, stages_read
+from wvflow.lang.remembered import Remembered
 from wvflow.lang.summaries import OF_HOOKS
 from wvflow.lang.tables import ROW_LIMIT, Result, box
 from wvflow.lang.types import STRING, Type
@@ -143,6 +144,7 @@ class Effects:
         self._engine = engine
         self._activities = activities
         self._secret = secret
+        self._query_of: Remembered[Rel, QueryTask] = Remembered(QueryTask)
         self._inline: OrderedDict[str, bytes] = OrderedDict()
         self._at_hand: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -254,7 +256,7 @@ class Effects:
         return Pieces(self._engine, errand.name, stop, query, self._locate, errand.begun)
 
     def _has_row(self, relation: Rel, errand: Errand, stop: Stop) -> bool:
-        return bool(self._query(QueryTask(relation), errand, stop).output.rows)
+        return bool(self._query(self._query_of(relation), errand, stop).output.rows)
 
     def _is_met(self, task: UntilTask, errand: Errand, stop: Stop) -> bool:
         condition = met(task, awaited_rows(task, errand.missing), errand.missing)

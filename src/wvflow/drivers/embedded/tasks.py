@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -48,6 +48,7 @@ from wvflow.lang.algebra import Rel
 from wvflow.lang.keys import of_signal
 from wvflow.lang.missing import PIPED, Missing, Shape
 from wvflow.lang.relations import HANDED, RUN_SUMMARY, UNDONE, stages_read
+from wvflow.lang.remembered import Remembered
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import INSTANCE, ChildTask, Millis, SignalTask, StageId, UntilTask
 from wvflow.plan.views import inlined, view_of
@@ -96,6 +97,7 @@ class Tasks:
         self._clock = clock
         self._draw = draw
         self._apply = apply
+        self._read = Remembered(stages_read)
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._ordered: list[Attempt] = []
         self._gates = gates
@@ -195,7 +197,8 @@ class Tasks:
         state, identity = run.state, run.identity
         probe, asks = (None, None) if command.task else (stage.probe, stage.asks)
         task, probe, asks = inlined((attempt.task, probe, asks), _views(attempt))
-        inputs, missing = _inputs(attempt, (task, probe, asks))
+        reads = self._read(task)
+        inputs, missing = _inputs(attempt, {*reads, *self._read(probe), *self._read(asks)})
         return Errand(
             plan=run.plan,
             task=task,
@@ -218,7 +221,7 @@ class Tasks:
             last_heartbeat=_state(attempt).details,
             child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
             instances=state.stages[command.stage].instances,
-            summary=summary_of(run) if RUN_SUMMARY in stages_read(attempt.task) else None,
+            summary=summary_of(run) if RUN_SUMMARY in reads else None,
         )
 
     # --- what is heard of attempts ---
@@ -471,10 +474,10 @@ def _taken(attempt: Attempt) -> dict[str, object]:
     return {of_signal(one.name): to_python(args.get(one.name), one.type) for one in signal.params} if signal else {}
 
 
-def _inputs(attempt: Attempt, reading: object) -> tuple[dict[str, Output], Missing]:
-    """The rows of the stages that ``reading`` reads, and which of them put nothing out, as far as the stage was to wait
-    for them."""
-    run, read = attempt.run, stages_read(reading)
+def _inputs(attempt: Attempt, read: Container[str]) -> tuple[dict[str, Output], Missing]:
+    """The rows of the stages that are read, and which of them put nothing out, as far as the stage was to wait for
+    them."""
+    run = attempt.run
     own, instance = run.state.stages[attempt.command.stage], attempt.command.instance
     inputs: dict[str, Output] = {INSTANCE: row_of(own, instance)} if instance and INSTANCE in read else {}
     missing: dict[str, Shape | None] = {}

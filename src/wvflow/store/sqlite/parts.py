@@ -210,4 +210,5 @@ def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:
             [(part.batch.run_id, *one) for part in parts for one in part.batch.dropped],
         ),
     ):
-        connection.executemany(sql, values)
+        if values:
+            connection.executemany(sql, values)
