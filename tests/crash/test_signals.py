@@ -115,16 +115,18 @@ COUNTED = """
 flow F = {
   state n: int = 0
   signal add(more: int) = set_n(n * 10 + more)
-  stage a [timeout: '7 days'] = wait for add | select more
-  stage b depends on a [timeout: '7 days'] = wait for add | append to 'taken.csv'
-  stage c [timeout: '7 days'] = from b | wait until n >= 123
+  stage first = from [[0]] as t(more)
+  stage a [timeout: '7 days'; continue_as_new: 1] =
+    from first | while _.more < 3 | wait for add | append to 'taken.csv'
+  stage b [timeout: '7 days'] = from a | wait until n >= 123
 }
 """
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_signal_is_delivered_once_whichever_commit_its_run_dies_at(tmp_path: Path, when: When) -> None:
-    for number in range(2, 30):
+    """Its journal begins anew before every other commit, with signals on their way and not taken yet."""
+    for number in range(2, 60, 2):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(COUNTED)
@@ -136,13 +138,11 @@ def test_a_signal_is_delivered_once_whichever_commit_its_run_dies_at(tmp_path: P
             if exit_code and runs.find("last").state != "success":
                 assert asyncio.run(runs.resume("last")).state == "success", number
             shown = runs.summary("last")
-            events = [type(one.event).__name__ for one in runs.events("last")]
             assert shown.variables == {"paused": False, "n": 123}, number
-            assert events.count("SignalReceived") == 3, number
-            assert runs.output("last", "a").read_all().to_pydict() == {"more": [1]}
+            assert (root / "taken.csv").read_text().split() == ["more", "1", "2", "3"], number
         finally:
             runs.close()
         if exit_code == 0:
-            assert number > 4, "it was never killed"
+            assert number > 10, "it was never killed"
             return
     pytest.fail("the run never came to its end")

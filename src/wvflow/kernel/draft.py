@@ -27,6 +27,7 @@ from wvflow.kernel.events import EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.instances import addressed, map_of, moved, verdict, within
 from wvflow.kernel.line import NOBODY, Ticket
+from wvflow.kernel.mail import Mail
 from wvflow.kernel.orders import patience
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.stage import advance
@@ -436,7 +437,7 @@ def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
         depth_limit=plan.depth_limit,
         paused_at=run.paused_at,
         pauses=run.pauses,
-        mail=run.mail,
+        mail=Mail(run.mail, run.past),
     )
 
 

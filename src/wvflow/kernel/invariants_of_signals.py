@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from wvflow.kernel.commands import Command, StartTimer
-from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState, Vector
+from wvflow.kernel.mail import Mail
+from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import LineTimer, RunTimer, ScheduleTimer, addressee, parse_timer
 from wvflow.kernel.values import holds, run_values, variable
 from wvflow.plan.nodes import PAUSED, FlowPlan, SignalTask, StagePlan, StateTask, Task
@@ -16,11 +17,11 @@ def wrong_told(plan: FlowPlan, state: RunState, commands: Collection[Command]) -
     yield from _pause(state, commands)
     values = run_values(plan, state) if plan.watchers else {}
     for here, stage in zip(plan.stages, state.stages, strict=True):
-        for finding in _waits(here.tasks, stage, state, values):
+        for finding in _waits(here, stage, state, values):
             yield f"stage `{here.name}` {finding}"
         group = stage.instances
         for number, one in enumerate(group.states if group and here.map else (), 1):
-            for finding in _waits(here.map.instance.tasks if here.map else (), one, state, values):
+            for finding in _waits(here.of_instance(number), one, state, values):
                 yield f"instance {number} of `{here.name}` {finding}"
 
 
@@ -71,14 +72,15 @@ def _pause(state: RunState, commands: Collection[Command]) -> Iterator[str]:
                 yield f"{timer} is of before a pause"
 
 
-def _waits(tasks: Sequence[Task], stage: StageState, state: RunState, values: Mapping[str, object]) -> Iterator[str]:
+def _waits(here: StagePlan, stage: StageState, state: RunState, values: Mapping[str, object]) -> Iterator[str]:
+    mail = Mail(state.mail, state.past)
     for name, taken in stage.taken.items():
-        if taken > len(state.mail.get(name, Vector())):
+        if taken > mail.came(name):
             yield f"has taken {taken} signals `{name}`, more than came"
     if stage.phase is not Phase.WAITING:
         return
-    match tasks[len(stage.done)]:
-        case SignalTask(signal=name) if len(state.mail.get(name, Vector())) > stage.taken.get(name, 0):
+    match here.tasks[len(stage.done)]:
+        case SignalTask(signal=name) if mail.next(name, stage.taken.get(name, 0)) is not None:
             yield f"waits for the signal `{name}`, which is there"
         case StateTask(condition=condition) if holds(condition, values) is True:
             yield "waits for what is so"

@@ -8,12 +8,12 @@ about one kind of work needs to know of no other, nor of what comes before and a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Failure, Output, TaskEvent
-from wvflow.kernel.state import Arguments, StageState, Vector
+from wvflow.kernel.mail import Mail
+from wvflow.kernel.state import StageState
 from wvflow.plan.nodes import Policy, StageId, StagePlan, Task
 
 Values = Callable[[], Mapping[str, object]]
@@ -38,7 +38,7 @@ class Scene(NamedTuple):
     depth_limit: int = 100
     paused_at: EpochMs | None = None
     pauses: int = 0
-    mail: Mapping[str, Vector[Arguments]] = MappingProxyType({})
+    mail: Mail = Mail()
 
     def task(self, stage: StageState) -> Task:
         """The current one."""

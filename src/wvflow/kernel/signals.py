@@ -3,9 +3,8 @@
 The actions of a message are evaluated over the values of before and apply together, or not at all where one of them has
 no value. Behind them, the stages that wait for it are told: for the signal, or until something is so of the state.
 
-Signals that stages wait for are kept. Each stage, and each instance of a mapped one, takes them in order, every one
-once: it keeps how many it has taken, so that one that came before the wait was reached is not missed. A message never
-comes too late: a run that has ended keeps it, for the case that it is reopened.
+Signals that stages wait for are kept (``mail``). A message never comes too late: a run that has ended keeps it, for the
+case that it is reopened.
 """
 
 from __future__ import annotations
@@ -17,8 +16,9 @@ from msgspec.structs import replace
 from wvflow.errors import EvaluationError, UnexpectedEvent
 from wvflow.kernel.draft import Draft
 from wvflow.kernel.events import Failure, PauseRequested, SignalReceived, Told, UpdateAccepted
+from wvflow.kernel.mail import Mail, with_signal
 from wvflow.kernel.pauses import go_on, pause
-from wvflow.kernel.state import Phase, RunState, StageState, Vector
+from wvflow.kernel.state import Phase, RunState, StageState
 from wvflow.kernel.told import SignalCame, StageEvent, StateChanged
 from wvflow.kernel.values import holds, run_values, variable
 from wvflow.lang.evaluate import evaluate
@@ -36,8 +36,9 @@ def receive(draft: Draft, event: Told) -> None:
     message = message_of(draft.plan, event)
     found = assigned(draft.plan, draft.run, message, event.args)
     if isinstance(message, SignalPlan) and message.waiters:
-        box = draft.run.mail.get(message.name, Vector())
-        draft.run = replace(draft.run, mail={**draft.run.mail, message.name: box.append(event.args)})
+        before = Mail(draft.run.mail, draft.run.past)
+        mail = with_signal(before, draft.plan, message, event.args, draft.stage)
+        draft.run = replace(draft.run, mail=dict(mail.kept), past=dict(mail.past))
     if not isinstance(found, Failure):
         _assign(draft, found)
     if isinstance(message, SignalPlan):

@@ -39,6 +39,10 @@ class Vector(msgspec.Struct, Generic[T], frozen=True, array_like=True):
             return Vector((*self.chunks[:-1], (*self.chunks[-1], item)))
         return Vector((*self.chunks, (item,)))
 
+    def behind(self, chunks: int) -> Vector[T]:
+        """Without the first of them."""
+        return Vector(self.chunks[chunks:])
+
     def __len__(self) -> int:
         return CHUNK * (len(self.chunks) - 1) + len(self.chunks[-1]) if self.chunks else 0
 
@@ -243,7 +247,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     ``run_date``: where the flow's zone makes it another than UTC's. ``retry_of``: the run that it is a retry of.
     ``window``: where it is about more time than its ``run_time``.
 
-    ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for.
+    ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for;
+    ``past``: how many came before these, of which nothing is kept.
     ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
     instances to undo, in that order; ``undone``: for how many of them that has begun. ``late``: since when its deadline
     is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for a pause
@@ -280,6 +285,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     window: Window | None = None
     variables: dict[str, object] = {}
     mail: dict[str, Vector[Arguments]] = {}
+    past: dict[str, int] = {}
     paused_at: EpochMs | None = None
     pauses: int = 0
     undo: tuple[tuple[StageId, int], ...] = ()

@@ -58,10 +58,10 @@ def _look(scene: Scene, stage: StageState, task: Task) -> Move | None:
     """What ends a wait of the kernel's own, if it is there already."""
     match task:
         case SignalTask(signal=name):
-            taken, mail = stage.taken.get(name, 0), scene.mail.get(name)
-            if mail is None or len(mail) == taken:
+            number = scene.mail.next(name, stage.taken.get(name, 0))
+            if number is None:
                 return None
-            return _done(replace(stage, taken={**stage.taken, name: taken + 1}, signal=mail[taken]))
+            return _done(replace(stage, taken={**stage.taken, name: number + 1}, signal=scene.mail.get(name, number)))
         case StateTask(condition=condition):
             match holds(condition, scene.values()):
                 case Failure() as failure:
