@@ -70,8 +70,8 @@ bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which t
 	@for script in $(filter-out %/kit.py %/tpch.py,$(wildcard benchmarks/*.py)); do \
 	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
 
-strain: $(VENV)/.tests  ## the tests of crashes with more of everything: 4 minutes on two cores
-	STRAIN=1 $(BIN)/pytest tests/crash -n $(WORKERS) --dist worksteal
+strain: $(VENV)/.tests  ## the tests of crashes and of random plans with more of everything: half an hour on two cores
+	STRAIN=1 $(BIN)/pytest tests/crash tests/model -n $(WORKERS) --dist worksteal
 
 clean:  ## forget the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

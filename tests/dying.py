@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from straining import STRAIN
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.store import Committed, InboxRow, Message, RunBatch
 from wvflow.service.api import load
@@ -20,6 +21,12 @@ When = Literal["before", "after"]
 
 
 Messages = Sequence[tuple[str, dict[str, object]]]
+
+
+def deaths(when: When) -> range:
+    """The commits to die at: with ``make strain`` each of a short run, otherwise before every second one and after each
+    of those between. Between a commit and the next lies only what the first had carried out."""
+    return range(1, 40) if STRAIN else range({"before": 1, "after": 2}[when], 40, 2)
 
 
 def run_in_a_process_that_dies(root: Path, number: int, when: When, messages: Messages = ()) -> int:

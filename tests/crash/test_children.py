@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dying import When, run_in_a_process_that_dies
+from dying import When, deaths, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.kernel.events import ChildClosed
 from wvflow.service.api import load
@@ -37,7 +37,7 @@ def note(rows: list[dict]) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_and_its_child_killed_at_any_commit_end_as_if_nothing_had_happened(tmp_path: Path, when: When) -> None:
-    for number in range(1, 40):
+    for number in deaths(when):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(PROGRAM)
@@ -112,7 +112,7 @@ flow G = { stage g = from _ as t }
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_hooks_are_called_and_jumps_made_whenever_the_process_is_killed(tmp_path: Path, when: When) -> None:
-    for number in range(2, 40):
+    for number in deaths(when)[1:]:
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(HOOKED)

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dying import When, run_in_a_process_that_dies
+from dying import When, deaths, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.service.api import load
 from wvflow.service.project import load_project
@@ -55,7 +55,7 @@ def carried_on(root: Path) -> Any:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_at_any_commit_ends_as_if_nothing_had_happened(tmp_path: Path, when: When) -> None:
-    for number in range(1, 40):
+    for number in deaths(when):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(FLOW)

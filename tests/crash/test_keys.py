@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from payments import PAYMENTS, Service, Shop, serving
+from straining import STRAIN
 
-DEATHS = int(os.environ.get("WVFLOW_DEATHS", "200" if os.environ.get("STRAIN") else "6"))
+DEATHS = int(os.environ.get("WVFLOW_DEATHS", "200" if STRAIN else "6"))
 SEED = int(os.environ.get("WVFLOW_SEED", "0")) or random.randrange(1, 1 << 32)
 AGAIN = f"to see it again: WVFLOW_SEED={SEED} WVFLOW_DEATHS={DEATHS}"
 

@@ -5,18 +5,19 @@ Fifty million rows, more than two gigabytes, when ``STRAIN`` is set.
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from straining import STRAIN
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no /proc")
-ROWS = 50_000_000 if "STRAIN" in os.environ else 5_000_000
+ROWS = 50_000_000 if STRAIN else 5_000_000
 ENGINE = {"wvflow.data.duckdb.DuckDBEngine.__init__.__kwdefaults__": {"threads": 2, "memory_limit": "100MB"}}
 LIMIT_KB = 400_000  # with the libraries and the interpreter
-STAGES = 5_000 if "STRAIN" in os.environ else 200
+STAGES = 5_000 if STRAIN else 200
 MANY_STAGES_KB = 250_000
 FLOW = """
 flow Stream (size: int, stop_at: int = -1) = {

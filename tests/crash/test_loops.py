@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dying import When, run_in_a_process_that_dies
+from dying import When, deaths, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.service.api import load
 from wvflow.service.project import load_project
@@ -46,7 +46,7 @@ def add_one(rows: list[dict]) -> list[dict]:
 def test_a_loop_killed_at_any_commit_repeats_no_iteration_that_is_recorded(
     tmp_path: Path, when: When, config: str
 ) -> None:
-    for number in range(1, 40):
+    for number in deaths(when):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(FLOW.format(config=config))

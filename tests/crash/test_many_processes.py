@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from straining import STRAIN
 from wvflow.kernel.events import OwnerChanged, TaskSucceeded
 
 CROWD = Path(__file__).with_name("crowd.py")
@@ -50,7 +50,7 @@ def ended_in(process: Any) -> list[str]:
 
 def test_fifty_runs_of_eight_processes_end_right_though_some_are_killed(new_project: Any) -> None:
     project = new_project(FLOW, ACTIVITIES)
-    processes, each = 8, 60 if "STRAIN" in os.environ else 7
+    processes, each = 8, 60 if STRAIN else 7
     crowd = [join(project, "start", f"p{number}", each) for number in range(processes)]
     for doomed in crowd[:3]:
         doomed.stdout.readline()  # its first run has ended, others are under way

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dying import When, run_in_a_process_that_dies
+from dying import When, deaths, run_in_a_process_that_dies
 from wvflow.errors import RunNotFound
 from wvflow.service.api import load
 from wvflow.service.project import load_project
@@ -40,7 +40,7 @@ ORDER = ["flight", "hotel", "car undone", "hotel undone", "flight undone"]
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_all_is_undone_in_order_whenever_the_process_is_killed(tmp_path: Path, when: When) -> None:
-    for number in range(1, 40):
+    for number in deaths(when):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "f.wv").write_text(PROGRAM)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from straining import examples
 from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simulate
 from wvflow.drivers.simulator.world import World
 from wvflow.kernel.events import EpochMs, PauseRequested, SignalReceived
@@ -41,7 +42,7 @@ def outcome(result: SimResult) -> tuple[object, ...]:
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_invariant_breaks_in_a_rough_world(data: st.DataObject, seed: int, plans: Plans) -> None:
     plan = data.draw(plans(timeouts=True))
     moment = st.none() | st.integers(0, 3_000)
@@ -54,7 +55,7 @@ def test_no_invariant_breaks_in_a_rough_world(data: st.DataObject, seed: int, pl
 
 
 @given(data=st.data(), seed=seeds, chunk=st.sampled_from([1, 64]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
     data: st.DataObject, seed: int, plans: Plans, chunk: int
 ) -> None:
@@ -75,7 +76,7 @@ def test_every_message_is_delivered_once_and_in_order_whenever_the_process_dies(
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
     data: st.DataObject, seed: int, plans: Plans
 ) -> None:
@@ -101,7 +102,7 @@ def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int]]:
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_crash_before_or_after_any_commit_changes_no_outcome(data: st.DataObject, seed: int, plans: Plans) -> None:
     plan = with_errors_undone(msgspec.structs.replace(data.draw(plans()), lost_limit=100))
     undisturbed = outcome(simulate(plan, seed=seed, world=CALM))
@@ -123,7 +124,7 @@ def _with_errors(how: MapPlan | None) -> MapPlan | None:
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_same_seed_gives_the_same_journal(data: st.DataObject, seed: int, plans: Plans) -> None:
     plan = data.draw(plans(timeouts=True))
     first, second = (simulate(plan, seed=seed, world=ROUGH, crash_rate=0.1) for _ in range(2))
@@ -131,7 +132,7 @@ def test_the_same_seed_gives_the_same_journal(data: st.DataObject, seed: int, pl
 
 
 @given(data=st.data(), seed=seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_at_every_moment_it_is_told_what_is_waited_for_and_why_a_stage_ended(
     data: st.DataObject, seed: int, plans: Plans
 ) -> None:

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from straining import examples
 from wvflow.kernel.commands import Command, RunTask, StartTimer
 from wvflow.kernel.events import (
     CancelRequested,
@@ -331,4 +332,4 @@ class UnreliableWorld(RuleBasedStateMachine):
 
 
 TestUnreliableWorld = UnreliableWorld.TestCase
-TestUnreliableWorld.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestUnreliableWorld.settings = settings(max_examples=examples(80), stateful_step_count=50, deadline=None)
