@@ -17,7 +17,7 @@ from wvflow.service.runs import Runs
 PROGRAM = """
 flow F = {
   stage flight with { compensate: note(what: 'flight undone') } = from [[1]] as t(n) | note(what: 'flight')
-  stage hotel with { compensate: note(what: 'hotel undone') } = from flight | note(what: 'hotel')
+  stage hotel with { compensate: note(what: 'hotel undone'), idempotency_key: _.n } = from flight | note(what: 'hotel')
   stage car with { compensate: note(what: 'car undone') } = from hotel | refuse()
 }
 """

@@ -49,6 +49,7 @@ from wvflow.plan.nodes import (
     Tolerance,
     Trigger,
     Undo,
+    UndoKeysTask,
     UntilTask,
     WaitTask,
 )
@@ -120,6 +121,8 @@ def _undone(stages: Sequence[StagePlan], undoing: Mapping[int, tuple[list[Task],
     made = list(stages)
     for owner, (tasks, errors) in undoing.items():
         here, own = made[owner], {"compensation": StageId(len(made)), "undo_errors": errors}
+        if any(isinstance(one, KeyedTask) for one in here.all_tasks):
+            tasks = [UndoKeysTask((QueryTask(Single()),), tasks[0].policy)]
         body = StagePlan(f"undo {here.name}", tuple(tasks), hook="compensation", undoes=Undo(StageId(owner)))
         if here.map is not None:
             instance = replace(here.map.instance, **own)

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from wvflow.cli.format import count, duration, instances, iterations, one_line, plural
-from wvflow.kernel.sagas import NOTHING_TO_UNDO
+from wvflow.kernel.events import NOTHING_TO_UNDO
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import StageRow

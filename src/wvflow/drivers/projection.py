@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from wvflow.kernel.awaited import awaited
-from wvflow.kernel.events import Failure, Output
+from wvflow.kernel.events import NOTHING_TO_UNDO, Failure, Output
 from wvflow.kernel.loops import iteration_shown
-from wvflow.kernel.sagas import NOTHING_TO_UNDO
 from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan, FlowRef
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow

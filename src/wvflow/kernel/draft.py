@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from wvflow.errors import Bug, UnexpectedEvent
 from wvflow.kernel import sagas
 from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
-from wvflow.kernel.events import EpochMs, Failure, Output
+from wvflow.kernel.events import NOTHING_TO_UNDO, EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.instances import addressed, map_of, moved, verdict, within
 from wvflow.kernel.line import NOBODY, Ticket
@@ -330,7 +330,7 @@ class Draft:
         for one in self.open_stages() if due else ():
             undoes = self.plan.stages[one].undoes
             if undoes is not None and undoes.stage not in owners:
-                self.move(one, TriggerBroke(self.now, sagas.NOTHING_TO_UNDO))
+                self.move(one, TriggerBroke(self.now, NOTHING_TO_UNDO))
 
     def _finish(self) -> None:
         """All is undone that had to be: from here on it is certain how the run ends. What is then to be done begins."""
@@ -341,7 +341,7 @@ class Draft:
         self.run = replace(run, phase=RunPhase.FINISHING, failure=failure, ending=ending, ended_at=self.now)
         for hook in self.open_stages() if run.hooks else ():
             here = self.plan.stages[hook]
-            reason = "hook" if here.undoes is None else sagas.NOTHING_TO_UNDO
+            reason = "hook" if here.undoes is None else NOTHING_TO_UNDO
             applies = hook_applies(here, ending, self._phase)
             self.move(hook, TriggerHeld(self.now) if applies else TriggerBroke(self.now, reason))
 

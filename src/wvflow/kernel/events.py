@@ -6,7 +6,7 @@ kernel here and nowhere else. The tags are the journal's format: never renamed, 
 
 from __future__ import annotations
 
-from typing import Literal, NewType, TypeAlias
+from typing import Final, Literal, NewType, TypeAlias
 
 import msgspec
 
@@ -153,11 +153,16 @@ class ConditionTested(TaskEvent, frozen=True, tag="ConditionTested"):
     holds: bool
 
 
+SkipReason: TypeAlias = Literal["empty", "when", "nothing_to_undo"]
+NOTHING_TO_UNDO: Final = "nothing_to_undo"
+"""Why a compensation, or one of its instances, is skipped."""
+
+
 class TaskSkipped(TaskEvent, frozen=True, tag="TaskSkipped"):
     """There was nothing to do, as the first task found: no input rows where the stage has ``skip_empty``, or a ``when``
-    that takes values out of rows and isn't true."""
+    that takes values out of rows and isn't true; no key under which anything was done that is to be undone."""
 
-    reason: Literal["empty", "when"] = "empty"
+    reason: SkipReason = "empty"
 
 
 class TaskFailed(TaskEvent, frozen=True, tag="TaskFailed"):

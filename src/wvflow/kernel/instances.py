@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from wvflow.errors import Bug
 from wvflow.kernel.commands import CancelChild, CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
-from wvflow.kernel.events import Failure
+from wvflow.kernel.events import NOTHING_TO_UNDO, Failure
 from wvflow.kernel.line import NOBODY, Ticket
 from wvflow.kernel.orders import disarm, run_task
 from wvflow.kernel.scene import Cancelled, GivenUp, Move, Scene, Step
@@ -43,9 +43,11 @@ def map_move(scene: Scene, stage: StageState, event: InstancesEnded) -> Move | N
         return GivenUp(stage, event.failure, disarm(scene, stage))
     if event.cancelled or scene.cancelling:
         return Cancelled(stage)
-    if scene.plan.undoes is not None:  # it puts nothing out
-        return Step(replace(stage, phase=Phase.SUCCESS, ended_at=event.at))
-    return go_on_behind_split(scene, stage)
+    if scene.plan.undoes is None:
+        return go_on_behind_split(scene, stage)
+    if stage.instances is not None and not stage.instances.ended.success:  # and none failed: there was nothing to undo
+        return Step(replace(stage, phase=Phase.SKIPPED, reason=NOTHING_TO_UNDO, ended_at=event.at))
+    return Step(replace(stage, phase=Phase.SUCCESS, ended_at=event.at))  # it puts nothing out
 
 
 def is_behind_split(scene: Scene, stage: StageState) -> bool:

@@ -63,6 +63,8 @@ def _too_early(plan: FlowPlan, state: RunState) -> Iterator[str]:
 
 
 def broken_queue(before: RunState, after: RunState) -> Iterator[str]:
-    """What is wrong with a step between two states of one run."""
-    if after.undo[: before.undone] != before.undo[: before.undone] or after.undone < before.undone:
+    """What is wrong with a step between two states of one run. One that goes on has undone nothing yet."""
+    begun = before.undo[: before.undone]
+    forgets = after.undo[: before.undone] != begun or after.undone < before.undone
+    if forgets and before.epoch == after.epoch:
         yield f"what was undone is forgotten: {before.undo}, {after.undo}"

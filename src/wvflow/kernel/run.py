@@ -61,6 +61,7 @@ from wvflow.kernel.handled import is_handled
 from wvflow.kernel.instances import addressed, reopened, within
 from wvflow.kernel.pauses import go_on, is_stale
 from wvflow.kernel.retaken import first_states
+from wvflow.kernel.sagas import was_undone
 from wvflow.kernel.scene import Scene, place_of
 from wvflow.kernel.signals import receive, state_at_start, unpaused
 from wvflow.kernel.state import HANDED_OUT, Instances, Phase, RunPhase, RunState, StageState, Vector
@@ -100,9 +101,9 @@ REOPENABLE = (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.TIMED_OUT)
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
-def is_reopenable(run: RunState) -> bool:
+def is_reopenable(plan: FlowPlan, run: RunState) -> bool:
     """Whether an ended run may go on. What was undone isn't done any more, so not where anything was."""
-    return run.phase in REOPENABLE and not run.undo
+    return run.phase in REOPENABLE and not was_undone(plan, run)
 
 
 def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tuple[Command, ...]]:
@@ -403,7 +404,7 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     """Every stage that isn't done is pending again, with its finished tasks and its attempt number kept. Whoever wants
     it to go on wants it paused no more."""
     run = draft.run
-    if not is_reopenable(run) or event.epoch != run.epoch + 1:
+    if not is_reopenable(draft.plan, run) or event.epoch != run.epoch + 1:
         raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be reopened by {event}")
     stages = _reset_all(draft.plan, run)
     pairs = list(zip(stages, draft.plan.stages, strict=True))
@@ -419,6 +420,8 @@ def _reopen(draft: Draft, event: Reopened) -> None:
         epoch=event.epoch,
         failure=None,
         ended_at=None,
+        undo=(),
+        undone=0,
         variables=unpaused(run),
     )
     _open(draft)

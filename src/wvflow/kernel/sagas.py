@@ -6,13 +6,15 @@ A compensation is a pseudo-stage of the plan, as a hook is, with the policy of w
 stage without instances, or one instance of a mapped stage; the compensation of a mapped stage has the same instances.
 It counts when any of its effects completed, or when nobody knows whether one did: an attempt timed out, was lost, or
 was cancelled midway. What an attempt that returned an error did is its own business, unless ``compensate_on: attempt``.
+What is done key by key may be done for some of them although the attempt failed. Only the ledger knows that, so such a
+stage counts, and its compensation is skipped where it finds that there is nothing to undo.
 
 Undoing happens at two times. When all stages have ended and the run is not to succeed, it is ``compensating`` until all
 is undone. Before that, what failed without anybody knowing how far it came is undone before its fallback begins: both
 may do the same thing. Either way the queue is one, so nothing is undone twice, and nothing side by side.
 
 Nothing stops a compensation but ``terminate``, which also empties the queue. One that fails for good leaves the others
-to go on, and makes the run fail. A run with anything in its queue can't be reopened: what is undone isn't done.
+to go on, and makes the run fail. A run of which anything was undone can't be reopened: what is undone isn't done.
 
 Source: flow language, section 6.
 """
@@ -24,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from wvflow.kernel.children import ending
-from wvflow.kernel.events import ChildClosed, Failure, TaskFailed, TaskLost, TaskTimedOut
+from wvflow.kernel.events import NOTHING_TO_UNDO, ChildClosed, Failure, TaskFailed, TaskLost, TaskTimedOut
 from wvflow.kernel.loops import tasks_done
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally
@@ -35,9 +37,6 @@ Unit = tuple[StageId, int]
 """What is undone at once: a stage with 0, or an instance of it."""
 
 StateOf = Callable[[StageId], StageState]
-
-NOTHING_TO_UNDO = "nothing_to_undo"
-"""Why a compensation, or one of its instances, is skipped."""
 
 UNDONE = (RunPhase.FAILED, RunPhase.TIMED_OUT, RunPhase.CANCELLED)
 """The ends of a run before which what it did is undone."""
@@ -62,7 +61,27 @@ def is_unsure(stage: StageState) -> bool:
 
 def counts(here: StagePlan, stage: StageState) -> bool:
     """Whether a stage, or an instance, is to be undone. What an earlier run did is that run's."""
-    return not stage.reused and (stage.unsure or any(map(is_effect, tasks_done(here, stage))))
+    done = stage.unsure or any(map(is_effect, tasks_done(here, stage))) or _may_have_done_keys(here, stage)
+    return done and not stage.reused
+
+
+def _may_have_done_keys(here: StagePlan, stage: StageState) -> bool:
+    began = stage.attempt > 0 and (stage.failure is not None or stage.phase is Phase.CANCELLED)
+    return began and len(stage.done) < len(here.tasks) and isinstance(here.tasks[len(stage.done)], KeyedTask)
+
+
+def was_undone(plan: FlowPlan, run: RunState) -> bool:
+    """Whether anything of a run was undone, or was to be, rather than found not to have been done at all."""
+    return any(not _found_nothing(plan, run, *unit) for unit in run.undo)
+
+
+def _found_nothing(plan: FlowPlan, run: RunState, owner: StageId, number: int) -> bool:
+    found = plan.stages[owner].compensation
+    if found is None:
+        return False
+    stage = run.stages[found]
+    one = stage if not number or stage.instances is None else stage.instances[number]
+    return one.phase is Phase.SKIPPED and one.reason == NOTHING_TO_UNDO
 
 
 def is_effect(task: Task) -> bool:

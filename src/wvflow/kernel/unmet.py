@@ -25,7 +25,7 @@ from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
 from wvflow.plan.nodes import (
-    KeyedTask,
+    ByKey,
     Rule,
     SignalPlan,
     SignalTask,
@@ -410,5 +410,5 @@ def _bounds_of_attempt(task: Task, since: EpochMs | None) -> Iterator[Bound]:
     if policy.timeout is not None:
         due = None if since is None else EpochMs(since + policy.timeout)
         yield Bound(limit=f"`timeout` of {format_duration(policy.timeout)}", due=due)
-    if policy.heartbeat is not None and (isinstance(task, KeyedTask) or called(task) is not None):
+    if policy.heartbeat is not None and (isinstance(task, ByKey) or called(task) is not None):
         yield Bound(limit=f"`heartbeat`: silence for longer than {format_duration(policy.heartbeat)}")

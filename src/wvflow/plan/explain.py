@@ -44,6 +44,7 @@ from wvflow.plan.nodes import (
     Delete,
     FlowParam,
     FlowPlan,
+    KeyedStep,
     KeyedTask,
     LoopTask,
     MapPlan,
@@ -60,6 +61,7 @@ from wvflow.plan.nodes import (
     StateTask,
     Task,
     TestTask,
+    UndoKeysTask,
     UntilTask,
     Update,
     ViewTask,
@@ -117,12 +119,17 @@ def task_text(task: Task) -> str:
             return f"call {invoked}"
         return _piped(_relation(task.input), f"call {invoked}" if task.apart else f"-> {invoked}")
     if isinstance(task, KeyedTask):
-        done = _piped("", *[task_text(one).removeprefix("| ").removeprefix("_ | ") for one in task.tasks])
-        return _piped("" if task.input is None else _relation(task.input), f"once per key {done}")
+        return _piped("" if task.input is None else _relation(task.input), f"once per key {_steps_text(task.tasks)}")
+    if isinstance(task, UndoKeysTask):
+        return _piped("_", f"once per key {_steps_text(task.tasks)}")
     text = _relation(task.relation)
     if isinstance(task, ViewTask):
         return text
     return text if task.save is None else _piped(text, update_text(task.save))
+
+
+def _steps_text(steps: Sequence[KeyedStep]) -> str:
+    return _piped("", *[task_text(one).removeprefix("| ").removeprefix("_ | ") for one in steps])
 
 
 def update_text(update: Update) -> str:

@@ -338,6 +338,23 @@ class KeyedTask(Node, frozen=True, tag="keyed"):
         return False
 
 
+class UndoKeysTask(Node, frozen=True, tag="undo_keys"):
+    """Undoes what a stage did key by key: ``tasks`` once for each key that its run did anything for, the newest first,
+    with the rows that came of it (``StageRows`` of ``UNDONE``). The policy is that of the first effect."""
+
+    tasks: tuple[KeyedStep, ...]
+    policy: Policy = Policy()
+
+    @property
+    def is_repeatable(self) -> bool:
+        """As of ``KeyedTask``."""
+        return False
+
+
+ByKey: TypeAlias = KeyedTask | UndoKeysTask
+"""What is done key by key, each of them once."""
+
+
 class LoopTask(Node, frozen=True, tag="loop"):
     """``while``: whether the tasks behind it are to be done, once more (``StagePlan.loop``). The rows so far pass on.
 
@@ -371,6 +388,7 @@ Task: TypeAlias = (
     | CollectTask
     | ChildTask
     | KeyedTask
+    | UndoKeysTask
 )
 
 
@@ -537,7 +555,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     def all_tasks(self) -> tuple[Task, ...]:
         """Its own, those of its instances, and what is done key by key."""
         whole = self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
-        return (*whole, *[step for task in whole if isinstance(task, KeyedTask) for step in task.tasks])
+        return (*whole, *[step for task in whole if isinstance(task, ByKey) for step in task.tasks])
 
     def behind(self, task: int) -> tuple[Task, ...]:
         """The tasks that are done behind one, at the least: a loop that comes behind it may do nothing."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from wvflow.plan.nodes import MapPlan, StageId, StagePlan, Undo
+from wvflow.errors import CompilerBug
+from wvflow.plan.nodes import ActivityTask, KeyedStep, MapPlan, StageId, StagePlan, Undo, UndoKeysTask
 from wvflow.semantics.checked import CheckedStage, Settings
 
 BUILT_IN: Settings = {"retries": 5}
@@ -27,8 +28,10 @@ def with_compensations(
         found = checked.get(stage.name)
         if found is None or found.compensation is None:
             continue
-        undoes = Undo(StageId(owner), found.input if stage.map is None else None)
+        computed = stage.map is None and found.key is None
+        undoes = Undo(StageId(owner), found.input if computed else None)
         own = _compensation(plan_of(found.compensation), found.compensation, undoes, numbers)
+        own = own if found.key is None else _by_key(own)
         if stage.map is not None:
             own = _of_instances(own)
         number = StageId(len(made))
@@ -43,6 +46,15 @@ def _compensation(plan: StagePlan, checked: CheckedStage, undoes: Undo, numbers:
     """It waits for none of the stages that it reads: when it has its time, these have ended."""
     sources = tuple(sorted(numbers[name] for name in checked.upstreams if name in numbers))
     return replace(plan, upstreams=sources, controls=sources, hook="compensation", undoes=undoes)
+
+
+def _by_key(plan: StagePlan) -> StagePlan:
+    """Of a stage with a key: the same once for each key that something was done for."""
+    tasks = tuple(task for task in plan.tasks if isinstance(task, KeyedStep))
+    if len(tasks) != len(plan.tasks):
+        raise CompilerBug(f"`{plan.name}` can't be done key by key")
+    named = next((task.policy for task in tasks if isinstance(task, ActivityTask)), tasks[0].policy)
+    return replace(plan, tasks=(UndoKeysTask(tasks, named),), loop=None)
 
 
 def _of_instances(plan: StagePlan) -> StagePlan:

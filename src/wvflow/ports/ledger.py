@@ -4,6 +4,9 @@ A key belongs to a flow and a stage. It is claimed before any work begins, so th
 one does it and the others wait for what comes of it; what was done is recorded with it. A claim counts for as long as
 its run is driven by the process that made it. What is left of one that counts no more is taken over with the next
 claim: the work is begun again where it was, under the same key.
+
+What a run did under the keys of a stage is voided when it is to be undone (``RunBatch.voided``): from then on it counts
+for nobody, and is remembered only for that run, to be undone key by key.
 """
 
 from __future__ import annotations
@@ -48,20 +51,24 @@ class Claimant(msgspec.Struct, frozen=True):
 
 class Wish(msgspec.Struct, frozen=True):
     """``input_hash``: what the work is done with; ``code``: what the work consists of. ``claim`` names the claim, if it
-    is a new one: no other was ever named so."""
+    is a new one: no other was ever named so. ``rows`` and ``inline``: what the work is begun with, where that is to be
+    kept in case that it must be undone without having come to an end."""
 
     key: str
     claim: str
     input_hash: str = ""
     code: str = ""
+    rows: Output | None = None
+    inline: bytes | None = None
 
 
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key. ``run_id``: who has done it, or is at it; ``claim`` stays the same until the work has
     succeeded, whoever goes on with it.
 
-    ``steps``: how many steps of the work are done; ``output`` is what the last of them put out, and ``inline`` its
-    rows where the ledger keeps them. ``expires``: when a success no longer counts.
+    ``steps``: how many steps of the work are done; ``output`` is what the last of them put out, before the first what
+    was to be kept of the rows that went in, and ``inline`` its rows where the ledger keeps them. ``expires``: when a
+    success no longer counts. ``unsure``: somebody may have begun a step, and nobody knows what came of that.
     """
 
     key: str
@@ -75,6 +82,12 @@ class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
     inline: bytes | None = None
     at: EpochMs = EpochMs(0)
     expires: EpochMs = EpochMs(0)
+    unsure: bool = False
+
+    @property
+    def left_something(self) -> bool:
+        """Whether anything was done for the key, or may have been."""
+        return self.state == "done" or self.steps > 0 or self.unsure
 
 
 def has_its_key(entry: KeyEntry, state: str, now: EpochMs) -> bool:
@@ -89,7 +102,8 @@ def claimed(known: KeyEntry | None, wish: Wish, by: Claimant, now: EpochMs) -> K
         return known
     same = known is not None and (known.input_hash, known.code) == (wish.input_hash, wish.code)
     if known is not None and known.state == "running" and same:
-        return msgspec.structs.replace(known, run_id=by.run_id)
+        begun = {} if known.steps else {"output": wish.rows, "inline": wish.inline}
+        return msgspec.structs.replace(known, run_id=by.run_id, **begun)
     return KeyEntry(
         key=wish.key,
         state="running",
@@ -97,6 +111,8 @@ def claimed(known: KeyEntry | None, wish: Wish, by: Claimant, now: EpochMs) -> K
         claim=wish.claim,
         input_hash=wish.input_hash,
         code=wish.code,
+        output=wish.rows,
+        inline=wish.inline,
         at=now,
     )
 
@@ -117,8 +133,9 @@ class Ledger(Protocol):
         """Claim all keys that are not done, or none.
 
         Of a key whose work was begun before and that nobody is at, the steps that are done count where ``input_hash``
-        and ``code`` are the same; else it begins anew. A success that has expired is as none. Whose success the
-        claimant is told of is remembered until its run is deleted, for ``void``.
+        and ``code`` are the same; else it begins anew. A success that has expired is as none. What a run did under a
+        key that is begun anew is set aside as if it were voided: that run may have to undo it. Of a claim that was
+        never given up it is not known what came of it: whoever goes on with it is ``unsure``.
         """
         ...
 
@@ -127,8 +144,9 @@ class Ledger(Protocol):
         or another process has taken them over, are left as they are; whether there was none."""
         ...
 
-    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
-        """Nobody is at these keys any more, if they are still the claimant's and not done: others need not wait."""
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str], unsure: Sequence[str] = ()) -> None:
+        """Nobody is at these keys any more, if they are still the claimant's and not done: others need not wait.
+        ``unsure``: those of them of which nobody knows what came of the step that was begun."""
         ...
 
     def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
@@ -143,8 +161,9 @@ class Ledger(Protocol):
         """The runs whose success counts under a key of theirs: a later call is given what came of them."""
         ...
 
-    def void(self, scope: KeyScope, run_id: str) -> None:
-        """Forget what a run has done under the keys of a stage, or was told that others have, as it is to be undone."""
+    def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
+        """What a run did under the keys of a stage, or of one of its instances, that was voided or set aside, the
+        newest first. It is remembered, with its claims, until the run is deleted."""
         ...
 
     def expire(self, now: EpochMs) -> None:

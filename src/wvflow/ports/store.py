@@ -164,6 +164,16 @@ class Reply(msgspec.Struct, frozen=True):
     answer: Answer
 
 
+class Voided(msgspec.Struct, frozen=True):
+    """What is about to be undone: a stage, by its number and name, or one of its instances. What its run did under its
+    keys is to count for nobody any more (``Ledger.voided``), nor does what the run put out there, and others took over
+    of it, count as work to be reused (``reusable``)."""
+
+    stage: int
+    name: str
+    instance: int = 0
+
+
 class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     """One run's part of a commit: all of it or nothing.
 
@@ -171,7 +181,8 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     a ``new`` run whose id is taken, a run that isn't there, and a ``token`` other than that of the part before, unless
     the events say that the owner has changed (``RunStarted``, ``OwnerChanged``).
     ``commands``: checksum of the commands that the fold produced. ``stages``: only the rows that changed. ``dropped``:
-    outputs that nobody needs any more, by the stage that recorded them and their reference.
+    outputs that nobody needs any more, by the stage that recorded them and their reference. ``voided``: what is undone
+    once this is durable.
     ``begins_anew``: it holds one event, which carries the state; the journal's events before it are let go of.
     """
 
@@ -185,6 +196,7 @@ class RunBatch(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageRow, ...] = ()
     outputs: tuple[OutputRow, ...] = ()
     dropped: tuple[tuple[int, str], ...] = ()
+    voided: tuple[Voided, ...] = ()
     consumed: tuple[int, ...] = ()
     sent: tuple[InboxRow, ...] = ()
     replies: tuple[Reply, ...] = ()

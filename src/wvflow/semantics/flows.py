@@ -38,7 +38,6 @@ from wvflow.semantics.rowtypes import declared_columns, is_certain
 from wvflow.semantics.sagas import (
     Owners,
     check_compensation,
-    check_keys,
     check_sagas,
     check_undoing,
     owners_of_compensations,
@@ -306,7 +305,6 @@ def _check_stage(written: _Written, read: Read, around: Scope) -> tuple[CheckedS
         connector=session.connector,
     )
     check_closing(checked, read, session)
-    check_keys(checked, read, session)
     shape = body.shape if declared is None else Shape(declared, row_type=str(read.values["type"]))
     if scope.undoing is None:
         checked = structs.replace(checked, compensation=check_compensation(checked, read, shape.columns, scope))

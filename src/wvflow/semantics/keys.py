@@ -118,13 +118,17 @@ def _is_composite(type_: Type) -> bool:
 
 def _check_steps(steps: Sequence[Step], use: Span, session: Session, *, by_row: bool) -> None:
     """What is done key by key ends when it returns, and doesn't undo what was done for the key before."""
+    for what in done_otherwise(steps, "a wait behind the first effect"):
+        session.report(mistakes.not_available(f"{PROPERTY} with {what}", use, "split the stage in two"))
     for step in steps:
-        if not isinstance(step, _BY_KEY):
-            what = _NOT_BY_KEY.get(type(step), "a wait behind the first effect")
-            session.report(mistakes.not_available(f"{PROPERTY} with {what}", use, "split the stage in two"))
-        elif isinstance(step, SaveStep) and step.save.mode == "replace":
+        if isinstance(step, SaveStep) and step.save.mode == "replace":
             found = flow_mistakes.replaced_by_each_key if by_row else flow_mistakes.replaced_under_one_key
             session.report(found(str(step.save.target), use))
+
+
+def done_otherwise(steps: Sequence[Step], other: str = "a wait") -> list[str]:
+    """Which of these can't be done key by key, in words."""
+    return [_NOT_BY_KEY.get(type(step), other) for step in steps if not isinstance(step, _BY_KEY)]
 
 
 # --- where a key is missing -----------------------------------------------------------------------------------------

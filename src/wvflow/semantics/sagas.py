@@ -20,7 +20,9 @@ from wvflow.semantics.bodies import stage_steps
 from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, SaveStep
 from wvflow.semantics.children import is_flow
 from wvflow.semantics.functions import chosen
+from wvflow.semantics.keys import done_otherwise
 from wvflow.semantics.mistakes import not_available
+from wvflow.semantics.mistakes_of_keys import replaced_by_each_key
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Columns, Scope, Shape
 from wvflow.semantics.session import Session
@@ -134,12 +136,6 @@ def _name(owner: str) -> str:
 # --- stages that undo others ----------------------------------------------------------------------------------------
 
 
-def check_keys(stage: CheckedStage, read: Read, session: Session) -> None:
-    """Refuse what can't be done yet: to undo what was done for some keys by this run, and for others by an earlier."""
-    if stage.key is not None and COMPENSATE in read.spans:
-        session.report(not_available("compensate with idempotency_key", read.spans[COMPENSATE]))
-
-
 def check_undoing(stage: n.StageDef, checked: CheckedStage, read: Read, owner: Owner, session: Session) -> None:
     """It has its time when another is undone: nothing else decides when it runs, or how often."""
 
@@ -198,6 +194,7 @@ def check_sagas(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
     for stage in owners:
         use = spans[stage.name][COMPENSATE]
         _check_children(stage, use, session)
+        _check_by_key(stage, use, session)
         if not _acts(stage):
             session.report(mistakes.nothing_to_undo(stage.name, use))
     for stage in stages:
@@ -207,6 +204,17 @@ def check_sagas(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
         if stage.compensation is None and stage.name in behind and _is_step(stage) and _changes_anything(stage):
             earlier = behind[stage.name]
             session.report(mistakes.no_undo(stage.name, stage.span, earlier, spans[earlier][COMPENSATE]))
+
+
+def _check_by_key(stage: CheckedStage, use: Span, session: Session) -> None:
+    """Refuse what can't be done yet: to undo key by key what doesn't end when it returns."""
+    steps = stage.compensation.steps if stage.key is not None and stage.compensation is not None else ()
+    for what in done_otherwise(steps):
+        help_ = "name an activity, or a stage of calls, queries and saves"
+        session.report(not_available(f"compensate by {what} with idempotency_key", use, help_))
+    for step in steps:
+        if isinstance(step, SaveStep) and step.save.mode == "replace":
+            session.report(replaced_by_each_key(str(step.save.target), use))
 
 
 def _check_own(stage: CheckedStage, session: Session) -> None:

@@ -39,6 +39,7 @@ from wvflow.ports.store import (
     Seats,
     StageRow,
     Ticket,
+    Voided,
 )
 from wvflow.store.finding import LAST, ambiguous, not_found
 from wvflow.store.memory_agenda import AgendaOfShelf, AgendaStore, has_slot
@@ -198,9 +199,9 @@ class MemoryStore(AgendaStore):
         with self._writing() as shelf:
             return shelf.ledger.record(scope, by, entries)
 
-    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str], unsure: Sequence[str] = ()) -> None:
         with self._writing() as shelf:
-            shelf.ledger.give_up(scope, by, keys)
+            shelf.ledger.give_up(scope, by, keys, unsure)
 
     def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
         with self._reading() as shelf:
@@ -217,9 +218,9 @@ class MemoryStore(AgendaStore):
                 one for one in under_keys if one in shelf.runs and shelf.runs[one].row.state == RunPhase.SUCCESS.value
             )
 
-    def void(self, scope: KeyScope, run_id: str) -> None:
-        with self._writing() as shelf:
-            shelf.ledger.void(scope, run_id)
+    def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
+        with self._reading() as shelf:
+            return shelf.ledger.voided(run_id, stage, instance)
 
     def expire(self, now: EpochMs) -> None:
         with self._writing() as shelf:
@@ -358,6 +359,7 @@ class MemoryStore(AgendaStore):
             if run_id not in shelf.runs or shelf.runs[run_id].row.state not in ENDED_STATES:
                 return False
             del shelf.runs[run_id]
+            shelf.ledger.forget(run_id)
             shelf.logs.pop(run_id, None)
             shelf.heartbeats.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
@@ -439,6 +441,8 @@ def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full
     for row in part.outputs:
         if row.key:
             shelf.reusable.setdefault(row.key, []).append((part.run_id, row))
+    for one in part.voided:
+        _void(shelf, run, one)
     for number in part.consumed:
         if number in shelf.inbox and shelf.inbox[number].run_id == part.run_id:
             del shelf.inbox[number]
@@ -447,6 +451,12 @@ def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full
     for reply in part.replies:
         shelf.replies[reply.message] = (part.run_id, reply.answer)
     return "written"
+
+
+def _void(shelf: Shelf, run: StoredRun, what: Voided) -> None:
+    shelf.ledger.void(run.row.flow.flow, what.name, run.row.run_id, what.instance)
+    for key in {row.key for row in run.outputs.values() if row.stage == what.stage and row.key}:
+        shelf.reusable[key] = [one for one in shelf.reusable[key] if one[1].origin != run.row.run_id]
 
 
 def _follows(part: RunBatch, run: StoredRun | None) -> bool:

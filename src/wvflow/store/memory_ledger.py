@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed
 
@@ -12,8 +14,17 @@ _NOBODY = Claimant("", 0)
 
 
 class _Line(NamedTuple):
+    """``by``: who is at it; ``instance``: which one of a mapped stage was last."""
+
     entry: KeyEntry
     by: Claimant
+    instance: int = 0
+
+
+class _Voided(NamedTuple):
+    stage: str
+    instance: int
+    entry: KeyEntry
 
 
 class LedgerOfShelf:
@@ -21,7 +32,7 @@ class LedgerOfShelf:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[KeyScope, str], _Line] = {}
-        self._reused: set[tuple[str, KeyScope, str]] = set()
+        self._voided: dict[str, _Voided] = {}
 
     def claim(
         self,
@@ -36,21 +47,24 @@ class LedgerOfShelf:
         for line in lines:
             if line is not None and line.entry.state == "running" and not _is_same(line.by, by) and counts(line.by):
                 return Claimed(holder=line.entry.run_id)
-        known = [None if line is None else line.entry for line in lines]
+        known = [None if line is None else _as_left(line) for line in lines]
         found = tuple(claimed(one, wish, by, now) for one, wish in zip(known, wishes, strict=True))
-        self._lines |= {(scope, one.key): _Line(one, by) for one in found if one.state == "running"}
-        self._reused |= {(by.run_id, scope, one.key) for one in found if one.state == "done"}
+        anew = {one.key for old, one in zip(known, found, strict=True) if old is not None and old.claim != one.claim}
+        self._set_aside(lambda at, line: at == scope and line.entry.key in anew)
+        self._lines |= {(scope, one.key): _Line(one, by, by.instance) for one in found if one.state == "running"}
         return Claimed(found)
 
     def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
         own = [one for one in entries if self._is_mine(scope, one.key, by)]
-        self._lines |= {(scope, one.key): _Line(one, by) for one in own}
+        self._lines |= {(scope, one.key): _Line(one, by, by.instance) for one in own}
         return len(own) == len(entries)
 
-    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str], unsure: Sequence[str]) -> None:
         for key in keys:
             if self._is_mine(scope, key, by):
-                self._lines[scope, key] = self._lines[scope, key]._replace(by=_NOBODY)
+                entry, _, instance = self._lines[scope, key]
+                known = replace(entry, unsure=entry.unsure or key in unsure)
+                self._lines[scope, key] = _Line(known, _NOBODY, instance)
 
     def _is_mine(self, scope: KeyScope, key: str, by: Claimant) -> bool:
         line = self._lines.get((scope, key))
@@ -78,9 +92,29 @@ class LedgerOfShelf:
         lines = [line.entry for (scope, _), line in self._lines.items() if not scope.stage]
         return frozenset(entry.run_id for entry in lines if entry.expires > now)
 
-    def void(self, scope: KeyScope, run_id: str) -> None:
-        reused = {key for run, at, key in self._reused if (run, at) == (run_id, scope)}
-        self._keep(lambda at, line: at != scope or (line.entry.run_id != run_id and line.entry.key not in reused))
+    def void(self, flow: str, stage: str, run_id: str, instance: int) -> None:
+        """What a run did under the keys of a stage counts for nobody any more."""
+
+        def its_own(at: KeyScope, line: _Line) -> bool:
+            return (at.flow, at.stage, line.entry.run_id, line.instance) == (flow, stage, run_id, instance)
+
+        self._set_aside(its_own)
+
+    def _set_aside(self, chosen: Callable[[KeyScope, _Line], bool]) -> None:
+        lines = {at: line for at, line in self._lines.items() if at[0].stage and chosen(at[0], line)}
+        for (scope, key), line in lines.items():
+            if (entry := _as_left(line)).left_something:
+                self._voided.setdefault(entry.claim, _Voided(scope.stage, line.instance, entry))
+                del self._lines[scope, key]
+
+    def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
+        found = [one.entry for one in self._voided.values() if (one.stage, one.instance) == (stage, instance)]
+        own = (one for one in found if one.run_id == run_id)
+        return sorted(own, key=lambda one: (one.state != "done", one.at, one.key), reverse=True)
+
+    def forget(self, run_id: str) -> None:
+        """The run is deleted."""
+        self._voided = {claim: one for claim, one in self._voided.items() if one.entry.run_id != run_id}
 
     def expire(self, now: EpochMs, runs: Container[str]) -> None:
         self._keep(
@@ -91,7 +125,13 @@ class LedgerOfShelf:
         self._lines = {(scope, key): line for (scope, key), line in self._lines.items() if wanted(scope, line)}
 
     def claims(self) -> frozenset[str]:
-        return frozenset(line.entry.claim for line in self._lines.values())
+        return frozenset(line.entry.claim for line in self._lines.values()) | self._voided.keys()
+
+
+def _as_left(line: _Line) -> KeyEntry:
+    """What is known of a key if whoever was at it has let it go without a word."""
+    left = line.entry.state == "running" and line.by != _NOBODY
+    return replace(line.entry, unsure=line.entry.unsure or left)
 
 
 def _is_same(one: Claimant, other: Claimant) -> bool:

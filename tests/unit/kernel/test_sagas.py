@@ -11,6 +11,7 @@ from playing import play
 from wvflow.errors import UnexpectedEvent
 from wvflow.kernel.commands import CompleteRun, RunTask
 from wvflow.kernel.events import (
+    NOTHING_TO_UNDO,
     CancelRequested,
     ChildClosed,
     ChildReady,
@@ -21,8 +22,10 @@ from wvflow.kernel.events import (
     OwnerChanged,
     Reopened,
     RunStarted,
+    SkipReason,
     TaskFailed,
     TaskLost,
+    TaskSkipped,
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
@@ -30,13 +33,15 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import Phase, RunPhase, RunState
-from wvflow.lang.algebra import Single
+from wvflow.lang.algebra import Literal, Single
+from wvflow.lang.types import STRING
 from wvflow.plan.nodes import (
     ActivityTask,
     ChildTask,
     Fallback,
     FlowPlan,
     FlowRef,
+    KeyedTask,
     ParentClose,
     Policy,
     QueryTask,
@@ -96,6 +101,14 @@ CHAIN = saga(([CALL], []), ([CALL], [A]), ([CALL], [B]))
 SIDE = saga(([CALL], []), ([CALL], []), ([CALL], [A, B]))
 
 
+KEYED = KeyedTask(Literal("k", STRING), (QUERY,))
+KEYS = saga(([KEYED], []), ([KEYED], []))
+
+
+def skipped(stage: int, at: int, reason: SkipReason = "empty") -> TaskSkipped:
+    return TaskSkipped(EpochMs(at), StageId(stage), 0, 1, reason)
+
+
 def queue(plan: FlowPlan, *events: Event) -> list[int]:
     """The stages that are to be undone once these events have come, in that order."""
     return [stage for stage, _ in play(plan, START, *events)[0].undo]
@@ -140,6 +153,9 @@ def queue(plan: FlowPlan, *events: Event) -> list[int]:
             saga(([CALL, CALL], []), ([CALL], [])), [done(0, 1), broke(1, 2), TaskFailed(EpochMs(3), A, 1, 1, ERROR)],
             [0], id="one of two calls was made",
         ),
+        pytest.param(KEYS, [done(0, 1), broke(1, 2)], [1, 0], id="of some keys it may be done although it failed"),
+        pytest.param(KEYS, [broke(0, 1), broke(1, 2)], [1, 0], id="of none of them nobody knows yet"),
+        pytest.param(KEYS, [skipped(0, 1), broke(1, 2)], [1], id="not where it had nothing to do"),
     ],
 )  # fmt: skip
 def test_what_is_undone_and_in_which_order(plan: FlowPlan, events: list[Event], undone: list[int]) -> None:
@@ -166,9 +182,21 @@ def test_compensations_run_one_after_another_and_then_the_run_has_failed() -> No
     state, commands = play(CHAIN, *FAILED, done(4, 5), done(3, 6))
     assert (state.phase, state.ended_at) == (RunPhase.FAILED, 6)
     assert commands == (CompleteRun("failed", None, ERROR),)
-    assert not is_reopenable(state)
+    assert not is_reopenable(CHAIN, state)
     with pytest.raises(UnexpectedEvent, match="can't be reopened"):
         play(CHAIN, *FAILED, done(4, 5), done(3, 6), Reopened(EpochMs(7), 1))
+
+
+def test_a_run_that_is_found_to_have_done_nothing_goes_on() -> None:
+    nothing = [skipped(2, 5, NOTHING_TO_UNDO)]
+    state, commands = play(KEYS, START, broke(0, 1), broke(1, 2), skipped(3, 4, NOTHING_TO_UNDO), *nothing)
+    assert (state.phase, commands) == (RunPhase.FAILED, (CompleteRun("failed", None, ERROR),))
+    assert is_reopenable(KEYS, state)
+    state, commands = play(
+        KEYS, START, broke(0, 1), broke(1, 2), skipped(3, 4, NOTHING_TO_UNDO), *nothing, Reopened(EpochMs(7), 1)
+    )
+    assert (state.undo, state.undone, ordered(commands)) == ((), 0, [0, 1])
+    assert not is_reopenable(KEYS, play(KEYS, START, broke(0, 1), broke(1, 2), done(3, 4), *nothing)[0])
 
 
 def test_one_that_fails_leaves_the_others_and_both_errors() -> None:

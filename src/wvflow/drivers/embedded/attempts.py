@@ -18,9 +18,9 @@ from wvflow.errors import TaskError
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import (
+    ByKey,
     DebugTask,
     Delete,
-    KeyedTask,
     LoopTask,
     QueryTask,
     RouteTask,
@@ -142,7 +142,7 @@ class Attempt:
 
     def _listen(self) -> None:
         """For the next heartbeat, where there can be one: the engine sends none, and is alive as long as it works."""
-        if isinstance(self.task, KeyedTask) or called(self.task) is not None:
+        if isinstance(self.task, ByKey) or called(self.task) is not None:
             self._arm("heartbeat", self.task.policy.heartbeat)
 
     def _arm(self, kind: Overdue, after: int | None) -> None:

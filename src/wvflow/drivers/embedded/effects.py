@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
-from typing import Literal as OneOf
 
 import msgspec
 
@@ -22,9 +21,10 @@ from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
 from wvflow.drivers.embedded.sending import send_signal
 from wvflow.drivers.embedded.summaries import summary_table
 from wvflow.drivers.embedded.tested import failed, failure
+from wvflow.drivers.embedded.undone_keys import undo_keys
 from wvflow.errors import Bug, EvaluationError, OutputMissing, TaskError, UserError
 from wvflow.kernel.children import child_run_id
-from wvflow.kernel.events import EpochMs, Output
+from wvflow.kernel.events import NOTHING_TO_UNDO, EpochMs, Output, SkipReason
 from wvflow.kernel.state import Instances
 from wvflow.lang import keys
 from wvflow.lang.algebra import Cell, Expr, Limit, Literal, NamedArgument, Piped, Rel, StageRows
@@ -39,6 +39,7 @@ from wvflow.lang.types import STRING, Type
 from wvflow.plan.nodes import (
     ActivityTask,
     Argument,
+    ByKey,
     ChildTask,
     CollectTask,
     DebugTask,
@@ -56,6 +57,7 @@ from wvflow.plan.nodes import (
     StateTask,
     Task,
     TestTask,
+    UndoKeysTask,
     UntilTask,
     ViewTask,
     WaitTask,
@@ -81,7 +83,9 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
     ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
     nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped. ``summary``:
-    what the run came to, where it is asked for that. ``idempotency_key``: what it is done once for, to be passed on."""
+    what the run came to, where it is asked for that. ``idempotency_key``: what it is done once for, to be passed on.
+    ``undoes``: the stage that it undoes, ``""`` for none. ``undoable``: there is something that undoes what it does,
+    and ``undo_errors`` where that returned an error, too."""
 
     plan: FlowPlan
     task: Task
@@ -106,6 +110,9 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     instances: Instances | None = None
     summary: Sequence[Mapping[str, object]] | None = None
     idempotency_key: str | None = None
+    undoes: str = ""
+    undoable: bool = False
+    undo_errors: bool = False
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -123,7 +130,7 @@ class NotMet(Exception):
 class Idle(NamedTuple):
     """There is nothing to do."""
 
-    reason: OneOf["empty", "when"]
+    reason: SkipReason
 
 
 class Effects:
@@ -157,7 +164,8 @@ class Effects:
             perform=self._step,
             pieces=self._pieces,
         )
-        self._keyed = Keyed(World(work, store, engine, clock))
+        self._world = World(work, store, engine, clock)
+        self._keyed = Keyed(self._world)
 
     def forget(self, run_id: str) -> None:
         """Drop what is kept in memory of a run that this process no longer drives."""
@@ -167,7 +175,7 @@ class Effects:
                 del self._inline[ref]
 
     def fingerprint(self, task: Task) -> str:
-        if isinstance(task, KeyedTask):
+        if isinstance(task, ByKey):
             return next(filter(None, map(self.fingerprint, task.tasks)), "")
         call = called(task)
         return "" if call is None else self._activities.fingerprint(call.function or call.activity)
@@ -213,6 +221,9 @@ class Effects:
                 raise Bug("a wait is the kernel's, not a task of a worker")
             case KeyedTask() as task:
                 stored = self._keyed.perform(task, errand, stop)
+            case UndoKeysTask() as task:
+                errand.begun()
+                return Stored(Output()) if undo_keys(task, errand, stop, self._world) else Idle(NOTHING_TO_UNDO)
             case ChildTask() as task:
                 return self._prepare(task, errand, stop)
         if stored.inline is not None:

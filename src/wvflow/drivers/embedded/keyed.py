@@ -6,6 +6,9 @@ looks again. What is done under a key is written at once, or where that took no 
 the next moment: only in between can a death make somebody do it again, with the same key.
 
 A key whose work fails keeps none of the others from being done; the attempt then fails with what went wrong first.
+
+Where the stage can be undone, the ledger also keeps what the work of a key began with, and whether nobody knows what
+came of it: ``undone_keys`` goes by that.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from hashlib import blake2b, sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,8 +29,18 @@ from wvflow.drivers.embedded.patience import pauses
 from wvflow.errors import TaskError, Unavailable
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang.algebra import Expr, Extend, Item, Piped
+from wvflow.lang.missing import PIPED
 from wvflow.lang.reuse import values as values_named
-from wvflow.plan.nodes import ActivityTask, KeyedTask, Policy, QueryTask
+from wvflow.plan.nodes import (
+    DEFAULT_KEY_TTL,
+    ActivityTask,
+    ByKey,
+    KeyConflict,
+    KeyedTask,
+    Millis,
+    Policy,
+    QueryTask,
+)
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, InlineRows, Located, OutputName, Stored
 from wvflow.ports.ledger import Claimant, KeyEntry, KeyScope, Wish
@@ -70,12 +83,16 @@ class Work(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The rows of one key: ``at_hand`` themselves, or an output (``rows``) of which they are all, None for none."""
+    """The rows of one key: ``at_hand`` themselves, or an output (``rows``) of which they are all, None for none.
+    ``named``: what its steps find these rows by, ``""`` where the first is handed them. ``shown``: what people know the
+    key by, where it is another."""
 
     key: str
     input_hash: str
     rows: Output | None = None
     at_hand: bytes | None = None
+    named: str = ""
+    shown: str = ""
 
 
 class World(NamedTuple):
@@ -103,13 +120,8 @@ class Keyed:
                 done with other input.
         """
         groups = self._groups(task, errand, stop)
-        batch = _Batch(self._world, task, errand, stop)
-        failures: list[tuple[str, TaskError]] = []
-        waiting = iter(sorted(groups, key=lambda one: one.key))
-        while some := tuple(islice(waiting, KEYS_AT_ONCE)):
-            failures += batch.work_off(some)
-        if failures:
-            raise _first_of(failures, len(groups))
+        batch = Batch(self._world, task, errand, stop, ttl=task.ttl, by_row=task.by_row, conflict=task.conflict)
+        batch.work_off(sorted(groups, key=lambda one: one.key))
         return self._collected(task, groups, errand, stop)
 
     # --- the rows, by key ---
@@ -177,13 +189,24 @@ class Keyed:
             yield from (found[key] for key in some)
 
 
-class _Batch:
-    """The work for some of an attempt's keys, one after the other."""
+class Batch:
+    """The work for an attempt's keys, one after the other. ``ttl``, ``by_row``, ``conflict``: as in ``KeyedTask``."""
 
-    def __init__(self, world: World, task: KeyedTask, errand: Errand, stop: Stop) -> None:
+    def __init__(
+        self,
+        world: World,
+        task: ByKey,
+        errand: Errand,
+        stop: Stop,
+        *,
+        ttl: Millis = DEFAULT_KEY_TTL,
+        by_row: bool = True,
+        conflict: KeyConflict = "reuse",
+    ) -> None:
         name = errand.name
         self._work, self._store, self._engine, self._clock = world
         self._task = task
+        self._ttl, self._by_row, self._conflict = ttl, by_row, conflict
         self._errand = errand
         self._stop = stop
         self._scope = scope_of(errand)
@@ -191,39 +214,59 @@ class _Batch:
         self._code = _digest(tuple(replace(one, policy=Policy()) for one in task.tasks))
         self._book = _Book(self._store, self._scope, self._by, self._clock, stop)
         self._starts = 0
+        self._at = ""
 
-    def work_off(self, groups: Sequence[Group]) -> list[tuple[str, TaskError]]:
-        """Have the work of these keys done, whoever does it; what failed, by key."""
-        wishes = [
-            Wish(one.key, _claim_name(self._scope, self._by, one.key), one.input_hash, self._code) for one in groups
-        ]
-        claimed = self._store.claim(self._scope, self._by, wishes, self._clock.now())
+    def work_off(self, groups: Sequence[Group]) -> None:
+        """Have the work of these keys done, in this order, whoever does it. Raises as ``Keyed.perform``."""
+        failures: list[tuple[Group, TaskError]] = []
+        waiting = iter(groups)
+        forget = self._stop.on_request(self._book.write_now)
+        try:
+            while some := tuple(islice(waiting, KEYS_AT_ONCE)):
+                failures += self._work_off(some)
+        finally:
+            forget()
+        if failures:
+            raise _first_of(failures, len(groups))
+
+    def _work_off(self, groups: Sequence[Group]) -> list[tuple[Group, TaskError]]:
+        """Some of them, claimed at once; what failed, by key."""
+        claimed = self._store.claim(self._scope, self._by, list(map(self._wish, groups)), self._clock.now())
         if claimed.lost:
             raise _taken_over()
         if claimed.holder:
             raise KeysTaken(claimed.holder)
-        failures: list[tuple[str, TaskError]] = []
-        undone = {one.key for one in claimed.entries if one.state == "running"}
+        failures: list[tuple[Group, TaskError]] = []
+        left = {one.key for one in claimed.entries if one.state == "running"}
         try:
             for group, entry in zip(groups, claimed.entries, strict=True):
                 try:
                     self._settle(group, entry)
-                    undone.discard(group.key)
+                    left.discard(group.key)
                 except TaskError as error:
                     if self._stop.requested:
                         raise
-                    failures.append((group.key, error))
+                    failures.append((group, error))
+                    self._at = ""
         finally:
             self._book.write()
-            if undone:
-                self._store.give_up(self._scope, self._by, sorted(undone))
+            if left:
+                failed = [group.key for group, _ in failures if self._errand.undo_errors]
+                self._store.give_up(self._scope, self._by, sorted(left), [*failed, self._at])
         return failures
+
+    def _wish(self, group: Group) -> Wish:
+        """For the rows of a key to be kept with its claim they must be small, or an output of the run."""
+        kept = self._errand.undoable and (group.at_hand is None or len(group.at_hand) <= _SMALL)
+        rows, inline = (group.rows, group.at_hand) if kept else (None, None)
+        claim = _claim_name(self._scope, self._by, group.key)
+        return Wish(group.key, claim, group.input_hash, self._code, rows, inline)
 
     def _settle(self, group: Group, entry: KeyEntry) -> None:
         if entry.state == "running":
             self._pace()
             self._do(group, entry)
-        elif entry.input_hash != group.input_hash and self._task.conflict == "error":
+        elif entry.input_hash != group.input_hash and self._conflict == "error":
             raise _conflict(entry)
 
     def _pace(self) -> None:
@@ -238,9 +281,11 @@ class _Batch:
 
     def _do(self, group: Group, entry: KeyEntry) -> None:
         """The steps that are not done, from the rows that the one before has put out."""
-        rows, at_hand = (group.rows, group.at_hand) if entry.output is None else (entry.output, entry.inline)
+        rows, at_hand = (entry.output, entry.inline) if entry.steps else (group.rows, group.at_hand)
+        if not entry.steps and self._errand.undoable and entry.output is None and at_hand is not None:
+            entry = self._keep_first(entry, at_hand)
         for number in range(entry.steps, len(self._task.tasks)):
-            rows, at_hand = self._step(number, entry, rows, at_hand)
+            rows, at_hand = self._step(number, entry, group, rows, at_hand)
             last, now = number + 1 == len(self._task.tasks), self._clock.now()
             entry = replace(
                 entry,
@@ -249,16 +294,25 @@ class _Batch:
                 inline=at_hand,
                 state="done" if last else "running",
                 at=now,
-                expires=EpochMs(now + self._task.ttl),
+                expires=EpochMs(now + self._ttl),
             )
             self._book.note(entry)
 
+    def _keep_first(self, entry: KeyEntry, at_hand: bytes) -> KeyEntry:
+        """Rows that are too large to go with the claim."""
+        name = replace(self._errand.name, claim=entry.claim, task=0)
+        kept = self._engine.keep(self._engine.read(InlineRows(at_hand)), name, self._stop)
+        whole = replace(entry, output=kept.output, inline=kept.inline)
+        self._book.note(whole)
+        self._book.write()
+        return whole
+
     def _step(
-        self, number: int, entry: KeyEntry, rows: Output | None, at_hand: bytes | None
+        self, number: int, entry: KeyEntry, group: Group, rows: Output | None, at_hand: bytes | None
     ) -> tuple[Output, bytes | None]:
         if self._stop.requested:
             raise _stopped()
-        name = replace(self._errand.name, claim=entry.claim, task=number)
+        name, inputs = replace(self._errand.name, claim=entry.claim, task=number), self._inputs(group)
         step = replace(
             self._errand,
             task=self._task.tasks[number],
@@ -267,14 +321,26 @@ class _Batch:
             probe=None,
             columns=(),
             piped=rows,
-            missing={stage: shape for stage, shape in self._errand.missing.items() if stage != "_"},
-            last_heartbeat=None if self._task.by_row else self._errand.last_heartbeat,
+            inputs=inputs,
+            missing={
+                stage: shape for stage, shape in self._errand.missing.items() if stage != PIPED and stage not in inputs
+            },
+            last_heartbeat=None if self._by_row else self._errand.last_heartbeat,
             idempotency_key=self._key_of(number, entry.key),
         )
-        if at_hand is None or rows is None:
-            return self._kept(self._work.perform(step, self._stop), step)
-        with self._work.holding(rows.ref, at_hand):
-            return self._kept(self._work.perform(step, self._stop), step)
+        with ExitStack() as held:
+            for output, data in ((rows, at_hand), (group.rows, group.at_hand)):
+                if output is not None and data is not None:
+                    held.enter_context(self._work.holding(output.ref, data))
+            self._at = entry.key
+            kept = self._kept(self._work.perform(step, self._stop), step)
+        self._at = ""
+        return kept
+
+    def _inputs(self, group: Group) -> Mapping[str, Output]:
+        if not group.named or group.rows is None:
+            return self._errand.inputs
+        return {**self._errand.inputs, group.named: group.rows}
 
     def _key_of(self, number: int, key: str) -> str:
         """The key as it is for the first call, and another for each further one: who is called may be the same."""
@@ -297,7 +363,8 @@ class _Batch:
 
 
 class _Book:
-    """What is done and not yet written."""
+    """What is done and not yet written. It is written by the worker, and by whoever tells it to stop: else what was
+    done would count for nothing while the worker is busy with the next key, and nobody waits for it any more."""
 
     def __init__(self, store: Store, scope: KeyScope, by: Claimant, clock: Clock, stop: Stop) -> None:
         self._store = store
@@ -307,9 +374,11 @@ class _Book:
         self._stop = stop
         self._unwritten: dict[str, KeyEntry] = {}
         self._written_at = clock.monotonic()
+        self._lock = threading.Lock()
 
     def note(self, entry: KeyEntry) -> None:
-        self._unwritten[entry.key] = entry
+        with self._lock:
+            self._unwritten[entry.key] = entry
         if self._clock.monotonic() - self._written_at >= LONGEST_UNWRITTEN_S:
             self.write()
 
@@ -318,16 +387,30 @@ class _Book:
         waits = pauses()
         while self._unwritten:
             try:
-                whole = self._store.record(self._scope, self._by, tuple(self._unwritten.values()))
+                with self._lock:
+                    self._write()
             except Unavailable:
                 if self._stop.requested:
                     raise
                 _pause(next(waits), self._stop)
-                continue
-            self._unwritten.clear()
-            if not whole:
-                raise _taken_over()
         self._written_at = self._clock.monotonic()
+
+    def write_now(self) -> None:
+        """If that can be done at once; else the worker does, or the work is done again."""
+        if self._lock.acquire(blocking=False):
+            try:
+                with suppress(Unavailable, TaskError):
+                    self._write()
+            finally:
+                self._lock.release()
+
+    def _write(self) -> None:
+        if not self._unwritten:
+            return
+        whole = self._store.record(self._scope, self._by, tuple(self._unwritten.values()))
+        self._unwritten.clear()
+        if not whole:
+            raise _taken_over()
 
 
 def scope_of(errand: Errand) -> KeyScope:
@@ -392,13 +475,13 @@ def _conflict(entry: KeyEntry) -> TaskError:
     )
 
 
-def _first_of(failures: Sequence[tuple[str, TaskError]], count: int) -> TaskError:
+def _first_of(failures: Sequence[tuple[Group, TaskError]], count: int) -> TaskError:
     """What the attempt fails with: what no further attempt would mend, else what came first."""
-    key, error = next((one for one in failures if not one[1].retryable), failures[0])
+    group, error = next((one for one in failures if not one[1].retryable), failures[0])
     others = f" ({len(failures):,} of {count:,} keys failed)" if count > 1 else ""
     return TaskError(
         error.kind,
-        f"key `{key}`: {error.message}{others}",
+        f"key `{group.shown or group.key}`: {error.message}{others}",
         help=error.help,
         detail=error.detail,
         place=error.place,

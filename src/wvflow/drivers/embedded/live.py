@@ -8,6 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from wvflow.drivers.embedded.past import let_go, loops
+from wvflow.drivers.embedded.undoing import newly_undone
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import CancelChild, Command, CompleteRun
@@ -17,7 +18,7 @@ from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
-from wvflow.ports.store import InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow
+from wvflow.ports.store import InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow, Voided
 
 SNAPSHOT_EVERY = 10_000
 Follower: TypeAlias = "Callable[[LiveRun], None]"
@@ -75,6 +76,7 @@ class LiveRun:
         self._commands: list[Command] = []
         self._outputs: list[OutputRow] = []
         self._dropped: list[tuple[int, str]] = []
+        self._voided: list[Voided] = []
         self._loops = loops(self.plan)
         self._lengths = lengths(self.plan)
         self._consumed: list[int] = []
@@ -113,6 +115,7 @@ class LiveRun:
         before = self.state
         self.state, commands = decide(self.plan, before, event)
         self._dropped += let_go(self.run_id, self._loops, before, self.state)
+        self._voided += newly_undone(self.plan, before, self.state)
         self._events.append(event)
         self._commands += commands
         self._consumed += consumed
@@ -166,6 +169,7 @@ class LiveRun:
             stages=self._changed_rows(),
             outputs=tuple(self._outputs),
             dropped=tuple(self._dropped),
+            voided=tuple(self._voided),
             consumed=tuple(self._consumed),
             sent=tuple(self._messages(commands)),
             replies=tuple(self._replies),
@@ -174,7 +178,7 @@ class LiveRun:
         followers = tuple(self._followers)
         self._new = None
         self._projected = self.state
-        self._events, self._commands, self._outputs, self._dropped = [], [], [], []
+        self._events, self._commands, self._outputs, self._dropped, self._voided = [], [], [], [], []
         self._consumed, self._replies, self._followers = [], [], []
         return batch, commands, followers
 

@@ -66,6 +66,7 @@ from wvflow.kernel.events import (
     Window,
 )
 from wvflow.kernel.run import is_reopenable
+from wvflow.kernel.sagas import was_undone
 from wvflow.kernel.state import RunPhase, RunState
 from wvflow.lang.calendars import date_in
 from wvflow.lang.relations import HANDED
@@ -274,8 +275,8 @@ class Driver:
             NotPossible: it has ended, by now, in a way that can't be or is not to be reopened.
         """
         state, position = self.refold(identity)
-        if state.phase.is_terminal and not (reopen and is_reopenable(state)):
-            raise _refusal(identity.run_id, state)
+        if state.phase.is_terminal and not (reopen and is_reopenable(identity.plan, state)):
+            raise _refusal(identity, state)
         run = LiveRun(identity, self._token, state=state, position=position, watch=watch, root=root)
         self._admit(run)
         heard = self._store.heartbeats(run.run_id)
@@ -573,9 +574,10 @@ class Driver:
                 self._conflict(run)
 
 
-def _refusal(run_id: str, state: RunState) -> NotPossible:
+def _refusal(identity: Identity, state: RunState) -> NotPossible:
     """Why a run that has ended doesn't go on."""
-    if not state.undo:
+    run_id = identity.run_id
+    if not was_undone(identity.plan, state):
         return NotPossible(f"run {run_id} has ended already: {state.phase.value}")
     return NotPossible(
         f"run {run_id} can't go on: what it did has been undone",

@@ -222,6 +222,9 @@ class Tasks:
             child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
             instances=state.stages[command.stage].instances,
             summary=summary_of(run) if RUN_SUMMARY in reads else None,
+            undoes="" if stage.undoes is None else run.plan.stages[stage.undoes.stage].name,
+            undoable=stage.compensation is not None,
+            undo_errors=stage.undo_errors,
         )
 
     # --- what is heard of attempts ---

@@ -1,13 +1,19 @@
-"""The rows that a compensation is to undo: those that its stage put out, as far as it came, else its input rows."""
+"""What a compensation begins with: the rows that it is to undo, and that what is undone counts for nobody any more.
+
+The rows are those that its stage put out, as far as it came, else its input rows.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from wvflow.drivers.embedded.mapped import row_of
 from wvflow.kernel.events import NOTHING, Output
 from wvflow.kernel.state import RunState, StageState
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Shape
-from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan, UndoKeysTask
+from wvflow.ports.store import Voided
 
 
 def rows_to_undo(plan: FlowPlan, run: RunState, here: StagePlan, instance: int) -> tuple[Output | None, Shape | None]:
@@ -15,6 +21,8 @@ def rows_to_undo(plan: FlowPlan, run: RunState, here: StagePlan, instance: int) 
     if here.undoes is None:
         return None, None
     shape = plan.stages[here.undoes.stage].shape
+    if isinstance(here.tasks[0], UndoKeysTask):
+        return None, shape  # of each key its own
     stage = run.stages[here.undoes.stage]
     done = _unit(stage, instance).done
     if not done and instance:
@@ -27,6 +35,13 @@ def rows_to_compute(run: RunState, here: StagePlan) -> Rel | None:
     if here.undoes is None or run.stages[here.undoes.stage].done:
         return None
     return here.undoes.rows
+
+
+def newly_undone(plan: FlowPlan, before: RunState, after: RunState) -> Iterator[Voided]:
+    """What a step between two states has begun to undo: its keys and what others may reuse of it are voided with that
+    step, before anything is carried out that follows from it."""
+    for owner, number in after.undo[before.undone : after.undone]:
+        yield Voided(owner, plan.stages[owner].name, number)
 
 
 def _unit(stage: StageState, instance: int) -> StageState:

@@ -32,6 +32,7 @@ from wvflow.kernel.commands import (
     StartTimer,
 )
 from wvflow.kernel.events import (
+    NOTHING_TO_UNDO,
     CancelRequested,
     ChildClosed,
     ChildReady,
@@ -60,7 +61,17 @@ from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
 from wvflow.kernel.run import commands_checksum, decide, is_reopenable, outstanding
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.nodes import ChildTask, FlowPlan, LoopTask, SignalTask, SplitTask, StageId, UntilTask
+from wvflow.plan.nodes import (
+    ChildTask,
+    FlowPlan,
+    LoopTask,
+    SignalTask,
+    SplitTask,
+    StageId,
+    StagePlan,
+    UndoKeysTask,
+    UntilTask,
+)
 
 _ENDINGS = {"success": "success", "failure": "failed", "fatal": "timed_out", "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)
@@ -345,8 +356,10 @@ class _Simulation:
         ref = ".".join(map(str, (*where, command.instance, command.iteration)))
         asked = here.probe is not None or here.asks is not None
         if asked and not command.task and self.world.is_empty(self.seed, here.name):
-            return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty")
+            return TaskSkipped(self.now, *where, "when" if here.probe is None else "empty", **which)
         match outcome:
+            case "success" if self._finds_nothing(here, command):
+                return TaskSkipped(self.now, *where, NOTHING_TO_UNDO, **which)
             case "success" if isinstance(here.tasks[command.task], ChildTask):
                 return ChildReady(self.now, *where, output=Output(ref, rows=1), **which)
             case "success" if isinstance(here.tasks[command.task], LoopTask):
@@ -361,6 +374,11 @@ class _Simulation:
             case _:
                 failure = Failure("SimulatedError", "as the world has it", retryable=outcome != "fatal")
                 return TaskFailed(self.now, *where, failure, self._draw(), self._details(command), **which)
+
+    def _finds_nothing(self, here: StagePlan, command: RunTask) -> bool:
+        """Whether there is no key under which anything was done that is to be undone."""
+        undoes = isinstance(here.tasks[command.task], UndoKeysTask)
+        return undoes and self.world.is_empty(self.seed, f"{here.name}#{command.instance}")
 
     # --- children ---
 
@@ -405,7 +423,7 @@ class _Simulation:
 
     def _perhaps_reopen(self) -> None:
         asked = any(isinstance(news.event, Reopened) for news in self.agenda)
-        if not asked and is_reopenable(self.state) and self.state.epoch < self.world.reopen:
+        if not asked and is_reopenable(self.plan, self.state) and self.state.epoch < self.world.reopen:
             self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)
 
 

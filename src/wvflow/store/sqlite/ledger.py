@@ -10,12 +10,14 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.kernel.state import RunPhase
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed, has_its_key
-from wvflow.ports.store import ENDED_STATES, Owner
+from wvflow.ports.store import ENDED_STATES, Owner, RunBatch
 from wvflow.store.sqlite.rows import Row, encoded
 
 Ask = Callable[[int], Owner | None]
 
-_ENTRY = "key, state, run, claim, input_hash, code, steps, output, inline, at, expires"
+_ENTRY = "key, state, run, claim, input_hash, code, steps, output, inline, at, expires, unsure"
+_VOIDED = "claim, run, stage, instance, key, state, steps, output, inline, at"
+_LEFT_SOMETHING = "(state = 'done' or steps > 0 or unsure or token <> 0)"
 _HERE = "flow = ? and stage = ? and iteration = ?"
 _MINE = f"{_HERE} and key = ? and state = 'running' and run = ? and token = ? and instance = ? and attempt = ?"
 _OUTPUT = msgspec.json.Decoder(Output)
@@ -29,16 +31,16 @@ def claim(
     if fence is None or fence[0] != by.token:
         return Claimed(lost=True)
     found: list[KeyEntry] = []
+    anew: list[str] = []
     for wish in wishes:
         entry, holder = _known(connection, scope, wish.key, by)
         if entry is not None and entry.state == "running" and holder and _counts(connection, entry.run_id, holder, ask):
             return Claimed(holder=entry.run_id)
         found.append(claimed(entry, wish, by, now))
+        anew += [wish.key] if entry is not None and entry.claim != found[-1].claim else []
+    if anew:
+        _set_aside(connection, f"{_HERE} and key in (select value from json_each(?))", (*_where(scope), _listed(anew)))
     _write(connection, scope, by, [one for one in found if one.state == "running"])
-    connection.executemany(
-        "insert or ignore into keys_reused (run, flow, stage, iteration, key) values (?, ?, ?, ?, ?)",
-        [(by.run_id, *_where(scope), one.key) for one in found if one.state == "done" and one.run_id != by.run_id],
-    )
     return Claimed(tuple(found))
 
 
@@ -51,7 +53,18 @@ def _known(connection: sqlite3.Connection, scope: KeyScope, key: str, by: Claima
         return None, 0
     *rest, token, instance = row
     entry = _entry(tuple(rest))
+    entry = msgspec.structs.replace(entry, unsure=entry.unsure or (entry.state == "running" and token != 0))
     return entry, 0 if (entry.run_id, instance) == (by.run_id, by.instance) else token
+
+
+def _set_aside(connection: sqlite3.Connection, where: str, values: Row) -> None:
+    """Keep what was done, or may have been, for the runs that may have to undo it; nothing of it counts any more."""
+    connection.execute(
+        f"insert or ignore into keys_voided ({_VOIDED})"
+        f" select {_VOIDED} from ledger where {where} and stage <> '' and {_LEFT_SOMETHING}",
+        values,
+    )
+    connection.execute(f"delete from ledger where {where} and stage <> '' and {_LEFT_SOMETHING}", values)
 
 
 def _counts(connection: sqlite3.Connection, run_id: str, token: int, ask: Ask) -> bool:
@@ -66,7 +79,7 @@ def _counts(connection: sqlite3.Connection, run_id: str, token: int, ask: Ask) -
 def _write(connection: sqlite3.Connection, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> None:
     names = "flow, stage, iteration, token, instance, attempt"
     connection.executemany(
-        f"insert or replace into ledger ({names}, {_ENTRY}) values ({', '.join('?' * 17)})",
+        f"insert or replace into ledger ({names}, {_ENTRY}) values ({', '.join('?' * 18)})",
         [(*_where(scope), by.token, by.instance, by.attempt, *_row(one)) for one in entries],
     )
 
@@ -74,25 +87,28 @@ def _write(connection: sqlite3.Connection, scope: KeyScope, by: Claimant, entrie
 def record(connection: sqlite3.Connection, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
     """As ``Ledger.record``."""
     written = connection.executemany(
-        f"update ledger set state = ?, steps = ?, output = ?, inline = ?, at = ?, expires = ? where {_MINE}",
-        [
-            (one.state, one.steps, _output(one), one.inline, one.at, one.expires, *_mine(scope, one.key, by))
-            for one in entries
-        ],
+        "update ledger set state = ?, steps = ?, output = ?, inline = ?, at = ?, expires = ?, unsure = ?"
+        f" where {_MINE}",
+        [(one.state, *_so_far(one), *_mine(scope, one.key, by)) for one in entries],
     )
     return written.rowcount == len(entries)
 
 
-def give_up(connection: sqlite3.Connection, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+def give_up(
+    connection: sqlite3.Connection, scope: KeyScope, by: Claimant, keys: Sequence[str], unsure: Sequence[str]
+) -> None:
     """As ``Ledger.give_up``."""
-    connection.executemany(f"update ledger set token = 0 where {_MINE}", [_mine(scope, key, by) for key in keys])
+    connection.executemany(
+        f"update ledger set token = 0, unsure = unsure or ? where {_MINE}",
+        [(key in unsure, *_mine(scope, key, by)) for key in keys],
+    )
 
 
 def entries(connection: sqlite3.Connection, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
     """As ``Ledger.entries``."""
     found = connection.execute(
         f"select {_ENTRY} from ledger where {_HERE} and key in (select value from json_each(?)) order by key",
-        (*_where(scope), encoded(keys).decode()),
+        (*_where(scope), _listed(keys)),
     )
     return [_entry(row) for row in found]
 
@@ -140,25 +156,44 @@ def kept_runs(connection: sqlite3.Connection, now: EpochMs) -> frozenset[str]:
     return frozenset(run for (run,) in found)
 
 
-def void(connection: sqlite3.Connection, scope: KeyScope, run_id: str) -> None:
-    """As ``Ledger.void``."""
-    reused = f"select key from keys_reused where run = ? and {_HERE}"
-    here = _where(scope)
-    connection.execute(
-        f"delete from ledger where {_HERE} and (run = ? or key in ({reused}))", (*here, run_id, run_id, *here)
+def void(connection: sqlite3.Connection, batch: RunBatch) -> None:
+    """Forget for everybody else what a run did that it is to undo: under keys, and as work to be reused."""
+    for one in batch.voided:
+        where, values = "flow = ? and stage = ? and run = ? and instance = ?", (batch.run.flow.flow, one.name)
+        _set_aside(connection, where, (*values, batch.run_id, one.instance))
+        connection.execute(
+            "update outputs set key = '' where origin = ? and key in"
+            " (select key from outputs where run = ? and stage = ? and key <> '')",
+            (batch.run_id, batch.run_id, one.stage),
+        )
+
+
+def voided(connection: sqlite3.Connection, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
+    """As ``Ledger.voided``. What is not done was under way last."""
+    found = connection.execute(
+        f"select {_VOIDED} from keys_voided where run = ? and stage = ? and instance = ?"
+        " order by state = 'done', at desc, key desc",
+        (run_id, stage, instance),
     )
+    return [
+        KeyEntry(
+            key=key, state=state, run_id=run, claim=claim, steps=steps, output=_decoded(output), inline=inline, at=at
+        )
+        for claim, run, _, _, key, state, steps, output, inline, at in found
+    ]
 
 
 def expire(connection: sqlite3.Connection, now: EpochMs) -> None:
     """As ``Ledger.expire``."""
     connection.execute("delete from ledger where state = 'done' and expires <= ?", (now,))
     connection.execute("delete from ledger where state = 'running' and run not in (select run from runs)")
-    connection.execute("delete from keys_reused where run not in (select run from runs)")
 
 
 def claims(connection: sqlite3.Connection) -> frozenset[str]:
     """As ``Ledger.claims``."""
-    return frozenset(name for (name,) in connection.execute("select claim from ledger"))
+    return frozenset(
+        name for (name,) in connection.execute("select claim from ledger union select claim from keys_voided")
+    )
 
 
 def _where(scope: KeyScope) -> Row:
@@ -169,17 +204,28 @@ def _mine(scope: KeyScope, key: str, by: Claimant) -> Row:
     return (*_where(scope), key, by.run_id, by.token, by.instance, by.attempt)
 
 
+def _listed(keys: Sequence[str]) -> str:
+    return encoded(keys).decode()
+
+
+def _decoded(output: str | None) -> Output | None:
+    return None if output is None else _OUTPUT.decode(output)
+
+
 def _output(entry: KeyEntry) -> str | None:
     return None if entry.output is None else encoded(entry.output).decode()
 
 
 def _row(entry: KeyEntry) -> Row:
-    kept = (entry.steps, _output(entry), entry.inline, entry.at, entry.expires)
-    return (entry.key, entry.state, entry.run_id, entry.claim, entry.input_hash, entry.code, *kept)
+    return (entry.key, entry.state, entry.run_id, entry.claim, entry.input_hash, entry.code, *_so_far(entry))
+
+
+def _so_far(entry: KeyEntry) -> Row:
+    return entry.steps, _output(entry), entry.inline, entry.at, entry.expires, entry.unsure
 
 
 def _entry(row: Row) -> KeyEntry:
-    key, state, run, claim, input_hash, code, steps, output, inline, at, expires = row
+    key, state, run, claim, input_hash, code, steps, output, inline, at, expires, unsure = row
     return KeyEntry(
         key=key,
         state=state,
@@ -188,8 +234,9 @@ def _entry(row: Row) -> KeyEntry:
         input_hash=input_hash,
         code=code,
         steps=steps,
-        output=None if output is None else _OUTPUT.decode(output),
+        output=_decoded(output),
         inline=inline,
         at=EpochMs(at),
         expires=EpochMs(expires),
+        unsure=bool(unsure),
     )

@@ -88,6 +88,8 @@ def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Verdict
             written.append((part, new_end))
     _write_journal(connection, records, written)
     _write_rest(connection, [part for part, _ in written])
+    for part, _ in written:
+        ledger.void(connection, part.batch)
     return verdicts
 
 

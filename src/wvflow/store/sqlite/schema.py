@@ -5,7 +5,7 @@ fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
 with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin; ``slots_of`` is the
 group that a run takes a slot of. ``schedules`` says up to where the times of a flow's schedule are decided, ``fires``
-how.
+how. ``keys_voided`` has what a run did under keys and is to undo, or has undone.
 """
 
 from __future__ import annotations
@@ -306,6 +306,26 @@ _AGENDA = (
     """,
 )
 
+_VOIDED = (
+    "drop table keys_reused",
+    "alter table ledger add column unsure integer not null default 0",
+    """
+    create table keys_voided (
+        claim    text not null unique,
+        run      text not null,
+        stage    text not null,
+        instance integer not null,
+        key      text not null,
+        state    text not null,
+        steps    integer not null,
+        output   text,
+        inline   blob,
+        at       integer not null
+    ) strict
+    """,
+    "create index keys_voided_of_run on keys_voided (run, stage, instance)",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -321,12 +341,15 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _ITERATIONS,
     _LATE,
     _AGENDA,
+    _VOIDED,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 # What ``delete`` forgets of a run. A key in the ledger outlives its run: it says what was done in the world.
-TABLES_OF_RUN: Final = ("events", "stages", "outputs", "inbox", "replies", "snapshots", "logs", "heartbeats", "runs")
+TABLES_OF_RUN: Final = (
+    "events", "stages", "outputs", "inbox", "replies", "snapshots", "logs", "heartbeats", "keys_voided", "runs"
+)  # fmt: skip
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -105,9 +105,9 @@ class SqliteStore(AgendaStore):
         with self._database.writing() as connection:
             return ledger.record(connection, scope, by, entries)
 
-    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str]) -> None:
+    def give_up(self, scope: KeyScope, by: Claimant, keys: Sequence[str], unsure: Sequence[str] = ()) -> None:
         with self._database.writing() as connection:
-            ledger.give_up(connection, scope, by, keys)
+            ledger.give_up(connection, scope, by, keys, unsure)
 
     def entries(self, scope: KeyScope, keys: Sequence[str]) -> list[KeyEntry]:
         with self._database.reading() as connection:
@@ -121,9 +121,9 @@ class SqliteStore(AgendaStore):
         with self._database.reading() as connection:
             return ledger.kept_runs(connection, now)
 
-    def void(self, scope: KeyScope, run_id: str) -> None:
-        with self._database.writing() as connection:
-            ledger.void(connection, scope, run_id)
+    def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
+        with self._database.reading() as connection:
+            return ledger.voided(connection, run_id, stage, instance)
 
     def expire(self, now: EpochMs) -> None:
         with self._database.writing() as connection:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish
-from wvflow.ports.store import SILENCE_MS, Store
+from wvflow.ports.store import SILENCE_MS, OutputRow, Store, Voided
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit
 
 CHARGE = KeyScope("Nightly", "charge")
@@ -62,7 +62,7 @@ class LedgerContract:
         there.beat(theirs.token, late)
         assert there.claim(CHARGE, theirs, wishes("a", by="r2"), NOW) == Claimed(holder="r1")
         taken = there.claim(CHARGE, theirs, wishes("a", by="r2"), late)
-        assert taken == Claimed((replace(running("a", "r2", "r1/a"), at=NOW),))
+        assert taken == Claimed((replace(running("a", "r2", "r1/a"), unsure=True),))
 
     def test_of_a_run_that_has_ended_or_another_process_drives_the_claims_do_not_count(
         self, open_store: OpenStore
@@ -71,13 +71,15 @@ class LedgerContract:
         mine, theirs = driving(here, "r1"), driving(there, "r2")
         here.claim(CHARGE, mine, wishes("a", "b", by="r1"), NOW)
         commit(there, batch("r1", 1, OwnerChanged(NOW, theirs.token), token=theirs.token))
-        assert there.claim(CHARGE, theirs, wishes("a", by="r2"), NOW).entries == (running("a", "r2", "r1/a"),)
+        found = there.claim(CHARGE, theirs, wishes("a", by="r2"), NOW)
+        assert found.entries == (replace(running("a", "r2", "r1/a"), unsure=True),)
         assert here.claim(CHARGE, mine, wishes("b", by="r1"), NOW) == Claimed(lost=True)
         assert here.claim(CHARGE, Claimant("r9", mine.token), wishes("b", by="r9"), NOW) == Claimed(lost=True)
         commit(there, batch("r2", 1, OwnerChanged(NOW, theirs.token), state="failed", token=theirs.token))
         commit(here, begun("r3", token=mine.token))
         third = Claimant("r3", mine.token)
-        assert here.claim(CHARGE, third, wishes("a", by="r3"), NOW).entries == (running("a", "r3", "r1/a"),)
+        last = here.claim(CHARGE, third, wishes("a", by="r3"), NOW)
+        assert last.entries == (replace(running("a", "r3", "r1/a"), unsure=True),)
 
     def test_a_further_attempt_takes_over_and_the_late_answer_of_the_one_before_changes_nothing(
         self, open_store: OpenStore
@@ -87,9 +89,10 @@ class LedgerContract:
         second, instance = replace(first, attempt=2), replace(first, instance=3)
         store.claim(CHARGE, first, wishes("a", by="r1"), NOW)
         assert store.claim(CHARGE, instance, wishes("a", by="r1"), NOW) == Claimed(holder="r1")
-        assert store.claim(CHARGE, second, wishes("a", by="r1"), NOW) == Claimed((running("a", "r1"),))
+        again = replace(running("a", "r1"), unsure=True)
+        assert store.claim(CHARGE, second, wishes("a", by="r1"), NOW) == Claimed((again,))
         assert not store.record(CHARGE, first, [done(running("a", "r1"))])
-        assert store.entries(CHARGE, ["a"]) == [running("a", "r1")]
+        assert store.entries(CHARGE, ["a"]) == [again]
         assert store.record(CHARGE, second, [done(running("a", "r1"))])
         assert not store.record(CHARGE, second, [running("a", "r1")])
         assert store.entries(CHARGE, ["a"]) == [done(running("a", "r1"))]
@@ -179,22 +182,79 @@ class LedgerContract:
         assert commit(store, *keyed) == ("r2",)
         assert [row.run_id for row in store.runs()] == ["r1"]
 
-    def test_a_run_that_is_undone_has_done_nothing_under_its_keys(self, open_store: OpenStore) -> None:
-        store = open_store()
-        mine, other = driving(store, "r1"), driving(store, "r2")
-        store.claim(CHARGE, mine, wishes("a", by="r1"), NOW)
-        store.record(CHARGE, mine, [done(running("a", "r1"))])
-        store.claim(CHARGE, other, wishes("b", by="r2"), NOW)
-        store.void(CHARGE, "r1")
-        assert store.claims() == {"r2/b"}
+    def test_what_a_run_did_under_keys_and_is_to_undo_counts_for_nobody_any_more(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = driving(here, "r1"), driving(there, "r2")
+        here.claim(CHARGE, theirs, wishes("reused", by="r2"), NOW)
+        here.record(CHARGE, theirs, [done(running("reused", "r2"))])
+        here.claim(CHARGE, mine, wishes("a", "b", "half", "error", "lost", "begun", "reused", by="r1"), NOW)
+        first, second = (replace(done(running(key, "r1")), at=EpochMs(NOW + n)) for n, key in enumerate("ab"))
+        half = replace(running("half", "r1"), steps=1, output=Output("inline:h", 1), inline=b"rows")
+        here.record(CHARGE, mine, [first, second, half])
+        here.give_up(CHARGE, mine, ["half", "error", "lost"], ["lost"])
+        for _ in range(2):  # a new owner may write it again
+            _void(here, Voided(0, "other"), Voided(0, "charge", 1), Voided(0, "charge"))
+        found = here.voided("r1", "charge", 0)
+        assert [(one.key, one.claim, one.steps, one.output, one.inline) for one in found] == [
+            ("lost", "r1/lost", 0, None, None),
+            ("half", "r1/half", 1, Output("inline:h", 1), b"rows"),
+            ("begun", "r1/begun", 0, None, None),
+            ("b", "r1/b", 2, Output("inline:a", 1), b"rows"),
+            ("a", "r1/a", 2, Output("inline:a", 1), b"rows"),
+        ]
+        assert (here.voided("r1", "charge", 1), here.voided("r2", "charge", 0)) == ([], [])
+        assert not here.record(CHARGE, mine, [done(running("begun", "r1"))])
+        assert here.entries(CHARGE, ["a", "begun", "reused"]) == [done(running("reused", "r2"))]
+        (again,) = there.claim(CHARGE, theirs, wishes("a", by="r2"), NOW).entries
+        assert (again.run_id, again.claim, again.steps) == ("r2", "r2/a", 0)
+        assert here.claims() >= {"r1/a", "r1/half", "r2/a"}
+        commit(
+            here, batch("r1", here.find("r1").position, OwnerChanged(NOW, mine.token), state="failed", token=mine.token)
+        )
+        here.delete("r1")
+        assert here.claims() == {"r1/error", "r2/a", "r2/reused"}
 
-    def test_what_a_run_was_told_that_others_had_done_is_undone_with_it(self, open_store: OpenStore) -> None:
+    def test_what_was_done_is_remembered_for_its_run_when_another_does_it_anew(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = driving(here, "r1"), driving(there, "r2")
+        here.claim(CHARGE, mine, wishes("expired", "other", "clean", by="r1"), NOW)
+        half = replace(running("other", "r1"), steps=1, output=Output("inline:h", 1))
+        here.record(CHARGE, mine, [done(running("expired", "r1")), half])
+        here.give_up(CHARGE, mine, ["other", "clean"])
+        wanted = [*wishes("expired", "clean", by="r2"), *wishes("other", by="r2", input_hash="new")]
+        assert {one.run_id for one in there.claim(CHARGE, theirs, wanted, LATER).entries} == {"r2"}
+        assert [(one.key, one.steps) for one in here.voided("r1", "charge", 0)] == [("other", 1), ("expired", 2)]
+
+    def test_what_the_work_began_with_is_kept_until_its_first_step_is_done(self, open_store: OpenStore) -> None:
         store = open_store()
-        first, second, third = (driving(store, run_id) for run_id in ("r1", "r2", "r3"))
-        store.claim(CHARGE, first, wishes("a", "b", by="r1"), NOW)
-        store.record(CHARGE, first, [done(running(key, "r1")) for key in "ab"])
-        store.claim(CHARGE, second, wishes("a", by="r2"), NOW)
-        store.claim(CHARGE, third, wishes("b", by="r3"), NOW)
-        store.void(KeyScope("Nightly", "other"), "r2")
-        store.void(CHARGE, "r2")
-        assert store.claims() == {"r1/b"}
+        mine = driving(store, "r1")
+        (wish,) = wishes("a", by="r1")
+        for attempt, rows in enumerate((b"old", b"new"), 1):
+            asked = replace(wish, rows=Output("inline:in", 1), inline=rows)
+            (entry,) = store.claim(CHARGE, replace(mine, attempt=attempt), [asked], NOW).entries
+            assert (entry.steps, entry.output, entry.inline) == (0, Output("inline:in", 1), rows)
+        _void(store, Voided(0, "charge"))
+        (found,) = store.voided("r1", "charge", 0)
+        assert (found.output, found.inline) == (Output("inline:in", 1), b"new")
+
+    def test_work_that_is_undone_is_not_reused_whoever_has_taken_it_over(self, open_store: OpenStore) -> None:
+        store = open_store()
+        token = store.register(port=0, at=NOW)
+        rows = [
+            OutputRow(
+                stage=stage, task=0, attempt=1, output=Output(f"file:{run}{stage}"), key=f"k{stage}", origin=origin
+            )
+            for run, stage, origin in (("r1", 0, "r1"), ("r1", 1, "r1"), ("r2", 0, "r1"), ("r2", 1, "r2"))
+        ]
+        commit(
+            store, begun("r1", token=token, outputs=tuple(rows[:2])), begun("r2", token=token, outputs=tuple(rows[2:]))
+        )
+        _void(store, Voided(0, "load"))
+        assert store.reusable("k0") is None
+        assert store.reusable("k1") == rows[3]
+
+
+def _void(store: Store, *what: Voided) -> None:
+    row = store.find("r1")
+    event = OwnerChanged(NOW, row.owner or 1)
+    assert commit(store, batch("r1", row.position, event, token=row.owner or 1, voided=what)) == ()
