@@ -29,6 +29,7 @@ again takes a twentieth of the one and a fifth of the other."""
         "repl": (f"{_COMMANDS}.repl:repl", "Type queries and see their rows."),
         "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),
         "schedule": ("wvflow.cli.main:schedule", "When flows are due to run."),
+        "serve": (f"{_COMMANDS}.serve:serve", "Begin and drive the runs of a project, by their schedules."),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Report versions, configuration and the state of this machine."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -70,7 +71,13 @@ def runs() -> None:
 
 @click.group(
     cls=LazyGroup,
-    lazy={"next": (f"{_COMMANDS}.schedule_next:next_", "The times at which the flows of a file are due.")},
+    lazy={
+        "list": (f"{_COMMANDS}.schedule_list:list_", "When flows are due next, and what became of their times."),
+        "next": (f"{_COMMANDS}.schedule_next:next_", "The times at which the flows of a file are due."),
+        "pause": (f"{_COMMANDS}.schedule_steer:pause", "Let a schedule start no runs, until it is resumed."),
+        "resume": (f"{_COMMANDS}.schedule_steer:resume", "Let a paused schedule start runs again."),
+        "trigger": (f"{_COMMANDS}.schedule_steer:trigger", "Have a run of a scheduled flow begin now."),
+    },
 )
 def schedule() -> None:
     """When flows are due to run."""

@@ -411,6 +411,7 @@ def _limits(plan: FlowPlan) -> str:
         **schedule_items(plan),
         "max_parallel": plan.max_parallel,
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
+        "concurrency": plan.concurrency or None,
     }
     shown = ", ".join(f"{name}: {value}" for name, value in limits.items() if value is not None)
     return f"  [{shown}]" if shown else ""

@@ -148,9 +148,14 @@ class Agenda(Protocol):
 
     # --- schedules ---
 
-    def decide(self, verdict: Verdict) -> bool:
-        """Record a verdict, with all that follows from it. False, and nothing is written: the cursor was moved on
-        meanwhile. Whether a schedule is paused is not a verdict's to say."""
+    def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
+        """Record verdicts, each with all that follows from it; one transaction for all. False for one of which nothing
+        is written: the cursor was moved on meanwhile, or another run has the key of one of its orders. Whether a
+        schedule is paused is not a verdict's to say, but for one that was never looked at."""
+        ...
+
+    def schedule(self, project: str, flow: str) -> ScheduleRow | None:
+        """That of a flow, None where it was never looked at."""
         ...
 
     def schedules(self, project: str) -> list[ScheduleRow]:

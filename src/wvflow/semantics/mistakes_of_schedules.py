@@ -75,12 +75,3 @@ def concurrency_beyond_parameters(use: Span) -> Diagnostic:
         use,
         "take in as a parameter what tells the runs apart",
     )
-
-
-def nothing_starts_it(use: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.UNATTENDED_SCHEDULE,
-        "the schedule is checked and kept, but this version has nothing that starts its runs",
-        use,
-        "start them from outside: `wvflow run FILE FLOW --at TIME`",
-    )

@@ -47,7 +47,6 @@ def check_schedule(read: Read, callee: Callee, scope: Scope) -> Schedule | None:
     crons = tuple(_crons(written, callee, scope)) if written is not None else ()
     if written is None and INTERVAL in settings:
         _arguments((), callee, spans[INTERVAL], scope)  # a run of nobody's has only defaults
-    session.report(mistakes.nothing_starts_it(spans.get(SCHEDULE) or spans[INTERVAL]))
     return Schedule(
         crons=crons,
         interval=cast("int | None", settings.get(INTERVAL)),

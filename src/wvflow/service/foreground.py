@@ -34,7 +34,7 @@ class Driving(Reading, Retaining):
                 run = await self._ended(driver, run_id, begin, turn)
                 await driver.offspring(run_id)
             row = run.row()
-            await self._let_go_before(row, plan)
+            await self.let_go_before(row, plan)
             stages, failed = run.stage_rows(), failed_instances(run.state.stages)
             children, undoing = self.children(run_id), plan.compensations
             summary = summarize(row, stages, plan.declared, yielding(plan, stages), children, failed, undoing=undoing)

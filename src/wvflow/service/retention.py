@@ -64,7 +64,7 @@ class Retaining(StateFolder):
         rule = projects if plan.keep_runs is None else Rule(plan.keep_runs)
         return None if rule == Rule() else rule
 
-    async def _let_go_before(self, ended: RunRow, plan: FlowPlan) -> None:
+    async def let_go_before(self, ended: RunRow, plan: FlowPlan) -> None:
         """Delete what needn't be kept any more of a run's flow. What can't be now is by the next run that ends."""
         if (rule := self._rule(plan)) is not None:
             with suppress(WvflowError, OSError):

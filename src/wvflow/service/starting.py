@@ -63,7 +63,7 @@ class Starting(Steering):
         once = run_key(bundle.plan(flow), params, key, self._clock.now())
         if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
             return await attach(self, bundle.plan(flow), once, entry, watch, begun)
-        order = self._order(bundle, flow, params, run_id, run_time, "run", once)
+        order = self.new_order(bundle, flow, params, run_id=run_id, run_time=run_time, cause="run", key=once)
         given = rows.read_all() if rows is not None and order.limit else None  # it may have to begin more than once
         turn = Waiting(self, order, stored=False, keeps=rows is None, watch=watch)
 
@@ -106,7 +106,9 @@ class Starting(Steering):
         from wvflow.service.once import check_same, run_key
 
         once = run_key(bundle.plan(flow), params, key, self._clock.now())
-        order = self._order(bundle, flow, params, run_id, run_time, cause, once, window)
+        order = self.new_order(
+            bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window
+        )
         self._pin(order.run_id, flow, bundle)
         if self._store.order(order):
             self._wake_servers()
@@ -117,18 +119,19 @@ class Starting(Steering):
         check_same(bundle.plan(flow), once, entry)
         return msgspec.structs.replace(self.summary(entry.run_id), by_key=once.key)
 
-    def _order(
+    def new_order(
         self,
         bundle: Bundle,
         flow: FlowRef,
         params: Mapping[str, object],
-        run_id: str | None,
-        run_time: EpochMs | None,
-        cause: Cause,
-        key: RunKey | None,
+        *,
+        run_id: str | None = None,
+        run_time: EpochMs | None = None,
+        cause: Cause = "detach",
+        key: RunKey | None = None,
         window: Window | None = None,
     ) -> Order:
-        """An order of this moment, which the store hasn't got yet. Raises: UserError."""
+        """An order of this moment, which the store hasn't got yet. Raises: UserError (the id is taken or no id)."""
         plan, project, now = bundle.plan(flow), str(self.project.root), self._clock.now()
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
         return Order(
@@ -175,7 +178,15 @@ class Starting(Steering):
             stage or version, the id is taken), OutputMissing, RunDamaged.
         """
         planned = self.planned_retry(run, bundle, again=again, version=version)
-        order = self._order(bundle, planned.flow, planned.params, run_id, planned.run_time, "run", None, planned.window)
+        order = self.new_order(
+            bundle,
+            planned.flow,
+            planned.params,
+            run_id=run_id,
+            run_time=planned.run_time,
+            cause="run",
+            window=planned.window,
+        )
 
         def begin(driver: Driver) -> None:
             identity = self._pin(order.run_id, planned.flow, bundle)

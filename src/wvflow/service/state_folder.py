@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractAsyncContextManager, closing, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,9 @@ from wvflow.service.wiring import Wiring
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from wvflow.drivers.embedded.loop import Driver
 
 HELD = "held"
 
@@ -87,6 +90,10 @@ class StateFolder:
         """Where it stands what is to begin, and the clock that it goes by."""
         return self._store, self._clock
 
+    def using_driver(self) -> AbstractAsyncContextManager[Driver]:
+        """The driver of all runs that this process drives."""
+        return self._drivers.using()
+
     def is_driven(self, row: RunRow) -> bool:
         """Whether a live process drives the run."""
         return self._driver_of(row) is not None
@@ -113,7 +120,8 @@ class StateFolder:
             self._store.mark(row.run_id, state=QUARANTINED, problem=damage.message)
         raise damage
 
-    def _identity(self, row: RunRow) -> Identity:
+    def identity_of(self, row: RunRow) -> Identity:
+        """What a run is pinned to. Raises RunDamaged."""
         return Identity(
             run_id=row.run_id, flow=row.flow, digest=row.bundle, bundle=self._bundle(row), project=row.project
         )

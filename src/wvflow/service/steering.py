@@ -34,7 +34,7 @@ class Steering(Driving):
         """
         row = self._store.find(run)
         self._check_resumable(row)
-        identity = self._identity(row)
+        identity = self.identity_of(row)
         if (order := self._store.ordered(row.run_id)) is not None:
             return await self._begin(order, identity, watch)
         return await self._drive(row.run_id, identity.plan, lambda driver: driver.adopt(identity, watch=watch))
@@ -82,7 +82,7 @@ class Steering(Driving):
             return self.summary(row.run_id)
 
     async def _drive_to_its_end(self, row: RunRow, terminate: bool) -> RunSummary:
-        identity = self._identity(row)
+        identity = self.identity_of(row)
 
         def begin(driver: Driver) -> None:
             driver.adopt(identity, reopen=False)

@@ -78,22 +78,13 @@ class AgendaStore:
         with self._reading() as shelf:
             return _occupants(shelf, group)
 
-    def decide(self, verdict: Verdict) -> bool:
-        row = verdict.row
+    def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
         with self._writing() as shelf:
-            stored = shelf.agenda.schedules.get((row.project, row.flow))
-            if (None if stored is None else stored.cursor) != verdict.read:
-                return False
-            kept = row if stored is None else stored
-            moved = {"version": row.version, "digest": row.digest, "cursor": row.cursor}
-            shelf.agenda.schedules[row.project, row.flow] = msgspec.structs.replace(kept, **moved)
-            fires = shelf.agenda.fires.setdefault((row.project, row.flow), {})
-            fires.update({(one.at, one.entry): one for one in verdict.fires})
-            for new in verdict.orders:
-                _order(shelf, new)
-            for run_id in verdict.cancels:
-                _cancel(shelf, run_id, verdict.at)
-            return True
+            return [_decide(shelf, verdict) for verdict in verdicts]
+
+    def schedule(self, project: str, flow: str) -> ScheduleRow | None:
+        with self._reading() as shelf:
+            return shelf.agenda.schedules.get((project, flow))
 
     def schedules(self, project: str) -> list[ScheduleRow]:
         with self._reading() as shelf:
@@ -130,6 +121,32 @@ class AgendaStore:
         with self._reading() as shelf:
             owners = [self.owner(token, now) for token, served in shelf.agenda.serving.items() if served == project]
         return [one.port for one in owners if one is not None and one.alive]
+
+
+def _decide(shelf: Shelf, verdict: Verdict) -> bool:
+    row = verdict.row
+    stored = shelf.agenda.schedules.get((row.project, row.flow))
+    if (None if stored is None else stored.cursor) != verdict.read or not _can_order(shelf, verdict.orders):
+        return False
+    kept = row if stored is None else stored
+    shelf.agenda.schedules[row.project, row.flow] = msgspec.structs.replace(
+        kept, version=row.version, digest=row.digest, cursor=row.cursor
+    )
+    fires = shelf.agenda.fires.setdefault((row.project, row.flow), {})
+    fires.update({(one.at, one.entry): one for one in verdict.fires})
+    for new in verdict.orders:
+        _order(shelf, new)
+    for run_id in verdict.cancels:
+        _cancel(shelf, run_id, verdict.at)
+    return True
+
+
+def _can_order(shelf: Shelf, orders: Sequence[Order]) -> bool:
+    """Whether all of them can be ordered, one beside the other."""
+    from wvflow.store.memory import run_of
+
+    keys = [(one.flow.flow, one.key.key, one.created_at) for one in orders if one.key is not None]
+    return len({key[:2] for key in keys}) == len(keys) and all(run_of(shelf, *key) is None for key in keys)
 
 
 def _order(shelf: Shelf, new: Order) -> bool:

@@ -41,3 +41,17 @@ class Instant(click.ParamType[Any]):
             self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31T06:00:00Z", param, ctx)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
+
+
+class Duration(click.ParamType[Any]):
+    """A duration in milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from wvflow.lang.durations import parse_duration
+
+        found = parse_duration(value) if isinstance(value, str) else value
+        if found is None:
+            self.fail(f"{value!r} is no duration, such as 7d or 12h", param, ctx)
+        return int(found)

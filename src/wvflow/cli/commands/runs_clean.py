@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
 
 import click
 
 from wvflow.cli.app import App
+from wvflow.cli.commands.options import Duration
 from wvflow.cli.format import instant, plural, size
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
-from wvflow.lang.durations import parse_duration
-
-
-class Duration(click.ParamType[Any]):
-    """A duration in milliseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = parse_duration(value)
-        if found is None:
-            self.fail(f"{value!r} is no duration, such as 7d or 12h", param, ctx)
-        return found
 
 
 @click.command(cls=Command)

@@ -126,6 +126,7 @@ class Driver:
         self._mail = asyncio.Event()
         self._ear = Ear(self._woken)
         self._closing = False
+        self._called: Callable[[], None] = lambda: None
         secrets = Secrets()
         self._alone = alone
         self._workers = workers or Workers(WORKERS)
@@ -170,6 +171,17 @@ class Driver:
         self._services = [asyncio.create_task(service) for service in services]
         for service in self._services:
             service.add_done_callback(self._service_ended)
+
+    def when_called(self, call: Callable[[], None]) -> None:
+        """Have something done, too, whenever another process calls."""
+        self._called = call
+
+    async def drain(self, seconds: float) -> None:
+        """Begin nothing new, and give what is at work so long to end. What is left can be resumed."""
+        self._closing = True
+        until = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < until and (self._tasks.busy or self._committer.busy):
+            await asyncio.sleep(0.02)
 
     async def close(self) -> None:
         """Stop all work and write what is known. Runs that are still open can be resumed by anybody."""
@@ -497,6 +509,7 @@ class Driver:
     def _woken(self) -> None:
         self._mail.set()
         self._gates.look()
+        self._called()
 
     async def _postman(self) -> None:
         while True:

@@ -138,12 +138,14 @@ def occupants(connection: sqlite3.Connection, group: str) -> list[Occupant]:
 
 
 def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
-    """As ``Agenda.decide``."""
+    """One verdict of ``Agenda.decide``."""
     row = verdict.row
-    stored = connection.execute(
-        "select cursor from schedules where project = ? and flow = ?", (row.project, row.flow)
-    ).fetchone()
-    if (None if stored is None else stored[0]) != verdict.read:
+    stored = schedule(connection, row.project, row.flow)
+    if (None if stored is None else stored.cursor) != verdict.read:
+        return False
+    connection.execute("savepoint verdict")
+    if not all(order(connection, new) for new in verdict.orders):
+        connection.execute("rollback to verdict")
         return False
     connection.execute(
         f"insert into schedules ({_SCHEDULE}) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set"
@@ -154,8 +156,6 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
         f"insert into fires (project, flow, {_FIRE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(row.project, row.flow, *_fire_row(one)) for one in verdict.fires],
     )
-    for new in verdict.orders:
-        _put(connection, new)
     for run_id in verdict.cancels:
         _cancel(connection, run_id, verdict.at)
     return True
@@ -168,6 +168,14 @@ def _cancel(connection: sqlite3.Connection, run_id: str, at: EpochMs) -> None:
             f" select run, 'cancel', '{{}}', ? from runs where run = ? and {_OPEN}",
             (at, run_id),
         )
+
+
+def schedule(connection: sqlite3.Connection, project: str, flow: str) -> ScheduleRow | None:
+    """As ``Agenda.schedule``."""
+    row = connection.execute(
+        f"select {_SCHEDULE} from schedules where project = ? and flow = ?", (project, flow)
+    ).fetchone()
+    return None if row is None else _schedule(row)
 
 
 def schedules(connection: sqlite3.Connection, project: str) -> list[ScheduleRow]:

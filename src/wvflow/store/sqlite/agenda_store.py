@@ -41,9 +41,13 @@ class AgendaStore:
         with self._database.reading() as connection:
             return agenda.occupants(connection, group)
 
-    def decide(self, verdict: Verdict) -> bool:
+    def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
         with self._database.writing() as connection:
-            return agenda.decide(connection, verdict)
+            return [agenda.decide(connection, verdict) for verdict in verdicts]
+
+    def schedule(self, project: str, flow: str) -> ScheduleRow | None:
+        with self._database.reading() as connection:
+            return agenda.schedule(connection, project, flow)
 
     def schedules(self, project: str) -> list[ScheduleRow]:
         with self._database.reading() as connection:

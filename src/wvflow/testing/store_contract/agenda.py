@@ -50,6 +50,11 @@ def verdict(read: EpochMs | None, cursor: int, *orders: Order, cancels: tuple[st
     return Verdict(row=replace(ROW, cursor=at), read=read, at=LATER, fires=fires, orders=orders, cancels=cancels)
 
 
+def decided(store: Store, *verdicts: Verdict) -> bool:
+    """Whether all of them were recorded."""
+    return all(store.decide(verdicts))
+
+
 def group_of(store: Store) -> list[tuple[str, bool]]:
     return [(one.run_id, one.has_begun) for one in store.occupants(GROUP)]
 
@@ -135,19 +140,36 @@ class AgendaContract:
 
     def test_a_time_of_a_schedule_is_decided_once_whoever_looks(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
-        assert here.decide(verdict(None, NOW))
-        assert not there.decide(verdict(None, NOW + 1))
-        assert here.decide(verdict(NOW, NOW + 10, wish("r1")))
-        assert not there.decide(verdict(NOW, NOW + 10, wish("r2")))
+        assert decided(here, verdict(None, NOW))
+        assert not decided(there, verdict(None, NOW + 1))
+        assert decided(here, verdict(NOW, NOW + 10, wish("r1")))
+        assert not decided(there, verdict(NOW, NOW + 10, wish("r2")))
         assert there.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 10))]
         assert [one.run_id for one in there.orders("/p")] == ["r1"]
         assert [(one.at, one.run_id) for one in there.fires("/p", "Nightly")] == [(NOW + 10, "r1")]
         assert (there.schedules("/q"), there.fires("/p", "Daily")) == ([], [])
 
+    def test_of_several_verdicts_those_that_hold_are_recorded(self, open_store: OpenStore) -> None:
+        store = open_store()
+        other = verdict(None, NOW, wish("r3"))
+        daily = replace(other, row=replace(other.row, flow="Daily"))
+        assert store.decide([verdict(None, NOW), verdict(None, NOW + 1, wish("r2")), daily]) == [True, False, True]
+        assert [row.flow for row in store.schedules("/p")] == ["Daily", "Nightly"]
+        assert [one.run_id for one in store.orders("/p")] == ["r3"]
+        assert (store.schedule("/p", "Nightly"), store.schedule("/p", "Weekly")) == (ROW, None)
+
+    def test_a_verdict_whose_order_has_the_key_of_another_run_is_none(self, open_store: OpenStore) -> None:
+        store = open_store()
+        key = RunKey("k", "h", LATER)
+        store.order(wish("r1", key=key))
+        assert not decided(store, verdict(None, NOW, wish("r2"), wish("r3", key=key)))
+        assert (store.schedules("/p"), store.fires("/p", "Nightly")) == ([], [])
+        assert [one.run_id for one in store.orders("/p")] == ["r1"]
+
     def test_fires_are_listed_latest_first_and_noted_as_late_once(self, open_store: OpenStore) -> None:
         store = open_store()
-        store.decide(verdict(None, NOW, wish("r1"), wish("r2")))
-        store.decide(verdict(NOW, NOW + 1, wish("r3")))
+        decided(store, verdict(None, NOW, wish("r1"), wish("r2")))
+        decided(store, verdict(NOW, NOW + 1, wish("r3")))
         assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2", "r1"]
         assert [one.run_id for one in store.fires("/p", "Nightly", limit=1)] == ["r3"]
         assert [store.mark_late("/p", "Nightly", NOW, 1, LATER) for _ in range(2)] == [True, False]
@@ -157,9 +179,9 @@ class AgendaContract:
     def test_a_pause_outlives_verdicts(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
         assert not here.set_paused("/p", "Nightly", NOW, "later")
-        here.decide(verdict(None, NOW))
+        decided(here, verdict(None, NOW))
         assert there.set_paused("/p", "Nightly", LATER, "year end")
-        here.decide(verdict(NOW, NOW + 1))
+        decided(here, verdict(NOW, NOW + 1))
         (row,) = there.schedules("/p")
         assert (row.paused_at, row.note, row.cursor) == (LATER, "year end", NOW + 1)
         there.set_paused("/p", "Nightly", None)
@@ -171,7 +193,7 @@ class AgendaContract:
             store.order(wish(run_id))
         commit(store, beginning("r1"), beginning("r3"))
         commit(store, batch("r3", 1, timer(1), state="success"))
-        store.decide(verdict(None, NOW, wish("r4"), cancels=("r1", "r2", "r3", "r9")))
+        decided(store, verdict(None, NOW, wish("r4"), cancels=("r1", "r2", "r3", "r9")))
         states = {row.run_id: row.state for row in store.runs()}
         assert states == {"r1": "running", "r2": "cancelled", "r3": "success", "r4": "pending"}
         assert [(row.run_id, row.kind) for row in store.inbox([*states, "r9"])] == [("r1", "cancel")]

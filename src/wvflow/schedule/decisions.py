@@ -1,0 +1,257 @@
+"""What becomes of each time of a schedule, once it has come.
+
+A time is *due* at its instant, or as much later as its jitter says, which is fixed for a flow and a time. It is decided
+at the first look after that, and never again: ``Outcome.cursor`` says up to where all is decided, and the next look
+begins there. Looked at within its grace it is on time, else it was *missed*, as nobody was there to look.
+
+=================  ===========================  ===================================================================
+the time           what the flow says           decision
+=================  ===========================  ===================================================================
+any                it is paused                 skipped
+missed             ``catchup: none``            skipped
+missed             ``catchup: latest``          the newest within ``catchup_window`` is caught up, others skipped
+missed             ``catchup: all``             each within ``catchup_window`` is caught up, older ones skipped
+on time            room for another run         started
+on time, no room   ``overlap: allow``           started; queued where the flow has a ``concurrency``
+on time, no room   ``overlap: skip``            skipped; queued while missed ones are being caught up
+on time, no room   ``overlap: queue``           queued
+on time, no room   ``overlap: cancel_other``    queued, behind the runs that are asked to stop for it
+=================  ===========================  ===================================================================
+
+There is room while fewer runs of the group are open, or are to begin, than ``concurrency`` says: 1 where it says
+nothing. What is caught up runs one after another, and nothing that comes on time meanwhile is lost.
+
+Pure: no clock is read, nothing is started. Source: flow language, section 3, "Flow"; execution, section 5.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import islice, takewhile
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.schedules import Schedule
+from wvflow.schedule.times import Fire, fires
+
+MOST = 1_000
+"""Times that one look decides one by one; what came before them is one decision."""
+COUNTED = 10_000
+"""So many of these are counted, at most."""
+_FIRST_SPAN = timedelta(seconds=1)
+_LONGEST_SPAN = timedelta(days=40 * 366)
+
+
+class Open(NamedTuple):
+    """A run that is open, or is to begin. ``catches_up``: for a time that was missed."""
+
+    run_id: str
+    catches_up: bool = False
+
+
+class Look(NamedTuple):
+    """What a look finds. ``grace``: how long after it was due a time is on time. ``groups``: those of the schedule's
+    entries, in their order; ``open``: the runs of each group, the oldest first."""
+
+    cursor: datetime
+    now: datetime
+    grace: timedelta
+    paused: bool = False
+    groups: Sequence[str] = ("",)
+    open: Mapping[str, Sequence[Open]] = {}
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a time, and of the ``count - 1`` before it. ``run_id``: of the run that is to begin for it,
+    ``""`` for none; ``window``: what that is about; ``limit``: how many of its group may be open with it, 0 for any
+    number."""
+
+    fire: Fire
+    decision: Literal["started", "queued", "caught_up", "skipped"]
+    reason: str = ""
+    count: int = 1
+    run_id: str = ""
+    window: tuple[datetime, datetime] | None = None
+    limit: int = 0
+
+
+class Outcome(NamedTuple):
+    """What a look came to. ``cancels``: the runs that are to stop for others."""
+
+    decided: tuple[Decided, ...]
+    cursor: datetime
+    cancels: tuple[str, ...] = ()
+
+
+def due_at(plan: FlowPlan, fire: Fire) -> datetime:
+    """When a time is due: with its jitter."""
+    jitter = _schedule(plan).jitter
+    if not jitter:
+        return fire.at
+    drawn = int.from_bytes(sha256(f"{plan.flow}\n{fire.at.isoformat()}".encode()).digest()[:8], "big")
+    return fire.at + timedelta(milliseconds=drawn % jitter)
+
+
+def next_due(plan: FlowPlan, cursor: datetime) -> datetime | None:
+    """When the first time behind a cursor is due, None where none comes any more."""
+    fire = next(fires(_schedule(plan), plan.timezone, cursor), None)
+    return None if fire is None else due_at(plan, fire)
+
+
+def decide(plan: FlowPlan, look: Look, name: Callable[[], str]) -> Outcome:
+    """Decide all times of a flow's schedule that are due.
+
+    Args:
+        name: gives ids for runs, each another one.
+    """
+    due, before = _due(plan, look)
+    decided = [] if before is None else [before]
+    judge = _Judge(plan, look, due, name)
+    decided += [judge.decided(fire) for fire in due]
+    cursor = decided[-1].fire.at if decided else look.cursor
+    return Outcome(tuple(decided), cursor, tuple(judge.cancels))
+
+
+class _Judge:
+    """Decides time after time: what was decided takes up room for the next."""
+
+    def __init__(self, plan: FlowPlan, look: Look, due: Sequence[Fire], name: Callable[[], str]) -> None:
+        self._plan = plan
+        self._schedule = _schedule(plan)
+        self._look = look
+        self._name = name
+        self._open = {group: list(runs) for group, runs in look.open.items()}
+        self._missed = [fire for fire in due if due_at(plan, fire) + look.grace < look.now]
+        self._caught_up = set(self._to_catch_up())
+        self.cancels: list[str] = []
+
+    def _to_catch_up(self) -> Sequence[Fire]:
+        window = timedelta(milliseconds=self._schedule.catchup_window)
+        recent = [fire for fire in self._missed if fire.at >= self._look.now - window]
+        match self._schedule.catchup:
+            case "none":
+                return ()
+            case "latest":
+                return recent[-1:]
+            case "all":
+                return recent
+
+    def decided(self, fire: Fire) -> Decided:
+        if self._look.paused:
+            return _skipped(fire, "the schedule is paused")
+        if fire in self._caught_up:
+            limit = 1 if self._schedule.catchup == "all" else self._room
+            return self._to_run(fire, "caught_up", limit)
+        if fire in self._missed:
+            return _skipped(fire, self._why_missed(fire))
+        return self._on_time(fire)
+
+    def _on_time(self, fire: Fire) -> Decided:
+        open_ = self._open.get(self._group(fire), [])
+        if self._schedule.overlap == "allow":
+            is_full = 0 < self._plan.concurrency <= len(open_)
+            return self._to_run(fire, "queued" if is_full else "started", self._plan.concurrency)
+        if len(open_) < self._room:
+            return self._to_run(fire, "started", self._room)
+        if self._schedule.overlap == "skip" and not any(one.catches_up for one in open_):
+            return _skipped(fire, f"run {open_[0].run_id} is open" + (f" and {len(open_) - 1} more" * (len(open_) > 1)))
+        if self._schedule.overlap == "cancel_other":
+            self._make_room(fire)
+        return self._to_run(fire, "queued", self._room)
+
+    def _make_room(self, fire: Fire) -> None:
+        """The oldest are to stop."""
+        open_ = self._open[self._group(fire)]
+        stopped = open_[: len(open_) - self._room + 1]
+        self.cancels += [one.run_id for one in stopped]
+        self._open[self._group(fire)] = open_[len(stopped) :]
+
+    def _to_run(self, fire: Fire, decision: Literal["started", "queued", "caught_up"], limit: int) -> Decided:
+        run = Open(self._name(), decision == "caught_up")
+        self._open.setdefault(self._group(fire), []).append(run)
+        window = window_of(self._plan, fire)
+        return Decided(fire=fire, decision=decision, run_id=run.run_id, window=window, limit=limit)
+
+    def _why_missed(self, fire: Fire) -> str:
+        window = timedelta(milliseconds=self._schedule.catchup_window)
+        if self._schedule.catchup == "none":
+            return "missed: nothing was there to start it in time"
+        if fire.at < self._look.now - window:
+            return "missed, and too long ago to be caught up"
+        return "missed, and a later one is caught up"
+
+    @property
+    def _room(self) -> int:
+        return self._plan.concurrency or 1
+
+    def _group(self, fire: Fire) -> str:
+        return self._look.groups[fire.entry]
+
+
+def _schedule(plan: FlowPlan) -> Schedule:
+    assert plan.schedule is not None
+    return plan.schedule
+
+
+def _skipped(fire: Fire, reason: str) -> Decided:
+    return Decided(fire=fire, decision="skipped", reason=reason)
+
+
+# --- which times ----------------------------------------------------------------------------------------------------
+
+
+def _due(plan: FlowPlan, look: Look) -> tuple[list[Fire], Decided | None]:
+    """The newest times behind the cursor that are due, and one decision about all before them."""
+    newest: deque[Fire] = deque(maxlen=MOST)
+    for span in _spans():
+        after = max(look.cursor, look.now - span)
+        seen = 0
+        newest.clear()
+        for seen, fire in enumerate(_until_now(plan, after, look.now), 1):  # noqa: B007 - how many there were
+            newest.append(fire)
+        if after == look.cursor or seen > MOST:
+            break
+    if not newest:
+        return [], None
+    older = list(islice(takewhile(lambda fire: fire < newest[0], _until_now(plan, look.cursor, look.now)), COUNTED))
+    return list(newest), _all_before(older) if older else None
+
+
+def _until_now(plan: FlowPlan, after: datetime, now: datetime) -> Iterator[Fire]:
+    return takewhile(lambda fire: due_at(plan, fire) <= now, fires(_schedule(plan), plan.timezone, after))
+
+
+def _all_before(older: Sequence[Fire]) -> Decided:
+    more = " or more" if len(older) == COUNTED else ""
+    reason = f"{len(older):,}{more} were missed: too many to tell them apart"
+    return Decided(fire=older[-1], decision="skipped", reason=reason, count=len(older))
+
+
+def _spans() -> Iterator[timedelta]:
+    """Ever longer, up to more than a cron text can skip; so what was looked at in vain is less than what is found."""
+    span = _FIRST_SPAN
+    while span < _LONGEST_SPAN:
+        yield span
+        span *= 4
+    yield _LONGEST_SPAN
+
+
+def window_of(plan: FlowPlan, fire: Fire) -> tuple[datetime, datetime]:
+    """From the time before to this one, of those whose runs have the same parameters."""
+    schedule = _schedule(plan)
+    if schedule.interval is not None:
+        return fire.at - timedelta(milliseconds=schedule.interval), fire.at
+    args = schedule.crons[fire.entry].args
+    series = msgspec.structs.replace(
+        schedule, crons=tuple(cron for cron in schedule.crons if cron.args == args), start="", end=""
+    )
+    for span in _spans():
+        found = deque(takewhile(lambda one: one.at < fire.at, fires(series, plan.timezone, fire.at - span)), maxlen=1)
+        if found:
+            return found[0].at, fire.at
+    return fire.at, fire.at

@@ -1,0 +1,260 @@
+"""Looks at the schedules of a project when they are due, records what becomes of each time, and orders the runs.
+
+Nothing that counts is kept here: a look begins where the store says that all is decided, so two of these on one state
+folder decide each time once, and one that was killed has lost none. What is kept is when to look next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from wvflow.errors import UserError
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.groups import group_of
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.parameters import bind
+from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
+from wvflow.ports.store import Store
+from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
+from wvflow.service.once import run_key
+from wvflow.service.starting import Starting
+from wvflow.service.wiring import new_run_id
+
+ON_TIME_MS = 60_000
+ON_TIME_ONCE_MS = 3_600_000
+"""How long after it was due a time is on time: where somebody looks all the while, and where now and then."""
+_TOGETHER = 200
+T = TypeVar("T")
+
+
+class Scheduled(NamedTuple):
+    """A flow with a schedule. ``params``, ``groups``: of each entry of the schedule."""
+
+    ref: FlowRef
+    plan: FlowPlan
+    digest: str
+    params: tuple[dict[str, object], ...]
+    groups: tuple[str, ...]
+
+
+class Fired(NamedTuple):
+    """What was decided about a time of a flow's schedule."""
+
+    flow: str
+    fire: FireRow
+
+
+def scheduled(bundle: Bundle, project: str) -> Iterator[Scheduled]:
+    """The flows of a program that have a schedule: of each, the highest version counts.
+
+    Raises: UserError, EvaluationError (a ``concurrency_key`` has no value).
+    """
+    newest: dict[str, FlowPlan] = {}
+    for plan in bundle.flows.values():
+        if plan.flow not in newest or newest[plan.flow].version < plan.version:
+            newest[plan.flow] = plan
+    for plan in newest.values():
+        if (schedule := plan.schedule) is not None:
+            params = tuple(bind(plan, cron.args) for cron in schedule.crons) or (bind(plan, {}),)
+            groups = tuple(group_of(plan, project, one) for one in params)
+            yield Scheduled(plan.ref, plan, digest_of(plan), params, groups)
+
+
+def digest_of(plan: FlowPlan) -> str:
+    """What makes a schedule the same: its times. How they are caught up, and with what they run, may change."""
+    schedule = plan.schedule
+    assert schedule is not None
+    crons = [cron.fields for cron in schedule.crons]
+    times = (crons, schedule.interval, schedule.start, schedule.end, plan.timezone)
+    return sha256(msgspec.json.encode(times)).hexdigest()[:16]
+
+
+class Scheduler:
+    """Used by one thread at a time. ``next_due``: when to look again, None where nothing comes."""
+
+    def __init__(self, runs: Starting, on_time_ms: int = ON_TIME_MS) -> None:
+        self._runs = runs
+        self._store, self._clock = runs.agenda
+        self._project = str(runs.project.root)
+        self._grace = timedelta(milliseconds=on_time_ms)
+        self._flows: dict[str, Scheduled] = {}
+        self._bundle: Bundle | None = None
+        self._templates: dict[tuple[str, int], Order] = {}
+        self._heap: list[tuple[EpochMs, str]] = []
+
+    @property
+    def flows(self) -> int:
+        """How many have a schedule."""
+        return len(self._flows)
+
+    @property
+    def next_due(self) -> EpochMs | None:
+        return self._heap[0][0] if self._heap else None
+
+    def load(self, bundle: Bundle) -> None:
+        """Go by this program from here on. A schedule that is new, or whose times have changed, begins now; one that
+        the program has no more is over.
+
+        Raises: as ``scheduled``; then all stays as it was.
+        """
+        flows = {one.ref.flow: one for one in scheduled(bundle, self._project)}
+        self._flows, self._bundle, self._templates = flows, bundle, {}
+        rows = {row.flow: row for row in self._store.schedules(self._project)}
+        now = self._clock.now()
+        changed = [one for one in self._changes(rows, now) if one is not None]
+        for some in _together(changed):
+            self._store.decide(some)
+        rows |= {one.row.flow: one.row for one in changed}
+        self._heap = [
+            (ms_of(due), flow)
+            for flow, one in flows.items()
+            if (due := next_due(one.plan, at_of(rows[flow].cursor))) is not None
+        ]
+        heapify(self._heap)
+
+    def _changes(self, rows: dict[str, ScheduleRow], now: EpochMs) -> Iterator[Verdict]:
+        for flow, one in self._flows.items():
+            row = rows.get(flow)
+            if row is None:
+                yield Verdict(row=_first(self._project, one, now), read=None, at=now)
+            elif row.digest != one.digest:
+                moved = {"digest": one.digest, "version": one.ref.version, "cursor": max(row.cursor, now)}
+                yield Verdict(row=msgspec.structs.replace(row, **moved), read=row.cursor, at=now)
+        for flow, row in rows.items():
+            if flow not in self._flows and row.digest:
+                yield Verdict(row=msgspec.structs.replace(row, digest=""), read=row.cursor, at=now)
+
+    def look(self) -> list[Fired]:
+        """Decide what is due, and order what follows from it. What was decided is returned once it is durable.
+
+        Raises Unavailable; what was not decided is due still.
+        """
+        now = self._clock.now()
+        due: list[str] = []
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heappop(self._heap)[1])
+        found: list[Fired] = []
+        try:
+            while due:
+                found += self._decide(due[:_TOGETHER], now)
+                del due[:_TOGETHER]
+        finally:
+            for flow in due:
+                heappush(self._heap, (now, flow))
+        return found
+
+    def _decide(self, flows: Sequence[str], now: EpochMs) -> list[Fired]:
+        verdicts = [self._verdict(self._flows[flow], now) for flow in flows]
+        told = [one for one in verdicts if one.fires]
+        lost = {one.row.flow for one, done in zip(told, self._store.decide(told), strict=True) if not done}
+        for verdict in verdicts:
+            if verdict.row.flow in lost:
+                heappush(self._heap, (now, verdict.row.flow))  # another was quicker: what it left is looked at again
+            else:
+                self._wait_for_next(verdict.row.flow, verdict.row.cursor)
+        return [Fired(one.row.flow, fire) for one in told if one.row.flow not in lost for fire in one.fires]
+
+    def _wait_for_next(self, flow: str, cursor: EpochMs) -> None:
+        if (due := next_due(self._flows[flow].plan, at_of(cursor))) is not None:
+            heappush(self._heap, (ms_of(due), flow))
+
+    def _verdict(self, one: Scheduled, now: EpochMs) -> Verdict:
+        """What becomes of the times of a flow that are due."""
+        stored = self._store.schedule(self._project, one.ref.flow)
+        row = stored or _first(self._project, one, now)
+        groups = {group: self._open(group) for group in dict.fromkeys(one.groups)}
+        paused = row.paused_at is not None
+        look = Look(at_of(row.cursor), at_of(now), self._grace, paused, one.groups, groups)
+        outcome = decide(one.plan, look, new_run_id)
+        pairs = [self._fired(one, decided, now) for decided in outcome.decided]
+        return Verdict(
+            row=msgspec.structs.replace(row, cursor=ms_of(outcome.cursor), version=one.ref.version),
+            read=None if stored is None else row.cursor,
+            at=now,
+            fires=tuple(fire for fire, _ in pairs),
+            orders=tuple(order for _, order in pairs if order is not None),
+            cancels=outcome.cancels,
+        )
+
+    def _open(self, group: str) -> list[Open]:
+        return [Open(run.run_id, run.cause == "catchup") for run in self._store.occupants(group)]
+
+    def _fired(self, one: Scheduled, decided: Decided, now: EpochMs) -> tuple[FireRow, Order | None]:
+        fire = FireRow(
+            at=ms_of(decided.fire.at),
+            entry=decided.fire.entry,
+            decision=decided.decision,
+            decided_at=now,
+            reason=decided.reason,
+            run_id=decided.run_id,
+            count=decided.count,
+        )
+        if not decided.run_id:
+            return fire, None
+        order = self._order(one, decided, now)
+        if order.key is not None and (entry := self._store.run_of(one.ref.flow, order.key.key, now)) is not None:
+            why = f"run {entry.run_id} has the key {order.key.key}"
+            return msgspec.structs.replace(fire, decision="skipped", reason=why, run_id=""), None
+        return fire, order
+
+    def _order(self, one: Scheduled, decided: Decided, now: EpochMs) -> Order:
+        params = one.params[decided.fire.entry]
+        template = self._templates.get((one.ref.flow, decided.fire.entry))
+        if template is None:
+            assert self._bundle is not None
+            template = self._runs.new_order(self._bundle, one.ref, params)
+            self._templates[one.ref.flow, decided.fire.entry] = template
+        assert decided.window is not None
+        return msgspec.structs.replace(
+            template,
+            run_id=decided.run_id,
+            run_time=ms_of(decided.fire.at),
+            created_at=now,
+            window=(ms_of(decided.window[0]), ms_of(decided.window[1])),
+            cause="catchup" if decided.decision == "caught_up" else "fire",
+            limit=decided.limit,
+            key=run_key(one.plan, params, None, now),
+        )
+
+
+def pause(store: Store, project: str, one: Scheduled, now: EpochMs, note: str) -> None:
+    """Have no time of a schedule start a run, from here on, whether somebody has looked at it before or not."""
+    if not store.set_paused(project, one.ref.flow, now, note):
+        row = msgspec.structs.replace(_first(project, one, now), paused_at=now, note=note)
+        if not all(store.decide([Verdict(row=row, read=None, at=now)])):
+            store.set_paused(project, one.ref.flow, now, note)  # somebody looked at it just now
+
+
+def find(bundle: Bundle, project: str, flow: str) -> Scheduled:
+    """The flow of that name. Raises: UserError, it has no schedule."""
+    found = {one.ref.flow: one for one in scheduled(bundle, project)}
+    if flow in found:
+        return found[flow]
+    known = f"those that have one: {', '.join(sorted(found))}" if found else "give it one: `schedule: '0 2 * * *'`"
+    raise UserError(f"the flow {flow} has no schedule", help=known)
+
+
+def _first(project: str, one: Scheduled, now: EpochMs) -> ScheduleRow:
+    """That of a flow that is looked at for the first time: nothing before is due."""
+    return ScheduleRow(
+        project=project, flow=one.ref.flow, version=one.ref.version, digest=one.digest, cursor=now, since=now
+    )
+
+
+def _together(every: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (every[at : at + _TOGETHER] for at in range(0, len(every), _TOGETHER))
+
+
+def at_of(ms: EpochMs) -> datetime:
+    return datetime.fromtimestamp(ms / 1_000, UTC)
+
+
+def ms_of(at: datetime) -> EpochMs:
+    """Whole milliseconds, exactly."""
+    return EpochMs((at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))

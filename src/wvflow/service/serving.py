@@ -1,0 +1,242 @@
+"""A process that begins what is to begin in a project, and drives it: what falls due by schedules, what was ordered,
+and the runs that dead processes left.
+
+    schedules ──look──▶ orders ──take──▶ runs ──▶ their ends
+                          ▲                ▲
+       run --detach, … ───┘                └── left by a process that died
+
+One loop, a step at a time: a step does all that can be done now, and then waits until a schedule is due, somebody
+calls, a run ends here, or a second is over. So a changed clock and a lost call cost a second at most. All that counts
+stands in the store, and every one of these does the same with it: several on one state folder share the work, and one
+that is killed loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from wvflow.errors import Unavailable, WvflowError
+from wvflow.kernel.events import EpochMs
+from wvflow.kernel.state import ENDED, RunPhase
+from wvflow.plan.codec import decode
+from wvflow.plan.nodes import Bundle
+from wvflow.ports.agenda import Order
+from wvflow.ports.store import RunRow
+from wvflow.service.orders import Wakes, start
+from wvflow.service.scheduler import Scheduler
+from wvflow.service.starting import Starting
+
+if TYPE_CHECKING:
+    from wvflow.drivers.embedded.live import Identity
+    from wvflow.drivers.embedded.loop import Driver
+
+STEP_S = 1.0
+TAKE_OVER_S = 5.0
+GRACE_S = 10.0
+MOST_AT_ONCE = 1_000
+"""Runs that one process begins before others of its have ended."""
+_OPEN = [phase.value for phase in RunPhase if phase not in ENDED and phase is not RunPhase.PENDING] + ["paused"]
+
+Event = Literal["decided", "began", "took over", "ended", "left", "loaded", "kept"]
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that a server did, for whoever reads its log. ``detail``: the decision about a time, the state in which
+    a run ended, or why something was not done."""
+
+    at: EpochMs
+    event: Event
+    detail: str = ""
+    flow: str = ""
+    run_id: str = ""
+    fire_at: EpochMs | None = None
+
+
+class Server:
+    """Serves one project while ``serve`` runs. ``scheduler`` is None where it begins nothing by schedules."""
+
+    def __init__(
+        self, runs: Starting, scheduler: Scheduler | None, tell: Callable[[Notice], None], *, grace_s: float = GRACE_S
+    ) -> None:
+        self._runs = runs
+        self._scheduler = scheduler
+        self._tell_of = tell
+        self._grace_s = grace_s
+        self._store, self._clock = runs.agenda
+        self._project = str(runs.project.root)
+        self._driven: dict[str, asyncio.Task[None]] = {}
+        self._bundle = lru_cache(maxsize=256)(lambda digest: decode(self._store.bundle(digest)))
+        self._next_program: Bundle | None = None
+        self._woken = asyncio.Event()
+        self._is_stopping = False
+        self._seen = -1
+        self._next_take_over = 0.0
+        self.failed = 0
+        """How many of its runs ended otherwise than in success."""
+
+    def use(self, program: Bundle) -> None:
+        """Go by this program from the next step on."""
+        self._next_program = program
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Begin nothing new; what is at work has some time to end."""
+        self._is_stopping = True
+        self._woken.set()
+
+    async def serve(self, *, once: bool = False) -> None:
+        """Serve until ``stop``; ``once``: until all that could be begun has ended."""
+        async with self._runs.using_driver() as driver:
+            self._store.serve(driver.token, self._project)
+            driver.when_called(self._woken.set)
+            try:
+                while not self._is_stopping:
+                    called = self._woken.is_set()
+                    self._woken.clear()
+                    with suppress(Unavailable):  # it is tried again at the next step
+                        await self._step(driver, called)
+                    if once and not self._driven and not self._woken.is_set():
+                        return
+                    await self._wait()
+                await driver.drain(self._grace_s)
+            finally:
+                for task in self._driven.values():
+                    task.cancel()
+
+    async def _wait(self) -> None:
+        """Until there may be something to do."""
+        due = None if self._scheduler is None else self._scheduler.next_due
+        seconds = STEP_S if due is None else min(max((due - self._clock.now()) / 1_000, 0), STEP_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+
+    async def _step(self, driver: Driver, called: bool) -> None:
+        if self._scheduler is not None:
+            called |= await self._look(self._scheduler)
+        if self._clock.monotonic() >= self._next_take_over:
+            self._next_take_over = self._clock.monotonic() + TAKE_OVER_S
+            self._take_over(driver)
+        version = await asyncio.to_thread(self._store.version)
+        if called or version != self._seen:
+            self._seen = version
+            self._take_orders(driver)
+
+    async def _look(self, scheduler: Scheduler) -> bool:
+        """Whether something was decided."""
+        if (program := self._next_program) is not None:
+            self._next_program = None
+            try:
+                await asyncio.to_thread(scheduler.load, program)
+                self._tell("loaded", f"{scheduler.flows:,}")
+            except WvflowError as error:
+                self._tell("kept", error.message)
+        if scheduler.next_due is None or scheduler.next_due > self._clock.now():
+            return False
+        found = await asyncio.to_thread(scheduler.look)
+        for flow, fire in found:
+            what = f"{fire.decision}: {fire.reason}" if fire.reason else fire.decision
+            self._tell("decided", what, flow=flow, run_id=fire.run_id, fire_at=fire.at)
+        return bool(found)
+
+    # --- runs coming in ---
+
+    def _take_orders(self, driver: Driver) -> None:
+        """Begin what can be begun, in each group in the order in which it was ordered."""
+        for order in self._in_turn():
+            if len(self._driven) >= MOST_AT_ONCE:
+                return
+            if order.run_id not in self._driven and (identity := self._identity(order)) is not None:
+                start(driver, identity, order, begun=partial(self._began, order.flow.flow))
+                self._follow(driver, order.run_id, order.flow.flow)
+
+    def _in_turn(self) -> Iterator[Order]:
+        wakes, taken = Wakes(self._store, self._clock.now()), Counter[str]()
+        for order in self._store.orders(self._project):
+            waits = wakes.waits(order)
+            if order.limit:
+                if order.group not in taken:
+                    taken[order.group] = sum(one.has_begun for one in self._store.occupants(order.group))
+                taken[order.group] += 1
+                if taken[order.group] > order.limit:
+                    continue
+            if not waits:
+                yield order
+
+    def _identity(self, order: Order) -> Identity | None:
+        """What a run is pinned to. One whose plan can't be read ends without a start."""
+        from wvflow.drivers.embedded.live import Identity
+
+        try:
+            bundle = self._bundle(order.bundle)
+        except (msgspec.MsgspecError, WvflowError) as error:
+            if isinstance(error, Unavailable):
+                raise
+            why = f"its plan is damaged: {error}"
+            self._store.withdraw(order.run_id, state="failed", at=self._clock.now(), error=why)
+            self._tell("left", why, flow=order.flow.flow, run_id=order.run_id)
+            return None
+        return Identity(run_id=order.run_id, flow=order.flow, digest=order.bundle, bundle=bundle, project=order.project)
+
+    def _take_over(self, driver: Driver) -> None:
+        """Carry on the runs that dead processes left, but for those that can't go on by themselves."""
+        for row in self._left():
+            try:
+                driver.adopt(self._runs.identity_of(row), reopen=False)
+            except Unavailable:
+                raise
+            except WvflowError as error:  # its record is damaged, and marked so, or another was quicker
+                self._tell("left", error.message, flow=row.flow.flow, run_id=row.run_id)
+                continue
+            self._tell("took over", row.state, flow=row.flow.flow, run_id=row.run_id)
+            self._follow(driver, row.run_id, row.flow.flow)
+
+    def _left(self) -> Iterator[RunRow]:
+        rows = [row for state in _OPEN for row in self._store.runs(state=state) if row.project == self._project]
+        open_ = {row.run_id for row in rows}
+        for row in sorted(rows, key=lambda row: row.started_at or 0):
+            by_parent = row.parent in open_  # who drives that one drives this one
+            known = by_parent or row.problem or row.run_id in self._driven
+            if not known and not self._runs.is_driven(row):
+                yield row
+
+    # --- runs going out ---
+
+    def _began(self, flow: str, run_id: str) -> None:
+        self._tell("began", flow=flow, run_id=run_id)
+
+    def _follow(self, driver: Driver, run_id: str, flow: str) -> None:
+        self._driven[run_id] = asyncio.create_task(self._to_its_end(driver, run_id, flow))
+
+    async def _to_its_end(self, driver: Driver, run_id: str, flow: str) -> None:
+        from wvflow.drivers.embedded.loop import NoSlot, TakenOver
+
+        try:
+            run = await driver.finished(run_id)
+            await driver.offspring(run_id)
+        except (NoSlot, TakenOver):
+            return  # it waits, or another was quicker
+        except WvflowError as error:
+            self.failed += 1
+            self._tell("left", error.message, flow=flow, run_id=run_id)
+            return
+        finally:
+            self._driven.pop(run_id, None)
+            self._woken.set()
+        row = run.row()
+        self.failed += row.state != RunPhase.SUCCESS.value
+        self._tell("ended", row.state if row.error is None else f"{row.state}: {row.error}", flow=flow, run_id=run_id)
+        await self._runs.let_go_before(row, run.plan)
+
+    def _tell(
+        self, event: Event, detail: str = "", *, flow: str = "", run_id: str = "", fire_at: EpochMs | None = None
+    ) -> None:
+        self._tell_of(
+            Notice(at=self._clock.now(), event=event, detail=detail, flow=flow, run_id=run_id, fire_at=fire_at)
+        )

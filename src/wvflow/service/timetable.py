@@ -1,0 +1,95 @@
+"""Use cases over schedules: what they are, what was decided about their times, pausing them, a run in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from wvflow.errors import RunNotFound
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.parameters import bind
+from wvflow.ports.agenda import FireRow, ScheduleRow
+from wvflow.ports.store import RunRow
+from wvflow.schedule.decisions import next_due
+from wvflow.service import scheduler
+from wvflow.service.parameters import parse
+from wvflow.service.scheduler import Scheduled, at_of, ms_of, scheduled
+from wvflow.service.starting import Starting
+from wvflow.service.summary import RunSummary
+
+
+class Standing(NamedTuple):
+    """The schedule of a flow and how it stands. ``row`` is None where nothing has looked at it yet; ``due``: when it
+    falls due next, None where never; ``last``: what was decided last, and ``run`` the run of it."""
+
+    flow: Scheduled
+    row: ScheduleRow | None
+    due: EpochMs | None
+    last: FireRow | None
+    run: RunRow | None
+
+
+class Timetable:
+    """The schedules of a program."""
+
+    def __init__(self, runs: Starting, bundle: Bundle) -> None:
+        self._runs = runs
+        self._bundle = bundle
+        self._store, self._clock = runs.agenda
+        self._project = str(runs.project.root)
+
+    def standings(self) -> list[Standing]:
+        """Of all flows that have a schedule, by name."""
+        rows = {row.flow: row for row in self._store.schedules(self._project)}
+        flows = sorted(scheduled(self._bundle, self._project), key=lambda one: one.ref)
+        return [self._standing(one, rows.get(one.ref.flow)) for one in flows]
+
+    def zone(self, flow: str) -> str:
+        """That of a flow's schedule. Raises: UserError, it has none."""
+        return scheduler.find(self._bundle, self._project, flow).plan.timezone
+
+    def fires(self, flow: str, limit: int) -> list[FireRow]:
+        """What was decided about a flow's times, the latest first. Raises: UserError, it has no schedule."""
+        scheduler.find(self._bundle, self._project, flow)
+        return self._store.fires(self._project, flow, limit=limit)
+
+    def pause(self, flow: str, note: str) -> None:
+        """Have no time of a flow's schedule start a run. Raises: UserError, it has no schedule."""
+        found = scheduler.find(self._bundle, self._project, flow)
+        scheduler.pause(self._store, self._project, found, self._clock.now(), note)
+
+    def resume(self, flow: str) -> bool:
+        """Have them start runs again; whether it was paused. Raises: UserError, it has no schedule."""
+        scheduler.find(self._bundle, self._project, flow)
+        row = self._store.schedule(self._project, flow)
+        self._store.set_paused(self._project, flow, None)
+        return row is not None and row.paused_at is not None
+
+    def trigger(
+        self, flow: str, texts: Mapping[str, str], run_time: EpochMs | None = None, run_id: str | None = None
+    ) -> RunSummary:
+        """Have a run begin in between, with the parameters of the schedule's first entry where ``texts`` give no
+        others.
+
+        Raises: UserError, the flow has no schedule, or a text is none of its parameters.
+        """
+        found = scheduler.find(self._bundle, self._project, flow)
+        given = bind(found.plan, {**found.params[0], **parse(found.plan, texts)})
+        return self._runs.order(self._bundle, found.ref, given, run_id=run_id, run_time=run_time, cause="trigger")
+
+    def run(self, run_id: str) -> RunRow | None:
+        """A run, as long as it is kept."""
+        try:
+            return self._runs.find(run_id) if run_id else None
+        except RunNotFound:
+            return None
+
+    def _standing(self, one: Scheduled, row: ScheduleRow | None) -> Standing:
+        """A schedule whose times were changed since somebody looked begins when somebody looks again."""
+        now = self._clock.now()
+        same = row is not None and row.digest == one.digest
+        due = next_due(one.plan, at_of(row.cursor if row is not None and same else now))
+        last = next(iter(self._store.fires(self._project, one.ref.flow, limit=1)), None)
+        run = None if last is None else self.run(last.run_id)
+        return Standing(one, row, None if due is None else ms_of(due), last, run)
