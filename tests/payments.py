@@ -9,9 +9,10 @@ import os
 import random
 import signal
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ class Service:
         self._honours = honours
         self._receipts: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._asked = 0
+        self._answered = threading.Condition()
+        self.url = ""
 
     def take(self, key: str, payment: str) -> str:
         with self._lock:
@@ -51,6 +55,24 @@ class Service:
             self.charges.append(key)
             self._receipts[key] = f"{payment}#{len(self.charges)}"
             return self._receipts[key]
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """For as long as somebody is connected."""
+        with self._answered:
+            self._asked += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._asked -= 1
+                self._answered.notify_all()
+
+    def settle(self) -> None:
+        """Wait until all is answered that was asked, also by those who are dead: one asks behind them."""
+        urllib.request.urlopen(self.url).close()
+        with self._answered:
+            self._answered.wait_for(lambda: not self._asked)
 
     @property
     def counts(self) -> Counter[str]:
@@ -63,10 +85,20 @@ def serving(service: Service) -> Iterator[str]:
     """The address at which it answers."""
 
     class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            with service.answering(), suppress(ConnectionError):
+                super().handle()
+
+        def do_GET(self) -> None:
+            self._say([])
+
         def do_POST(self) -> None:
             (payment,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             receipt = service.take(self.headers["Idempotency-Key"], payment["id"])
-            raw = json.dumps([{"id": payment["id"], "receipt": receipt}]).encode()
+            self._say([{"id": payment["id"], "receipt": receipt}])
+
+        def _say(self, answer: object) -> None:
+            raw = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
@@ -79,8 +111,9 @@ def serving(service: Service) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=lambda: server.serve_forever(0.01))
     thread.start()
+    service.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield service.url
     finally:
         server.shutdown()
         thread.join()
@@ -88,7 +121,7 @@ def serving(service: Service) -> Iterator[str]:
 
 
 class Shop:
-    """A project whose process dies again and again. ``unwritten``: after its last death, what was charged and is not
+    """A project whose process dies again and again. ``lost``: what the one that died last had charged and not written
     in the ledger."""
 
     def __init__(self, root: Path, url: str, service: Service) -> None:
@@ -98,22 +131,33 @@ class Shop:
         (root / "payments.csv").write_text("id\n" + "".join(f"{key}\n" for key in self.keys))
         self.root = root
         self._service = service
-        self.unwritten: set[str] = set()
+        self.lost: set[str] = set()
 
     def run_until_done(self, chance: random.Random, died: Callable[[], None]) -> None:
-        """``died`` is told of each death."""
-        while _run_and_die(self.root, chance.randrange(1, 3 * PAYMENTS), chance.random() < 0.5):
-            done = self._done()
-            self.unwritten = {key for key in self.keys if self._service.counts[key]} - done
-            died()
+        """``died`` is told of each death. A run that has failed, as its worker died too often, is resumed, too."""
+        while not self._succeeded():
+            before = self._service.counts
+            if _run_and_die(self.root, chance.randrange(1, 3 * PAYMENTS), chance.random() < 0.5):
+                self._service.settle()
+                after = self._service.counts
+                self.lost = {key for key in self.keys if after[key] > before[key]} - self._written()
+                died()
 
-    def _done(self) -> set[str]:
+    def _written(self) -> set[str]:
+        """The payments that the ledger knows of: a charge is the first step of two."""
         store = SqliteStore(self.root / ".wvflow")
         try:
             found = store.entries(KeyScope("F", "charge"), self.keys)
-            return {entry.key for entry in found if entry.state == "done"}
+            return {entry.key for entry in found if entry.steps}
         finally:
             store.close()
+
+    def _succeeded(self) -> bool:
+        runs = Runs(load_project(self.root / "f.wv"))
+        try:
+            return [run.state for run in runs.recent()] == ["success"]
+        finally:
+            runs.close()
 
     def receipts(self) -> list[dict[str, Any]]:
         runs = Runs(load_project(self.root / "f.wv"))
@@ -130,7 +174,7 @@ def _run_and_die(root: Path, number: int, before: bool) -> bool:
     context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow", "httpx"])
     process = context.Process(target=_carry_on, args=(root, number, before))
     process.start()
-    process.join(60)
+    process.join()
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode != 0
 

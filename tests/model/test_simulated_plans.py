@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playing import with_errors_undone
 from straining import examples
 from wvflow.drivers.simulator.simulate import SimResult, crash_everywhere, simulate
 from wvflow.drivers.simulator.world import World
@@ -16,7 +17,7 @@ from wvflow.kernel.events import EpochMs, PauseRequested, SignalReceived
 from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState
-from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, MapPlan, Millis, StageId
+from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, Millis, StageId
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
 CALM = World(
@@ -109,18 +110,6 @@ def test_a_crash_before_or_after_any_commit_changes_no_outcome(data: st.DataObje
     for crashed in crash_everywhere(plan, seed=seed, world=CALM):
         assert crashed.crashes == 1
         assert outcome(crashed) == undisturbed
-
-
-def with_errors_undone(plan: FlowPlan) -> FlowPlan:
-    """What is undone doesn't depend on crashes then: these leave it open what an attempt did."""
-    stages = [msgspec.structs.replace(here, undo_errors=True, map=_with_errors(here.map)) for here in plan.stages]
-    return msgspec.structs.replace(plan, stages=tuple(stages))
-
-
-def _with_errors(how: MapPlan | None) -> MapPlan | None:
-    if how is None:
-        return None
-    return msgspec.structs.replace(how, instance=msgspec.structs.replace(how.instance, undo_errors=True))
 
 
 @given(data=st.data(), seed=seeds)

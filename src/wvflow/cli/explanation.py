@@ -87,6 +87,7 @@ def _lateness(found: Explained | StageExplained, clock: _Clock, depth: int) -> I
 def _child(child: ChildExplained) -> str:
     state = child.state.replace("_", " ") or "about to start"
     problem = f" ({child.problem.partition(';')[0]})" if child.problem else ""
+    state += ", which has the same key" if child.by_key else ""
     return f"run {child.run_id} of {child.flow}, {state}{problem}: wvflow runs explain {child.run_id}"
 
 

@@ -20,12 +20,14 @@ MOST = 3
 
 class ChildExplained(msgspec.Struct, frozen=True, kw_only=True):
     """A run that a stage waits for. ``state``, and the ``problem`` that keeps it, if there is one: as whoever keeps the
-    runs knows, ``""`` until that is asked."""
+    runs knows, ``""`` until that is asked. ``by_key``: it stands in the place of a child that isn't begun, as it has
+    the key of that one."""
 
     run_id: str
     flow: str
     state: str = ""
     problem: str = ""
+    by_key: bool = False
 
 
 class InstanceFailed(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,11 @@ looks like any other run id, and does not begin like its parent's: a prefix of t
     queued, attempting ──what it begins with is known──▶ awaiting ──it closed──▶ done, failed, cancelled
     retrying, its child abandoned ──the child succeeded──▶ done
 
-A child has ended for its stage when it says so by its own id; whichever attempt started it. What a worker says of the
-attempt that prepared it is then of the past. Where an attempt waits no more, the child is told to end, unless it is
-abandoned: then it stays the stage's, its success counts, and the next attempt waits for it instead of starting another.
+A child has ended for its stage when it says so by its own id; whichever attempt started it. Whether a run of that id
+was ever begun is nothing that the stage knows: where another has the child's key, it is told what that one came to.
+What a worker says of the attempt that prepared it is then of the past. Where an attempt waits no more, the child is
+told to end, unless it is abandoned: then it stays the stage's, its success counts, and the next attempt waits for it
+instead of starting another.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def child_move(
         case Phase.QUEUED | Phase.ATTEMPTING, ChildReady() if is_current(stage, event):
             return _have_child(scene, stage, event)
         case Phase.AWAITING, ChildStarted() if is_current(stage, event):
-            return _have_output(scene, stage)
+            return _have_output(scene, stage, event.output)
         case Phase.AWAITING | Phase.RETRYING, ChildClosed() if _is_its_child(stage, event):
             return _close(scene, stage, event)
         case _, ChildClosed(state=state) if _is_its_child(stage, event) and state != "success":
@@ -130,7 +132,7 @@ def _have_output(scene: Scene, stage: StageState, output: Output | None = None) 
 
 
 def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
-    if _child_task(scene, stage).detach:
+    if _child_task(scene, stage).detach and event.state != REFUSED:
         return _have_output(scene, stage)  # it must have started: what its start is waited for, its end tells, too
     if event.state == "success":
         return _have_output(scene, stage, event.output)
@@ -142,6 +144,9 @@ def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
     failure = child_failure(_child_task(scene, stage), event)
     return Failed(alone, failure, event.draw, stop_due(scene, stage))
 
+
+REFUSED = "refused"
+"""The end of a child that can't be begun."""
 
 # --- their ids and ends ---------------------------------------------------------------------------------------------
 
@@ -170,7 +175,10 @@ def ending(task: ChildTask) -> Literal["cancel", "terminate"] | None:
 
 
 def child_failure(task: ChildTask, event: ChildClosed) -> Failure:
-    """That a child didn't succeed, as the failure of its stage: names its run and what went wrong there first."""
+    """That a child didn't succeed, as the failure of its stage: names its run and what went wrong there first. Of one
+    that was never begun, why not."""
+    if event.state == REFUSED and event.failure is not None:
+        return event.failure
     what = f"run {event.child} of flow {task.flow.flow}"
     if event.failure is not None and event.state != "terminated":
         return Failure("ChildFailed", f"{what} {_ENDED[event.state]}: {event.failure.kind}: {event.failure.message}")

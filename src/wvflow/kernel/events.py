@@ -200,11 +200,18 @@ class ChildReady(TaskEvent, frozen=True, tag="ChildReady"):
 
 
 class ChildStarted(TaskEvent, frozen=True, tag="ChildStarted"):
-    """The start of a child that nobody waits for is durable."""
+    """The start of a child that nobody waits for is durable, or there is another run that has its key: ``output`` then
+    names that one."""
+
+    output: Output | None = None
 
 
 class ChildClosed(TaskEvent, frozen=True, tag="ChildClosed"):
-    """A child has ended, in ``state``. ``output`` is None where it has none, or that didn't succeed."""
+    """A child has ended, in ``state``. ``output`` is None where it has none, or that didn't succeed.
+
+    Where another run had its key, ``output`` is what that one came to, and there is no run ``child``. Nor is there
+    where ``state`` is ``refused``: ``failure`` tells why it was never begun.
+    """
 
     child: str
     state: str

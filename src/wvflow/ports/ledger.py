@@ -117,6 +117,22 @@ def claimed(known: KeyEntry | None, wish: Wish, by: Claimant, now: EpochMs) -> K
     )
 
 
+class KeyWait(msgspec.Struct, frozen=True):
+    """That an attempt of a stage, or of one of its instances, waits for a key as another run, the ``holder``, is at
+    it."""
+
+    stage: str
+    iteration: int
+    instance: int
+    attempt: int
+    key: str
+    holder: str
+
+
+def waiting(scope: KeyScope, by: Claimant, taken: KeyEntry) -> KeyWait:
+    return KeyWait(scope.stage, scope.iteration, by.instance, by.attempt, taken.key, taken.run_id)
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """``entries``: one for each wish, in their order: ``done`` ones, and those that are the claimant's now. ``holder``:
     the run that is at one of them; then nothing was claimed. ``lost``: another process drives the claimant's run."""
@@ -135,8 +151,14 @@ class Ledger(Protocol):
         Of a key whose work was begun before and that nobody is at, the steps that are done count where ``input_hash``
         and ``code`` are the same; else it begins anew. A success that has expired is as none. What a run did under a
         key that is begun anew is set aside as if it were voided: that run may have to undo it. Of a claim that was
-        never given up it is not known what came of it: whoever goes on with it is ``unsure``.
+        never given up it is not known what came of it: whoever goes on with it is ``unsure``. Who has a key that
+        it wants is remembered until the claimant claims those, for ``key_waits``.
         """
+        ...
+
+    def key_waits(self, run_id: str) -> list[KeyWait]:
+        """What a run's stages found taken when they claimed last, by stage and instance: whether they still wait, their
+        attempts tell."""
         ...
 
     def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:

@@ -16,7 +16,6 @@ from wvflow.semantics.loops import check_loop, loop_step
 from wvflow.semantics.maps import own_row
 from wvflow.semantics.mistakes_of_loops import second_loop
 from wvflow.semantics.observing import handed, stage_debug, stage_test
-from wvflow.semantics.once import check_unkeyed
 from wvflow.semantics.relations import beginning, operate, unwrapped
 from wvflow.semantics.routes import route_step
 from wvflow.semantics.scopes import Relation, Scope, Shape
@@ -120,8 +119,6 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
     jump = None
     if isinstance(last, n.InvokeOp):
         jump = call_flow(last.call, last.version, Shape(), body.scope, piped=False, apart=False)
-        if jump is not None:
-            check_unkeyed(jump[0], last.call.span, scope.session)
     return StageBody(
         tuple(steps),
         found.shape.named(""),
@@ -275,7 +272,6 @@ def _called(
     if isinstance(node, n.InvokeOp) or (by_word and is_flow(call.function.text, scope.session)):
         started = call_flow(call, version, shape, scope, piped=piped, apart=apart)
         if started is not None:
-            check_unkeyed(started[0], call.span, scope.session)
             steps.append(started[0])
         return Relation(Piped(), Shape(None if started is None else started[1]))
     if version is not None:

@@ -11,15 +11,11 @@ from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import STRING
 from wvflow.semantics import expressions
-from wvflow.semantics import mistakes as base_mistakes
 from wvflow.semantics import mistakes_of_keys as mistakes
-from wvflow.semantics.checked import ChildStep
 from wvflow.semantics.keys import plain
 from wvflow.semantics.names import NOTHING
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Scope
-from wvflow.semantics.session import Session
-from wvflow.source import Span
 from wvflow.syntax import nodes as n
 from wvflow.syntax.walk import walk
 
@@ -43,13 +39,3 @@ def over_parameters(node: n.Expr, params: Collection[str], scope: Scope, beyond:
         return None
     key = plain(found, node.span, scope.session)
     return None if key is None else Cast(key, STRING)
-
-
-def check_unkeyed(step: ChildStep, use: Span, session: Session) -> None:
-    """That one run there is for a key may have been started by somebody else, is nothing that a run can do yet."""
-    flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
-    configs = () if flow is None else flow.configs
-    if any(item.key.text == IDEMPOTENCY_KEY for config in configs for item in config.items):
-        what = f"starting `{step.flow.flow}`, which has an {IDEMPOTENCY_KEY}, from a flow"
-        help_ = f"set the key on its stages, or start it by `run flow {step.flow.flow}(…)`"
-        session.report(base_mistakes.not_available(what, use, help_))

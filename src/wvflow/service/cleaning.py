@@ -68,6 +68,14 @@ def family(store: Store, row: RunRow) -> list[RunRow]:
     return found
 
 
+def under_keys(store: Store, now: EpochMs) -> frozenset[str]:
+    """The runs whose success counts under a key, and those that they came of: who goes takes all that came of it."""
+    rows = [store.find(run_id) for run_id in store.kept_runs(now)]
+    for one in rows:
+        rows += [store.find(one.parent)] if one.parent else []
+    return frozenset(one.run_id for one in rows)
+
+
 def remove(store: Store, state: Path, runs: Iterable[RunRow], *, dry_run: bool = False) -> Cleaned:
     """Delete runs with their outputs, and what came of them. One that is reopened meanwhile, or that another process
     deletes, is left out, and so is one of which something is still under way."""

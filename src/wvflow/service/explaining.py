@@ -8,13 +8,18 @@ from typing import NamedTuple
 
 import msgspec
 
+from wvflow.drivers.embedded.holders import holding
 from wvflow.drivers.embedded.recovery import refold
 from wvflow.errors import RunNotFound
-from wvflow.kernel.below import ChildExplained
+from wvflow.kernel.below import MOST, ChildExplained
+from wvflow.kernel.commands import StartChild
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.explained import Explained, StageExplained, explain, explain_instance, starts
+from wvflow.kernel.run import outstanding
+from wvflow.kernel.state import HANDED_OUT, RunState
 from wvflow.kernel.unmet import Unmet
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import Bundle, FlowPlan, StageId
+from wvflow.ports.ledger import KeyWait
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, Owner, RunRow, Store
 from wvflow.service.orders import waits_for
 
@@ -37,7 +42,7 @@ class Wanted(NamedTuple):
 def explained(
     store: Store,
     row: RunRow,
-    plan: FlowPlan,
+    bundle: Bundle,
     owner: Owner | None,
     at: EpochMs,
     find: Callable[[str], RunRow],
@@ -51,7 +56,7 @@ def explained(
         return RunExplained(row=row, at=at, why=Explained(unmet=(_quarantined(row),)))
     if not row.position:
         return RunExplained(row=row, at=at, why=_before_it_began(store, row, at))
-    journal = store.journal(row.run_id)
+    journal, plan = store.journal(row.run_id), bundle.plan(row.flow)
     state, _ = refold(plan, journal)
     began = starts(record.event for record in journal.records)
     why = explain(plan, state, began)
@@ -61,7 +66,8 @@ def explained(
     elif wanted is not None:
         stages = tuple(one for one in stages if one.stage == plan.stages[wanted.stage].name)
     hindrances = () if row.state in ENDED_STATES else tuple(_hindrances(row, owner))
-    seen = tuple(_with_children(one, find) for one in stages)
+    look = _Look(store, plan, state, bundle, at, find, wanted.instance if wanted is not None else 0)
+    seen = tuple(_with_key_waits(_with_children(one, look), look) for one in stages)
     why = msgspec.structs.replace(why, stages=seen, unmet=(*hindrances, *why.unmet))
     return RunExplained(row=row, at=at, why=why)
 
@@ -73,26 +79,70 @@ def _before_it_began(store: Store, row: RunRow, at: EpochMs) -> Explained:
     return Explained(unmet=(waits_for(store, order, at),))
 
 
-def _with_children(stage: StageExplained, find: Callable[[str], RunRow]) -> StageExplained:
+class _Look(NamedTuple):
+    """What is asked of others than the journal. ``instance``: the only one that is asked for, 0 for all."""
+
+    store: Store
+    plan: FlowPlan
+    state: RunState
+    bundle: Bundle
+    at: EpochMs
+    find: Callable[[str], RunRow]
+    instance: int
+
+
+def _with_children(stage: StageExplained, look: _Look) -> StageExplained:
     """What has become of the runs that it waits for."""
     if stage.child is not None:
-        return msgspec.structs.replace(stage, child=_looked_up(stage.child, find))
+        return msgspec.structs.replace(stage, child=_looked_up(stage.child, look))
     if stage.instances is None:
         return stage
     waiting = tuple(
-        one if one.child is None else msgspec.structs.replace(one, child=_looked_up(one.child, find))
+        one if one.child is None else msgspec.structs.replace(one, child=_looked_up(one.child, look))
         for one in stage.instances.waiting
     )
     return msgspec.structs.replace(stage, instances=msgspec.structs.replace(stage.instances, waiting=waiting))
 
 
-def _looked_up(child: ChildExplained, find: Callable[[str], RunRow]) -> ChildExplained:
-    """One that isn't there yet is about to be started."""
+def _looked_up(child: ChildExplained, look: _Look) -> ChildExplained:
+    """One that isn't there is about to be started, or another run has its key."""
     with suppress(RunNotFound):
-        found = find(child.run_id)
+        found = look.find(child.run_id)
         if found.run_id == child.run_id:
             return msgspec.structs.replace(child, state=found.state, problem=found.problem)
+    for order in outstanding(look.plan, look.state):
+        if isinstance(order, StartChild) and order.run_id == child.run_id:
+            holder = holding(order, look.bundle, look.store, look.at)
+            if holder is not None:
+                seen = look.find(holder.run_id)
+                return ChildExplained(
+                    run_id=seen.run_id, flow=seen.flow.flow, state=seen.state, problem=seen.problem, by_key=True
+                )
     return child
+
+
+def _with_key_waits(stage: StageExplained, look: _Look) -> StageExplained:
+    """Which runs are at the keys that it waits for: first things first."""
+    found = [one for one in look.store.key_waits(look.state.run_id) if one.stage == stage.stage]
+    waits = [one for one in found if _still_waits(one, look) and look.instance in (0, one.instance)]
+    told = (_at_key(one, look.state.run_id) for one in waits[:MOST])
+    return msgspec.structs.replace(stage, unmet=(*told, *stage.unmet))
+
+
+def _still_waits(wait: KeyWait, look: _Look) -> bool:
+    """Whether it is the current attempt that has found the key taken."""
+    index = next(index for index, here in enumerate(look.plan.stages) if here.name == wait.stage)
+    stage = look.state.stages[index]
+    one = stage if not wait.instance or stage.instances is None else stage.instances[wait.instance]
+    return one.phase in HANDED_OUT and (one.attempt, one.iteration) == (wait.attempt, wait.iteration)
+
+
+def _at_key(wait: KeyWait, run_id: str) -> Unmet:
+    whose = f"instance {wait.instance:,}: " if wait.instance else ""
+    if wait.holder == run_id:
+        return Unmet(condition=f"{whose}another one is at the key `{wait.key}`", event="that has ended")
+    condition = f"{whose}run {wait.holder} is at the key `{wait.key}`, and what is to be done once must be done"
+    return Unmet(condition=condition, event=f"it is, or that run leaves it: `wvflow runs explain {wait.holder}`")
 
 
 def _quarantined(row: RunRow) -> Unmet:

@@ -97,7 +97,7 @@ class Reading(StateFolder):
             if number is not None:
                 self._instance(row, found, number)
         owner, now = self._driver_of(row), self._clock.now()
-        return explained(self._store, row, self.plan(row), owner, now, self.find, wanted)
+        return explained(self._store, row, self._bundle(row), owner, now, self.find, wanted)
 
     def logs(self, run: str, stage: str = "") -> list[LogRow]:
         """What the run's activities logged, oldest first."""

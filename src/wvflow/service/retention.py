@@ -12,7 +12,7 @@ import msgspec
 from wvflow.errors import RunDamaged, WvflowError
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.store import RunRow
-from wvflow.service.cleaning import Cleaned, Rule, outdated, remove, remove_leftovers
+from wvflow.service.cleaning import Cleaned, Rule, outdated, remove, remove_leftovers, under_keys
 from wvflow.service.config import Retention
 from wvflow.service.state_folder import StateFolder
 
@@ -44,7 +44,7 @@ class Retaining(StateFolder):
 
     def _clean(self, rule_of: Callable[[RunRow], Rule | None], dry_run: bool) -> Cleaned:
         now = self._clock.now()
-        kept = self._store.kept_runs(now)
+        kept = under_keys(self._store, now)
         chosen = [row for row in outdated(self._store.runs(), rule_of, now) if row.run_id not in kept]
         cleaned = remove(self._store, self.project.state, chosen, dry_run=dry_run)
         left = 0 if dry_run else remove_leftovers(self._store, self.project.state, self._clock.now())
@@ -72,7 +72,7 @@ class Retaining(StateFolder):
 
     def _let_go(self, ended: RunRow, rule: Rule) -> None:
         now = self._clock.now()
-        kept = self._store.kept_runs(now)
+        kept = under_keys(self._store, now)
         chosen = outdated(self._store.runs(flow=ended.flow.flow), lambda row: rule, now)
         gone = [row for row in chosen if row.run_id not in kept and not self._in_use(row, ended)]
         remove(self._store, self.project.state, gone)

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from wvflow.drivers.run_keys import run_key
 from wvflow.errors import UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.groups import group_of
@@ -22,7 +23,6 @@ from wvflow.plan.parameters import bind
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
-from wvflow.service.once import run_key
 from wvflow.service.starting import Starting
 from wvflow.service.wiring import new_run_id
 
@@ -219,7 +219,7 @@ class Scheduler:
             window=(ms_of(decided.window[0]), ms_of(decided.window[1])),
             cause="catchup" if decided.decision == "caught_up" else "fire",
             limit=decided.limit,
-            key=run_key(one.plan, params, None, now),
+            key=run_key(one.plan, params, now),
         )
 
 

@@ -58,9 +58,10 @@ class Starting(Steering):
         flow may have; where there is one, its end is waited for and what it came to is returned (``by_key``).
         Raises: UserError (the id is taken or no id, the key is null or was used with other parameters).
         """
-        from wvflow.service.once import attach, run_key
+        from wvflow.drivers.run_keys import run_key
+        from wvflow.service.once import attach
 
-        once = run_key(bundle.plan(flow), params, key, self._clock.now())
+        once = run_key(bundle.plan(flow), params, self._clock.now(), key)
         if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
             return await attach(self, bundle.plan(flow), once, entry, watch, begun)
         order = self.new_order(bundle, flow, params, run_id=run_id, run_time=run_time, cause="run", key=once)
@@ -103,9 +104,9 @@ class Starting(Steering):
 
         Raises: UserError, as ``run``.
         """
-        from wvflow.service.once import check_same, run_key
+        from wvflow.drivers.run_keys import check_same, run_key
 
-        once = run_key(bundle.plan(flow), params, key, self._clock.now())
+        once = run_key(bundle.plan(flow), params, self._clock.now(), key)
         order = self.new_order(
             bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window
         )

@@ -19,7 +19,7 @@ import msgspec
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish, has_its_key
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish, has_its_key
 from wvflow.ports.store import (
     ENDED_STATES,
     PENDING,
@@ -189,6 +189,10 @@ class MemoryStore(AgendaStore):
             if run is None or run.fence != by.token:
                 return Claimed(lost=True)
             return shelf.ledger.claim(scope, by, wishes, now, lambda other: self._drives(other, now))
+
+    def key_waits(self, run_id: str) -> list[KeyWait]:
+        with self._reading() as shelf:
+            return shelf.ledger.waits(run_id)
 
     def _drives(self, claimant: Claimant, now: EpochMs) -> bool:
         run = self._shelf.runs.get(claimant.run_id)

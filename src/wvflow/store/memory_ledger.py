@@ -8,7 +8,17 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed
+from wvflow.ports.ledger import (
+    Claimant,
+    Claimed,
+    KeyEntry,
+    KeyScope,
+    KeyWait,
+    RunKey,
+    Wish,
+    claimed,
+    waiting,
+)
 
 _NOBODY = Claimant("", 0)
 
@@ -33,6 +43,7 @@ class LedgerOfShelf:
     def __init__(self) -> None:
         self._lines: dict[tuple[KeyScope, str], _Line] = {}
         self._voided: dict[str, _Voided] = {}
+        self._waits: dict[tuple[str, str, int], KeyWait] = {}
 
     def claim(
         self,
@@ -44,15 +55,21 @@ class LedgerOfShelf:
     ) -> Claimed:
         """``counts``: whether a claimant's run is still driven by its process."""
         lines = [self._lines.get((scope, one.key)) for one in wishes]
+        place = by.run_id, scope.stage, by.instance
         for line in lines:
             if line is not None and line.entry.state == "running" and not _is_same(line.by, by) and counts(line.by):
+                self._waits[place] = waiting(scope, by, line.entry)
                 return Claimed(holder=line.entry.run_id)
+        self._waits.pop(place, None)
         known = [None if line is None else _as_left(line) for line in lines]
         found = tuple(claimed(one, wish, by, now) for one, wish in zip(known, wishes, strict=True))
         anew = {one.key for old, one in zip(known, found, strict=True) if old is not None and old.claim != one.claim}
         self._set_aside(lambda at, line: at == scope and line.entry.key in anew)
         self._lines |= {(scope, one.key): _Line(one, by, by.instance) for one in found if one.state == "running"}
         return Claimed(found)
+
+    def waits(self, run_id: str) -> list[KeyWait]:
+        return [one for place, one in sorted(self._waits.items()) if place[0] == run_id]
 
     def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
         own = [one for one in entries if self._is_mine(scope, one.key, by)]

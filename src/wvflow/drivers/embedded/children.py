@@ -6,18 +6,20 @@ carried on, or left to the live process that drives it. That it ended, its paren
 with the end. A child that ended before anybody waited for it is asked for its end.
 
 Whoever drives a run drives its children. One that another process drives is looked at from time to time: it may die.
+Where another run has the key of a child, none is begun (``shared``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from wvflow.drivers.embedded.live import Identity, LiveRun, closing
 from wvflow.drivers.embedded.patience import pauses
+from wvflow.drivers.embedded.shared import Shared, Waiting
 from wvflow.errors import Bug, RunNotFound, Unavailable, WvflowError
 from wvflow.kernel.commands import CancelChild, StartChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
@@ -26,7 +28,9 @@ from wvflow.kernel.state import RunState
 from wvflow.plan.groups import group_of
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import ENDED_STATES, InboxRow, RunRow, Store
+from wvflow.ports.engine import Engine
+from wvflow.ports.ledger import RunKey
+from wvflow.ports.store import ENDED_STATES, InboxRow, OutputRow, RunRow, Store
 
 _ANSWER = msgspec.json.Decoder(ChildClosed)
 
@@ -35,23 +39,28 @@ class Runs(Protocol):
     """What a driver does with runs, as far as children need it. Used on the loop's thread only."""
 
     def get(self, run_id: str) -> LiveRun | None: ...
-    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn) -> None: ...
+    def begin_child(
+        self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
+    ) -> None: ...
     def carry_on(self, identity: Identity, parent: LiveRun) -> None: ...
     def refold(self, identity: Identity) -> tuple[RunState, int]: ...
-    def apply(self, run: LiveRun, event: Event, *, consumed: Sequence[int] = ()) -> None: ...
+    def apply(
+        self, run: LiveRun, event: Event, *, output: OutputRow | None = None, consumed: Sequence[int] = ()
+    ) -> None: ...
     def drop(self, run: LiveRun, reason: BaseException) -> None: ...
 
 
 class Children:
     """``elsewhere``: orders whose run another process drives; ``waiting``: whose run has no slot of its group yet."""
 
-    def __init__(self, runs: Runs, store: Store, clock: Clock, draw: Callable[[], int]) -> None:
+    def __init__(self, runs: Runs, store: Store, engine: Engine, clock: Clock, draw: Callable[[], int]) -> None:
         self._runs = runs
         self._store = store
         self._clock = clock
         self._draw = draw
         self._elsewhere: dict[str, tuple[LiveRun, StartChild]] = {}
         self._waiting: dict[str, tuple[LiveRun, StartChild]] = {}
+        self._shared = Shared(runs, store, engine, clock, draw)
         self._pauses = pauses()
 
     def start(self, parent: LiveRun, order: StartChild) -> None:
@@ -69,7 +78,7 @@ class Children:
         """What it is told stands in its inbox; here only: whether there is such a run at all."""
         try:
             if self._find(order.run_id) is None:
-                self._answer(parent, order, "cancelled")
+                self._shared.close(parent, order, "cancelled")
         except Unavailable:
             asyncio.get_running_loop().call_later(next(self._pauses), self.cancel, parent, order)
 
@@ -82,6 +91,7 @@ class Children:
 
     def began(self, parent: LiveRun, order: StartChild) -> None:
         """The child's start is durable."""
+        self._look_at(self._shared.decided(order.run_id))
         if order.detach:
             at = parent.now(self._clock.now())
             where = order.stage, order.task, order.attempt
@@ -89,6 +99,7 @@ class Children:
 
     def wait_for_slot(self, parent: LiveRun, run_id: str) -> None:
         """A child can't begin now. It is tried again whenever a run ends here, and from time to time."""
+        self._look_at(self._shared.decided(run_id))
         for order in outstanding(parent.plan, parent.state):
             if isinstance(order, StartChild) and order.run_id == run_id:
                 self._waiting[run_id] = parent, order
@@ -101,6 +112,7 @@ class Children:
 
     def lost(self, parent: LiveRun, child: LiveRun, reason: BaseException, *, is_elsewhere: bool) -> None:
         """This process doesn't drive the child any more: another does, or nobody can."""
+        self._look_at(self._shared.decided(child.run_id))
         orders = [one for one in outstanding(parent.plan, parent.state) if isinstance(one, StartChild)]
         for order in orders:
             if order.run_id == child.run_id and is_elsewhere:
@@ -109,10 +121,20 @@ class Children:
                 self._runs.drop(parent, reason)
 
     def look(self) -> None:
-        """See to the children that other processes drive, and to those that have no slot yet."""
+        """See to the children that other processes drive, to those that have no slot yet, and to the runs that have
+        the key of one."""
         self.begin_waiting()
         for run_id, (parent, order) in tuple(self._elsewhere.items()):
             del self._elsewhere[run_id]
+            self.start(parent, order)
+        self._look_at(self._shared.all())
+
+    def ended(self, run_id: str) -> None:
+        """A run of this process has ended."""
+        self._look_at(self._shared.ended(run_id))
+
+    def _look_at(self, waiting: Iterable[Waiting]) -> None:
+        for parent, order, _ in waiting:
             self.start(parent, order)
 
     def _start(self, parent: LiveRun, order: StartChild) -> None:
@@ -121,11 +143,14 @@ class Children:
         row = self._find(order.run_id)
         identity = msgspec.structs.replace(parent.identity, run_id=order.run_id, flow=order.flow)
         if row is None:
+            begin = self._shared.settle(parent, order, identity.plan)
+            if begin is None:
+                return
             place = order.depth, order.instance, order.iteration
             link = Parent(parent.run_id, order.stage, order.task, order.attempt, *place)
             turn, is_free = self._turn(identity, order, parent)
             if is_free:
-                self._runs.begin_child(identity, order, parent, link, turn)
+                self._runs.begin_child(identity, order, parent, link, turn, begin.key)
             else:
                 self._waiting[order.run_id] = parent, order
             return
@@ -134,7 +159,7 @@ class Children:
         self.began(parent, order)
         if row.state in ENDED_STATES:
             self._runs.apply(parent, self._end_of(identity, parent))
-        elif not self._is_driven(row):
+        elif not self._shared.is_driven(row):
             self._runs.carry_on(identity, parent)
         elif not order.detach:
             self._elsewhere[order.run_id] = parent, order
@@ -166,19 +191,8 @@ class Children:
             return None
         return row if row.run_id == run_id else None
 
-    def _is_driven(self, row: RunRow) -> bool:
-        owner = self._store.owner(row.owner, self._clock.now())
-        return owner is not None and owner.alive
-
     def _end_of(self, identity: Identity, parent: LiveRun) -> ChildClosed:
         told = closing(identity, self._runs.refold(identity)[0])
         if told is None:
             raise Bug(f"run {identity.run_id} was started by nobody")
         return msgspec.structs.replace(told[1], at=parent.now(self._clock.now()), draw=self._draw())
-
-    def _answer(self, parent: LiveRun, order: CancelChild, state: str) -> None:
-        at, where = parent.now(self._clock.now()), (order.stage, order.task, order.attempt)
-        self._runs.apply(
-            parent,
-            ChildClosed(at, *where, order.run_id, state, instance=order.instance, iteration=order.iteration),
-        )

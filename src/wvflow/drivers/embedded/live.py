@@ -13,7 +13,7 @@ from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
 from wvflow.kernel.commands import CancelChild, Command, CompleteRun
 from wvflow.kernel.continued import continued, is_long, lengths
-from wvflow.kernel.events import ChildClosed, EpochMs, Event
+from wvflow.kernel.events import ChildClosed, EpochMs, Event, Output
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
@@ -239,7 +239,6 @@ def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | No
     """What the parent of a run that has ended is told, and the parent; None where it has none."""
     if (parent := state.parent) is None:
         return None
-    yielding = identity.plan.yielding(lambda one: state.stages[one].phase.value)
     closed = ChildClosed(
         at=state.ended_at or state.last_at,
         stage=parent.stage,
@@ -249,7 +248,13 @@ def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | No
         iteration=parent.iteration,
         child=identity.run_id,
         state=state.phase.value,
-        output=None if yielding is None else state.stages[yielding].output,
+        output=yielded(identity, state),
         failure=state.failure,
     )
     return parent.run_id, closed
+
+
+def yielded(identity: Identity, state: RunState) -> Output | None:
+    """The rows of a run that has ended, None where it has none."""
+    yielding = identity.plan.yielding(lambda one: state.stages[one].phase.value)
+    return None if yielding is None else state.stages[yielding].output

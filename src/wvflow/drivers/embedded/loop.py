@@ -133,7 +133,7 @@ class Driver:
         self._logbook = Logbook(store, clock, secrets)
         self._heartbeats = Heartbeats(store, clock, secrets)
         self._timers = Timers(clock, self._fire)
-        self._children = Children(self, store, clock, draw)
+        self._children = Children(self, store, engine, clock, draw)
         self._holds = Holds(self._beat)
         self._gates = Gates(store, clock, pools or {})
         tell = self._carry_out, self._conflict, self._full, self._ear.call_followers
@@ -297,8 +297,10 @@ class Driver:
         if state.phase.is_terminal:
             self.apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
 
-    def begin_child(self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn) -> None:
-        """Begin a run that another of this process has ordered."""
+    def begin_child(
+        self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
+    ) -> None:
+        """Begin a run that another of this process has ordered. ``key``: for which there is to be but one."""
         now = self._clock.now()
         new = NewRun(
             flow=identity.flow,
@@ -309,6 +311,7 @@ class Driver:
             semantics=SEMANTICS,
             project=identity.project,
             turn=turn,
+            key=key,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, root=parent.root)
         self._admit(run)
@@ -475,6 +478,8 @@ class Driver:
         self._forget(run)
         if not (end := self._end(run)).done():
             end.set_result(run)
+        if not self._closing:
+            self._children.ended(run.run_id)
 
     def drop(self, run: LiveRun, reason: BaseException) -> None:
         """Leave a run as if this process had died, and with it the one that waits for it."""

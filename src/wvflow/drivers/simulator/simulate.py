@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from wvflow.drivers.simulator.world import Fate, World
 from wvflow.errors import Bug
+from wvflow.kernel.children import REFUSED
 from wvflow.kernel.commands import (
     CancelChild,
     CancelTask,
@@ -73,7 +74,7 @@ from wvflow.plan.nodes import (
     UntilTask,
 )
 
-_ENDINGS = {"success": "success", "failure": "failed", "fatal": "timed_out", "lost": "cancelled"}
+_ENDINGS = {"success": "success", "failure": "failed", "fatal": REFUSED, "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)
 MILLION = 1_000_000
 
@@ -383,9 +384,10 @@ class _Simulation:
     # --- children ---
 
     def _start_child(self, order: StartChild) -> None:
-        """Begin it, once; of one that has ended tell how."""
+        """Begin it, once; of one that has ended tell how, and of one that isn't waited for that it is there, or which
+        other is in its place."""
         if order.detach:
-            self._plan(self._late(), ChildStarted(self.now, *_work(order), **_which(order)))
+            self._tell_start(order)
         elif (closed := self.children.get(order.run_id)) is not None and closed.at <= self.now:
             self._plan(self._late(), closed)
         if order.run_id not in self.children:
@@ -393,6 +395,12 @@ class _Simulation:
             self._broken([f"{order} begins a second child"] if twins else [])
             fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
             self._close_child(order, _ENDINGS[fate.outcome], fate.works)
+
+    def _tell_start(self, order: StartChild) -> None:
+        fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
+        if _ENDINGS[fate.outcome] != REFUSED:
+            another = Output(f"another than {order.run_id}", rows=1) if fate.works % 2 else None
+            self._plan(self._late(), ChildStarted(self.now, *_work(order), another, **_which(order)))
 
     def _cancel_child(self, order: CancelChild) -> None:
         closed = self.children.get(order.run_id)
@@ -404,7 +412,8 @@ class _Simulation:
     def _close_child(self, order: StartChild | CancelChild, state: str, after: int) -> None:
         """Plan its end, which is told however often the process dies."""
         output = Output(order.run_id, rows=1) if state == "success" else None
-        failure = None if state == "success" else Failure("SimulatedError", "as the world has it")
+        why = Failure("SimulatedError", "as the world has it", retryable=state != REFUSED)
+        failure = None if state == "success" else why
         closed = ChildClosed(
             self.now, *_work(order), order.run_id, state, output, failure, self._draw(), **_which(order)
         )

@@ -9,7 +9,18 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.kernel.state import RunPhase
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish, claimed, has_its_key
+from wvflow.ports.ledger import (
+    Claimant,
+    Claimed,
+    KeyEntry,
+    KeyScope,
+    KeyWait,
+    RunKey,
+    Wish,
+    claimed,
+    has_its_key,
+    waiting,
+)
 from wvflow.ports.store import ENDED_STATES, Owner, RunBatch
 from wvflow.store.sqlite.rows import Row, encoded
 
@@ -20,6 +31,8 @@ _VOIDED = "claim, run, stage, instance, key, state, steps, output, inline, at"
 _LEFT_SOMETHING = "(state = 'done' or steps > 0 or unsure or token <> 0)"
 _HERE = "flow = ? and stage = ? and iteration = ?"
 _MINE = f"{_HERE} and key = ? and state = 'running' and run = ? and token = ? and instance = ? and attempt = ?"
+_WAIT = "stage, iteration, instance, attempt, key, holder"
+_WAITS = "run = ? and stage = ? and instance = ?"
 _OUTPUT = msgspec.json.Decoder(Output)
 
 
@@ -35,11 +48,13 @@ def claim(
     for wish in wishes:
         entry, holder = _known(connection, scope, wish.key, by)
         if entry is not None and entry.state == "running" and holder and _counts(connection, entry.run_id, holder, ask):
+            _wait(connection, by.run_id, waiting(scope, by, entry))
             return Claimed(holder=entry.run_id)
         found.append(claimed(entry, wish, by, now))
         anew += [wish.key] if entry is not None and entry.claim != found[-1].claim else []
     if anew:
         _set_aside(connection, f"{_HERE} and key in (select value from json_each(?))", (*_where(scope), _listed(anew)))
+    connection.execute(f"delete from key_waits where {_WAITS}", (by.run_id, scope.stage, by.instance))
     _write(connection, scope, by, [one for one in found if one.state == "running"])
     return Claimed(tuple(found))
 
@@ -74,6 +89,19 @@ def _counts(connection: sqlite3.Connection, run_id: str, token: int, ask: Ask) -
         return False
     owner = ask(token)
     return owner is not None and owner.alive
+
+
+def _wait(connection: sqlite3.Connection, run_id: str, wait: KeyWait) -> None:
+    connection.execute(
+        f"insert or replace into key_waits (run, {_WAIT}) values (?, ?, ?, ?, ?, ?, ?)",
+        (run_id, *msgspec.structs.astuple(wait)),
+    )
+
+
+def waits(connection: sqlite3.Connection, run_id: str) -> list[KeyWait]:
+    """As ``Ledger.key_waits``."""
+    found = connection.execute(f"select {_WAIT} from key_waits where run = ? order by stage, instance", (run_id,))
+    return [KeyWait(*row) for row in found]
 
 
 def _write(connection: sqlite3.Connection, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> None:

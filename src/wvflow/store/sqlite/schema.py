@@ -326,6 +326,21 @@ _VOIDED = (
     "create index keys_voided_of_run on keys_voided (run, stage, instance)",
 )
 
+_KEY_WAITS = (
+    """
+    create table key_waits (
+        run       text not null,
+        stage     text not null,
+        iteration integer not null,
+        instance  integer not null,
+        attempt   integer not null,
+        key       text not null,
+        holder    text not null,
+        primary key (run, stage, instance)
+    ) strict, without rowid
+    """,
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -342,14 +357,25 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _LATE,
     _AGENDA,
     _VOIDED,
+    _KEY_WAITS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
 
 # What ``delete`` forgets of a run. A key in the ledger outlives its run: it says what was done in the world.
 TABLES_OF_RUN: Final = (
-    "events", "stages", "outputs", "inbox", "replies", "snapshots", "logs", "heartbeats", "keys_voided", "runs"
-)  # fmt: skip
+    "events",
+    "stages",
+    "outputs",
+    "inbox",
+    "replies",
+    "snapshots",
+    "logs",
+    "heartbeats",
+    "key_waits",
+    "keys_voided",
+    "runs",
+)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, Wish
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
     QUARANTINED,
@@ -100,6 +100,10 @@ class SqliteStore(AgendaStore):
             return ledger.claim(
                 connection, scope, by, wishes, now, lambda token: self._owners.owner(connection, token, now)
             )
+
+    def key_waits(self, run_id: str) -> list[KeyWait]:
+        with self._database.reading() as connection:
+            return ledger.waits(connection, run_id)
 
     def record(self, scope: KeyScope, by: Claimant, entries: Sequence[KeyEntry]) -> bool:
         with self._database.writing() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
-from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, RunKey, Wish
+from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, RunKey, Wish
 from wvflow.ports.store import SILENCE_MS, OutputRow, Store, Voided
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit
 
@@ -45,6 +45,21 @@ class LedgerContract:
         assert here.record(CHARGE, mine, [done(running("b", "r1"))])
         found = there.claim(CHARGE, theirs, wishes("b", "c", by="r2"), NOW)
         assert found == Claimed((done(running("b", "r1")), running("c", "r2")))
+
+    def test_who_has_a_key_that_a_stage_waits_for_is_known_until_it_claims_what_it_wants(
+        self, open_store: OpenStore
+    ) -> None:
+        here, there = open_store(), open_store()
+        mine, theirs = driving(here, "r1"), driving(there, "r2")
+        here.claim(CHARGE, mine, wishes("a", "b", by="r1"), NOW)
+        second = replace(theirs, instance=2, attempt=3)
+        for by in (theirs, second):
+            there.claim(CHARGE, by, wishes("b", "c", by="r2"), NOW)
+        waits = [KeyWait("charge", 0, 0, 1, "b", "r1"), KeyWait("charge", 0, 2, 3, "b", "r1")]
+        assert (here.key_waits("r2"), here.key_waits("r1")) == (waits, [])
+        here.give_up(CHARGE, mine, ["a", "b"])
+        there.claim(CHARGE, theirs, wishes("b", "c", by="r2"), NOW)
+        assert here.key_waits("r2") == waits[1:]
 
     def test_a_key_means_one_thing_within_its_flow_stage_and_iteration(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
