@@ -52,6 +52,21 @@ def test_hooks_are_called_by_how_the_run_ended(
     assert {call.arguments["what"] for call in tell.calls} == told
 
 
+def test_a_hook_a_compensation_and_a_jump_start_the_version_that_they_name(make: Make) -> None:
+    sandbox = make("""
+        flow G @version(1)(a: int = 0) = { stage g = from _ | tell() }
+        flow G @version(2)(a: int = 0) = { stage g = from _ | tell() }
+        flow F with { on_failure: G @version(1), on_finish: G(a: 1)@version(1) } = {
+          stage a with { compensate: G @version(1)(2) } = call ok()
+          stage b = from a | test n > 1
+        }
+        flow J with { on_success: G @version(2)(3) } = { stage a = call ok() | -> G @version(1) }
+    """)
+    assert (sandbox.run("F").state, sandbox.run("J").state) == ("failed", "success")
+    started = [row for row in sandbox._runs.recent(limit=None) if row.flow.flow == "G"]
+    assert sorted((row.flow.version, row.params["a"]) for row in started) == [(1, 0), (1, 0), (1, 1), (1, 2), (2, 3)]
+
+
 def test_hooks_are_given_the_summary_of_the_run(make: Make) -> None:
     sandbox = make(
         "flow F with { on_failure: tell } = "

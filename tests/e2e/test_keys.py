@@ -48,6 +48,11 @@ def tell(rows: list[dict], ctx: ActivityContext) -> None:
         raise ConnectionError("nobody listens")
 
 @activity
+def stamp(rows: list[dict], ctx: ActivityContext) -> list[dict]:
+    told("stamp", ctx.idempotency_key or "none")
+    return rows
+
+@activity
 def ping(*, day: str, ctx: ActivityContext) -> int:
     return told("ping", ctx.idempotency_key or "none")
 """
@@ -211,6 +216,45 @@ def test_instances_of_a_mapped_stage_have_their_own_keys(make_program: MakeProgr
     assert [row["receipt"] for row in rows(program.run("F"))] == ["a-1", "b-1"]
     assert [row["receipt"] for row in rows(program.run("F"))] == ["a-1", "b-1"]
     assert calls(program) == {"charge:a": 1, "charge:b": 1}
+
+
+def test_each_iteration_of_a_loop_is_done_once_for_each_key(make_program: MakeProgram) -> None:
+    body = "from [['a', 0], ['b', 0]] as t(id, n) | while _.n < 2 | add n + 1 as m | stamp() | select id, m as n"
+    program = make_program(pays(KEY, body), ACTIVITIES)
+    first, second = program.run("F"), program.run("F")
+    assert rows(first) == rows(second) == [{"id": "a", "n": 2}, {"id": "b", "n": 2}]
+    assert calls(program) == {"stamp:a": 2, "stamp:b": 2}
+    assert (first.stages["pay"].reused_keys, second.stages["pay"].reused_keys) == (None, {first.run_id: 4})
+
+
+def test_what_stands_before_a_loop_is_done_once_and_so_is_each_iteration_under_a_key_for_all(
+    make_program: MakeProgram,
+) -> None:
+    body = "from [['a', 0]] as t(id, n) | tell() | while _.n < 2 | select id, n + 1 as n | stamp()"
+    program = make_program(pays("idempotency_key: day", body), ACTIVITIES)
+    first, second = program.run("F"), program.run("F")
+    assert rows(first) == rows(second) == [{"id": "a", "n": 2}]
+    assert calls(program) == {"tell:mon": 1, "stamp:mon": 2}
+    assert second.stages["pay"].reused_keys == {first.run_id: 3}
+
+
+WAITS = [
+    pytest.param("from 'p.csv' | wait('1ms') | charge()", KEY, ["a-1"], id="rows behind a wait"),
+    pytest.param("wait('1ms') | call ping(day: day) | select 'p' as receipt", "idempotency_key: day", ["p"], id="none"),
+    pytest.param("wait until not paused | call ping(day: day) | select 'p' as receipt", "idempotency_key: day", ["p"],
+                 id="none behind a wait for state"),
+    pytest.param("from 'p.csv' | wait until not paused | charge()", KEY, ["a-1"], id="rows behind a wait for state"),
+    pytest.param("from 'p.csv' | wait until _.id = 'a' | charge()", KEY, ["a-1"], id="rows that were polled for"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "config", "receipts"), WAITS)
+def test_what_is_waited_for_stands_before_what_is_done_once(
+    make_program: MakeProgram, body: str, config: str, receipts: list[str]
+) -> None:
+    program = make_program(pays(config, body), ACTIVITIES, p__csv="id,n\na,1\n")
+    assert [[row["receipt"] for row in rows(program.run("F"))] for _ in range(2)] == [receipts] * 2
+    assert calls(program).total() == 1
 
 
 def test_the_key_goes_with_the_request(make_program: MakeProgram, web: Any) -> None:

@@ -74,6 +74,35 @@ def test_rows_go_there_and_come_back(project: Callable[[str], Path], server: Que
     assert sorted((tmp_path / "out.csv").read_text().split()) == ["1,10.50", "2,20.00", "id,amount"]
 
 
+KEYED = """
+flow F = {
+  stage local = from [[1, 'a'], [2, 'b'], [2, 'c'], [3, 'd']] as t(id, note)
+  stage done on shop with { idempotency_key: _.id } =
+    from local join orders on local.id = orders.id | select orders.id, note, amount | append to log (id, note, amount)
+    | add amount * 2 as twice | select id, note, twice
+  stage whole on shop with { idempotency_key: _.n } = from orders | agg id.count as n | append to log (id) | select n
+  stage seen = from done | order by id, note
+  stage both = merge seen, counted
+  stage counted = from whole | select n as id, 'all' as note, 0.0 as twice
+}
+"""
+
+
+def test_what_is_done_by_key_is_done_once_there_too(project: Callable[[str], Path], server: Query) -> None:
+    server("alter table log add column note text, add column amount numeric(9, 2)")
+    with Sandbox(project(KEYED)) as one:
+        first, second = one.run("F"), one.run("F")
+        for result in (first, second):
+            assert result.error is None
+            found = result.rows("seen").to_pylist()
+            assert [(row["id"], row["note"], float(row["twice"])) for row in found] == [
+                (1, "a", 21.0), (2, "b", 40.0), (2, "c", 40.0), (3, "d", 60.0),
+            ]  # fmt: skip
+        assert second.stages["done"].reused_keys == {first.run_id: 3}
+        assert second.stages["whole"].reused_keys == {first.run_id: 1}
+    assert server("select id, note from log order by 1, 2") == [(1, "a"), (2, "b"), (2, "c"), (3, "d"), (3, None)]
+
+
 def test_a_stage_without_its_table_is_tried_again_and_then_fails(project: Callable[[str], Path], server: Query) -> None:
     with Sandbox(project("flow F = { stage a on shop [retries: 1] = from nowhere | count }")) as one:
         result = one.run("F")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -43,7 +42,7 @@ def _headline(state: RunState) -> str | None:
 
 
 def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
-    output, wait = _whole_output(stage), awaited(plan.stages[index], stage)
+    output, wait = _with_warnings(stage), awaited(plan.stages[index], stage)
     return StageRow(
         index=index,
         stage=plan.stages[index].name,
@@ -82,16 +81,10 @@ def _counts(group: Instances) -> InstanceCounts:
     return InstanceCounts(count=group.count, ended=group.has_ended, failed=group.ended.failed)
 
 
-def _whole_output(stage: StageState) -> Output | None:
-    """The stage's output, with what any of its tasks warned of, and which runs had done what any was to do."""
-    output = stage.output
-    if output is None or not any(done.warnings or done.reused for done in stage.done):
-        return output
-    warnings = tuple(dict.fromkeys(one for done in stage.done for one in done.warnings))
-    reused: Counter[str] = Counter()
-    for counts in dict.fromkeys(done.reused for done in stage.done):
-        reused.update(dict(counts))
-    return replace(output, warnings=warnings, reused=tuple(sorted(reused.items())))
+def _with_warnings(stage: StageState) -> Output | None:
+    """The stage's output, with what any of its tasks warned of."""
+    warnings = tuple(dict.fromkeys(one for output in stage.done for one in output.warnings))
+    return replace(stage.output, warnings=warnings) if stage.output is not None and warnings else stage.output
 
 
 def error_of(failure: Failure) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from wvflow.lang.algebra import (
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import HANDED, UNDONE, fan_in_stages, nodes
-from wvflow.lang.types import Type
+from wvflow.plan.conversation import conversation_json, conversation_lines, params_json, signature, typed
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
     DEFAULT_POLL_INTERVAL,
@@ -42,7 +42,6 @@ from wvflow.plan.nodes import (
     CollectTask,
     DebugTask,
     Delete,
-    FlowParam,
     FlowPlan,
     KeyedStep,
     KeyedTask,
@@ -52,7 +51,6 @@ from wvflow.plan.nodes import (
     Rate,
     Ratio,
     RouteTask,
-    RunQuery,
     Save,
     SignalTask,
     SplitTask,
@@ -351,38 +349,7 @@ def tree(plan: FlowPlan) -> str:
         depth = depths[above[-1]] + 1 if above else 0
         depths.append(depth % _DEEPEST)
         children.setdefault(above[-1] if depths[-1] else None, []).append(StageId(index))
-    return "\n".join([_headline(plan), *_branches(plan, children), *_asked(plan)])
-
-
-def _asked(plan: FlowPlan) -> Iterator[str]:
-    """What runs of the flow can be asked."""
-    for query in plan.queries:
-        yield f"query {query_text(query)}"
-
-
-def query_text(query: RunQuery) -> str:
-    """How it is asked, and what it answers.
-
-    >>> from wvflow.lang.types import LONG, STRING
-    >>> query_text(RunQuery("late", (FlowParam("days", LONG),), columns=(("stage", STRING),)))
-    'late(days: long): rows of stage: string'
-    """
-    return f"{signature(query.name, query.params)}: {answer_text(query)}"
-
-
-def answer_text(query: RunQuery) -> str:
-    if query.type is not None:
-        return str(query.type)
-    return "rows" if query.columns is None else f"rows of {_typed(query.columns)}"
-
-
-def signature(name: str, params: Sequence[FlowParam]) -> str:
-    """A name with its parameters, as in its definition."""
-    return f"{name}({_typed((one.name, one.type) for one in params)})" if params else name
-
-
-def _typed(columns: Iterable[tuple[str, Type]]) -> str:
-    return ", ".join(f"{name}: {type_}" for name, type_ in columns)
+    return "\n".join([_headline(plan), *_branches(plan, children), *conversation_lines(plan)])
 
 
 def _above(stage: StagePlan) -> tuple[StageId, ...]:
@@ -391,7 +358,7 @@ def _above(stage: StagePlan) -> tuple[StageId, ...]:
 
 
 def _headline(plan: FlowPlan) -> str:
-    params = _typed((param.name, param.type) for param in plan.params)
+    params = typed((param.name, param.type) for param in plan.params)
     version = f"@version({plan.version})" if plan.version != 1 else ""
     return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + _limits(plan)
 
@@ -480,12 +447,17 @@ def _gates_text(plan: FlowPlan, stage: StagePlan) -> str:
 
 
 def mermaid(plan: FlowPlan) -> str:
-    """A Mermaid flow chart; the output stage has a double border, what is no data comes along a dotted arrow."""
+    """A Mermaid flow chart; the output stage has a double border, what is no data comes along a dotted arrow, and so do
+    the signals that stages wait for."""
     lines = ["flowchart LR"]
     for index, stage in enumerate(plan.stages):
         left, right = ("[[", "]]") if index == plan.output else ("[", "]")
         lines.append(f'  s{index}{left}"{_escaped(stage.name)}"{right}')
     lines.extend(f"  s{edge.source} {_arrow(edge)} s{edge.target}" for edge in edges(plan))
+    for number, signal in enumerate(plan.signals):
+        if signal.waiters:
+            lines.append(f'  m{number}>"{_escaped(signature(signal.name, signal.params))}"]')
+            lines.extend(f"  m{number} -.-> s{waiter}" for waiter in signal.waiters)
     return "\n".join(lines)
 
 
@@ -508,7 +480,7 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "flow": plan.flow,
         "version": plan.version,
         "description": plan.description,
-        "params": _params_json(plan.params),
+        "params": params_json(plan.params),
         "output": None if plan.output is None else names[plan.output],
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
         "max_parallel": plan.max_parallel,
@@ -516,22 +488,7 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "schedule": None if plan.schedule is None else msgspec.to_builtins(plan.schedule),
         "stages": [_stage_json(plan, plan.stages[index], names) for index in plan.declared],
         "edges": [_edge_json(edge, names) for edge in edges(plan)],
-        "queries": [query_json(one) for one in plan.queries],
-    }
-
-
-def _params_json(params: Sequence[FlowParam]) -> list[dict[str, Any]]:
-    return [{"name": one.name, "type": str(one.type), "required": one.default is None} for one in params]
-
-
-def query_json(query: RunQuery) -> dict[str, Any]:
-    """``type`` is that of a value, ``columns`` are those of rows, where they are known."""
-    columns = None if query.columns is None else [{"name": name, "type": str(type_)} for name, type_ in query.columns]
-    return {
-        "query": query.name,
-        "params": _params_json(query.params),
-        "type": None if query.type is None else str(query.type),
-        "columns": columns,
+        **conversation_json(plan),
     }
 
 

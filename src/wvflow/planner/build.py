@@ -40,10 +40,11 @@ from wvflow.plan.nodes import (
     WaitTask,
 )
 from wvflow.plan.reach import joined
+from wvflow.planner.keyed import How, Once, keyed
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
 from wvflow.planner.sagas import BUILT_IN, with_compensations
-from wvflow.planner.tasks import Closing, Once, Polling, cut, keyed, range_of_loop
+from wvflow.planner.tasks import Closing, Polling, cut, range_of_loop
 from wvflow.planner.wiring import wired, with_jumps
 from wvflow.semantics.checked import (
     CallStep,
@@ -236,7 +237,7 @@ def _stage(
     if stage.key is None:
         tasks = cut(stage.steps, policy_of, polling, keep=kept, warns=warns, closing=closing, views=views)
     else:
-        tasks = keyed(stage.steps, _once(stage, stage.key, layers), policy_of, polling, views=views, warns=warns)
+        tasks = keyed(stage.steps, _once(stage, stage.key, layers), How(policy_of, polling, views, warns))
     if stage.name in views and isinstance(tasks[0], QueryTask):
         tasks = (ViewTask(tasks[0].relation, tasks[0].policy),)
     if _needs_a_task(stage.when) and isinstance(tasks[0], WaitTask | StateTask | SignalTask):
@@ -264,7 +265,7 @@ def _stage(
 
 
 def _once(stage: CheckedStage, key: CheckedKey, layers: Layers) -> Once:
-    activity = next((step.policy_of for step in stage.steps[key.at :] if isinstance(step, CallStep)), "")
+    activity = next((step.policy_of for step in stage.steps if isinstance(step, CallStep)), "")
     settled = settle(layers.over(stage.settings, activity))
     ttl, conflict = settled.get("idempotency_ttl", DEFAULT_KEY_TTL), settled.get("idempotency_conflict", "error")
     return Once(key, ttl, conflict, stage.shape)

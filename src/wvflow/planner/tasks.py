@@ -6,22 +6,19 @@ delivery. Rows of a stage or of the task before go into an activity untouched: n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from wvflow.lang.algebra import Aggregate, Call, Cast, Item, Piped, Rel, StageRows, Star
+from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.relations import stages_read
-from wvflow.lang.types import LONG, STRING, Type
+from wvflow.lang.types import LONG
 from wvflow.plan.nodes import (
     ActivityTask,
     ChildTask,
     DebugTask,
     Delete,
-    KeyConflict,
-    KeyedStep,
-    KeyedTask,
     Loop,
     LoopTask,
     Millis,
@@ -39,7 +36,6 @@ from wvflow.plan.nodes import (
 )
 from wvflow.semantics.checked import (
     CallStep,
-    CheckedKey,
     ChildStep,
     DebugStep,
     DeleteStep,
@@ -65,15 +61,6 @@ class Polling(NamedTuple):
 
 PolicyOf = Callable[[str], Policy]
 """The policy of a task by its activity's name, ``""`` for a query."""
-
-
-class Once(NamedTuple):
-    """What a stage with a key is done once for, and how."""
-
-    key: CheckedKey
-    ttl: Millis
-    conflict: KeyConflict
-    shape: tuple[tuple[str, Type], ...] | None
 
 
 class Closing(NamedTuple):
@@ -114,7 +101,7 @@ def cut(
                 before, rows = _fed(step, rows, policy, views)
                 tasks += [*before, _child(step, rows, policy, closing)]
             case RouteStep():
-                tasks += [*_time_taken(tasks, rows, policy), *_route(step, rows, policy)]
+                tasks += [*time_taken(tasks, rows, policy), *route_tasks(step, rows, policy)]
             case TestStep(tests=tests):
                 tasks += [*_made(rows, policy), TestTask(tests, policy(""), warns)]
             case DebugStep(shown=shown):
@@ -126,11 +113,11 @@ def cut(
             case SignalStep(signal=signal):
                 tasks += [*_made(rows, policy), SignalTask(signal, policy(""))]
             case LoopStep():
-                tasks += [*_made(rows, policy), _loop(step, policy)]
+                tasks += [*_made(rows, policy), loop_task(step, policy)]
             case UntilStep():
                 tasks.append(_until(step, rows, policy, polling))
         rows = Piped()
-    tasks += _time_taken(tasks, rows, policy)
+    tasks += time_taken(tasks, rows, policy)
     if isinstance(steps[-1], RowsStep):
         tasks.append(QueryTask(rows, policy("")))
     elif isinstance(steps[-1], SaveStep) and not keep:
@@ -138,44 +125,14 @@ def cut(
     return tuple(tasks)
 
 
-def keyed(
-    steps: Sequence[Step], once: Once, policy: PolicyOf, polling: Polling, *, views: Container[str], warns: bool
-) -> tuple[Task, ...]:
-    """The tasks of a stage with a key: those up to its first effect, then one that does the rest key by key, and a
-    route where it has one."""
-    at, ends = once.key.at, len(steps) - isinstance(steps[-1], RouteStep)
-    before: list[Task] = []
-    rows: Rel | None = None
-    match steps[at - 1] if at else None:
-        case None:
-            pass
-        case RowsStep(relation=StageRows() as whole) if at == 1 and whole.stage not in views:
-            rows = whole
-        case last:
-            before = list(cut(steps[:at], policy, polling, keep=True, warns=warns, views=views))
-            rows = None if isinstance(last, WaitStep) else Piped()
-    inner = cut(steps[at:ends], policy, polling, keep=True, warns=warns, views=views)
-    done = tuple(task for task in inner if isinstance(task, KeyedStep))
-    key, first = once.key, done[0]
-    named = next((task.policy for task in done if isinstance(task, ActivityTask)), first.policy)
-    task = KeyedTask(Cast(key.key, STRING), done, rows, key.by_row, once.ttl, once.conflict, once.shape, named)
-    return (*before, task, *_routes(steps[ends:], policy))
-
-
-def _routes(steps: Sequence[Step], policy: PolicyOf) -> Iterator[Task]:
-    for step in steps:
-        if isinstance(step, RouteStep):
-            yield from _route(step, Piped(), policy)
-
-
-def _loop(step: LoopStep, policy: PolicyOf) -> LoopTask:
+def loop_task(step: LoopStep, policy: PolicyOf) -> LoopTask:
     if not isinstance(step.condition, CallStep):
         return LoopTask(step.condition, step.text, policy(""))
     call = _call(step.condition, Piped(), policy)
     return LoopTask(call, step.text, call.policy, step.negated)
 
 
-def _time_taken(tasks: Sequence[Task], rows: Rel, policy: PolicyOf) -> list[Task]:
+def time_taken(tasks: Sequence[Task], rows: Rel, policy: PolicyOf) -> list[Task]:
     """A task for a worker where a loop has nothing but waits that may be over at once: else one event could lead to any
     number of iterations. ``rows``: those still to be made."""
     loop = range_of_loop(tasks)
@@ -203,7 +160,7 @@ def _until(step: UntilStep, rows: Rel, policy: PolicyOf, polling: Polling) -> Un
     return UntilTask(step.condition, rows, step.text, polling.interval, sources, policy(""))
 
 
-def _route(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
+def route_tasks(step: RouteStep, rows: Rel, policy: PolicyOf) -> list[Task]:
     """What makes the rows, then the count of where they go."""
     one = Call("count", (Star(),), type=LONG)
     counts = Aggregate(Piped(), (Item("target", step.label),), (Item("rows", one),))

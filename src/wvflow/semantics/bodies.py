@@ -26,7 +26,7 @@ from wvflow.semantics.waits import is_rowless, signal_step, until_step, wait_ste
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-_LOOKING = (n.TestOp, n.DebugOp, n.WaitOp, n.WaitUntilOp)
+_LOOKING = (n.TestOp, n.DebugOp, n.WaitOp, n.WaitUntilOp, n.WaitForOp, n.WhileOp)
 _OF_ROWS = (n.SaveOp, n.AppendOp, n.ActivateOp, n.TestOp, n.DebugOp)
 
 Effect: TypeAlias = (
@@ -275,7 +275,9 @@ def _called(
             steps.append(started[0])
         return Relation(Piped(), Shape(None if started is None else started[1]))
     if version is not None:
-        scope.session.report(mistakes_of_calls.version_of_activity(call.function.text, call.function.span))
+        scope.session.report(
+            mistakes_of_calls.version_of_no_flow(call.function.text, "an activity", call.function.span)
+        )
     called = call_activity(call, shape, scope, piped=piped, apart=apart)
     if called is None:
         return Relation(Piped(), Shape())

@@ -174,10 +174,9 @@ class CheckedMap(NamedTuple):
 
 class CheckedKey(NamedTuple):
     """What a stage is done once for: ``key`` is over the rows that reach its first effect (``by_row``), else one for
-    all of them. ``at``: how many steps stand before that effect."""
+    all of them."""
 
     key: Expr
-    at: int
     by_row: bool
 
 

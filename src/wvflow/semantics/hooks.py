@@ -46,10 +46,13 @@ def _step(name: str, node: n.Expr, scope: Scope) -> CallStep | ChildStep | None:
             return None
     types = dict(SUMMARY)
     shape = Shape(tuple(Col(column, types[column]) for column in OF_HOOKS))
+    if call.version is not None and not is_flow(call.function.text, scope.session):
+        kind = "no flow" if call.function.text == _ACTIVATE else "an activity"
+        scope.session.report(mistakes.version_of_no_flow(call.function.text, kind, call.span))
     if call.function.text == _ACTIVATE:
         return activate(n.ActivateOp(args=call.args, span=call.span), shape, scope)
     if is_flow(call.function.text, scope.session):
-        started = call_flow(call, None, shape, scope, piped=True, apart=False)
+        started = call_flow(call, call.version, shape, scope, piped=True, apart=False)
         return None if started is None else started[0]
     called = call_activity(call, shape, scope, piped=True, apart=False)
     return None if called is None else called[0]

@@ -15,7 +15,7 @@ from wvflow.lang.properties import UNLIMITED
 from wvflow.lang.relations import nodes, own_nodes
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import Type
-from wvflow.semantics import expressions, mistakes
+from wvflow.semantics import expressions
 from wvflow.semantics import mistakes_of_keys as flow_mistakes
 from wvflow.semantics.checked import (
     CallStep,
@@ -29,8 +29,12 @@ from wvflow.semantics.checked import (
     RowsStep,
     SaveStep,
     Settings,
+    SignalStep,
+    StateStep,
     Step,
     TestStep,
+    UntilStep,
+    WaitStep,
 )
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.names import NOTHING
@@ -44,6 +48,7 @@ from wvflow.syntax.walk import walk
 _OF_KEYS = ("idempotency_ttl", "idempotency_conflict")
 _BY_KEY = (RowsStep, SaveStep, DeleteStep, CallStep, TestStep, DebugStep, RouteStep)
 _NOT_BY_KEY: Mapping[type, str] = {ChildStep: "a call of a flow", LoopStep: "a loop"}
+_WAITS = (WaitStep, UntilStep, StateStep, SignalStep)
 _COMPOSITE = frozenset({"array", "map", "struct", "json", "blob", "bytes"})
 _REPEATABLE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _METHODS = {"builtin.http": "GET", "sink.webhook": "POST"}
@@ -77,7 +82,7 @@ def read_key(read: Read, effect: FirstEffect | None, steps: Sequence[Step], scop
         return None
     key = _over_rows(node, effect.rows, scope) if by_row else _of_run(node, scope)
     _check_steps(steps[effect.at :], read.spans[PROPERTY], session, by_row=by_row)
-    return None if key is None else CheckedKey(key, effect.at, by_row)
+    return None if key is None else CheckedKey(key, by_row)
 
 
 def _over_rows(node: n.Expr, rows: Shape | None, scope: Scope) -> Expr | None:
@@ -116,19 +121,31 @@ def _is_composite(type_: Type) -> bool:
     return type_.is_known and type_.name in _COMPOSITE
 
 
+def is_effect(step: Step) -> bool:
+    """Whether it is done once for each key, and not anew by everybody who comes with one."""
+    return isinstance(step, CallStep | ChildStep | SaveStep | DeleteStep)
+
+
 def _check_steps(steps: Sequence[Step], use: Span, session: Session, *, by_row: bool) -> None:
-    """What is done key by key ends when it returns, and doesn't undo what was done for the key before."""
-    for what in done_otherwise(steps, "a wait behind the first effect"):
-        session.report(mistakes.not_available(f"{PROPERTY} with {what}", use, "split the stage in two"))
+    """What is done key by key ends when it returns, and doesn't undo what was done for the key before. ``steps``: from
+    the first effect on."""
+    begun = False
     for step in steps:
-        if isinstance(step, SaveStep) and step.save.mode == "replace":
+        if isinstance(step, LoopStep):
+            session.report(*([flow_mistakes.loop_behind_effect(step.span)] if by_row else []))
+        elif isinstance(step, ChildStep):
+            session.report(flow_mistakes.flow_under_key(step.flow.flow, use))
+        elif isinstance(step, _WAITS) and begun:
+            session.report(flow_mistakes.wait_behind_effect(use))
+        elif isinstance(step, SaveStep) and step.save.mode == "replace":
             found = flow_mistakes.replaced_by_each_key if by_row else flow_mistakes.replaced_under_one_key
             session.report(found(str(step.save.target), use))
+        begun = is_effect(step) or (begun and not isinstance(step, LoopStep))
 
 
-def done_otherwise(steps: Sequence[Step], other: str = "a wait") -> list[str]:
+def done_otherwise(steps: Sequence[Step]) -> list[str]:
     """Which of these can't be done key by key, in words."""
-    return [_NOT_BY_KEY.get(type(step), other) for step in steps if not isinstance(step, _BY_KEY)]
+    return [_NOT_BY_KEY.get(type(step), "a wait") for step in steps if not isinstance(step, _BY_KEY)]
 
 
 # --- where a key is missing -----------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ def unknown_flow(name: str, use: Span, known: Iterable[str], is_activity: bool) 
     return Diagnostic(Code.UNKNOWN_FLOW, f"no flow named `{name}`", use, did_you_mean(name, known))
 
 
-def unknown_version(name: str, version: int, use: Span, known: Sequence[int]) -> Diagnostic:
-    message = f"the flow `{name}` has no version {version}"
+def unknown_version(name: str, version: int | None, use: Span, known: Sequence[int]) -> Diagnostic:
+    """``version`` None: none is named, where only runs have recorded any."""
+    message = f"the flow `{name}` has no version {version}" if version else f"the program has no flow `{name}` any more"
     return Diagnostic(Code.UNKNOWN_FLOW, message, use, f"there is {', '.join(f'@version({one})' for one in known)}")
 
 
@@ -53,8 +54,8 @@ def changed_version(name: str, version: int, use: Span, runs: str) -> Diagnostic
     return Diagnostic(Code.CHANGED_VERSION, message, use, way_out)
 
 
-def version_of_activity(name: str, use: Span) -> Diagnostic:
-    message = f"`@version` is of flows, and `{name}` is an activity"
+def version_of_no_flow(name: str, kind: str, use: Span) -> Diagnostic:
+    message = f"`@version` is of flows, and `{name}` is {kind}"
     return Diagnostic(Code.UNKNOWN_ARGUMENT, message, use, "leave it out")
 
 

@@ -52,6 +52,34 @@ def key_needs_engine(use: Span) -> Diagnostic:
     )
 
 
+def wait_behind_effect(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_KEY,
+        "a wait can't stand behind what is done once for a key: others would wait for the key as long",
+        use,
+        "put what stands from the wait on in a stage of its own",
+    )
+
+
+def flow_under_key(flow: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_KEY,
+        f"`{flow}` is a flow: what its runs are once for is said by a key of its own",
+        use,
+        f"set it there, over its parameters: `flow {flow}(…) with {{ idempotency_key: … }}`; and start it by a stage"
+        " of its own, without a key",
+    )
+
+
+def loop_behind_effect(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_KEY,
+        "the loop goes round for all rows together, and what stands before it is done once for each key of them",
+        use,
+        "put what stands in front of `while` in a stage of its own, or use a key without `_`",
+    )
+
+
 def key_beyond_parameters(use: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_KEY,

@@ -90,12 +90,16 @@ def _read_item(item: n.ConfigItem, place: Place, read: Read, session: Session) -
         _check_pool(found, item.value.span, session)
 
 
+_NAMING_FLOWS = frozenset({*table.HOOKS, "compensate"})
+
+
 def _keep_expression(item: n.ConfigItem, read: Read, session: Session) -> None:
-    name = item.key.text
-    if isinstance(item.value, n.Config | n.ConfigList):
+    name, value = item.key.text, item.value
+    names_flow = isinstance(value, n.CallExpr) and value.version is not None
+    if isinstance(value, n.Config | n.ConfigList) or (names_flow and name not in _NAMING_FLOWS):
         session.report(mistakes.mistyped_property(name, table.EXPRESSION.wanted, item.value.span, None, ()))
     else:
-        read.expressions[name] = item.value
+        read.expressions[name] = value
 
 
 def _refusal(item: n.ConfigItem, known: Property | None, place: Place) -> Diagnostic:

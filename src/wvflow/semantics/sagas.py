@@ -22,6 +22,7 @@ from wvflow.semantics.children import is_flow
 from wvflow.semantics.functions import chosen
 from wvflow.semantics.keys import done_otherwise
 from wvflow.semantics.mistakes import not_available
+from wvflow.semantics.mistakes_of_calls import version_of_no_flow
 from wvflow.semantics.mistakes_of_keys import replaced_by_each_key
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Columns, Scope, Shape
@@ -63,7 +64,9 @@ def owners_of_compensations(settings: Mapping[str, Read], session: Session) -> d
         if name.text == owner:
             session.report(mistakes.undoes_itself(owner, name.span))
             continue
-        if isinstance(node, n.CallExpr):
+        if call.version is not None:
+            session.report(version_of_no_flow(name.text, "a stage", call.span))
+        elif isinstance(node, n.CallExpr):
             session.report(mistakes.arguments_of_stage(name.text, node.span))
         found.setdefault(name.text, []).append(Owner(owner, name.span))
     return found
@@ -99,7 +102,10 @@ def check_compensation(stage: CheckedStage, read: Read, columns: Columns, scope:
         return None
     operator: n.Operator = n.ApplyOp(call=call, span=call.span)
     if is_flow(call.function.text, session):
-        operator = n.InvokeOp(call=call, span=call.span)
+        operator = n.InvokeOp(call=call, version=call.version, span=call.span)
+    elif call.version is not None:
+        session.report(version_of_no_flow(call.function.text, "no flow", call.span))
+        return None
     elif find(call.function.text, session) is None and chosen(call.function.text, session) is None:
         session.report(mistakes.unknown_compensation(call.function.text, call.function.span, _known(scope)))
         return None
@@ -117,7 +123,7 @@ def check_compensation(stage: CheckedStage, read: Read, columns: Columns, scope:
         uses=tuple(record.uses),
         connector=session.connector,
     )
-    if not _acts(found):
+    if not _acts(found) and not isinstance(operator, n.InvokeOp):  # a flow that isn't there is told already
         session.report(mistakes.undoes_nothing(call.function.text, node.span))
     return found
 

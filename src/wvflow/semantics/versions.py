@@ -31,7 +31,7 @@ def find_flow(name: Name, version: int | None, session: Session) -> FlowRef | No
         if version not in defined:
             session.report(mistakes.recorded_version(name.text, version, name.span))
         return FlowRef(name.text, version)
-    if version is not None and (defined or recorded):
+    if defined or recorded:
         session.report(mistakes.unknown_version(name.text, version, name.span, sorted({*defined, *recorded})))
     else:
         is_activity = session.is_activity(name.text)

@@ -110,11 +110,13 @@ class CallArg(SyntaxNode, frozen=True):
 
 
 class CallExpr(SyntaxNode, frozen=True):
-    """``f(…)``; a method call ``x.m(…)`` has ``receiver`` set."""
+    """``f(…)``; a method call ``x.m(…)`` has ``receiver`` set. ``version``: of a flow that a property names, as in
+    ``on_failure: f @version(1)``; parentheses may be missing then."""
 
     function: Name
     args: tuple[CallArg, ...]
     receiver: Expr | None = None
+    version: int | None = None
 
 
 class SortItem(SyntaxNode, frozen=True):

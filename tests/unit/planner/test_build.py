@@ -71,6 +71,31 @@ def test_a_body_is_cut_into_these_tasks(body: str, tasks: list[str]) -> None:
     assert [task_text(task) for task in stage.tasks] == tasks
 
 
+@pytest.mark.parametrize(
+    ("body", "tasks"),
+    [
+        ("from s | act() | where a > 1", ["from s | once per key | act() | where"]),
+        ("from s where a > 1 | act()", ["from s | where", "| once per key | act()"]),
+        ("from t | test a > 0 | append to u", ["from t", "| test a > 0", "| once per key | append to u"]),
+        ("call make()", ["| once per key | make()"]),
+        ("wait(1m) | call make()", ["| wait(1m)", "| once per key | call make()"]),
+        ("wait until n > 2 | call make()", ["| wait until n > 2", "| once per key | call make()"]),
+        ("from s | wait until n > 2 | act()", ["from s", "| wait until n > 2", "| once per key | act()"]),
+        ("from s | while _.a > 1 | where a > 1 | act()",
+         ["from s", "| while _.a > 1", "| where", "| once per key | act()"]),
+        ("from s | while n > 1 | act() | where a > 1", ["from s", "| while n > 1", "| once per key | act() | where"]),
+        ("from s | act() | while n > 1 | where a > 1 | act()",
+         ["from s | once per key | act()", "| while n > 1", "| where", "| once per key | act()"]),
+        ("from s | act() | while n > 1 | wait until n > 2",
+         ["from s | once per key | act()", "| while n > 1", "| wait until n > 2", ""]),
+    ],
+)  # fmt: skip
+def test_a_body_with_a_key_is_cut_in_front_of_its_first_effect(body: str, tasks: list[str]) -> None:
+    head = "stage x with { idempotency_key: day }"
+    stage = stage_of(f"flow F(day: string) = {{ state n: int = 0 stage s = from t {head} = {body} }}", "x")
+    assert [task_text(task) for task in stage.tasks] == tasks
+
+
 def test_rows_of_a_stage_go_into_an_activity_untouched() -> None:
     stage = stage_of("flow F = { stage s = from t stage x = from s | act(v: _.c) }", "x")
     (task,) = stage.tasks

@@ -102,7 +102,7 @@ def _text(value: object) -> str:
 
 
 def _list(app: App, runs: Runs, run: str) -> None:
-    from wvflow.plan.explain import query_json, query_text
+    from wvflow.plan.conversation import query_json, query_text
 
     row = runs.find(run)
     queries: tuple[RunQuery, ...] = runs.plan(row).queries

@@ -27,7 +27,7 @@ _BRANCHES = re.compile(r"[│├└─ ]*")
 @click.option("--format", "style", type=click.Choice(["tree", "mermaid", "svg", "json"]), default="tree")
 @click.pass_obj
 def show(app: App, file: Path, flow: str | None, style: str) -> None:
-    """Show the plan of FLOW, or of each flow in FILE: stages, edges, policies.
+    """Show the plan of FLOW, or of each flow in FILE: stages, edges, policies, and what its runs are told and asked.
 
     The JSON is one object per flow and line. The SVG follows the reader's light or dark mode.
     """

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from wvflow.drivers.embedded.holders import Refused, check_ring, holder_of, identity_of, key_of, result_of, started
 from wvflow.drivers.embedded.live import Identity, LiveRun
+from wvflow.drivers.embedded.taken import carrying
 from wvflow.errors import NotPossible
 from wvflow.kernel.children import REFUSED
 from wvflow.kernel.commands import CancelChild, StartChild
@@ -157,7 +160,9 @@ class Shared:
 
     def _tell_end(self, parent: LiveRun, order: StartChild, holder: RunRow) -> None:
         stored = result_of(holder, _name(parent, order, token=parent.token), self._store, self._engine)
-        self.close(parent, order, holder.state, output=stored.output, row=_row(order, stored, holder))
+        output = carrying(stored.output, _before(parent, order))
+        row = _row(order, replace(stored, output=output), holder)
+        self.close(parent, order, holder.state, output=output, row=row)
 
     def _wait(self, parent: LiveRun, order: StartChild, holder: RunRow) -> None:
         known = self._waiting.get(order.run_id)
@@ -170,6 +175,13 @@ class Shared:
         if has_begun and self._runs.get(holder.run_id) is None and not self.is_driven(holder):
             with suppress(NotPossible):  # somebody was quicker
                 self._runs.carry_on(identity_of(holder, self._store), parent)
+
+
+def _before(parent: LiveRun, order: StartChild) -> Output | None:
+    """What the task before the child's put out."""
+    stage = parent.state.stages[order.stage]
+    one = stage if not order.instance or stage.instances is None else stage.instances[order.instance]
+    return one.done[-1] if one.done else None
 
 
 def _name(parent: LiveRun, order: StartChild, *, token: int) -> OutputName:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -26,6 +27,16 @@ def taken(output: Output, name: OutputName, store: Store, engine: Engine) -> Sto
             rows = store.inline(output.ref)
             return Stored(replace(output, ref=name.inline), rows)
     return Stored(output)
+
+
+def carrying(output: Output, before: Output | None) -> Output:
+    """What a task put out, with what the tasks before it in its stage had of other runs. Rows that pass through have
+    it already."""
+    if before is None or not before.reused or before.ref == output.ref:
+        return output
+    counts = Counter(dict(before.reused))
+    counts.update(dict(output.reused))
+    return replace(output, reused=tuple(sorted(counts.items())))
 
 
 class Retaken(NamedTuple):

@@ -21,6 +21,7 @@ from wvflow.drivers.embedded.mapped import row_of
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.summaries import summary_of
+from wvflow.drivers.embedded.taken import carrying
 from wvflow.drivers.embedded.undoing import rows_to_compute, rows_to_undo
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable, WorkerLost
@@ -350,7 +351,8 @@ class Tasks:
 
     def _succeed(self, attempt: Attempt, result: Result) -> None:
         at, stage, task, number = self._now_about(attempt)
-        output, origin = result.stored.output, result.reused or attempt.run.run_id
+        output = carrying(result.stored.output, attempt.command.input)
+        origin = result.reused or attempt.run.run_id
         row = OutputRow(
             stage=stage,
             task=task,

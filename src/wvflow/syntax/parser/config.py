@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from wvflow.syntax import mistakes
-from wvflow.syntax.nodes import Config, ConfigItem, ConfigList, ConfigValue, Name, NameRef, NullLiteral, Param
+from wvflow.syntax.nodes import (
+    CallExpr,
+    Config,
+    ConfigItem,
+    ConfigList,
+    ConfigValue,
+    Name,
+    NameRef,
+    NullLiteral,
+    Param,
+)
 from wvflow.syntax.parser.query import QueryParser
 from wvflow.syntax.parser.recovery import Broken
 from wvflow.syntax.parser.scalar import QUERY_STARTS
@@ -71,8 +83,11 @@ class ConfigParser(QueryParser):
         return ConfigItem(key=key, value=value, span=span)
 
     def _config_value(self) -> ConfigValue:
-        """``DURATION | call | expr | bare word | "{" items "}" | "[" [list(value)] "]"``"""
+        """``DURATION | invocation | expr | bare word | "{" items "}" | "[" [list(value)] "]"``"""
         start = self._token.start
+        if self._token.is_word and self._peek().key == "@":
+            found = self._invocation("a flow")
+            return replace(found.call, version=found.version, span=self._since(start))
         if self._at_bare_word():
             name = self._take_name()
             return NameRef(name=name, span=name.span)
@@ -82,7 +97,10 @@ class ConfigParser(QueryParser):
         if self._accept("["):
             values = self._list_until("]", self._config_value)
             return ConfigList(items=values, span=self._since(start))
-        return self._expr()
+        value = self._expr()
+        if isinstance(value, CallExpr) and value.receiver is None and self._at("@"):
+            return replace(value, version=self._version(), span=self._since(start))
+        return value
 
     def _at_bare_word(self) -> bool:
         """Whether a word, reserved or not, is all of the value; `true`, `false` and `null` are what they always are."""
