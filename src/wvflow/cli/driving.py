@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from wvflow.plan.nodes import FlowPlan
 from wvflow.service.project import Project
 from wvflow.service.summary import RunSummary
 
+T = TypeVar("T")
 Drive = Callable[[Display], Awaitable[RunSummary]]
 
 
@@ -24,17 +25,17 @@ def drive(app: App, project: Project, plan: FlowPlan, work: Drive, known: Progre
     """Do the work under a display, present what came out, and end with its exit status. ``known``: a run that is
     recorded already, as it is."""
     with prints_apart(), watching(app, plan, known) as display:
-        summary = _to_end(lambda: work(display))
+        summary = to_end(lambda: work(display))
     if summary is None:
         interrupted(app, project, display.run_id or (known.run.run_id if known else ""))
     present(app, project, summary)
     raise SystemExit(OK if summary.succeeded else FAILED)
 
 
-def _to_end(work: Callable[[], Awaitable[RunSummary]]) -> RunSummary | None:
+def to_end(work: Callable[[], Awaitable[T]]) -> T | None:
     """What the work returns, None when it was interrupted. Control-C and SIGTERM cancel it; it cleans up."""
 
-    async def guarded() -> RunSummary:
+    async def guarded() -> T:
         task = asyncio.current_task()
         if task is not None:
             with suppress(NotImplementedError):  # Windows has no handlers on the loop

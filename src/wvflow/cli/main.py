@@ -28,6 +28,7 @@ again takes a twentieth of the one and a fifth of the other."""
         "test": (f"{_COMMANDS}.test:test", "Run files and judge their tests."),
         "repl": (f"{_COMMANDS}.repl:repl", "Type queries and see their rows."),
         "runs": ("wvflow.cli.main:runs", "List, read and steer recorded runs."),
+        "backfill": (f"{_COMMANDS}.backfill:backfill", "Run a flow for each time of its schedule in some past."),
         "schedule": ("wvflow.cli.main:schedule", "When flows are due to run."),
         "serve": (f"{_COMMANDS}.serve:serve", "Begin and drive the runs of a project, by their schedules."),
         "doctor": (f"{_COMMANDS}.doctor:doctor", "Report versions, configuration and the state of this machine."),

@@ -16,6 +16,7 @@ from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.agenda import Agenda, Turn
+from wvflow.ports.backfills import Backfills
 from wvflow.ports.ledger import Ledger, RunKey
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
@@ -283,7 +284,7 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     at: EpochMs
 
 
-class Store(Agenda, Ledger, Protocol):
+class Store(Agenda, Backfills, Ledger, Protocol):
     """The one durable record of all runs."""
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:

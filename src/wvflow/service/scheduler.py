@@ -168,7 +168,7 @@ class Scheduler:
         """What becomes of the times of a flow that are due."""
         stored = self._store.schedule(self._project, one.ref.flow)
         row = stored or _first(self._project, one, now)
-        groups = {group: self._open(group) for group in dict.fromkeys(one.groups)}
+        groups = {group: self._open(one.plan, group) for group in dict.fromkeys(one.groups)}
         paused = row.paused_at is not None
         look = Look(at_of(row.cursor), at_of(now), self._grace, paused, one.groups, groups)
         outcome = decide(one.plan, look, new_run_id)
@@ -182,8 +182,12 @@ class Scheduler:
             cancels=outcome.cancels,
         )
 
-    def _open(self, group: str) -> list[Open]:
-        return [Open(run.run_id, run.cause == "catchup") for run in self._store.occupants(group)]
+    def _open(self, plan: FlowPlan, group: str) -> list[Open]:
+        """The runs that take up room. Those of a backfill are about other times: they do where the flow bounds all."""
+        found = self._store.occupants(group)
+        return [
+            Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"
+        ]
 
     def _fired(self, one: Scheduled, decided: Decided, now: EpochMs) -> tuple[FireRow, Order | None]:
         fire = FireRow(

@@ -150,6 +150,10 @@ class Starting(Steering):
             key=key,
         )
 
+    def keep_bundle(self, bundle: Bundle, flow: FlowRef) -> str:
+        """Keep what a flow needs of a compiled program, for runs to come; its hash."""
+        return self._pin("", flow, bundle).digest
+
     def is_served(self) -> bool:
         """Whether a live `wvflow serve` begins what is to begin in this project."""
         return bool(self._store.servers(str(self.project.root), self._clock.now()))

@@ -43,6 +43,7 @@ from wvflow.ports.store import (
 )
 from wvflow.store.finding import LAST, ambiguous, not_found
 from wvflow.store.memory_agenda import AgendaOfShelf, AgendaStore, has_slot
+from wvflow.store.memory_backfills import BackfillsOfShelf, BackfillStore
 from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
@@ -95,12 +96,13 @@ class Shelf:
         self.slots: list[_Slot] = []
         self.ledger = LedgerOfShelf()
         self.agenda = AgendaOfShelf()
+        self.backfills = BackfillsOfShelf()
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
 
-class MemoryStore(AgendaStore):
+class MemoryStore(AgendaStore, BackfillStore):
     """``wvflow.ports.store.Store`` over a ``Shelf``, its own or a shared one."""
 
     def __init__(self, shelf: Shelf | None = None) -> None:

@@ -341,6 +341,26 @@ _KEY_WAITS = (
     """,
 )
 
+_BACKFILLS = (
+    """
+    create table backfills (
+        seq     integer primary key,
+        id      text not null unique,
+        project text not null,
+        body    text not null
+    ) strict
+    """,
+    """
+    create table windows (
+        backfill text not null,
+        number   integer not null,
+        body     text not null,
+        run      text not null,
+        primary key (backfill, number)
+    ) strict, without rowid
+    """,
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -358,6 +378,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _AGENDA,
     _VOIDED,
     _KEY_WAITS,
+    _BACKFILLS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

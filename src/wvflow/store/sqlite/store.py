@@ -32,6 +32,7 @@ from wvflow.ports.store import (
 )
 from wvflow.store.sqlite import journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.agenda_store import AgendaStore
+from wvflow.store.sqlite.backfills import BackfillStore
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, answer_of, heartbeat_row, inbox_row, log_row
@@ -42,7 +43,7 @@ R = TypeVar("R")
 _IS_OPEN = f"state not in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 
 
-class SqliteStore(AgendaStore):
+class SqliteStore(AgendaStore, BackfillStore):
     """``wvflow.ports.store.Store`` in a folder that is made, private, by the first write.
 
     For any number of threads and processes at once. Every call may raise UserError (the folder can't be used),

@@ -11,6 +11,7 @@ would; the fixture closes what it opened.
 from __future__ import annotations
 
 from wvflow.testing.store_contract.agenda import AgendaContract
+from wvflow.testing.store_contract.backfills import BackfillContract
 from wvflow.testing.store_contract.commits import CommitContract
 from wvflow.testing.store_contract.ledger import LedgerContract
 from wvflow.testing.store_contract.ownership import OwnershipContract
@@ -18,5 +19,7 @@ from wvflow.testing.store_contract.reading import ReadingContract
 from wvflow.testing.store_contract.upkeep import UpkeepContract
 
 
-class StoreContract(AgendaContract, CommitContract, LedgerContract, OwnershipContract, ReadingContract, UpkeepContract):
+class StoreContract(
+    AgendaContract, BackfillContract, CommitContract, LedgerContract, OwnershipContract, ReadingContract, UpkeepContract
+):
     """The whole contract."""

@@ -1,0 +1,67 @@
+"""Backfills, a part of the store's port: series of runs, one for each time of a flow's schedule in some past.
+
+A backfill is recorded with all its windows before the first of them runs, and with the bundle that all of them use. A
+window is done when a run of its was a success: that is noted, so that it stays done when the run is cleaned away.
+Everything else about it is to be seen from its runs, whose ids say which window they are of (``run_id``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs, Window
+from wvflow.plan.nodes import FlowRef
+
+
+class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A series of runs for the times from ``begin`` up to, but without, ``end``. ``parallel``: how many may run at
+    once. ``missing``: only those that no earlier run had done."""
+
+    id: str
+    project: str
+    flow: FlowRef
+    bundle: str
+    begin: EpochMs
+    end: EpochMs
+    created_at: EpochMs
+    parallel: int = 1
+    missing: bool = False
+
+
+class WindowRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One time of a backfill, the ``number``-th from 1, and the parameters of its run. ``run``: the one that has done
+    it, ``""`` until then."""
+
+    number: int
+    run_time: EpochMs
+    window: Window
+    params: dict[str, object] = {}
+    run: str = ""
+
+
+def run_id(backfill: str, number: int, time: int = 1) -> str:
+    """The id of a window's run: the first, or that of another ``time``."""
+    return f"{backfill}.{number}" if time == 1 else f"{backfill}.{number}.{time}"
+
+
+class Backfills(Protocol):
+    """What is kept of backfills. Reading and writing may raise Unavailable."""
+
+    def put_backfill(self, backfill: BackfillRow, windows: Sequence[WindowRow]) -> None:
+        """Record a new one with all its windows."""
+        ...
+
+    def backfills(self, project: str) -> list[BackfillRow]:
+        """Those of a project, the newest first."""
+        ...
+
+    def windows(self, backfill: str) -> list[WindowRow]:
+        """Those of a backfill, by number."""
+        ...
+
+    def window_done(self, backfill: str, number: int, run: str) -> None:
+        """Note which run has done a window. The first one that is noted stays."""
+        ...

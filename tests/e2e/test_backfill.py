@@ -1,0 +1,183 @@
+"""`wvflow backfill`: a run for each time of a schedule in the past, and on from where it stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from wvflow.cli.main import cli
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.nodes import FlowRef
+from wvflow.service.backfills import Backfilling, Filling, Range
+from wvflow.service.program import compile_program
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
+from wvflow.service.scheduler import Scheduler
+from wvflow.service.wiring import Wiring
+
+FLOW = """
+flow Daily(region: string = 'eu') with { schedule: '0 2 * * *', timezone: 'Europe/Berlin' } = {
+  stage day = select run_date as d, window_start as since, window_end as until, region as region | fetch()
+}
+flow Unscheduled = { stage a = select 1 as n }
+"""
+ACTIVITIES = """
+from pathlib import Path
+from wvflow import activity
+
+HERE = Path(__file__).parent
+
+@activity
+def fetch(rows: list[dict]) -> list[dict]:
+    day = rows[0]["d"]
+    if (HERE / day).exists():
+        raise ValueError(f"no data of {day}")
+    with (HERE / "fetched.txt").open("a") as file:
+        file.write(f"{day[8:]} {rows[0]['since']:%d} {rows[0]['until']:%d}\\n")
+    return rows
+"""
+RANGE = ("--from", "2026-03-28", "--to", "2026-04-01")
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def wvflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.wv").write_text(FLOW)
+    (tmp_path / "activities.py").write_text(ACTIVITIES)
+
+    def call(*args: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(cli, ["backfill", *args])
+        assert result.exit_code == status, result.output
+        return result
+
+    return call
+
+
+def fetched() -> list[str]:
+    """Day, begin and end of the window of each call."""
+    file = Path("fetched.txt")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def states(result: Result) -> list[str | None]:
+    return [one["state"] for one in json.loads(result.stdout.splitlines()[-1])["windows"]]
+
+
+def test_it_runs_in_order_stops_at_the_first_failure_and_goes_on_there(wvflow: Command) -> None:
+    Path("2026-03-30").write_text("")
+    stopped = wvflow("f.wv", "Daily", *RANGE, "--json", status=1)
+    assert states(stopped) == ["success", "success", "failed", None]
+    assert fetched() == ["28 27 28", "29 28 29"]
+    assert "stopped at 2026-03-30 02:00: ValueError: no data of 2026-03-30" in wvflow().stdout
+    Path("f.wv").write_text(FLOW.replace("fetch()", "fetch() | where false"))  # it keeps to what it began with
+    Path("2026-03-30").unlink()
+    done = wvflow("f.wv", "Daily", *RANGE)
+    assert "2 of 4 windows are done" in done.stderr
+    assert "which differs from today's" in done.stderr
+    assert "4 of 4 windows done" in done.stdout
+    assert fetched() == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
+    assert json.loads(wvflow("--json").stdout)[0]["done"] == 4
+
+
+def test_what_was_done_before_can_be_left_out(wvflow: Command) -> None:
+    wvflow("f.wv", "Daily", "--from", "2026-03-29", "--to", "2026-03-30")
+    seen = wvflow("f.wv", "Daily", *RANGE, "--missing", "--dry-run", "--json")
+    assert states(seen) == [None] * 3
+    wvflow("f.wv", "Daily", *RANGE, "--missing", "--parallel", "3")
+    assert sorted(fetched()) == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
+    again = wvflow("f.wv", "Daily", *RANGE, "--missing")
+    assert "nothing is missing" in again.stderr
+    wvflow("f.wv", "Daily", *RANGE, "--missing", "-p", "region=us")  # other parameters are other windows
+    assert len(fetched()) == 8
+
+
+def test_a_preview_records_nothing(wvflow: Command) -> None:
+    seen = wvflow("f.wv", "Daily", *RANGE, "--dry-run")
+    assert "2026-03-29 03:00  2026-03-28 02:00 → 2026-03-29 03:00  region = eu" in seen.stdout
+    assert (wvflow("--json").stdout, fetched()) == ("[]\n", [])
+    many = wvflow("f.wv", "Daily", "--from", "2025-01-01", "--to", "2026-01-01", "--dry-run")
+    assert "… and 346 more windows" in many.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["Daily"], "say for which times"),
+        (["Daily", "--from", "2026-03-28", "--to", "2026-03-28"], "the range is empty"),
+        (["Daily", "--from", "2026-03-28", "--to", "2999-01-01"], "--to is in the future"),
+        (["Daily", "--from", "2026-03-28", "--to", "2026-03-28T01:00"], "has no time in that range"),
+        (["Daily", "--from", "1970-01-01", "--to", "2026-01-01"], "more than 10,000 windows"),
+        (["Daily", "--from", "soon", "--to", "2026-01-01"], "'soon' is no time in ISO 8601"),
+        (["Unscheduled", *RANGE], "neither `schedule` nor `interval`"),
+        (["Daily", *RANGE, "-p", "regin=us"], "did you mean `region`?"),
+    ],
+)
+def test_what_can_be_no_backfill_is_refused(wvflow: Command, args: list[str], message: str) -> None:
+    assert message in wvflow("f.wv", *args, status=2).stderr
+
+
+def test_an_interrupt_leaves_it_to_be_carried_on(wvflow: Command) -> None:
+    project = load_project(Path("f.wv"))
+    bundle = compile_program(project, Path("f.wv")).bundle
+    assert bundle is not None
+    ref = FlowRef("Daily")
+    when = Range(EpochMs(1_774_652_400_000), EpochMs(1_774_994_400_000))  # 28 March to 1 April in Berlin
+
+    async def interrupted(backfills: Backfilling, filling: Filling) -> None:
+        def second_begins(now: Filling) -> None:
+            if now.done == 1 and now.windows[1].state:
+                task.cancel()
+
+        task = asyncio.create_task(backfills.drive(filling, watch=second_begins))
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+    with closing(Runs(project)) as runs:
+        backfills = Backfilling(runs)
+        preview = backfills.preview(bundle.plan(ref), ref.version, when, {})
+        asyncio.run(interrupted(backfills, backfills.begin(preview, bundle, when, missing=False)))
+    assert states(wvflow("f.wv", "Daily", *RANGE, "--json")) == ["success"] * 4
+    assert fetched() == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
+
+
+class Moved(Wiring):
+    """A clock that is put on."""
+
+    def __init__(self) -> None:
+        at = EpochMs(1_774_652_400_000)
+
+        class Clock:
+            def now(self) -> EpochMs:
+                return EpochMs(at + ahead[0])
+
+            def monotonic(self) -> float:
+                return 0.0
+
+        ahead = self.ahead = [0]
+        self.clock = Clock()
+
+
+@pytest.mark.parametrize(
+    ("properties", "decision"), [("", "started"), (", concurrency: 1", "skipped"), (", overlap: queue", "started")]
+)
+def test_a_backfill_under_way_keeps_no_time_to_come_from_its_run(
+    tmp_path: Path, properties: str, decision: str
+) -> None:
+    (tmp_path / "f.wv").write_text(f"flow F with {{ interval: 1h{properties} }} = {{ stage a = select 1 as n }}")
+    project, wiring = load_project(tmp_path), Moved()
+    bundle = compile_program(project).bundle
+    assert bundle is not None
+    with closing(Runs(project, wiring)) as runs:
+        scheduler = Scheduler(runs)
+        scheduler.load(bundle)
+        runs.order(bundle, FlowRef("F"), {}, cause="backfill")
+        wiring.ahead[0] = 3_600_000
+        (fired,) = scheduler.look()
+        assert fired.fire.decision == decision
