@@ -71,9 +71,13 @@ def test_the_examples_of_the_queries_pass_their_tests(tmp_path: Path, number: in
     assert report["tests"] > 0
 
 
-_FLOW_STATEMENTS = re.findall(
-    r"^```wv test\n(.*?)^```$", (ROOT / "docs/language/flows.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+_FLOW_STATEMENTS = [
+    found
+    for page in ("flows", "dependencies")
+    for found in re.findall(
+        r"^```wv test\n(.*?)^```$", (ROOT / f"docs/language/{page}.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+]
 
 
 def test_the_examples_of_flows_in_statements_pass_their_tests(tmp_path: Path) -> None:
@@ -85,7 +89,7 @@ def test_the_examples_of_flows_in_statements_pass_their_tests(tmp_path: Path) ->
         assert report["tests"] > 0
 
 
-_PAGES = ("flows", "versions", "idempotency")
+_PAGES = ("flows", "versions", "idempotency", "dependencies")
 _FLOWS = [text for page in _PAGES for text in queries(f"language/{page}.md")]
 
 

@@ -71,11 +71,13 @@ def _where(plan: FlowPlan, event: TaskEvent) -> str:
 
 def _facts(plan: FlowPlan, event: Event) -> str:
     match event:
-        case RunStarted(run_time=run_time, params=params, retry=retry, window=window):
+        case RunStarted(run_time=run_time, params=params, retry=retry, window=window, upstream=upstream):
             given = ", ".join(f"{name} = {value}" for name, value in params.items())
             of = f"a retry of run {retry.run_id}" if retry else ""
             about = f"window {instant(window[0])} to {instant(window[1])}" if window else ""
-            return printable("  ".join(filter(None, (f"run time {instant(run_time)}", about, given, of))))
+            runs = ", ".join(f"run {one.run_id} of {one.flow}" for one in upstream)
+            after = f"after {runs}" if runs else ""
+            return printable("  ".join(filter(None, (f"run time {instant(run_time)}", about, given, of, after))))
         case TaskSucceeded(output=output):
             return _output(output)
         case StageReused(output=output, origin=origin):

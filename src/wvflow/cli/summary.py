@@ -162,7 +162,7 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    facts = (*_facts(row), *_variables(summary), *_retries(summary), *_children(summary))
+    facts = (*_facts(row), *_uses(summary), *_variables(summary), *_retries(summary), *_children(summary))
     for name, value in (*facts, *_compensations(summary), *_hooks(summary)):
         app.show(Text.assemble((f"{name:<10}", "dim"), value))
     app.show("")
@@ -174,6 +174,13 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
 def _retries(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if summary.retries:
         yield "retries", ", ".join(f"run {one}" for one in summary.retries)
+
+
+def _uses(summary: RunSummary) -> Iterator[tuple[str, str]]:
+    for name, several in (("after", summary.upstream), ("before", summary.dependants)):
+        if several:
+            more = f" and {len(several) - MOST_CHILDREN:,} more" if len(several) > MOST_CHILDREN else ""
+            yield name, ", ".join(f"run {one.run_id} of {one.flow}" for one in several[:MOST_CHILDREN]) + more
 
 
 def _variables(summary: RunSummary) -> Iterator[tuple[str, str]]:

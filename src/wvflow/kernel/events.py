@@ -89,6 +89,17 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     stages: tuple[Reused, ...] = ()
 
 
+class Upstream(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run of another flow that a run comes after. ``outputs``: by stage, what it reads of it; ``lacking``: by stage,
+    why that can't be read."""
+
+    flow: str
+    run_id: str
+    state: str = "success"
+    outputs: tuple[tuple[str, Output], ...] = ()
+    lacking: tuple[tuple[str, str], ...] = ()
+
+
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
     at: EpochMs
 
@@ -99,7 +110,7 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     over, None for none; ``parent``: where another run started it. ``run_date``: the date of ``run_time`` in the flow's
     zone, ``yyyy-MM-dd``; ``""`` where that is UTC's. ``retry``:
     where it takes over what an ended run has done. ``window``: the time that it is about; None where that is but its
-    ``run_time``."""
+    ``run_time``. ``upstream``: the runs that it comes after."""
 
     run_id: str
     run_time: EpochMs
@@ -111,6 +122,7 @@ class RunStarted(EventBase, frozen=True, tag="RunStarted", omit_defaults=False):
     run_date: str = ""
     retry: Retry | None = None
     window: Window | None = None
+    upstream: tuple[Upstream, ...] = ()
 
 
 class AboutWork(EventBase, frozen=True, kw_only=True):

@@ -229,6 +229,7 @@ def _begin(draft: Draft, event: RunStarted) -> None:
         run_date=event.run_date,
         retry_of=event.retry.run_id if event.retry else "",
         window=event.window,
+        upstream=event.upstream,
         started_at=draft.now,
     )
     match state_at_start(draft.plan, draft.run):

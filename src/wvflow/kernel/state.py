@@ -8,7 +8,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Failure, Output, Parent, Window
+from wvflow.kernel.events import EpochMs, Failure, Output, Parent, Upstream, Window
 from wvflow.kernel.line import NOBODY, Line
 from wvflow.plan.nodes import StageId
 
@@ -252,7 +252,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
     instances to undo, in that order; ``undone``: for how many of them that has begun. ``late``: since when its deadline
     is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for a pause
-    that isn't over.
+    that isn't over. ``upstream``: the runs that it comes after.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -293,6 +293,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline_due: EpochMs | None = None
     late: EpochMs | None = None
     stood: int = 0
+    upstream: tuple[Upstream, ...] = ()
 
     @property
     def depth(self) -> int:

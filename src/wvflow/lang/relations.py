@@ -21,6 +21,25 @@ UNDONE = "`undone`"
 """Stands as a stage for the rows to undo: what ``from _`` reads in a compensation."""
 
 
+def of_upstream(flow: str, stage: str) -> str:
+    """Stands as a stage for the rows of a stage of another flow, of the run that this one comes after.
+
+    >>> of_upstream("A", "x")
+    '`A`.`x`'
+    """
+    return f"`{flow}`.`{stage}`"
+
+
+def upstream_named(name: str) -> tuple[str, str] | None:
+    """The flow and the stage that such a name stands for.
+
+    >>> upstream_named("`A`.`x`"), upstream_named("x"), upstream_named(HANDED)
+    (('A', 'x'), None, None)
+    """
+    flow, dot, stage = name.strip("`").partition("`.`")
+    return (flow, stage) if dot else None
+
+
 def nodes(tree: object) -> Iterator[msgspec.Struct]:
     """Every node of a plain tree of structs and tuples, parents first."""
     waiting = [tree]

@@ -30,8 +30,9 @@ from wvflow.lang.algebra import (
 )
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
-from wvflow.lang.relations import HANDED, UNDONE, fan_in_stages, nodes
+from wvflow.lang.relations import HANDED, UNDONE, fan_in_stages, nodes, upstream_named
 from wvflow.plan.conversation import conversation_json, conversation_lines, params_json, signature, typed
+from wvflow.plan.dependencies import after_text
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.nodes import (
     DEFAULT_POLL_INTERVAL,
@@ -243,6 +244,8 @@ def _source(relation: Rel) -> str:
         case StageRows(stage=stage):
             if stage in (HANDED, UNDONE):
                 return "from _"
+            if (upstream := upstream_named(stage)) is not None:
+                return f"from {'.'.join(upstream)}"
             return f"from {'_' if stage == INSTANCE else stage}"
         case FanIn():
             return f"merge {', '.join(fan_in_stages(relation))}"
@@ -360,7 +363,8 @@ def _above(stage: StagePlan) -> tuple[StageId, ...]:
 def _headline(plan: FlowPlan) -> str:
     params = typed((param.name, param.type) for param in plan.params)
     version = f"@version({plan.version})" if plan.version != 1 else ""
-    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + _limits(plan)
+    after = f" {after_text(plan.after)}" if plan.after else ""
+    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + after + _limits(plan)
 
 
 def schedule_items(plan: FlowPlan) -> dict[str, str | None]:
@@ -379,6 +383,7 @@ def _limits(plan: FlowPlan) -> str:
         "max_parallel": plan.max_parallel,
         "timeout": None if plan.timeout is None else format_duration(plan.timeout),
         "concurrency": plan.concurrency or None,
+        "deadline": None if plan.deadline is None else format_duration(plan.deadline),
     }
     shown = ", ".join(f"{name}: {value}" for name, value in limits.items() if value is not None)
     return f"  [{shown}]" if shown else ""
@@ -486,6 +491,8 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "max_parallel": plan.max_parallel,
         "timezone": plan.timezone,
         "schedule": None if plan.schedule is None else msgspec.to_builtins(plan.schedule),
+        "deadline": None if plan.deadline is None else format_duration(plan.deadline),
+        "after": [[{"flow": one.flow, "states": one.states} for one in several] for several in plan.after],
         "stages": [_stage_json(plan, plan.stages[index], names) for index in plan.declared],
         "edges": [_edge_json(edge, names) for edge in edges(plan)],
         **conversation_json(plan),

@@ -16,6 +16,7 @@ from wvflow.lang.algebra import Expr, Literal, NamedArgument, Node, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.properties import TriggerRule
 from wvflow.lang.types import BOOLEAN, Type
+from wvflow.plan.dependencies import Alternatives, UpstreamStage
 from wvflow.plan.schedules import Schedule
 
 StageId = NewType("StageId", int)
@@ -630,7 +631,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     the schedule and of ``run_date``. ``state``: its variables beside ``paused``, each with what it begins with;
     ``watchers``: the stages that wait until something is so of them. ``deadline``: from ``run_time`` on; after it, a
     run is late. ``concurrency``: how many of its runs may be open at once, 0 for any number, of those that give one
-    value of ``concurrency_key``, over the parameters."""
+    value of ``concurrency_key``, over the parameters. ``after``: the runs of other flows that each of its runs comes
+    after; ``reads``: what it reads of them."""
 
     flow: str
     version: int
@@ -661,6 +663,8 @@ class FlowPlan(msgspec.Struct, frozen=True):
     deadline: Millis | None = None
     concurrency: int = 0
     concurrency_key: Expr | None = None
+    after: Alternatives = ()
+    reads: tuple[UpstreamStage, ...] = ()
 
     @property
     def variables(self) -> tuple[FlowParam, ...]:

@@ -144,7 +144,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
             layers,
             views,
             again,
-            is_kept=declared == output or flow.stages[declared].name in undoing | asked,
+            is_kept=declared == output or flow.stages[declared].name in undoing | asked | flow.read_elsewhere,
         )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
@@ -172,6 +172,8 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
         key_conflict=flow.settings.get("idempotency_conflict", "error"),  # type: ignore[arg-type]
         description=str(flow.settings.get("description", "")),
         schedule=flow.schedule,
+        after=flow.after,
+        reads=flow.reads,
         state=flow.conversation.state,
         signals=tuple(_heard(one, stages) for one in flow.conversation.signals),
         updates=flow.conversation.updates,

@@ -22,6 +22,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.nodes import FlowRef
+from wvflow.ports.dependencies import Use
 from wvflow.ports.ledger import RunKey
 
 Cause: TypeAlias = Literal["run", "detach", "trigger", "fire", "catchup", "backfill", "dependency"]
@@ -59,7 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: int = 0
     key: RunKey | None = None
     waiter: int = 0
-    upstream: tuple[str, ...] = ()
+    upstream: tuple[Use, ...] = ()
     series: str = ""
 
     @property
@@ -123,7 +124,8 @@ class Agenda(Protocol):
     # --- runs that are to begin ---
 
     def order(self, order: Order) -> bool:
-        """Have a run begin later. False, and nothing is written: its id is taken, or another run has its key."""
+        """Have a run begin later. False, and nothing is written: its id is taken, another run has its key, or has used
+        one of those that it comes after."""
         ...
 
     def orders(self, project: str) -> list[Order]:
@@ -150,8 +152,9 @@ class Agenda(Protocol):
 
     def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
         """Record verdicts, each with all that follows from it; one transaction for all. False for one of which nothing
-        is written: the cursor was moved on meanwhile, or another run has the key of one of its orders. Whether a
-        schedule is paused is not a verdict's to say, but for one that was never looked at."""
+        is written: the cursor was moved on meanwhile, or another run has the key of one of its orders, or has used one
+        of those that it comes after. Whether a schedule is paused is not a verdict's to say, but for one that was never
+        looked at."""
         ...
 
     def schedule(self, project: str, flow: str) -> ScheduleRow | None:
@@ -171,8 +174,9 @@ class Agenda(Protocol):
         """What was decided about the times of a flow's schedule, the latest first."""
         ...
 
-    def mark_late(self, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
-        """Note that what is due then is late. False: it was noted before, or there is no such row."""
+    def mark_late(self, run_id: str, now: EpochMs) -> bool:
+        """Note that a run that is to begin is late, and with it the time of a schedule that it is to begin for. False:
+        it was noted before, or it has begun."""
         ...
 
     # --- who sees to it ---

@@ -180,7 +180,8 @@ class Ledger(Protocol):
         ...
 
     def kept_runs(self, now: EpochMs) -> frozenset[str]:
-        """The runs whose success counts under a key of theirs: a later call is given what came of them."""
+        """The runs that others need: their success counts under a key of theirs, and a later call is given what came of
+        them, a flow is to come after them yet (``Dependencies.attend``), or a run that is to begin does."""
         ...
 
     def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:

@@ -17,6 +17,7 @@ from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.agenda import Agenda, Turn
 from wvflow.ports.backfills import Backfills
+from wvflow.ports.dependencies import Dependencies, Use
 from wvflow.ports.ledger import Ledger, RunKey
 
 SILENCE_MS: Final = 30_000  # an owner whose last beat is older is taken for dead, even if its lock is held
@@ -31,7 +32,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     owner than ``fence`` wrote last to its ``parent`` (0 for none), and where another run has its ``key``
     (``Ledger.run_of``). ``ordered``: it was to begin, so there is a row of that id, and it has its key.
 
-    ``turn``: where its group has no free slot, the part is told as ``full``."""
+    ``turn``: where its group has no free slot, the part is told as ``full``. ``uses``: the runs that it comes after; it
+    conflicts where one of them has not ended, or is used by another run of the flow."""
 
     flow: FlowRef
     bundle: str
@@ -43,6 +45,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     key: RunKey | None = None
     ordered: bool = False
     turn: Turn = Turn()
+    uses: tuple[Use, ...] = ()
 
 
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +287,7 @@ class HeartbeatRow(msgspec.Struct, frozen=True, kw_only=True):
     at: EpochMs
 
 
-class Store(Agenda, Backfills, Ledger, Protocol):
+class Store(Agenda, Backfills, Dependencies, Ledger, Protocol):
     """The one durable record of all runs."""
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:

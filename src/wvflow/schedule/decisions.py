@@ -18,6 +18,9 @@ on time, no room   ``overlap: queue``           queued
 on time, no room   ``overlap: cancel_other``    queued, behind the runs that are asked to stop for it
 =================  ===========================  ===================================================================
 
+What is started, queued or caught up is skipped all the same where the flow comes after runs of others and there are
+none that it has not used: its schedule decides when, its dependency whether.
+
 There is room while fewer runs of the group are open, or are to begin, than ``concurrency`` says: 1 where it says
 nothing. What is caught up runs one after another, and nothing that comes on time meanwhile is lost.
 
@@ -69,7 +72,7 @@ class Look(NamedTuple):
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a time, and of the ``count - 1`` before it. ``run_id``: of the run that is to begin for it,
     ``""`` for none; ``window``: what that is about; ``limit``: how many of its group may be open with it, 0 for any
-    number."""
+    number; ``may_be_late``: nobody wanted it not to run."""
 
     fire: Fire
     decision: Literal["started", "queued", "caught_up", "skipped"]
@@ -78,6 +81,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     window: tuple[datetime, datetime] | None = None
     limit: int = 0
+    may_be_late: bool = True
 
 
 class Outcome(NamedTuple):
@@ -103,15 +107,16 @@ def next_due(plan: FlowPlan, cursor: datetime) -> datetime | None:
     return None if fire is None else due_at(plan, fire)
 
 
-def decide(plan: FlowPlan, look: Look, name: Callable[[], str]) -> Outcome:
+def decide(plan: FlowPlan, look: Look, name: Callable[[], str], why_not: Callable[[], str] = lambda: "") -> Outcome:
     """Decide all times of a flow's schedule that are due.
 
     Args:
         name: gives ids for runs, each another one.
+        why_not: why one more run can't begin now, ``""`` where it can; asked once for each, in their order.
     """
     due, before = _due(plan, look)
     decided = [] if before is None else [before]
-    judge = _Judge(plan, look, due, name)
+    judge = _Judge(plan, look, due, name, why_not)
     decided += [judge.decided(fire) for fire in due]
     cursor = decided[-1].fire.at if decided else look.cursor
     return Outcome(tuple(decided), cursor, tuple(judge.cancels))
@@ -120,8 +125,11 @@ def decide(plan: FlowPlan, look: Look, name: Callable[[], str]) -> Outcome:
 class _Judge:
     """Decides time after time: what was decided takes up room for the next."""
 
-    def __init__(self, plan: FlowPlan, look: Look, due: Sequence[Fire], name: Callable[[], str]) -> None:
+    def __init__(
+        self, plan: FlowPlan, look: Look, due: Sequence[Fire], name: Callable[[], str], why_not: Callable[[], str]
+    ) -> None:
         self._plan = plan
+        self._why_not = why_not
         self._schedule = _schedule(plan)
         self._look = look
         self._name = name
@@ -143,7 +151,7 @@ class _Judge:
 
     def decided(self, fire: Fire) -> Decided:
         if self._look.paused:
-            return _skipped(fire, "the schedule is paused")
+            return msgspec.structs.replace(_skipped(fire, "the schedule is paused"), may_be_late=False)
         if fire in self._caught_up:
             limit = 1 if self._schedule.catchup == "all" else self._room
             return self._to_run(fire, "caught_up", limit)
@@ -160,9 +168,7 @@ class _Judge:
             return self._to_run(fire, "started", self._room)
         if self._schedule.overlap == "skip" and not any(one.catches_up for one in open_):
             return _skipped(fire, f"run {open_[0].run_id} is open" + (f" and {len(open_) - 1} more" * (len(open_) > 1)))
-        if self._schedule.overlap == "cancel_other":
-            self._make_room(fire)
-        return self._to_run(fire, "queued", self._room)
+        return self._to_run(fire, "queued", self._room, makes_room=self._schedule.overlap == "cancel_other")
 
     def _make_room(self, fire: Fire) -> None:
         """The oldest are to stop."""
@@ -171,7 +177,18 @@ class _Judge:
         self.cancels += [one.run_id for one in stopped]
         self._open[self._group(fire)] = open_[len(stopped) :]
 
-    def _to_run(self, fire: Fire, decision: Literal["started", "queued", "caught_up"], limit: int) -> Decided:
+    def _to_run(
+        self,
+        fire: Fire,
+        decision: Literal["started", "queued", "caught_up"],
+        limit: int,
+        *,
+        makes_room: bool = False,
+    ) -> Decided:
+        if why := self._why_not():
+            return _skipped(fire, why)
+        if makes_room:
+            self._make_room(fire)
         run = Open(self._name(), decision == "caught_up")
         self._open.setdefault(self._group(fire), []).append(run)
         window = window_of(self._plan, fire)

@@ -12,6 +12,7 @@ from wvflow.lang.algebra import Expr, Rel, Table
 from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
+from wvflow.plan.dependencies import Alternatives, UpstreamStage
 from wvflow.plan.nodes import (
     Argument,
     FileTarget,
@@ -245,7 +246,8 @@ class CheckedRunQuery(NamedTuple):
 
 
 class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """One flow, its stages in order of declaration. ``output`` is None only beside an error."""
+    """One flow, its stages in order of declaration. ``output`` is None only beside an error. ``after`` and ``reads`` as
+    in its plan; ``read_elsewhere``: those of its stages that other flows read."""
 
     ref: FlowRef
     span: Span
@@ -260,6 +262,9 @@ class CheckedFlow(msgspec.Struct, frozen=True, kw_only=True):
     schedule: Schedule | None = None
     conversation: Conversation = Conversation()
     queries: tuple[CheckedRunQuery, ...] = ()
+    after: Alternatives = ()
+    reads: tuple[UpstreamStage, ...] = ()
+    read_elsewhere: frozenset[str] = frozenset()
 
 
 class CheckedTest(NamedTuple):

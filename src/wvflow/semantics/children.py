@@ -21,7 +21,7 @@ from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Columns, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.versions import find_flow, flow_names
-from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp
+from wvflow.syntax.nodes import CallExpr, CallInput, CallOp, FlowDef, InvokeOp, StateOf
 from wvflow.syntax.walk import walk
 
 STARTED = (Col("flow", STRING), Col("run_id", STRING))
@@ -82,8 +82,15 @@ def columns_of(flow: CheckedFlow) -> Columns:
     return None if output is None or output.shape is None else tuple(Col(name, type_) for name, type_ in output.shape)
 
 
+def before(flow: FlowDef) -> list[str]:
+    """The flows that a header names."""
+    named = [] if flow.trigger is None else [one.name for one in walk(flow.trigger) if isinstance(one, StateOf)]
+    return [one.text for one in (*flow.depends, *named)]
+
+
 def called_first(flows: Mapping[tuple[str, int], FlowDef]) -> list[FlowDef]:
-    """Each flow after those that it calls, as it sees their columns; of flows that call each other, as they stand."""
+    """Each flow after those that it calls, or reads, as it sees their columns; of flows that call each other, as they
+    stand."""
     keys = list(flows)
     edges = [[keys.index(one) for one in _called(flows[key], keys) if one != key] for key in keys]
     order = sortable(edges)
@@ -92,5 +99,6 @@ def called_first(flows: Mapping[tuple[str, int], FlowDef]) -> list[FlowDef]:
 
 
 def _called(flow: FlowDef, keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    names = {node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput)}
+    called = (node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput))
+    names = {*before(flow), *called}
     return (key for key in keys if key[0] in names)

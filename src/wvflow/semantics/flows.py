@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,6 +26,13 @@ from wvflow.semantics.children import callee, check_closing
 from wvflow.semantics.concurrency import read_concurrency_key
 from wvflow.semantics.conversation import check_conversation, read_conversation
 from wvflow.semantics.defaults import check_defaults
+from wvflow.semantics.dependencies import (
+    check_unattended,
+    read_after,
+    read_elsewhere,
+    read_of_upstreams,
+    upstreams_of,
+)
 from wvflow.semantics.hooks import check_hooks
 from wvflow.semantics.keys import check_retries, read_key
 from wvflow.semantics.maps import Each, Values, read_map
@@ -80,7 +87,6 @@ from wvflow.syntax.walk import walk
 
 def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     """One flow with all names resolved. What is wrong goes to the session."""
-    session.report(*[mistakes.not_available(what, span) for what, span in _later(flow)])
     read = read_settings(flow.configs, "flow", session)
     check_version(flow, read, session)
     defaults = read_settings(read.nested, "defaults", session)
@@ -95,13 +101,16 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         values=values_of(params),
         state=values_of((PAUSED, *told.state)),
         signals={one.name: one for one in told.signals},
+        upstreams=upstreams_of(flow, session),
     )
     stages = _check_stages(distinct, flow.lost, scope, below) if check_size(flow, written, session) else ()
     check_bounds("defaults", defaults.values, defaults.spans, {}, session)
     check_waits(stages, (defaults.values, read.values, session.catalog.defaults), session)
     check_conversation(flow, told, stages, session)
     check_reuse(stages, defaults.values, [param.name for param in params], session)
-    ref = FlowRef(flow.name.text, flow.number)
+    ref, after = FlowRef(flow.name.text, flow.number), read_after(flow, session)
+    check_unattended(flow, params, session)
+    elsewhere = read_elsewhere(ref.flow, session.definitions.flows.values())
     queries = read_queries(flow, stages, scope)
     return CheckedFlow(
         ref=ref,
@@ -114,20 +123,15 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         stages=stages,
         settings=read.values,
         defaults=defaults.values,
-        output=_output(flow, read, stages, queries, session),
+        output=_output(flow, read, stages, queries, elsewhere, session),
         schedule=check_schedule(read, callee(ref, session), Scope(session, for_argument=True)),
         hooks=check_hooks(read, scope),
         conversation=told,
         queries=queries,
+        after=after,
+        reads=read_of_upstreams(stages, scope.upstreams),
+        read_elsewhere=elsewhere,
     )
-
-
-def _later(flow: FlowDef) -> Iterator[tuple[str, Span]]:
-    """What this version reads and can't run."""
-    if flow.depends:
-        yield "depends on", flow.depends[0].span
-    if flow.trigger is not None:
-        yield "if", flow.trigger.span
 
 
 class _Written(NamedTuple):
@@ -342,6 +346,7 @@ def _output(
     read: Read,
     stages: Sequence[CheckedStage],
     queries: Sequence[CheckedRunQuery],
+    elsewhere: Collection[str],
     session: Session,
 ) -> str | None:
     """The stage that ``output:`` names, else the last declared one that nobody reads (section 5). None where a mistake
@@ -349,7 +354,7 @@ def _output(
     name = read.values.get("output")
     known = [stage.name for stage in stages]
     needed = {upstream for stage in stages for upstream in (*stage.upstreams, *read_by_compensation(stage))}
-    needed |= {read for query in queries for read in query.reads}
+    needed |= {read for query in queries for read in query.reads} | {*elsewhere}
     if name is None:
         name = _last(stages)
     elif stages and name not in known and name not in {one.text for one in flow.lost}:

@@ -10,6 +10,7 @@ from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import CallStep, CheckedHook, ChildStep
 from wvflow.semantics.children import call_flow, is_flow
+from wvflow.semantics.dependencies import check_independent
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Scope, Shape
 from wvflow.semantics.sinks import activate
@@ -53,6 +54,8 @@ def _step(name: str, node: n.Expr, scope: Scope) -> CallStep | ChildStep | None:
         return activate(n.ActivateOp(args=call.args, span=call.span), shape, scope)
     if is_flow(call.function.text, scope.session):
         started = call_flow(call, call.version, shape, scope, piped=True, apart=False)
+        if started is not None:
+            check_independent(started[0], call.span, scope.session)
         return None if started is None else started[0]
     called = call_activity(call, shape, scope, piped=True, apart=False)
     return None if called is None else called[0]

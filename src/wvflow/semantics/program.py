@@ -12,6 +12,7 @@ from wvflow.semantics.activities import check_declaration
 from wvflow.semantics.checked import Checked, CheckedFlow, CheckedModel
 from wvflow.semantics.children import called_first, columns_of
 from wvflow.semantics.definitions import Definitions, collect
+from wvflow.semantics.dependencies import as_upstreams, check_no_cycle
 from wvflow.semantics.flows import check_flow
 from wvflow.semantics.models import read_models, read_models_of
 from wvflow.semantics.properties import check_foreign
@@ -22,6 +23,7 @@ from wvflow.semantics.signatures import check_function, check_parameters
 from wvflow.semantics.sources import rows_of
 from wvflow.semantics.statements import check_statements
 from wvflow.semantics.vals import scalar_val
+from wvflow.semantics.versions import highest
 from wvflow.syntax.nodes import ArrayExpr, FlowDef, FunctionDef, ModelDef, Module, Statement, TypeDef, ValDef
 
 
@@ -45,6 +47,7 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     activities = {name: check_declaration(one, session) for name, one in definitions.activities.items()}
     checked_flows = {id(flow): _check_flow(flow, session) for flow in called_first(definitions.flows)}
     flows = tuple(checked_flows[id(flow)] for flow in definitions.flows.values())
+    check_no_cycle(definitions.flows.values(), session, lambda _: True)
     if flows:
         check_foreign(catalog.defaults, "the project's defaults", "defaults", flows[0].span, session)
     statements = {source: tuple(check_statements(source, session)) for source in definitions.files}
@@ -70,6 +73,7 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
     for one in called_first(program.flows):
         if any(one is other for other in defined):
             _check_flow(one, session)
+    check_no_cycle(program.flows.values(), session, lambda flow: any(flow is one for one in defined))
     for _ in check_statements(source, session):
         pass
     session.report(*_of_unused_models(session, models))
@@ -81,6 +85,8 @@ def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     with session.within(flow.span), session.numbering():
         checked = check_flow(flow, session)
     session.flow_columns[checked.ref] = columns_of(checked)
+    if checked.ref == highest(checked.ref.flow, session):
+        session.flow_stages[checked.ref.flow] = as_upstreams(checked)
     if any(stage.compensation is not None for stage in checked.stages):
         session.sagas.add(checked.ref)
     return checked

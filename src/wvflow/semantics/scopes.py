@@ -100,6 +100,13 @@ class Row(NamedTuple):
         return replace(scope.over(self.rows), locals=own)
 
 
+class Upstream(NamedTuple):
+    """A stage of another flow as its readers see it. ``unreadable``: why it can't be read, ``""`` where it can."""
+
+    columns: Columns = None
+    unreadable: str = ""
+
+
 class Relation(NamedTuple):
     rel: Rel
     shape: Shape
@@ -126,13 +133,13 @@ class Scope:
     """``rows`` None: there are no rows here. ``values``: parameters, or what a caller put in their place.
 
     ``stages`` have their columns; ``stage`` is the one around, which never reads itself, ``forking`` the one that forks
-    it, ``failed`` those by whose failure it can be that it runs, ``any_failed``: any upstream is such. ``keys``: the
-    grouping keys by name. ``for_argument``: in an argument of an activity, ``for_when``: in a stage's ``when``,
-    ``state``: the variables of the run, of which only ``for_argument``, ``for_when`` and ``for_state`` (a `wait until`
-    or a handler) know; ``signals``: those that the flow takes.
-    ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a stage with
-    ``map: s.col`` is about, ``undoing``: the rows that a compensation is to undo. ``locals``: the parameters of the
-    lambda or function around, several expressions for one that takes all remaining arguments, and the receiver's
+    it, ``upstreams``: by flow that the header names, its stages; ``failed`` those by whose failure it can be that it
+    runs, ``any_failed``: any upstream is such. ``keys``: the grouping keys by name. ``for_argument``: in an argument of
+    an activity, ``for_when``: in a stage's ``when``, ``state``: the variables of the run, of which only
+    ``for_argument``, ``for_when`` and ``for_state`` (a `wait until` or a handler) know; ``signals``: those that the
+    flow takes. ``detach``: in a stage that doesn't wait for its child. ``instance``: the one row that an instance of a
+    stage with ``map: s.col`` is about, ``undoing``: the rows that a compensation is to undo. ``locals``: the parameters
+    of the lambda or function around, several expressions for one that takes all remaining arguments, and the receiver's
     columns; ``this``: the receiver of the method around. ``functions``: what is called without arguments here only,
     with its value.
     """
@@ -141,6 +148,7 @@ class Scope:
     rows: Shape | None = None
     values: Mapping[str, Expr] = field(default_factory=dict)
     stages: Mapping[str, Shape] = field(default_factory=dict)
+    upstreams: Mapping[str, Mapping[str, Upstream]] = field(default_factory=dict)
     stage: str = ""
     forking: Name | None = None
     instance: Relation | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from posixpath import normpath
@@ -17,14 +17,14 @@ from wvflow.semantics import mistakes
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View
 from wvflow.source import Span
-from wvflow.syntax.nodes import ModelDef, Name, Query, ValDef
+from wvflow.syntax.nodes import ModelDef, Name, Query, StageDef, ValDef
 
 Known: TypeAlias = "Columns | None"
 
 if TYPE_CHECKING:
     from wvflow.semantics.models import Template
     from wvflow.semantics.scopes import Columns as ShapeColumns
-    from wvflow.semantics.scopes import Relation, Scope
+    from wvflow.semantics.scopes import Relation, Scope, Upstream
 
 
 class Record:
@@ -60,7 +60,7 @@ class Session:
     ``saved``: the columns of tables and files that statements have written so far.
     ``flow_result``: the name of the table of what a flow yields that a statement runs.
     ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows; ``sagas``: those of
-    them in which a stage has a compensation.
+    them in which a stage has a compensation. ``flow_stages``: by flow, the stages of its highest version so far.
     ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
 
@@ -86,6 +86,7 @@ class Session:
         self.applied: dict[Span, list[Name]] = {}
         self.flow_columns: dict[FlowRef, ShapeColumns] = {}
         self.sagas: set[FlowRef] = set()
+        self.flow_stages: dict[str, Mapping[str, Upstream]] = {}
 
     def report(self, *found: Diagnostic) -> None:
         """Keep findings; one that was made already (in a model expanded twice) counts once."""
@@ -142,6 +143,11 @@ class Session:
         """Whether a name behind a pipe that is no partial query's is an activity's."""
         known = (self.definitions.activities, self.catalog.activities, ACTIVITIES)
         return any(name in one for one in known)
+
+    def stages_elsewhere(self, flow: str) -> set[str]:
+        """The names of the stages of a flow of the program, whether it was checked yet or not."""
+        defined = [one for (name, _), one in self.definitions.flows.items() if name == flow]
+        return {item.name.text for one in defined for item in one.items if isinstance(item, StageDef)}
 
     def template(self, model: ModelDef) -> Template | None:
         return self.models.get(id(model))

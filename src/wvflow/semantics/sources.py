@@ -39,6 +39,7 @@ from wvflow.semantics.rowtypes import row_type
 from wvflow.semantics.scopes import Col, Columns, Relation, Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.semantics.types import columns_of_type, resolve_type
+from wvflow.semantics.upstreams import upstream_rows
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
@@ -100,6 +101,8 @@ def not_a_stage(name: n.Name, scope: Scope) -> Diagnostic:
 def _named(table: n.TableRef, node: n.Aliased, alias: str, scope: Scope) -> Relation:
     first = table.parts[0]
     if len(table.parts) > 1:
+        if (upstream := upstream_rows(table, "" if node.columns else alias, scope)) is not None:
+            return _aliased(upstream, node, scope)
         return _aliased(_table(table, "" if node.columns else alias, scope), node, scope)
     if not _hides_model(first.text, scope):
         if (model := scope.session.definitions.models.get(first.text)) is not None:

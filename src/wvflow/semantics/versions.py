@@ -39,6 +39,11 @@ def find_flow(name: Name, version: int | None, session: Session) -> FlowRef | No
     return None
 
 
+def highest(name: str, session: Session) -> FlowRef:
+    """The highest version that the program has of a flow; 1 where it has none."""
+    return FlowRef(name, max((number for flow, number in session.definitions.flows if flow == name), default=1))
+
+
 def flow_names(session: Session) -> list[str]:
     """The flows of the program, and those that it names by a recorded version."""
     named = (name for name, _ in (*session.definitions.flows, *session.catalog.recorded))

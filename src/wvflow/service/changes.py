@@ -14,6 +14,7 @@ import msgspec
 
 from wvflow.lang.durations import format_duration
 from wvflow.plan.content import contents, settings, work
+from wvflow.plan.dependencies import after_text
 from wvflow.plan.explain import policies_text, schedule_items
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StagePlan
 from wvflow.ports.store import RunRow, Store
@@ -22,7 +23,7 @@ from wvflow.service.recorded import bundle_of, newest, open_runs, recorded_runs
 from wvflow.service.retrying import Pinned, left_by
 
 Change: TypeAlias = Literal["added", "changed", "removed", "unchanged"]
-_SETTINGS = ("timeout", "cleanup_timeout", "max_parallel", "fail_fast", "keep_runs", "description")
+_SETTINGS = ("timeout", "cleanup_timeout", "deadline", "max_parallel", "fail_fast", "keep_runs", "description")
 
 
 class StageChange(msgspec.Struct, frozen=True):
@@ -155,11 +156,12 @@ def _written(plan: FlowPlan) -> dict[str, str | None]:
     params = ", ".join(f"{one.name}: {one.type}" + ("" if one.default is None else " = …") for one in plan.params)
     output = None if plan.output is None else plan.stages[plan.output].name
     limits = {name: _text(name, getattr(plan, name)) for name in _SETTINGS}
-    return {"parameters": params or None, "output": output, **schedule_items(plan), **limits}
+    after = after_text(plan.after) if plan.after else None
+    return {"parameters": params or None, "output": output, "after": after, **schedule_items(plan), **limits}
 
 
 def _text(name: str, value: object) -> str | None:
-    if name in ("timeout", "cleanup_timeout") and isinstance(value, int):
+    if name in ("timeout", "cleanup_timeout", "deadline") and isinstance(value, int):
         return format_duration(value)
     return None if value in (None, "", False) else str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -38,7 +38,7 @@ class Driving(Reading, Retaining):
             stages, failed = run.stage_rows(), failed_instances(run.state.stages)
             children, undoing = self.children(run_id), plan.compensations
             summary = summarize(row, stages, plan.declared, yielding(plan, stages), children, failed, undoing=undoing)
-            return msgspec.structs.replace(summary, variables=variables(plan, run.state))
+            return msgspec.structs.replace(summary, variables=variables(plan, run.state), **self._uses(run_id))
         finally:
             self._waited_for.discard(run_id)
 

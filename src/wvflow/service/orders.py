@@ -7,7 +7,7 @@ group's runs begin in the order in which they were ordered; one that nobody is t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ import msgspec
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.errors import NotPossible, RunNotFound
-from wvflow.kernel.events import EpochMs, Output, Retry
+from wvflow.kernel.events import EpochMs, Output, Retry, Upstream
 from wvflow.kernel.unmet import Unmet
 from wvflow.ports.agenda import Occupant, Order, Turn
 from wvflow.ports.store import Store
@@ -90,6 +90,7 @@ def start(
     order: Order,
     *,
     stored: bool = True,
+    upstream: Sequence[Upstream] = (),
     rows: pa.RecordBatchReader | None = None,
     retry: Retry | None = None,
     handed: Output | None = None,
@@ -110,6 +111,7 @@ def start(
         window=order.window,
         turn=order.turn,
         ordered_at=order.created_at if stored else None,
+        upstream=upstream,
     )
 
 

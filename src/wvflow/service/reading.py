@@ -21,7 +21,7 @@ from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
 from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.messages import PAUSED
 from wvflow.service.state_folder import HELD, StateFolder
-from wvflow.service.summary import Failed, RunSummary, summarize
+from wvflow.service.summary import Failed, RunSummary, UseSummary, summarize
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,12 @@ class Reading(StateFolder):
         failed = self._failed_instances(row, stages)
         retries, children = self._store.runs(retry_of=row.run_id)[::-1], self.children(row.run_id)
         found = summarize(seen, stages, declared, output, children, failed, retries, undoing)
-        return msgspec.structs.replace(found, variables=self._variables(row))
+        return msgspec.structs.replace(found, variables=self._variables(row), **self._uses(row.run_id))
+
+    def _uses(self, run_id: str) -> dict[str, tuple[UseSummary, ...]]:
+        """The runs that a run came after, and that came after it."""
+        pairs = ("upstream", self._store.uses(run_id)), ("dependants", self._store.users(run_id))
+        return {name: tuple(UseSummary(run_id=one.run_id, flow=one.flow) for one in several) for name, several in pairs}
 
     def _stages_to_come(self, row: RunRow) -> list[StageRow]:
         """Of a run that is to begin: nothing is written of its stages yet."""

@@ -17,7 +17,8 @@ import msgspec
 from wvflow.diagnostics import nearest
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.continued import carried
-from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Window
+from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Upstream, Window
+from wvflow.kernel.state import RunState
 from wvflow.plan.content import contents, work
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, QueryTask, StageId, StagePlan
 from wvflow.plan.parameters import bind
@@ -25,6 +26,7 @@ from wvflow.ports.store import RunRow, StageRow, Store
 from wvflow.service.planned import planned_program
 from wvflow.service.program import Compiled
 from wvflow.service.project import Project
+from wvflow.service.upstreams import as_before
 
 BEHIND = "it depends on one of these"
 
@@ -57,6 +59,7 @@ class PlannedRetry(msgspec.Struct, frozen=True):
     retry: Retry
     handed: Output | None
     window: Window | None = None
+    upstream: tuple[Upstream, ...] = ()
 
 
 def planned_retry(
@@ -68,20 +71,21 @@ def planned_retry(
     plan = now.plan(flow)
     declared = {param.name for param in plan.params}
     params = bind(plan, {name: value for name, value in run.params.items() if name in declared})
-    handed, window = _begun_with(store.events(run.run_id)[0].event)
-    return PlannedRetry(flow, params, run.run_time, retry, handed, window)
+    begun = _begun_with(store.events(run.run_id)[0].event)
+    return PlannedRetry(
+        flow, params, run.run_time, retry, begun.input, begun.window, as_before(store, plan, begun.upstream)
+    )
 
 
-def _begun_with(first: Event) -> tuple[Output | None, Window | None]:
-    """The rows that a run was given and its window, by the event that its journal begins with."""
+def _begun_with(first: Event) -> RunStarted | RunState:
+    """What a run was given, its window, and what it came after, by the event that its journal begins with."""
     match first:
-        case RunStarted(input=rows, window=window):
-            return rows, window
+        case RunStarted():
+            return first
         case Continued():
-            state = carried(first)
-            return state.input, state.window
+            return carried(first)
         case _:
-            return None, None
+            return RunState()
 
 
 def todays_program(project: Project, flow: str) -> Compiled:

@@ -6,6 +6,7 @@ folder decide each time once, and one that was killed has lost none. What is kep
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -21,9 +22,12 @@ from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
+from wvflow.ports.dependencies import Use
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
+from wvflow.service.dependants import Dependants, newest
 from wvflow.service.starting import Starting
+from wvflow.service.upstreams import as_uses, found, why_not
 from wvflow.service.wiring import new_run_id
 
 ON_TIME_MS = 60_000
@@ -55,11 +59,7 @@ def scheduled(bundle: Bundle, project: str) -> Iterator[Scheduled]:
 
     Raises: UserError, EvaluationError (a ``concurrency_key`` has no value).
     """
-    newest: dict[str, FlowPlan] = {}
-    for plan in bundle.flows.values():
-        if plan.flow not in newest or newest[plan.flow].version < plan.version:
-            newest[plan.flow] = plan
-    for plan in newest.values():
+    for plan in newest(bundle):
         if (schedule := plan.schedule) is not None:
             params = tuple(bind(plan, cron.args) for cron in schedule.crons) or (bind(plan, {}),)
             groups = tuple(group_of(plan, project, one) for one in params)
@@ -87,6 +87,7 @@ class Scheduler:
         self._bundle: Bundle | None = None
         self._templates: dict[tuple[str, int], Order] = {}
         self._heap: list[tuple[EpochMs, str]] = []
+        self._dependants = Dependants(runs)
 
     @property
     def flows(self) -> int:
@@ -104,6 +105,7 @@ class Scheduler:
         Raises: as ``scheduled``; then all stays as it was.
         """
         flows = {one.ref.flow: one for one in scheduled(bundle, self._project)}
+        self._dependants.load(bundle)
         self._flows, self._bundle, self._templates = flows, bundle, {}
         rows = {row.flow: row for row in self._store.schedules(self._project)}
         now = self._clock.now()
@@ -149,6 +151,10 @@ class Scheduler:
                 heappush(self._heap, (now, flow))
         return found
 
+    def look_at_ends(self) -> list[Order]:
+        """Order the runs that come after others which have ended, and no schedule decides when. Raises Unavailable."""
+        return self._dependants.look()
+
     def _decide(self, flows: Sequence[str], now: EpochMs) -> list[Fired]:
         verdicts = [self._verdict(self._flows[flow], now) for flow in flows]
         told = [one for one in verdicts if one.fires]
@@ -171,8 +177,9 @@ class Scheduler:
         groups = {group: self._open(one.plan, group) for group in dict.fromkeys(one.groups)}
         paused = row.paused_at is not None
         look = Look(at_of(row.cursor), at_of(now), self._grace, paused, one.groups, groups)
-        outcome = decide(one.plan, look, new_run_id)
-        pairs = [self._fired(one, decided, now) for decided in outcome.decided]
+        before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
+        outcome = decide(one.plan, look, new_run_id, before.why_not)
+        pairs = [self._fired(one, decided, now, before) for decided in outcome.decided]
         return Verdict(
             row=msgspec.structs.replace(row, cursor=ms_of(outcome.cursor), version=one.ref.version),
             read=None if stored is None else row.cursor,
@@ -189,7 +196,7 @@ class Scheduler:
             Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"
         ]
 
-    def _fired(self, one: Scheduled, decided: Decided, now: EpochMs) -> tuple[FireRow, Order | None]:
+    def _fired(self, one: Scheduled, decided: Decided, now: EpochMs, before: _Before) -> tuple[FireRow, Order | None]:
         fire = FireRow(
             at=ms_of(decided.fire.at),
             entry=decided.fire.entry,
@@ -198,14 +205,20 @@ class Scheduler:
             reason=decided.reason,
             run_id=decided.run_id,
             count=decided.count,
+            late_at=now if self._is_late(one, decided, now) else None,
         )
         if not decided.run_id:
             return fire, None
-        order = self._order(one, decided, now)
+        order = msgspec.structs.replace(self._order(one, decided, now), upstream=before.next())
         if order.key is not None and (entry := self._store.run_of(one.ref.flow, order.key.key, now)) is not None:
             why = f"run {entry.run_id} has the key {order.key.key}"
             return msgspec.structs.replace(fire, decision="skipped", reason=why, run_id=""), None
         return fire, order
+
+    def _is_late(self, one: Scheduled, decided: Decided, now: EpochMs) -> bool:
+        """Whether its deadline is over as it is decided: nothing was there to decide it before."""
+        deadline = one.plan.deadline
+        return deadline is not None and decided.may_be_late and ms_of(decided.fire.at) + deadline <= now
 
     def _order(self, one: Scheduled, decided: Decided, now: EpochMs) -> Order:
         params = one.params[decided.fire.entry]
@@ -225,6 +238,27 @@ class Scheduler:
             limit=decided.limit,
             key=run_key(one.plan, params, now),
         )
+
+
+class _Before:
+    """The runs of other flows that those which are decided to run come after, each the next ones."""
+
+    def __init__(self, store: Store, project: str, plan: FlowPlan, since: int) -> None:
+        self._store, self._project, self._plan, self._since = store, project, plan, since
+        self._found: deque[tuple[Use, ...]] = deque()
+        self._taken: set[str] = set()
+
+    def why_not(self) -> str:
+        """Why there are none, ``""`` where there are; then they are the next."""
+        rows = found(self._store, self._project, self._plan, since=self._since, but=self._taken)
+        if rows is None:
+            return why_not(self._store, self._project, self._plan, since=self._since, but=self._taken)
+        self._found.append(as_uses(rows))
+        self._taken |= {row.run_id for row in rows}
+        return ""
+
+    def next(self) -> tuple[Use, ...]:
+        return self._found.popleft()
 
 
 def pause(store: Store, project: str, one: Scheduled, now: EpochMs, note: str) -> None:

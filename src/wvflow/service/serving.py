@@ -25,6 +25,7 @@ import msgspec
 from wvflow.errors import Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED, RunPhase
+from wvflow.lang.durations import format_duration
 from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle
 from wvflow.ports.agenda import Order
@@ -32,6 +33,7 @@ from wvflow.ports.store import RunRow
 from wvflow.service.orders import Wakes, start
 from wvflow.service.scheduler import Scheduler
 from wvflow.service.starting import Starting
+from wvflow.service.upstreams import as_upstream
 
 if TYPE_CHECKING:
     from wvflow.drivers.embedded.live import Identity
@@ -44,7 +46,7 @@ MOST_AT_ONCE = 1_000
 """Runs that one process begins before others of its have ended."""
 _OPEN = [phase.value for phase in RunPhase if phase not in ENDED and phase is not RunPhase.PENDING] + ["paused"]
 
-Event = Literal["decided", "began", "took over", "ended", "left", "loaded", "kept"]
+Event = Literal["decided", "ordered", "late", "began", "took over", "ended", "left", "loaded", "kept"]
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +80,7 @@ class Server:
         self._is_stopping = False
         self._seen = -1
         self._next_take_over = 0.0
+        self._late: set[str] = set()
         self.failed = 0
         """How many of its runs ended otherwise than in success."""
 
@@ -126,7 +129,9 @@ class Server:
         version = await asyncio.to_thread(self._store.version)
         if called or version != self._seen:
             self._seen = version
+            await self._look_at_ends()
             self._take_orders(driver)
+        self._look_for_late()
 
     async def _look(self, scheduler: Scheduler) -> bool:
         """Whether something was decided."""
@@ -143,7 +148,14 @@ class Server:
         for flow, fire in found:
             what = f"{fire.decision}: {fire.reason}" if fire.reason else fire.decision
             self._tell("decided", what, flow=flow, run_id=fire.run_id, fire_at=fire.at)
+            if fire.late_at is not None:
+                self._tell("late", "its deadline was over before", flow=flow, run_id=fire.run_id, fire_at=fire.at)
         return bool(found)
+
+    async def _look_at_ends(self) -> None:
+        for order in [] if self._scheduler is None else await asyncio.to_thread(self._scheduler.look_at_ends):
+            runs = ", ".join(f"run {one.run_id} of {one.flow}" for one in order.upstream)
+            self._tell("ordered", f"after {runs}", flow=order.flow.flow, run_id=order.run_id)
 
     # --- runs coming in ---
 
@@ -153,7 +165,8 @@ class Server:
             if len(self._driven) >= MOST_AT_ONCE:
                 return
             if order.run_id not in self._driven and (identity := self._identity(order)) is not None:
-                start(driver, identity, order, begun=partial(self._began, order.flow.flow))
+                upstream = as_upstream(self._store, identity.plan, order.upstream)
+                start(driver, identity, order, upstream=upstream, begun=partial(self._began, order.flow.flow))
                 self._follow(driver, order.run_id, order.flow.flow)
 
     def _in_turn(self) -> Iterator[Order]:
@@ -205,6 +218,18 @@ class Server:
             known = by_parent or row.problem or row.run_id in self._driven
             if not known and not self._runs.is_driven(row):
                 yield row
+
+    def _look_for_late(self) -> None:
+        """What is to begin and should have been done by now."""
+        now = self._clock.now()
+        for order in self._store.orders(self._project):
+            identity = None if order.run_id in self._late else self._identity(order)
+            limit = None if identity is None else identity.plan.deadline
+            if limit is not None and order.run_time + limit <= now:
+                self._late.add(order.run_id)
+                if self._store.mark_late(order.run_id, now):
+                    why = f"it has not begun within the flow's deadline of {format_duration(limit)} from its run time"
+                    self._tell("late", why, flow=order.flow.flow, run_id=order.run_id)
 
     # --- runs going out ---
 

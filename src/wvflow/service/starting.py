@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,11 +19,13 @@ from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.plan.reach import reached
 from wvflow.ports.agenda import Cause, Order
 from wvflow.ports.ledger import RunKey
+from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.orders import Waiting, start
 from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.steering import Steering
 from wvflow.service.summary import RunSummary
+from wvflow.service.upstreams import as_upstream, as_uses, run_time_of, wanted
 from wvflow.service.wiring import new_run_id
 
 if TYPE_CHECKING:
@@ -56,7 +59,9 @@ class Starting(Steering):
         ``params``: JSON values by name, checked and complete. ``rows``: what `from _` reads. ``begun`` is
         told the run's id when its start is durable. ``key``: there is to be but one run for it, as for the key that the
         flow may have; where there is one, its end is waited for and what it came to is returned (``by_key``).
-        Raises: UserError (the id is taken or no id, the key is null or was used with other parameters).
+        A flow that comes after others uses a run of each: the time that it is about is theirs, where none is given.
+        Raises: UserError (the id is taken or no id, the key is null or was used with other parameters), NotPossible
+            (there is no run that it could come after).
         """
         from wvflow.drivers.run_keys import run_key
         from wvflow.service.once import attach
@@ -64,8 +69,13 @@ class Starting(Steering):
         once = run_key(bundle.plan(flow), params, self._clock.now(), key)
         if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
             return await attach(self, bundle.plan(flow), once, entry, watch, begun)
-        order = self.new_order(bundle, flow, params, run_id=run_id, run_time=run_time, cause="run", key=once)
-        given = rows.read_all() if rows is not None and order.limit else None  # it may have to begin more than once
+        before = self._before(bundle, flow)
+        order = self.new_order(
+            bundle, flow, params, run_id=run_id, run_time=run_time, cause="run", key=once, before=before
+        )
+        upstream = as_upstream(self._store, bundle.plan(flow), order.upstream)
+        again = order.limit or order.upstream  # it may have to begin more than once
+        given = rows.read_all() if rows is not None and again else None
         turn = Waiting(self, order, stored=False, keeps=rows is None, watch=watch)
 
         def begin(driver: Driver) -> None:
@@ -74,6 +84,7 @@ class Starting(Steering):
                 self._pin(order.run_id, flow, bundle),
                 order,
                 stored=turn.stored,
+                upstream=upstream,
                 rows=rows if given is None else given.to_reader(),
                 watch=watch,
                 begun=begun,
@@ -82,6 +93,18 @@ class Starting(Steering):
         try:
             return await self._drive(order.run_id, bundle.plan(flow), begin, turn)
         except NotPossible:
+            if self.were_used(order):
+                return await self.run(
+                    bundle,
+                    flow,
+                    params,
+                    run_id=run_id,
+                    run_time=run_time,
+                    rows=None if given is None else given.to_reader(),
+                    watch=watch,
+                    begun=begun,
+                    key=key,
+                )
             entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
             if once is None or entry is None or entry.run_id == order.run_id:
                 raise
@@ -107,13 +130,18 @@ class Starting(Steering):
         from wvflow.drivers.run_keys import check_same, run_key
 
         once = run_key(bundle.plan(flow), params, self._clock.now(), key)
+        before = self._before(bundle, flow)
         order = self.new_order(
-            bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window
+            bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window, before=before
         )
         self._pin(order.run_id, flow, bundle)
         if self._store.order(order):
             self._wake_servers()
             return self.summary(order.run_id)
+        if self.were_used(order):
+            return self.order(
+                bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, window=window, key=key
+            )
         entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
         if once is None or entry is None:
             raise UserError(f"there is a run `{order.run_id}` already", help=f"wvflow runs show {order.run_id}")
@@ -131,8 +159,10 @@ class Starting(Steering):
         cause: Cause = "detach",
         key: RunKey | None = None,
         window: Window | None = None,
+        before: Sequence[RunRow] = (),
     ) -> Order:
-        """An order of this moment, which the store hasn't got yet. Raises: UserError (the id is taken or no id)."""
+        """An order of this moment, which the store hasn't got yet. ``before``: the runs that it comes after, whose time
+        it has where none is given. Raises: UserError (the id is taken or no id)."""
         plan, project, now = bundle.plan(flow), str(self.project.root), self._clock.now()
         run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
         return Order(
@@ -140,7 +170,7 @@ class Starting(Steering):
             flow=flow,
             bundle=self._pin(run_id, flow, bundle).digest,
             project=project,
-            run_time=run_time if run_time is not None else now,
+            run_time=next(one for one in (run_time, run_time_of(before), now) if one is not None),
             created_at=now,
             params=dict(params),
             window=window,
@@ -148,6 +178,18 @@ class Starting(Steering):
             group=group_of(plan, project, params),
             limit=plan.concurrency,
             key=key,
+            upstream=as_uses(before),
+        )
+
+    def _before(self, bundle: Bundle, flow: FlowRef) -> tuple[RunRow, ...]:
+        """The runs that a run of a flow would come after. Raises: NotPossible, there are none."""
+        return wanted(self._store, str(self.project.root), bundle.plan(flow))
+
+    def were_used(self, order: Order) -> bool:
+        """Whether another run of the flow was quicker to use what this one was to come after."""
+        users = [self._store.users(one.run_id) for one in order.upstream]
+        return any(
+            one.flow == order.flow.flow and one.run_id != order.run_id and not one.again for one in chain(*users)
         )
 
     def keep_bundle(self, bundle: Bundle, flow: FlowRef) -> str:
@@ -195,7 +237,16 @@ class Starting(Steering):
 
         def begin(driver: Driver) -> None:
             identity = self._pin(order.run_id, planned.flow, bundle)
-            start(driver, identity, order, stored=False, retry=planned.retry, handed=planned.handed, watch=watch)
+            start(
+                driver,
+                identity,
+                order,
+                stored=False,
+                upstream=planned.upstream,
+                retry=planned.retry,
+                handed=planned.handed,
+                watch=watch,
+            )
 
         turn = Waiting(self, order, stored=False, keeps=False, watch=watch)
         return await self._drive(order.run_id, bundle.plan(planned.flow), begin, turn)

@@ -16,6 +16,7 @@ from wvflow.service.cleaning import TERMINAL
 from wvflow.service.foreground import Driving
 from wvflow.service.orders import Waiting, start
 from wvflow.service.summary import RunSummary
+from wvflow.service.upstreams import as_upstream
 
 if TYPE_CHECKING:
     from wvflow.drivers.embedded.loop import Driver
@@ -47,8 +48,12 @@ class Steering(Driving):
                 help=f"see what for: `wvflow runs explain {order.run_id}`",
             )
         turn = Waiting(self, order, stored=True, watch=watch)
+        upstream = as_upstream(self._store, identity.plan, order.upstream)
         return await self._drive(
-            order.run_id, identity.plan, lambda driver: start(driver, identity, order, watch=watch), turn
+            order.run_id,
+            identity.plan,
+            lambda driver: start(driver, identity, order, upstream=upstream, watch=watch),
+            turn,
         )
 
     async def cancel(self, run: str, *, terminate: bool = False) -> RunSummary:
@@ -129,6 +134,11 @@ class Steering(Driving):
             raise NotPossible(
                 f"run {row.run_id} has ended: {row.state}, and run {other} was started for its key `{row.key}`",
                 help=f"look at that one: wvflow runs show {other}",
+            )
+        if row.state in REOPENED and (users := self._store.users(row.run_id)):
+            raise NotPossible(
+                f"run {row.run_id} has ended: {row.state}, and run {users[0].run_id} of {users[0].flow} came after it",
+                help=f"have a new run take over what it has done: `wvflow runs retry {row.run_id}`",
             )
         if row.position >= self.project.limits.events <= row.position - self._folded(row).since:
             raise EventLimit(row.run_id, self.project.limits.events)

@@ -71,13 +71,21 @@ class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+class UseSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that another came after, or that came after it."""
+
+    run_id: str
+    flow: str
+
+
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One run with its stages in order of declaration. ``plan``: the hash of the plan that it is pinned to, with those
     of the flows that it reaches. ``retry_of``: the run that it is a retry of, and ``retries``: those that are of it,
     oldest first. ``parent``: the run that started it, None where somebody else did; ``children``: those that it
-    started, oldest first. ``compensations``: what undid its stages, in that order; ``hooks``: what was called, and
-    which flows were jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any.
-    ``late``: since when its deadline is over, None where it was in time."""
+    started, oldest first. ``upstream``: the runs of other flows that it came after; ``dependants``: those that came
+    after it. ``compensations``: what undid its stages, in that order; ``hooks``: what was called, and which flows were
+    jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any. ``late``: since when its
+    deadline is over, None where it was in time."""
 
     run_id: str
     flow: str
@@ -100,6 +108,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     compensations: tuple[StageSummary, ...] = ()
     variables: dict[str, object] = {}
     late: str | None = None
+    upstream: tuple[UseSummary, ...] = ()
+    dependants: tuple[UseSummary, ...] = ()
 
     @property
     def ref(self) -> FlowRef:

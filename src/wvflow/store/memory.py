@@ -19,6 +19,7 @@ import msgspec
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunPhase, RunState
+from wvflow.plan.dependencies import After
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish, has_its_key
 from wvflow.ports.store import (
     ENDED_STATES,
@@ -41,9 +42,11 @@ from wvflow.ports.store import (
     Ticket,
     Voided,
 )
+from wvflow.store import memory_dependencies as dependencies
 from wvflow.store.finding import LAST, ambiguous, not_found
 from wvflow.store.memory_agenda import AgendaOfShelf, AgendaStore, has_slot
 from wvflow.store.memory_backfills import BackfillsOfShelf, BackfillStore
+from wvflow.store.memory_dependencies import DependenciesStore, Used
 from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
 
@@ -97,12 +100,14 @@ class Shelf:
         self.ledger = LedgerOfShelf()
         self.agenda = AgendaOfShelf()
         self.backfills = BackfillsOfShelf()
+        self.used: list[Used] = []
+        self.attended: dict[tuple[str, str], tuple[EpochMs, tuple[After, ...]]] = {}
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
 
 
-class MemoryStore(AgendaStore, BackfillStore):
+class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
     """``wvflow.ports.store.Store`` over a ``Shelf``, its own or a shared one."""
 
     def __init__(self, shelf: Shelf | None = None) -> None:
@@ -220,9 +225,10 @@ class MemoryStore(AgendaStore, BackfillStore):
     def kept_runs(self, now: EpochMs) -> frozenset[str]:
         with self._reading() as shelf:
             under_keys = shelf.ledger.runs(now)
-            return frozenset(
+            done = {
                 one for one in under_keys if one in shelf.runs and shelf.runs[one].row.state == RunPhase.SUCCESS.value
-            )
+            }
+            return frozenset(done | dependencies.wanted(shelf))
 
     def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
         with self._reading() as shelf:
@@ -370,6 +376,7 @@ class MemoryStore(AgendaStore, BackfillStore):
             shelf.heartbeats.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}
             shelf.replies = {number: told for number, told in shelf.replies.items() if told[0] != run_id}
+            dependencies.forget(shelf)
             return True
 
     def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:
@@ -431,8 +438,13 @@ def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full
         return "conflict"
     if part.new is not None and not has_slot(part.new.turn, shelf):
         return "full"
+    new = part.new
+    if new is not None and not new.ordered and not dependencies.are_free(shelf, new.flow.flow, new.uses):
+        return "conflict"
     if not _has_its_key(part, shelf):
         return "conflict"
+    if new is not None and not new.ordered:
+        dependencies.take(shelf, new.flow.flow, part.run_id, new.uses)
     if part.new is not None:
         run = StoredRun(_begun(part.new, part.run), part.new.created_at)
         run.group = part.new.turn.group

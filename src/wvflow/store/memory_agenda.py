@@ -12,6 +12,7 @@ from wvflow.kernel.events import EpochMs
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.ledger import Claimant
 from wvflow.ports.store import ENDED_STATES, PENDING, InboxRow, Owner, RunRow
+from wvflow.store import memory_dependencies as dependencies
 
 if TYPE_CHECKING:
     from wvflow.store.memory import Shelf, StoredRun
@@ -104,13 +105,16 @@ class AgendaStore:
             found = shelf.agenda.fires.get((project, flow), {})
             return [found[key] for key in sorted(found, reverse=True)][:limit]
 
-    def mark_late(self, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
+    def mark_late(self, run_id: str, now: EpochMs) -> bool:
         with self._writing() as shelf:
-            fires = shelf.agenda.fires.get((project, flow), {})
-            found = fires.get((at, entry))
-            if found is None or found.late_at is not None:
+            run: StoredRun | None = shelf.runs.get(run_id)
+            if run is None or run.row.state != PENDING or run.row.late is not None:
                 return False
-            fires[at, entry] = msgspec.structs.replace(found, late_at=now)
+            run.row = msgspec.structs.replace(run.row, late=now)
+            for fires in shelf.agenda.fires.values():
+                for key, fire in fires.items():
+                    if fire.run_id == run_id and fire.late_at is None:
+                        fires[key] = msgspec.structs.replace(fire, late_at=now)
             return True
 
     def serve(self, token: int, project: str) -> None:
@@ -145,6 +149,8 @@ def _can_order(shelf: Shelf, orders: Sequence[Order]) -> bool:
     """Whether all of them can be ordered, one beside the other."""
     from wvflow.store.memory import run_of
 
+    if not all(dependencies.are_free(shelf, new.flow.flow, new.upstream) for new in orders):
+        return False
     keys = [(one.flow.flow, one.key.key, one.created_at) for one in orders if one.key is not None]
     return len({key[:2] for key in keys}) == len(keys) and all(run_of(shelf, *key) is None for key in keys)
 
@@ -152,7 +158,7 @@ def _can_order(shelf: Shelf, orders: Sequence[Order]) -> bool:
 def _order(shelf: Shelf, new: Order) -> bool:
     from wvflow.store.memory import StoredRun, run_of
 
-    if new.run_id in shelf.runs:
+    if new.run_id in shelf.runs or not dependencies.are_free(shelf, new.flow.flow, new.upstream):
         return False
     if new.key is not None:
         if run_of(shelf, new.flow.flow, new.key.key, new.created_at) is not None:
@@ -160,6 +166,7 @@ def _order(shelf: Shelf, new: Order) -> bool:
         shelf.ledger.begin(new.flow.flow, new.key, Claimant(new.run_id, 0), new.created_at)
     run = shelf.runs[new.run_id] = StoredRun(_pending(new), new.created_at)
     run.group = new.group
+    dependencies.take(shelf, new.flow.flow, new.run_id, new.upstream)
     shelf.agenda.orders[new.run_id] = new
     return True
 

@@ -50,6 +50,12 @@ def test_the_start_tells_the_parameters() -> None:
     assert line.endswith("day = mon␛, n = 3")
 
 
+def test_the_start_tells_what_the_run_came_after() -> None:
+    before = (e.Upstream("Shop", "s1"), e.Upstream("Bank", "b1"))
+    line = event_text(PLAN, e.RunStarted(AT, "r1", AT, upstream=before))
+    assert line.endswith("after run s1 of Shop, run b1 of Bank")
+
+
 def test_programs_read_the_record_with_the_stage_by_name() -> None:
     assert event_json(PLAN, e.TaskLost(*LOAD, "killed")) == {
         "event": "TaskLost",

@@ -140,6 +140,11 @@ def _text(notice: Notice) -> str:
         case "decided":
             became = f" as {run}" if notice.run_id else ""
             return f"{notice.flow}: {instant(notice.fire_at)} is due, {detail}{became}"
+        case "ordered":
+            return f"{notice.flow}: {run} is to begin, {detail}"
+        case "late":
+            about = instant(notice.fire_at) if notice.fire_at is not None else run
+            return f"{notice.flow}: {about} is late: {detail}"
         case "began":
             return f"{notice.flow}: {run} began"
         case "took over":

@@ -36,6 +36,7 @@ from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.taken import Retaken, take_over
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
+from wvflow.drivers.embedded.upstreams import bring_over
 from wvflow.drivers.embedded.wakeup import SAFETY_NET_S, Ear
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Watch
@@ -63,6 +64,7 @@ from wvflow.kernel.events import (
     Retry,
     RunStarted,
     TimerFired,
+    Upstream,
     Window,
 )
 from wvflow.kernel.run import is_reopenable
@@ -73,6 +75,7 @@ from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
+from wvflow.ports.dependencies import Use
 from wvflow.ports.engine import Engine, OutputName
 from wvflow.ports.ledger import RunKey
 from wvflow.ports.stop import StopToken
@@ -232,12 +235,14 @@ class Driver:
         window: Window | None = None,
         turn: Turn = Turn(),  # noqa: B008 - immutable
         ordered_at: EpochMs | None = None,
+        upstream: Sequence[Upstream] = (),
     ) -> None:
         """Begin a new run. ``rows`` are handed over to it. ``key``: for which there is to be but one. ``begun`` is told
         its id when its start is durable; nothing happens before. ``finished`` tells when it ends, that another run has
         the key, or that it isn't its ``turn``. ``ordered_at``: since when it was to begin, by an order of the store.
 
-        ``retry``: what it takes over of an ended run, which was ``handed`` that.
+        ``retry``: what it takes over of an ended run, which was ``handed`` that. ``upstream``: the runs that it comes
+        after, a retry those that the run before it came after.
         Raises: OutputMissing, some of that isn't kept any more.
         """
         before = None if retry is None else self._take_over(identity, retry, handed)
@@ -251,10 +256,12 @@ class Driver:
             key=key,
             ordered=ordered_at is not None,
             turn=turn,
+            uses=tuple(Use(one.flow, one.run_id, again=retry is not None) for one in upstream),
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
         kept = None if rows is None else self._keep(run, rows)
+        brought = bring_over(upstream, run.run_id, self._token, self._store, self._engine)
         started = RunStarted(
             at=now,
             run_id=run.run_id,
@@ -265,7 +272,9 @@ class Driver:
             run_date=_run_date(identity, run_time),
             retry=None if before is None else before.retry,
             window=window,
+            upstream=brought.upstream,
         )
+        run.bring(brought.rows)
         if before is not None:
             run.bring(before.rows)
         self.apply(run, started, output=kept, then=None if begun is None else lambda run: begun(run.run_id))

@@ -22,7 +22,7 @@ from wvflow.drivers.embedded.attempts import Attempt
 from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
 from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError
-from wvflow.lang.relations import HANDED, stages_read
+from wvflow.lang.relations import HANDED, of_upstream, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
 from wvflow.plan.nodes import ActivityTask, ChildTask, LoopTask, Policy, QueryTask, StageId, StagePlan, Task, Wait
 from wvflow.ports.engine import Engine, OutputName, Stored
@@ -147,6 +147,10 @@ def _inputs(attempt: Attempt) -> Iterator[tuple[str, str]]:
     read = stages_read((attempt.stage.all_tasks, attempt.stage.asks))
     if HANDED in read:
         yield HANDED, (run.state.input.checksum if run.state.input else "") or run.run_id
+    for one in run.state.upstream:
+        for stage, output in one.outputs:
+            if (name := of_upstream(one.flow, stage)) in read:
+                yield name, output.checksum or one.run_id
     sees_all = any(isinstance(task, ActivityTask) for task in attempt.stage.all_tasks)
     for upstream in attempt.stage.upstreams:
         name, state = run.plan.stages[upstream].name, run.state.stages[upstream]

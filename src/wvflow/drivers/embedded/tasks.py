@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -23,6 +23,7 @@ from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.summaries import summary_of
 from wvflow.drivers.embedded.taken import carrying
 from wvflow.drivers.embedded.undoing import rows_to_compute, rows_to_undo
+from wvflow.drivers.embedded.upstreams import read_of_upstreams
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable, WorkerLost
 from wvflow.kernel.commands import CancelTask, RunTask
@@ -479,7 +480,7 @@ def _taken(attempt: Attempt) -> dict[str, object]:
     return {of_signal(one.name): to_python(args.get(one.name), one.type) for one in signal.params} if signal else {}
 
 
-def _inputs(attempt: Attempt, read: Container[str]) -> tuple[dict[str, Output], Missing]:
+def _inputs(attempt: Attempt, read: Collection[str]) -> tuple[dict[str, Output], Missing]:
     """The rows of the stages that are read, and which of them put nothing out, as far as the stage was to wait for
     them."""
     run = attempt.run
@@ -502,6 +503,11 @@ def _inputs(attempt: Attempt, read: Container[str]) -> tuple[dict[str, Output], 
         inputs[HANDED] = run.state.input
     elif HANDED in read:
         missing[HANDED] = None
+    for name, found in read_of_upstreams(read, run.plan, run.state):
+        if isinstance(found, Output):
+            inputs[name] = found
+        else:
+            missing[name] = found
     if (piped := attempt.command.input) is not None and piped.ref == NOTHING:
         missing[PIPED] = _shape_before(attempt)
     return inputs, missing

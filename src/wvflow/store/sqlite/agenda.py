@@ -12,7 +12,7 @@ from wvflow.kernel.events import EpochMs
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.ledger import Claimant
 from wvflow.ports.store import ENDED_STATES, PENDING, NewRun, Owner
-from wvflow.store.sqlite import ledger
+from wvflow.store.sqlite import dependencies, ledger
 from wvflow.store.sqlite.rows import Row, chain_start, encoded
 
 _ORDER = msgspec.json.Decoder(Order)
@@ -56,6 +56,8 @@ def order(connection: sqlite3.Connection, new: Order) -> bool:
     """As ``Agenda.order``."""
     if connection.execute("select 1 from runs where run = ?", (new.run_id,)).fetchone():
         return False
+    if not dependencies.are_free(connection, new.flow.flow, new.upstream):
+        return False
     if new.key is not None:
         by = Claimant(new.run_id, 0)
         if not ledger.begin(connection, new.flow.flow, new.key, by, new.created_at):
@@ -65,6 +67,7 @@ def order(connection: sqlite3.Connection, new: Order) -> bool:
 
 
 def _put(connection: sqlite3.Connection, new: Order) -> None:
+    dependencies.take(connection, new.flow.flow, new.run_id, new.upstream)
     connection.execute(
         """
         insert into runs (run, flow, version, bundle, parent, project, semantics, created_at, run_time, params, state,
@@ -201,12 +204,13 @@ def fires(connection: sqlite3.Connection, project: str, flow: str, limit: int | 
     return [_fire(row) for row in found]
 
 
-def mark_late(connection: sqlite3.Connection, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
+def mark_late(connection: sqlite3.Connection, run_id: str, now: EpochMs) -> bool:
     """As ``Agenda.mark_late``."""
     changed = connection.execute(
-        "update fires set late_at = ? where project = ? and flow = ? and at = ? and entry = ? and late_at is null",
-        (now, project, flow, at, entry),
+        f"update runs set late = ? where run = ? and {_PENDING} and late is null", (now, run_id)
     )
+    if changed.rowcount:
+        connection.execute("update fires set late_at = ? where run = ? and late_at is null", (now, run_id))
     return changed.rowcount > 0
 
 

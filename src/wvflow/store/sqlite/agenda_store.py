@@ -61,9 +61,9 @@ class AgendaStore:
         with self._database.reading() as connection:
             return agenda.fires(connection, project, flow, limit)
 
-    def mark_late(self, project: str, flow: str, at: EpochMs, entry: int, now: EpochMs) -> bool:
+    def mark_late(self, run_id: str, now: EpochMs) -> bool:
         with self._database.writing() as connection:
-            return agenda.mark_late(connection, project, flow, at, entry, now)
+            return agenda.mark_late(connection, run_id, now)
 
     def serve(self, token: int, project: str) -> None:
         with self._database.writing() as connection:

@@ -17,7 +17,7 @@ from wvflow import __version__
 from wvflow.kernel.events import OwnerChanged, RunStarted
 from wvflow.ports.ledger import Claimant
 from wvflow.ports.store import PENDING, RunBatch
-from wvflow.store.sqlite import agenda, ledger, rows
+from wvflow.store.sqlite import agenda, dependencies, ledger, rows
 from wvflow.store.sqlite.rows import Row
 
 _PLACES = ", ".join("?" * (2 + rows.STAGE.count(",")))
@@ -78,11 +78,12 @@ def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Verdict
             verdict = "conflict"
         elif part.batch.new is not None and not slots.has_one(part.batch.new.turn):
             verdict = "full"
-        elif not _has_its_key(connection, part, ends):
+        elif not _are_free(connection, part) or not _has_its_key(connection, part, ends):
             verdict = "conflict"
         verdicts.append(verdict)
         if verdict == "written":
             slots.take(part.batch.new)
+            _take(connection, part)
             new_end = _extend(part, end, records)
             ends[part.batch.run_id] = new_end
             written.append((part, new_end))
@@ -116,6 +117,17 @@ def _may_begin(part: Part, ends: Mapping[str, End]) -> bool:
     if new is None or not new.fence:
         return True
     return new.parent in ends and ends[new.parent].fence == new.fence
+
+
+def _are_free(connection: sqlite3.Connection, part: Part) -> bool:
+    """Whether a new run may use the runs that it comes after. One that was to begin has done so since."""
+    new = part.batch.new
+    return new is None or new.ordered or dependencies.are_free(connection, new.flow.flow, new.uses)
+
+
+def _take(connection: sqlite3.Connection, part: Part) -> None:
+    if (new := part.batch.new) is not None and not new.ordered:
+        dependencies.take(connection, new.flow.flow, part.batch.run_id, new.uses)
 
 
 def _has_its_key(connection: sqlite3.Connection, part: Part, ends: Mapping[str, End]) -> bool:

@@ -4,8 +4,9 @@
 fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum of ``rows.chained``. ``ledger``
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
 with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin; ``slots_of`` is the
-group that a run takes a slot of. ``schedules`` says up to where the times of a flow's schedule are decided, ``fires``
-how. ``keys_voided`` has what a run did under keys and is to undo, or has undone.
+group that a run takes a slot of. ``used`` says which runs came after which, but for those that ``again`` do so;
+``attended`` which flows are to come after others. ``schedules`` says up to where the times of a flow's schedule are
+decided, ``fires`` how. ``keys_voided`` has what a run did under keys and is to undo, or has undone.
 """
 
 from __future__ import annotations
@@ -361,6 +362,35 @@ _BACKFILLS = (
     """,
 )
 
+_USED = (
+    """
+    create table used (
+        flow          text not null,
+        run           text not null,
+        number        integer not null,
+        upstream_flow text not null,
+        upstream      text not null,
+        again         integer not null,
+        primary key (run, number)
+    ) strict
+    """,
+    "create unique index used_once on used (flow, upstream) where not again",
+    "create index used_of_upstream on used (upstream)",
+)
+
+_ATTENDED = (
+    """
+    create table attended (
+        project text not null,
+        flow    text not null,
+        since   integer not null,
+        after   text not null,
+        primary key (project, flow)
+    ) strict, without rowid
+    """,
+    "create index fires_of_run on fires (run) where run <> ''",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -379,6 +409,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _VOIDED,
     _KEY_WAITS,
     _BACKFILLS,
+    _USED,
+    _ATTENDED,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -30,10 +30,11 @@ from wvflow.ports.store import (
     StageRow,
     Ticket,
 )
-from wvflow.store.sqlite import journal, ledger, lists, owners, shares
+from wvflow.store.sqlite import dependencies, journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.agenda_store import AgendaStore
 from wvflow.store.sqlite.backfills import BackfillStore
 from wvflow.store.sqlite.database import Database
+from wvflow.store.sqlite.dependencies import DependenciesStore
 from wvflow.store.sqlite.group import GroupCommit
 from wvflow.store.sqlite.rows import LOG, answer_of, heartbeat_row, inbox_row, log_row
 from wvflow.store.sqlite.schema import TABLES_OF_RUN
@@ -43,7 +44,7 @@ R = TypeVar("R")
 _IS_OPEN = f"state not in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 
 
-class SqliteStore(AgendaStore, BackfillStore):
+class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
     """``wvflow.ports.store.Store`` in a folder that is made, private, by the first write.
 
     For any number of threads and processes at once. Every call may raise UserError (the folder can't be used),
@@ -124,7 +125,7 @@ class SqliteStore(AgendaStore, BackfillStore):
 
     def kept_runs(self, now: EpochMs) -> frozenset[str]:
         with self._database.reading() as connection:
-            return ledger.kept_runs(connection, now)
+            return ledger.kept_runs(connection, now) | dependencies.wanted(connection)
 
     def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
         with self._database.reading() as connection:
@@ -259,6 +260,7 @@ class SqliteStore(AgendaStore, BackfillStore):
                 return False
             for table in TABLES_OF_RUN:
                 connection.execute(f"delete from {table} where run = ?", (run_id,))
+            dependencies.forget(connection, run_id)
         return True
 
     def mark(self, run_id: str, *, state: str, problem: str, ended_at: EpochMs | None = None) -> None:

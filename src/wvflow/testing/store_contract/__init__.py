@@ -13,6 +13,7 @@ from __future__ import annotations
 from wvflow.testing.store_contract.agenda import AgendaContract
 from wvflow.testing.store_contract.backfills import BackfillContract
 from wvflow.testing.store_contract.commits import CommitContract
+from wvflow.testing.store_contract.dependencies import DependenciesContract
 from wvflow.testing.store_contract.ledger import LedgerContract
 from wvflow.testing.store_contract.ownership import OwnershipContract
 from wvflow.testing.store_contract.reading import ReadingContract
@@ -20,6 +21,13 @@ from wvflow.testing.store_contract.upkeep import UpkeepContract
 
 
 class StoreContract(
-    AgendaContract, BackfillContract, CommitContract, LedgerContract, OwnershipContract, ReadingContract, UpkeepContract
+    AgendaContract,
+    BackfillContract,
+    CommitContract,
+    DependenciesContract,
+    LedgerContract,
+    OwnershipContract,
+    ReadingContract,
+    UpkeepContract,
 ):
     """The whole contract."""

@@ -172,9 +172,12 @@ class AgendaContract:
         decided(store, verdict(NOW, NOW + 1, wish("r3")))
         assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2", "r1"]
         assert [one.run_id for one in store.fires("/p", "Nightly", limit=1)] == ["r3"]
-        assert [store.mark_late("/p", "Nightly", NOW, 1, LATER) for _ in range(2)] == [True, False]
-        assert not store.mark_late("/p", "Nightly", NOW, 7, LATER)
+        assert [store.mark_late("r2", LATER) for _ in range(2)] == [True, False]
+        assert not store.mark_late("r7", LATER)
         assert [one.late_at for one in store.fires("/p", "Nightly")] == [None, LATER, None]
+        assert [store.find(run_id).late for run_id in ("r1", "r2")] == [None, LATER]
+        commit(store, beginning("r1"))
+        assert not store.mark_late("r1", LATER)
 
     def test_a_pause_outlives_verdicts(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()

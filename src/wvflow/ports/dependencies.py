@@ -1,0 +1,52 @@
+"""Dependencies, a part of the store's port: which runs came after which.
+
+A run *uses* the runs of other flows that it comes after (flow language, section 5, "depends on"). It does so from the
+transaction on by which it begins, or is to begin: a run that another one of the same flow has used conflicts there. So
+each run of a flow is used once by each flow that comes after it, whoever starts that.
+
+Where somebody sees to it that flows come after others (``attend``), the runs that these still want are kept
+(``Ledger.kept_runs``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.dependencies import After
+
+if TYPE_CHECKING:
+    from wvflow.ports.store import RunRow
+
+
+class Use(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run, and the flow that it is of. ``again``: a run that it was taken over from has used it before."""
+
+    flow: str
+    run_id: str
+    again: bool = False
+
+
+class Dependencies(Protocol):
+    """What came after what. Reading may raise Unavailable."""
+
+    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+        """The runs that ``after`` is about and that no run of ``flow`` has used: those of the project that no run
+        started, that have begun, and ended ``since`` then; the one that ended first in front."""
+        ...
+
+    def uses(self, run_id: str) -> list[Use]:
+        """The runs that a run came after, in order."""
+        ...
+
+    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+        """Have these flows of a project come after others, and no more those that it did before and that are not among
+        them. Returned is since when, by flow: ends count from then on."""
+        ...
+
+    def users(self, run_id: str) -> list[Use]:
+        """The runs that came after a run, the first in front."""
+        ...

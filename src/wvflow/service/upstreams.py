@@ -1,0 +1,132 @@
+"""The runs of other flows that a run comes after: which ones it uses, and what of them it reads (flow language, section
+5, "depends on").
+
+Of each flow that a header names it is the run that ended first among those that no run of this flow has used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from wvflow.errors import NotPossible, RunNotFound
+from wvflow.kernel.events import NOTHING, EpochMs, Output, Upstream
+from wvflow.plan.dependencies import After, after_text
+from wvflow.plan.nodes import FlowPlan
+from wvflow.ports.dependencies import Dependencies, Use
+from wvflow.ports.store import RunRow, StageRow, Store
+
+_ENDED = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+
+
+def found(
+    store: Dependencies, project: str, plan: FlowPlan, *, since: int = 0, but: Collection[str] = ()
+) -> tuple[RunRow, ...] | None:
+    """The runs that another run of a flow would come after; None where there are none. Of a flow that comes after no
+    others it is none, ``()``. ``since``: from when on ends count; ``but``: runs that are taken already."""
+    if not plan.after:
+        return ()
+    for several in plan.after:
+        rows = [_first(store, project, plan.flow, one, since, but) for one in several]
+        if all(row is not None for row in rows):
+            return tuple(row for row in rows if row is not None)
+    return None
+
+
+def _first(
+    store: Dependencies, project: str, flow: str, after: After, since: int = 0, but: Collection[str] = ()
+) -> RunRow | None:
+    rows = store.unused(project, flow, after, since=since, limit=len(but) + 1)
+    return next((row for row in rows if row.run_id not in but), None)
+
+
+def wanted(store: Dependencies, project: str, plan: FlowPlan) -> tuple[RunRow, ...]:
+    """The same, for who can't do without. Raises: NotPossible, there are none."""
+    rows = found(store, project, plan)
+    if rows is None:
+        raise NotPossible(_refusal(store, project, plan), help=_way_out(store, project, plan))
+    return rows
+
+
+def as_uses(rows: Iterable[RunRow]) -> tuple[Use, ...]:
+    return tuple(Use(row.flow.flow, row.run_id) for row in rows)
+
+
+def run_time_of(rows: Sequence[RunRow]) -> EpochMs | None:
+    """The time that a run is about which comes after these: that of the latest. None where it comes after none."""
+    return max((row.run_time for row in rows), default=None)
+
+
+def _refusal(store: Dependencies, project: str, plan: FlowPlan) -> str:
+    return f"`{plan.flow}` ({after_text(plan.after)}) can't begin: {why_not(store, project, plan)}"
+
+
+def why_not(store: Dependencies, project: str, plan: FlowPlan, *, since: int = 0, but: Collection[str] = ()) -> str:
+    """Why there are none."""
+    missing = [one for one in plan.after[0] if _first(store, project, plan.flow, one, since, but) is None]
+    runs = " and none of ".join(f"`{one.flow}` that {_how(one)}" for one in missing)
+    return f"there is no run of {runs} and that it has not used"
+
+
+def _how(after: After) -> str:
+    words = [word for state, word in _ENDED.items() if state in after.states]
+    return " or ".join(words) if len(words) < len(_ENDED) else "has ended"
+
+
+def _way_out(store: Dependencies, project: str, plan: FlowPlan) -> str:
+    missing = (one.flow for one in plan.after[0] if _first(store, project, plan.flow, one) is None)
+    return f"run it first: `wvflow run FILE {next(missing, plan.after[0][0].flow)}`; each of its runs is used once"
+
+
+# --- what is read of them --------------------------------------------------------------------------------------------
+
+
+def as_upstream(store: Store, plan: FlowPlan, uses: Sequence[Use]) -> tuple[Upstream, ...]:
+    """The runs that a run of a plan uses, with what it reads of each."""
+    return tuple(_upstream(store, plan, use) for use in uses)
+
+
+def _upstream(store: Store, plan: FlowPlan, use: Use) -> Upstream:
+    read = [one.stage for one in plan.reads if one.flow == use.flow]
+    try:
+        row = store.find(use.run_id)
+    except RunNotFound:
+        row = None
+    if row is None or row.run_id != use.run_id:
+        return Upstream(use.flow, use.run_id, lacking=tuple((stage, "the run was deleted") for stage in read))
+    stages = {one.stage: one for one in store.stages(row.run_id)}
+    outputs, lacking = dict(_outputs(read, stages)), dict(_lacking(read, stages))
+    return Upstream(use.flow, use.run_id, row.state, tuple(outputs.items()), tuple(lacking.items()))
+
+
+def as_before(store: Store, plan: FlowPlan, upstream: Sequence[Upstream]) -> tuple[Upstream, ...]:
+    """The runs that another run came after, for one that takes its place: what was brought over then is the same, and
+    what only this one reads is looked for."""
+    return tuple(_as_before(_upstream(store, plan, Use(one.flow, one.run_id)), one) for one in upstream)
+
+
+def _as_before(now: Upstream, then: Upstream) -> Upstream:
+    read = [stage for stage, _ in (*now.outputs, *now.lacking)]
+    outputs = {**dict(now.outputs), **{stage: output for stage, output in then.outputs if stage in read}}
+    lacking = tuple((stage, why) for stage, why in now.lacking if stage not in outputs)
+    return replace(now, state=then.state, outputs=tuple(outputs.items()), lacking=lacking)
+
+
+def _outputs(read: Sequence[str], stages: Mapping[str, StageRow]) -> Iterator[tuple[str, Output]]:
+    for stage in read:
+        row = stages.get(stage)
+        if row is not None and row.state != "success":
+            yield stage, Output(NOTHING)
+        elif row is not None and row.output is not None and row.output.ref:
+            yield stage, row.output
+
+
+def _lacking(read: Sequence[str], stages: Mapping[str, StageRow]) -> Iterator[tuple[str, str]]:
+    for stage in read:
+        row = stages.get(stage)
+        if row is None:
+            yield stage, "it has no such stage"
+        elif row.state == "success" and (row.output is None or not row.output.ref):
+            saved = f", they were saved to {row.output.target}" if row.output is not None and row.output.target else ""
+            yield stage, f"its rows are not kept{saved}"

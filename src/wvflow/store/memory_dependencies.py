@@ -1,0 +1,91 @@
+"""Which runs came after which, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
+
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.dependencies import After
+from wvflow.ports.dependencies import Use
+from wvflow.ports.store import ENDED_STATES, RunRow
+
+if TYPE_CHECKING:
+    from wvflow.store.memory import Shelf
+
+
+class Used(NamedTuple):
+    """A run of a flow, and one that it came after."""
+
+    flow: str
+    run_id: str
+    use: Use
+
+
+def are_free(shelf: Shelf, flow: str, uses: Sequence[Use]) -> bool:
+    """Whether a run of a flow may use all of these: they have ended, and none of them is used by another."""
+    wanted = [one.run_id for one in uses if not one.again]
+    ended = all(one in shelf.runs and shelf.runs[one].row.state in ENDED_STATES for one in wanted)
+    return ended and not any(_is_used(shelf, flow, one) for one in wanted)
+
+
+def take(shelf: Shelf, flow: str, run_id: str, uses: Sequence[Use]) -> None:
+    """Note that a run of a flow uses these."""
+    shelf.used += [Used(flow, run_id, one) for one in uses]
+
+
+def forget(shelf: Shelf) -> None:
+    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
+    shelf.used = [one for one in shelf.used if one.run_id in shelf.runs or one.use.run_id in shelf.runs]
+
+
+def _is_used(shelf: Shelf, flow: str, run_id: str) -> bool:
+    return any(one.flow == flow and one.use.run_id == run_id and not one.use.again for one in shelf.used)
+
+
+def wanted(shelf: Shelf) -> frozenset[str]:
+    """The runs that flows are to come after yet, and those that runs which are to begin come after."""
+    return frozenset(one.use.run_id for one in shelf.used if one.run_id in shelf.agenda.orders) | {
+        row.run_id
+        for (project, flow), (since, several) in shelf.attended.items()
+        for after in several
+        for row in _unused(shelf, project, flow, after, since)
+    }
+
+
+def _unused(shelf: Shelf, project: str, flow: str, after: After, since: int) -> list[RunRow]:
+    rows = [run.row for run in shelf.runs.values() if _is_meant(run.row, project, after, since)]
+    return sorted((row for row in rows if not _is_used(shelf, flow, row.run_id)), key=lambda row: row.finished_at or 0)
+
+
+class DependenciesStore:
+    """``wvflow.ports.dependencies.Dependencies`` over a shelf."""
+
+    _reading: Callable[[], AbstractContextManager[Shelf]]
+    _writing: Callable[[], AbstractContextManager[Shelf]]
+
+    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+        with self._reading() as shelf:
+            return _unused(shelf, project, flow, after, since)[:limit]
+
+    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+        with self._writing() as shelf:
+            before = {flow: since for (where, flow), (since, _) in shelf.attended.items() if where == project}
+            shelf.attended = {key: found for key, found in shelf.attended.items() if key[0] != project}
+            since = {flow: before.get(flow, now) for flow in flows}
+            shelf.attended |= {(project, flow): (since[flow], tuple(after)) for flow, after in flows.items()}
+            return since
+
+    def uses(self, run_id: str) -> list[Use]:
+        with self._reading() as shelf:
+            return [one.use for one in shelf.used if one.run_id == run_id]
+
+    def users(self, run_id: str) -> list[Use]:
+        with self._reading() as shelf:
+            return [Use(one.flow, one.run_id, one.use.again) for one in shelf.used if one.use.run_id == run_id]
+
+
+def _is_meant(row: RunRow, project: str, after: After, since: int) -> bool:
+    is_root = row.flow.flow == after.flow and row.project == project and not row.parent and row.position > 0
+    return is_root and row.state in after.states and (row.finished_at or 0) >= since

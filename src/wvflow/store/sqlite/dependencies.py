@@ -1,0 +1,111 @@
+"""The table of which runs came after which."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.dependencies import After
+from wvflow.ports.dependencies import Use
+from wvflow.ports.store import ENDED_STATES, RunRow
+from wvflow.store.sqlite import rows
+from wvflow.store.sqlite.database import Database
+
+_ENDED = f"state in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
+_AFTER = msgspec.json.Decoder(tuple[After, ...])
+_FREE = "not exists (select 1 from used where flow = ? and upstream = runs.run and not again)"
+
+
+def are_free(connection: sqlite3.Connection, flow: str, uses: Sequence[Use]) -> bool:
+    """Whether a run of a flow may use all of these: they have ended, and none of them is used by another."""
+    wanted = [one.run_id for one in uses if not one.again]
+    found = connection.execute(
+        f"select count(*) from runs where run in (select value from json_each(?)) and {_ENDED} and {_FREE}",
+        (rows.encoded(wanted).decode(), flow),
+    ).fetchone()
+    return int(found[0]) == len(wanted)
+
+
+def take(connection: sqlite3.Connection, flow: str, run_id: str, uses: Sequence[Use]) -> None:
+    """Note that a run of a flow uses these."""
+    connection.executemany(
+        "insert into used (flow, run, number, upstream_flow, upstream, again) values (?, ?, ?, ?, ?, ?)",
+        [(flow, run_id, number, one.flow, one.run_id, one.again) for number, one in enumerate(uses)],
+    )
+
+
+def forget(connection: sqlite3.Connection, run_id: str) -> None:
+    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
+    connection.execute(
+        "delete from used where ? in (run, upstream) and not exists (select 1 from runs where runs.run = used.run)"
+        " and not exists (select 1 from runs where runs.run = used.upstream)",
+        (run_id,),
+    )
+
+
+def attend(
+    connection: sqlite3.Connection, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs
+) -> dict[str, EpochMs]:
+    """As ``Dependencies.attend``."""
+    before = dict(connection.execute("select flow, since from attended where project = ?", (project,)).fetchall())
+    since = {flow: EpochMs(before.get(flow, now)) for flow in flows}
+    connection.execute("delete from attended where project = ?", (project,))
+    connection.executemany(
+        "insert into attended (project, flow, since, after) values (?, ?, ?, ?)",
+        [(project, flow, since[flow], rows.encoded(tuple(after)).decode()) for flow, after in flows.items()],
+    )
+    return since
+
+
+def wanted(connection: sqlite3.Connection) -> frozenset[str]:
+    """The runs that flows are to come after yet, and those that runs which are to begin come after."""
+    ordered = connection.execute("select upstream from used join orders on orders.run = used.run").fetchall()
+    attended = connection.execute("select project, flow, since, after from attended").fetchall()
+    return frozenset(run for (run,) in ordered) | {
+        row.run_id
+        for project, flow, since, after in attended
+        for one in _AFTER.decode(after)
+        for row in unused(connection, project, flow, one, since, -1)
+    }
+
+
+def unused(
+    connection: sqlite3.Connection, project: str, flow: str, after: After, since: int, limit: int
+) -> list[RunRow]:
+    """As ``Dependencies.unused``; of a limit below 0, all."""
+    found = connection.execute(
+        f"select {rows.RUN} from runs where flow = ? and project = ? and parent = '' and position > 0"
+        f" and state in (select value from json_each(?)) and finished_at >= ? and {_FREE}"
+        " order by finished_at, seq limit ?",
+        (after.flow, project, rows.encoded(after.states).decode(), since, flow, limit),
+    )
+    return [rows.run_of(row) for row in found]
+
+
+class DependenciesStore:
+    """``wvflow.ports.dependencies.Dependencies`` over a database."""
+
+    _database: Database
+
+    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+        with self._database.reading() as connection:
+            return unused(connection, project, flow, after, since, limit)
+
+    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+        with self._database.writing() as connection:
+            return attend(connection, project, flows, now)
+
+    def uses(self, run_id: str) -> list[Use]:
+        with self._database.reading() as connection:
+            found = connection.execute(
+                "select upstream_flow, upstream, again from used where run = ? order by number", (run_id,)
+            )
+            return [Use(flow, run, bool(again)) for flow, run, again in found]
+
+    def users(self, run_id: str) -> list[Use]:
+        with self._database.reading() as connection:
+            found = connection.execute("select flow, run, again from used where upstream = ? order by rowid", (run_id,))
+            return [Use(flow, run, bool(again)) for flow, run, again in found]

@@ -1,0 +1,137 @@
+"""Dependencies: which runs came after which."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from wvflow.kernel.events import EpochMs
+from wvflow.plan.dependencies import ENDS, After
+from wvflow.plan.nodes import FlowRef
+from wvflow.ports.agenda import Order
+from wvflow.ports.dependencies import Use
+from wvflow.ports.store import RunBatch, RunRow, Store
+from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, timer
+
+A = After("A")
+
+
+def ended(store: Store, run_id: str, *, at: int = NOW, state: str = "success", flow: str = "A", **new: str) -> None:
+    """Have a run begin and end."""
+    row = RunRow(run_id=run_id, flow=FlowRef(flow), bundle="b1", state=state, run_time=NOW, owner=TOKEN)
+    commit(store, begun(run_id, flow=flow, **new))  # type: ignore[arg-type]
+    commit(store, batch(run_id, 1, timer(1), run=replace(row, finished_at=at)))
+
+
+def after(run_id: str, *runs: str, flow: str = "B", again: bool = False) -> RunBatch:
+    """The part with which a run of a flow begins after others."""
+    part = begun(run_id, flow=flow)
+    assert part.new is not None
+    return replace(part, new=replace(part.new, uses=tuple(Use("A", one, again) for one in runs)))
+
+
+def ordered(run_id: str, *runs: str) -> Order:
+    return Order(
+        run_id=run_id,
+        flow=FlowRef("B"),
+        bundle="b1",
+        project="/p",
+        run_time=NOW,
+        created_at=NOW,
+        upstream=tuple(Use("A", one) for one in runs),
+    )
+
+
+def unused(store: Store, wanted: After = A, *, flow: str = "B", since: int = 0) -> list[str]:
+    return [row.run_id for row in store.unused("/p", flow, wanted, since=since, limit=9)]
+
+
+class DependenciesContract:
+    def test_the_run_that_ended_first_comes_first(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        for run_id, at in (("a1", NOW + 2), ("a2", NOW + 1), ("a3", NOW + 3)):
+            ended(here, run_id, at=at)
+        assert unused(there) == ["a2", "a1", "a3"]
+        assert [row.run_id for row in there.unused("/p", "B", A)] == ["a2"]
+        assert unused(there, since=NOW + 2) == ["a1", "a3"]
+
+    def test_only_those_count_that_somebody_began_here_and_that_ended_so(self, open_store: OpenStore) -> None:
+        store = open_store()
+        commit(store, begun("open", flow="A"))
+        ended(store, "failed", state="failed")
+        ended(store, "late", state="timed_out")
+        ended(store, "child", parent="open")
+        ended(store, "elsewhere", project="/q")
+        ended(store, "other", flow="C")
+        store.order(replace(ordered("never"), flow=FlowRef("A")))
+        store.withdraw("never", state="cancelled", at=NOW)
+        assert unused(store) == []
+        assert unused(store, After("A", ("failed", "timed_out"))) == ["failed", "late"]
+        assert unused(store, After("A", ENDS)) == ["failed", "late"]
+
+    def test_a_run_is_used_once_by_each_flow(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        ended(here, "a1")
+        ended(here, "a2")
+        assert commit(here, after("b1", "a1")) == ()
+        assert commit(there, after("b2", "a1"), after("c1", "a1", flow="C")) == ("b2",)
+        assert (unused(there), unused(there, flow="C")) == (["a2"], ["a2"])
+        assert there.uses("b1") == [Use("A", "a1")]
+        assert there.users("a1") == [Use("B", "b1"), Use("C", "c1")]
+        assert commit(there, after("b3", "a2"), after("b4", "a2")) == ("b4",)
+
+    def test_nothing_is_used_by_a_run_that_does_not_begin(self, open_store: OpenStore) -> None:
+        store = open_store()
+        ended(store, "a1")
+        commit(store, begun("b1"), begun("a2", flow="A"))
+        assert commit(store, after("b1", "a1"), after("b2", "a1", "a2"), after("b3", "gone")) == ("b1", "b2", "b3")
+        assert unused(store) == ["a1"]
+
+    def test_a_run_that_is_to_begin_has_used_them(self, open_store: OpenStore) -> None:
+        store = open_store()
+        ended(store, "a1")
+        assert store.order(ordered("b1", "a1"))
+        assert not store.order(ordered("b2", "a1"))
+        assert commit(store, after("b3", "a1")) == ("b3",)
+        assert store.kept_runs(NOW) == {"a1"}
+        part = after("b1", "a1")
+        assert part.new is not None
+        assert commit(store, replace(part, new=replace(part.new, ordered=True))) == ()
+        assert store.uses("b1") == [Use("A", "a1")]
+        assert store.kept_runs(NOW) == frozenset()
+
+    def test_who_takes_the_place_of_a_run_comes_after_the_same(self, open_store: OpenStore) -> None:
+        store = open_store()
+        ended(store, "a1")
+        assert commit(store, after("b1", "a1"), after("b2", "a1", again=True), after("b3", "a1", again=True)) == ()
+        assert store.uses("b2") == [Use("A", "a1", again=True)]
+        assert [one.run_id for one in store.users("a1")] == ["b1", "b2", "b3"]
+
+    def test_what_a_flow_is_to_come_after_yet_is_kept(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        for run_id, at in (("a1", NOW - 1), ("a2", NOW), ("a3", NOW + 1)):
+            ended(here, run_id, at=at)
+        ended(here, "failed", state="failed", at=NOW + 1)
+        assert here.kept_runs(NOW) == frozenset()
+        assert here.attend("/p", {"B": (A,)}, NOW) == {"B": NOW}
+        assert there.kept_runs(NOW) == {"a2", "a3"}
+        commit(here, after("b1", "a2"))
+        assert there.attend("/p", {"B": (A,), "C": (After("A", ENDS),)}, EpochMs(NOW + 1)) == {"B": NOW, "C": NOW + 1}
+        assert there.kept_runs(NOW) == {"a3", "failed"}
+        assert there.attend("/q", {}, NOW) == {}
+        assert there.attend("/p", {}, NOW) == {}
+        assert here.kept_runs(NOW) == frozenset()
+
+    def test_a_run_stays_used_when_its_user_is_deleted_and_named_when_it_is_itself(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for run_id in ("a1", "a2"):
+            ended(store, run_id)
+        for run_id, used in (("b1", "a1"), ("b2", "a2")):
+            commit(store, after(run_id, used))
+            commit(store, batch(run_id, 1, timer(1), state="success"))
+        store.delete("b1")
+        store.delete("a2")
+        assert unused(store) == []
+        assert (store.uses("b2"), store.uses("b1")) == ([Use("A", "a2")], [Use("A", "a1")])
+        store.delete("a1")
+        store.delete("b2")
+        assert (store.uses("b1"), store.uses("b2")) == ([], [])
