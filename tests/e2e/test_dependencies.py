@@ -125,6 +125,7 @@ flow Shop(n: int = 1) = {
 flow Report depends on Shop = {
   stage read = from Shop.orders agg _.count as n
   stage last = from read | gate()
+  query first(most: int = 1) = from Shop.one where i < most select i
 }
 flow Alert if Shop.failed = { stage told = select 1 as one }
 """
@@ -166,6 +167,13 @@ def test_what_it_read_is_its_own_and_a_retry_comes_after_the_same(program: Progr
     assert after(program.run("Report", run_id="r3")) == [("Shop", "s2")]
     assert [one.run_id for one in runs.summary("s2").dependants] == ["r3"]
     assert runs.output("r3").read_all().to_pylist() == [{"n": 302}]
+
+
+def test_who_asks_a_run_sees_what_it_came_after(program: Program, runs: Runs) -> None:
+    program.run("Shop", run_id="s1")
+    program.run("Report", run_id="r1")
+    assert runs.question("r1", "first").table().to_pylist() == [{"i": 0}]
+    assert runs.question("r1", "first", {"most": 0}).table().to_pylist() == []
 
 
 def test_a_run_that_others_came_after_is_not_reopened(program: Program, runs: Runs) -> None:

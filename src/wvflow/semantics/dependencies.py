@@ -15,7 +15,7 @@ from wvflow.plan.nodes import FlowParam
 from wvflow.semantics import mistakes as base_mistakes
 from wvflow.semantics import mistakes_of_calls
 from wvflow.semantics import mistakes_of_dependencies as mistakes
-from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep
+from wvflow.semantics.checked import CheckedFlow, CheckedRunQuery, CheckedStage, ChildStep
 from wvflow.semantics.children import before
 from wvflow.semantics.scopes import Col, Upstream
 from wvflow.semantics.session import Session
@@ -24,6 +24,7 @@ from wvflow.source import Span
 from wvflow.syntax.nodes import (
     FlowDef,
     Name,
+    QueryDef,
     StageDef,
     StateOf,
     TableRef,
@@ -45,9 +46,7 @@ def read_after(flow: FlowDef, session: Session) -> Alternatives:
     _check_doubles(flow.depends, session)
     if not all(known) or (alternatives := _alternatives(flow, session)) is None:
         return ()
-    return tuple(
-        tuple(After(name, states) for name, states in wanted.items()) for wanted in _without_doubles(alternatives)
-    )
+    return tuple(tuple(After(name, states) for name, states in wanted.items()) for wanted in _united(alternatives))
 
 
 def check_unattended(flow: FlowDef, params: Sequence[FlowParam], session: Session) -> None:
@@ -132,12 +131,22 @@ def _merged(one: Wanted, other: Wanted) -> Wanted:
     }
 
 
-def _without_doubles(alternatives: Iterable[Wanted]) -> list[Wanted]:
+def _united(alternatives: Sequence[Wanted]) -> list[Wanted]:
+    """Those that differ in the states of one flow, or in nothing, as one: of all these ends the first counts."""
     found: list[Wanted] = []
     for one in alternatives:
-        if one not in found:
-            found.append(one)
-    return found
+        at = next((at for at, other in enumerate(found) if _differ_in(one, other) < 2), len(found))
+        found[at:] = [*([_either(found[at], one)] if at < len(found) else [one]), *found[at + 1 :]]
+    return found if len(found) == len(alternatives) else _united(found)
+
+
+def _differ_in(one: Wanted, other: Wanted) -> int:
+    """In how many flows; in many where they are not about the same."""
+    return sum(one[name] != other[name] for name in one) if one.keys() == other.keys() else MOST_ALTERNATIVES
+
+
+def _either(one: Wanted, other: Wanted) -> Wanted:
+    return {name: tuple(state for state in ENDS if state in (*states, *other[name])) for name, states in one.items()}
 
 
 # --- what is read of them --------------------------------------------------------------------------------------------
@@ -164,10 +173,12 @@ def _as_upstream(stage: CheckedStage) -> Upstream:
 
 
 def read_of_upstreams(
-    stages: Sequence[CheckedStage], upstreams: Mapping[str, Mapping[str, Upstream]]
+    stages: Sequence[CheckedStage],
+    queries: Sequence[CheckedRunQuery],
+    upstreams: Mapping[str, Mapping[str, Upstream]],
 ) -> tuple[UpstreamStage, ...]:
     """What a flow reads of others, in order of first mention."""
-    pairs = [pair for name in stages_read(tuple(stages)) if (pair := upstream_named(name)) is not None]
+    pairs = [pair for name in stages_read((*stages, *queries)) if (pair := upstream_named(name)) is not None]
     return tuple(UpstreamStage(*pair, _shape(upstreams.get(pair[0], {}).get(pair[1]))) for pair in pairs)
 
 
@@ -184,7 +195,7 @@ def read_elsewhere(flow: str, flows: Iterable[FlowDef]) -> frozenset[str]:
 
 def _read_of(dependant: FlowDef, flow: str) -> Iterator[str]:
     for item in dependant.items:
-        for node in walk(item) if isinstance(item, StageDef) else ():
+        for node in walk(item) if isinstance(item, StageDef | QueryDef) else ():
             match node:
                 case TableRef(parts=(Name(text=first), Name(text=stage)), args=None) if first == flow:
                     yield stage

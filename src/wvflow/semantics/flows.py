@@ -129,7 +129,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
         conversation=told,
         queries=queries,
         after=after,
-        reads=read_of_upstreams(stages, scope.upstreams),
+        reads=read_of_upstreams(stages, queries, scope.upstreams),
         read_elsewhere=elsewhere,
     )
 

@@ -11,7 +11,7 @@ from wvflow.syntax.nodes import Name, TableRef
 
 def upstream_rows(table: TableRef, alias: str, scope: Scope) -> Relation | None:
     """``A.x`` as a source: the rows of a stage of a flow that the header names. None where it means a table."""
-    if len(table.parts) != 2 or table.args is not None or not scope.stage:
+    if len(table.parts) != 2 or table.args is not None or not (scope.stage or scope.upstreams):
         return None
     flow, stage = table.parts
     if flow.text not in scope.upstreams and not _is_unnamed(flow, stage, scope):

@@ -17,6 +17,7 @@ import msgspec
 from wvflow.data.rows import to_ipc
 from wvflow.diagnostics import nearest
 from wvflow.drivers.embedded.summaries import moment, summary_rows, summary_table, table_of
+from wvflow.drivers.embedded.upstreams import read_of_upstreams
 from wvflow.drivers.projection import stage_row
 from wvflow.errors import EvaluationError, TaskError, UserError, WvflowError
 from wvflow.kernel.events import NOTHING, EpochMs, Event, Output, SignalReceived
@@ -191,8 +192,13 @@ class Question:
                 inputs[name] = InlineRows(to_ipc(table.schema, table.to_batches()))
             elif name in there:
                 inputs[name] = self._locate(there[name].ref)
-            else:
+            elif name in stages:
                 missing[name] = stages[name].shape
+        for name, found in read_of_upstreams(stages_read(relation), self._told.plan, self._told.run):
+            if isinstance(found, Output):
+                inputs[name] = self._locate(found.ref)
+            else:
+                missing[name] = found
         return relation, inputs, missing
 
     def _failed(self, error: WvflowError) -> WvflowError:
