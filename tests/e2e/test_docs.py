@@ -170,6 +170,14 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_examples_of_schedules_have_no_mistakes_and_run(tmp_path: Path) -> None:
+    (tmp_path / "f.wv").write_text("\n".join(queries("language/schedules.md")))
+    program = wvflow.load(tmp_path / "f.wv")
+    assert program.check() == ()
+    assert program.run("Nightly", {"area": "north"}).output.to_pylist() == [{"total": 12}]
+    assert program.run("Beat").state == "success"
+
+
 def test_the_readme_shows_the_flow_as_it_is() -> None:
     flow = (EXAMPLE / "flights.wv").read_text(encoding="utf-8")
     assert any(block.strip() == flow.strip() for block in blocks(README))

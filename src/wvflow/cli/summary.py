@@ -29,6 +29,13 @@ MOST_ERRORS = 3
 MOST_STAGES = 100
 MOST_TARGETS = 20
 MOST_CHILDREN = 20
+_CAUSES = {
+    "fire": "its schedule",
+    "catchup": "its schedule, to catch up",
+    "trigger": "wvflow schedule trigger",
+    "backfill": "a backfill",
+    "dependency": "the end of a run that its flow depends on",
+}
 SHORT = 12
 """Characters of a hash that tell plans apart for people."""
 _BY_INTEREST = ("failed", "running", "cancelled", "pending", "skipped", "success")
@@ -215,6 +222,8 @@ def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
     yield "version", f"{row.flow.version}, plan {row.bundle[:SHORT]}"
     if row.parent:
         yield "parent", f"run {row.parent}"
+    if row.cause in _CAUSES:
+        yield "begun by", _CAUSES[row.cause]
     if row.retry_of:
         yield "retry of", f"run {row.retry_of}"
     if row.params:

@@ -47,7 +47,8 @@ MOST = 1_000
 COUNTED = 10_000
 """So many of these are counted, at most."""
 _FIRST_SPAN = timedelta(seconds=1)
-_LONGEST_SPAN = timedelta(days=40 * 366)
+_BACK = [timedelta(seconds=61), *(timedelta(hours=hours, seconds=1) for hours in (1, 25, 32 * 24, 367 * 24, 41 * 8784))]
+"""How far the time before may be away: for one of every minute, hour, day, month, year, and of a 29th of February."""
 
 
 class Open(NamedTuple):
@@ -224,19 +225,26 @@ def _skipped(fire: Fire, reason: str) -> Decided:
 
 def _due(plan: FlowPlan, look: Look) -> tuple[list[Fire], Decided | None]:
     """The newest times behind the cursor that are due, and one decision about all before them."""
-    newest: deque[Fire] = deque(maxlen=MOST)
-    for span in _spans():
+    first = list(islice(_until_now(plan, look.cursor, look.now), MOST + 1))
+    if len(first) <= MOST:
+        return first, None
+    newest = _newest(plan, look)
+    older = list(islice(takewhile(lambda fire: fire < newest[0], _until_now(plan, look.cursor, look.now)), COUNTED))
+    return newest, _all_before(older) if older else None
+
+
+def _newest(plan: FlowPlan, look: Look) -> list[Fire]:
+    """The last of a great many. How far back they reach is tried out: to go through all of them may take minutes."""
+    span = _FIRST_SPAN
+    while True:
         after = max(look.cursor, look.now - span)
         seen = 0
-        newest.clear()
+        newest: deque[Fire] = deque(maxlen=MOST)
         for seen, fire in enumerate(_until_now(plan, after, look.now), 1):  # noqa: B007 - how many there were
             newest.append(fire)
         if after == look.cursor or seen > MOST:
-            break
-    if not newest:
-        return [], None
-    older = list(islice(takewhile(lambda fire: fire < newest[0], _until_now(plan, look.cursor, look.now)), COUNTED))
-    return list(newest), _all_before(older) if older else None
+            return list(newest)
+        span *= 4
 
 
 def _until_now(plan: FlowPlan, after: datetime, now: datetime) -> Iterator[Fire]:
@@ -249,15 +257,6 @@ def _all_before(older: Sequence[Fire]) -> Decided:
     return Decided(fire=older[-1], decision="skipped", reason=reason, count=len(older))
 
 
-def _spans() -> Iterator[timedelta]:
-    """Ever longer, up to more than a cron text can skip; so what was looked at in vain is less than what is found."""
-    span = _FIRST_SPAN
-    while span < _LONGEST_SPAN:
-        yield span
-        span *= 4
-    yield _LONGEST_SPAN
-
-
 def window_of(plan: FlowPlan, fire: Fire) -> tuple[datetime, datetime]:
     """From the time before to this one, of those whose runs have the same parameters."""
     schedule = _schedule(plan)
@@ -267,7 +266,7 @@ def window_of(plan: FlowPlan, fire: Fire) -> tuple[datetime, datetime]:
     series = msgspec.structs.replace(
         schedule, crons=tuple(cron for cron in schedule.crons if cron.args == args), start="", end=""
     )
-    for span in _spans():
+    for span in _BACK:
         found = deque(takewhile(lambda one: one.at < fire.at, fires(series, plan.timezone, fire.at - span)), maxlen=1)
         if found:
             return found[0].at, fire.at

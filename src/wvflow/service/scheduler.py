@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from wvflow.drivers.run_keys import run_key
-from wvflow.errors import UserError
+from wvflow.errors import EvaluationError, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
@@ -57,13 +57,20 @@ class Fired(NamedTuple):
 def scheduled(bundle: Bundle, project: str) -> Iterator[Scheduled]:
     """The flows of a program that have a schedule: of each, the highest version counts.
 
-    Raises: UserError, EvaluationError (a ``concurrency_key`` has no value).
+    Raises: UserError (a ``concurrency_key`` has no value).
     """
     for plan in newest(bundle):
         if (schedule := plan.schedule) is not None:
             params = tuple(bind(plan, cron.args) for cron in schedule.crons) or (bind(plan, {}),)
-            groups = tuple(group_of(plan, project, one) for one in params)
+            groups = tuple(_group(plan, project, one) for one in params)
             yield Scheduled(plan.ref, plan, digest_of(plan), params, groups)
+
+
+def _group(plan: FlowPlan, project: str, params: dict[str, object]) -> str:
+    try:
+        return group_of(plan, project, params)
+    except EvaluationError as error:
+        raise UserError(f"the concurrency_key of flow {plan.flow}: {error.message}", help=error.help) from None
 
 
 def digest_of(plan: FlowPlan) -> str:

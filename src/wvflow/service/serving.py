@@ -46,7 +46,9 @@ MOST_AT_ONCE = 1_000
 """Runs that one process begins before others of its have ended."""
 _OPEN = [phase.value for phase in RunPhase if phase not in ENDED and phase is not RunPhase.PENDING] + ["paused"]
 
-Event = Literal["decided", "ordered", "late", "began", "took over", "ended", "left", "loaded", "kept"]
+Event = Literal[
+    "decided", "ordered", "late", "began", "took over", "ended", "left", "held", "loaded", "kept"
+]  # fmt: skip
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,6 +83,7 @@ class Server:
         self._seen = -1
         self._next_take_over = 0.0
         self._late: set[str] = set()
+        self._trouble = ""
         self.failed = 0
         """How many of its runs ended otherwise than in success."""
 
@@ -103,8 +106,9 @@ class Server:
                 while not self._is_stopping:
                     called = self._woken.is_set()
                     self._woken.clear()
-                    with suppress(Unavailable):  # it is tried again at the next step
-                        await self._step(driver, called)
+                    if driver.failure is not None:
+                        raise driver.failure
+                    await self._try_step(driver, called)
                     if once and not self._driven and not self._woken.is_set():
                         return
                     await self._wait()
@@ -112,6 +116,18 @@ class Server:
             finally:
                 for task in self._driven.values():
                     task.cancel()
+
+    async def _try_step(self, driver: Driver, called: bool) -> None:
+        """What can't be done now, as the disk is full or the store away, is tried again at the next step."""
+        try:
+            await self._step(driver, called)
+        except Unavailable as trouble:
+            self._seen = -1  # whatever was written meanwhile
+            if self._trouble != trouble.message:
+                self._tell("held", trouble.message)
+            self._trouble = trouble.message
+        else:
+            self._trouble = ""
 
     async def _wait(self) -> None:
         """Until there may be something to do."""

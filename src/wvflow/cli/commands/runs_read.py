@@ -59,6 +59,7 @@ def _run_json(row: RunRow) -> dict[str, Any]:
         "parent": row.parent or None,
         "plan": row.bundle,
         "retry_of": row.retry_of or None,
+        "cause": row.cause or None,
         "error": row.error,
         "problem": row.problem or None,
         "late": iso(row.late),

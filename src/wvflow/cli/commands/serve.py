@@ -153,6 +153,8 @@ def _text(notice: Notice) -> str:
             return f"{notice.flow}: {run} ended, {detail}"
         case "left":
             return f"{notice.flow}: {run} can't go on: {detail}"
+        case "held":
+            return f"held: {detail}; it is tried again"
         case "loaded":
             return f"the program is in force, with {detail} scheduled flow{'' if detail == '1' else 's'}"
         case "kept":

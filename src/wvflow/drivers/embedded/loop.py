@@ -130,6 +130,8 @@ class Driver:
         self._ear = Ear(self._woken)
         self._closing = False
         self._called: Callable[[], None] = lambda: None
+        self.failure: BaseException | None = None
+        """Why no run can go on here any more."""
         secrets = Secrets()
         self._alone = alone
         self._workers = workers or Workers(WORKERS)
@@ -508,6 +510,8 @@ class Driver:
         """A service ends by being cancelled; if it fails, no run can go on here."""
         if service.cancelled() or (reason := service.exception()) is None:
             return
+        self.failure = self.failure or reason
+        self._called()
         for run in tuple(self._runs.values()):
             self.drop(run, reason)
 
