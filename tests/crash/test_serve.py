@@ -5,8 +5,18 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from dying import When, deaths
+from dying_servers import Ahead, serve_in_a_process_that_dies, serve_once
+from wvflow.service.project import load_project
+from wvflow.service.runs import Runs
+from wvflow.service.wiring import SystemClock
 
 BEATS = """
 flow Beat with { interval: 500ms, overlap: queue, catchup: all } = { stage a = select run_time as at }
@@ -86,3 +96,27 @@ def test_a_server_that_is_told_to_stop_lets_work_end_and_leaves_the_rest_to_the_
     project.open_gate("gate")
     assert again.wait(60) == 0
     assert {project.json("runs", "show", one)["state"] for one in ("long", "late")} == {"success"}
+
+
+HOURLY = "flow Hourly with { interval: 1h, catchup: all } = { stage a = select window_start as since }"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_server_that_dies_at_any_of_its_writes_leaves_all_to_the_next(tmp_path: Path, when: When) -> None:
+    for number in deaths(when):
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "f.wv").write_text(HOURLY)
+        serve_once(root, SystemClock())
+        ended = serve_in_a_process_that_dies(root, number, when) == 0
+        serve_once(root, Ahead())
+        with closing(Runs(load_project(root))) as runs:
+            fires = runs.agenda[0].fires(str(root), "Hourly")[::-1]
+            rows = {row.run_id: row for row in runs.recent(flow="Hourly", limit=None)}
+        assert [one.decision for one in fires] == ["caught_up"] * 3
+        assert [rows[one.run_id].state for one in fires] == ["success"] * 3
+        assert len(rows) == 3
+        if ended:
+            assert number > 4
+            return
+    raise AssertionError("it never came to its end")

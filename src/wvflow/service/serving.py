@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from wvflow.errors import Unavailable, WvflowError
+from wvflow.errors import Unavailable, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED, RunPhase
 from wvflow.lang.durations import format_duration
@@ -152,12 +152,12 @@ class Server:
     async def _look(self, scheduler: Scheduler) -> bool:
         """Whether something was decided."""
         if (program := self._next_program) is not None:
-            self._next_program = None
             try:
                 await asyncio.to_thread(scheduler.load, program)
                 self._tell("loaded", f"{scheduler.flows:,}")
-            except WvflowError as error:
+            except UserError as error:
                 self._tell("kept", error.message)
+            self._next_program = None if self._next_program is program else self._next_program
         if scheduler.next_due is None or scheduler.next_due > self._clock.now():
             return False
         found = await asyncio.to_thread(scheduler.look)
