@@ -1,4 +1,5 @@
-"""A run that undoes what it did, killed at any commit: nothing stays done, and the newest is undone first."""
+"""A run that undoes what it did, and what its child did, killed at any commit of both: nothing stays done, and the
+newest is undone first."""
 
 from __future__ import annotations
 
@@ -15,8 +16,11 @@ from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
 
 PROGRAM = """
+flow Trip = {
+  stage booked with { compensate: note(what: 'flight undone') } = from _ | note(what: 'flight')
+}
 flow F = {
-  stage flight with { compensate: note(what: 'flight undone') } = from [[1]] as t(n) | note(what: 'flight')
+  stage flight = from [[1]] as t(n) | -> Trip()
   stage hotel with { compensate: note(what: 'hotel undone'), idempotency_key: _.n } = from flight | note(what: 'hotel')
   stage car with { compensate: note(what: 'car undone') } = from hotel | refuse()
 }
@@ -64,6 +68,8 @@ def _assert_all_is_undone(root: Path, number: int) -> None:
         assert summary.state == "failed", number
         *done, refused = [one.compensation for one in summary.stages]
         assert done == ["success", "success"], number
+        (child,) = summary.children
+        assert child.state == "cancelled", number
     notes = (root / "notes").read_text().split("\n")[:-1]
     assert list(dict.fromkeys(notes)) == [one for one in ORDER if refused or one != "car undone"], number
     assert len(notes) <= len(set(notes)) + 1, number  # what was under way when it died is done again, and no more

@@ -134,14 +134,19 @@ def call_back(rows: list[dict], *, why: str) -> None: ...
 
 @pytest.mark.parametrize(
     ("number", "undone"),
-    [(0, {"book_flight": "success", "book_hotel": "success"}), (1, {"pay": "success"}), (2, {"paid": "success"})],
+    [
+        (0, {"book_flight": "success", "book_hotel": "success"}),
+        (1, {"pay": "success"}),
+        (2, {"paid": "success"}),
+        (3, {"trip": "success"}),
+    ],
 )
 def test_the_examples_of_sagas_have_no_mistakes_and_are_undone_as_the_page_says(
     tmp_path: Path, number: int, undone: dict[str, str]
 ) -> None:
     programs = re.findall(r"^```wv\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
     python = re.findall(r"^```python\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
-    assert len(programs) == 3
+    assert len(programs) == 4
     (tmp_path / "example.wv").write_text(programs[number])
     (tmp_path / "activities.py").write_text(python[0] + _ACTIVITIES)
     with Sandbox(tmp_path / "example.wv") as box:

@@ -265,3 +265,48 @@ def test_resume_names_the_retry_where_it_is_refused(failed: Runs) -> None:
     with pytest.raises(NotPossible, match="has ended: success") as used:
         asyncio.run(failed.resume(child.run_id))
     assert f"wvflow runs retry {child.run_id}" in str(used.value.help)
+
+
+UNDONE = """
+flow Trip = { stage t with { compensate: cancel } = from _ | book(what: 'trip') }
+flow F = {
+  stage orders = from [['a'], ['b']] as t(id)
+  stage kept = from orders | book(what: 'kept')
+  stage hotel with { compensate: cancel } = from orders | book(what: 'hotel')
+  stage paid with { compensate: cancel, idempotency_key: _.id } = from orders | book(what: 'paid')
+  stage trip = from orders | -> Trip()
+  stage told with { compensate: cancel } = from hotel | select id | gate()
+  stage all = merge kept, hotel, paid, trip, told
+}
+"""
+
+
+def test_a_retry_does_anew_what_was_undone(tmp_path: Path) -> None:
+    (tmp_path / "f.wv").write_text(UNDONE)
+    (tmp_path / "activities.py").write_text(f"""{ACTIVITIES}
+@activity
+def book(rows: list[dict], *, what: str) -> list[dict]:
+    with (Path(__file__).parent / "booked").open("a") as file:
+        file.write(f"{{what}}\\n")
+    return rows
+
+@activity
+def cancel(rows: list[dict]) -> None: ...
+""")
+    program = load(tmp_path / "f.wv")
+    assert program.run("F", run_id="r1").state == "failed"
+    (tmp_path / "booked").unlink()
+    (tmp_path / "open").touch()
+    runs = Runs(program.project)
+    with pytest.raises(NotPossible, match="what it did has been undone") as refusal:
+        asyncio.run(runs.resume("r1"))
+    assert refusal.value.help == "begin another: `wvflow runs retry r1`"
+    summary = retried(runs, program=UNDONE)
+    assert (summary.state, reused(summary)) == ("success", "orders kept")
+    assert sorted((tmp_path / "booked").read_text().split()) == ["hotel", "paid", "paid", "trip"]
+    (child,) = runs.children("r1")
+    assert child.state == "cancelled"
+    with pytest.raises(NotPossible) as of_child:
+        asyncio.run(runs.resume(child.run_id))
+    assert f"wvflow runs retry {child.run_id}" in str(of_child.value.help)
+    runs.close()

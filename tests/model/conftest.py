@@ -49,6 +49,7 @@ from wvflow.plan.nodes import (
     Tolerance,
     Trigger,
     Undo,
+    UndoChildrenTask,
     UndoKeysTask,
     UntilTask,
     WaitTask,
@@ -123,6 +124,8 @@ def _undone(stages: Sequence[StagePlan], undoing: Mapping[int, tuple[list[Task],
         here, own = made[owner], {"compensation": StageId(len(made)), "undo_errors": errors}
         if any(isinstance(one, KeyedTask) for one in here.all_tasks):
             tasks = [UndoKeysTask((QueryTask(Single()),), tasks[0].policy)]
+        elif not errors and any(isinstance(one, ChildTask) and not one.detach for one in here.all_tasks):
+            here, tasks = _asked(here), [UndoChildrenTask()]
         body = StagePlan(f"undo {here.name}", tuple(tasks), hook="compensation", undoes=Undo(StageId(owner)))
         if here.map is not None:
             instance = replace(here.map.instance, **own)
@@ -131,6 +134,13 @@ def _undone(stages: Sequence[StagePlan], undoing: Mapping[int, tuple[list[Task],
         made[owner] = replace(here, **own)
         made.append(body)
     return tuple(made)
+
+
+def _asked(here: StagePlan) -> StagePlan:
+    """A stage whose children undo themselves with it."""
+    own = (replace(one, undoes_itself=not one.detach) if isinstance(one, ChildTask) else one for one in here.tasks)
+    how = None if here.map is None else replace(here.map, instance=_asked(here.map.instance))
+    return replace(here, tasks=tuple(own), map=how)
 
 
 def _mapped(tasks: list[Task]) -> tuple[Task, ...]:

@@ -82,8 +82,10 @@ def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
     data: st.DataObject, seed: int, plans: Plans
 ) -> None:
     plan = data.draw(plans(timeouts=True, sagas=True))
-    world = msgspec.structs.replace(ROUGH, fatal=0.6, cancel_at=data.draw(st.none() | st.integers(0, 3_000)))
+    cancel, undone = data.draw(st.none() | st.integers(0, 3_000)), data.draw(st.booleans())
+    world = msgspec.structs.replace(ROUGH, fatal=0.6, cancel_at=cancel, undone=undone)
     run = simulate(plan, seed=seed, world=world, crash_rate=data.draw(st.sampled_from([0.0, 0.2]))).state
+    assert not (undone and run.phase is RunPhase.SUCCESS)
     if run.phase is RunPhase.SUCCESS:
         assert all(run.stages[owner].phase is Phase.FAILED for owner, _ in run.undo)  # another stood in for it
     elif run.phase is not RunPhase.TERMINATED:  # which a compensation that waits for people may come to
@@ -96,8 +98,9 @@ def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int]]:
     for index, (here, stage) in enumerate(zip(plan.stages, run.stages, strict=True)):
         group = [] if stage.instances is None or here.hook is not None else list(stage.instances.states)
         for number, one in enumerate(group or [stage], 1 if group else 0):
-            tasks = here.of_instance(number).tasks[: len(one.done)]
-            if here.hook is None and any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in tasks):
+            body = here.of_instance(number)
+            acted = any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in body.tasks[: len(one.done)])
+            if here.hook is None and (bool(one.children) if body.asks_children else acted):
                 found.add((StageId(index), number))
     return found
 

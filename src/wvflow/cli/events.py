@@ -26,6 +26,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
+    UndoRequested,
     UpdateAccepted,
 )
 from wvflow.kernel.timers import (
@@ -101,6 +102,8 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return f"to process {token}"
         case Continued(position=position):
             return f"the {position - 1:,} events before are let go of"
+        case UndoRequested(by=by):
+            return f"with run {by.run_id}"
         case Reopened(epoch=epoch):
             return f"epoch {epoch}"
         case _:

@@ -23,8 +23,9 @@ from wvflow.kernel.orders import arm, disarm, due_in, run_task, start_due, stop_
 from wvflow.kernel.retries import may_retry, retry_delay
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Left, Move, Scene, Step
 from wvflow.kernel.state import WORKING, Phase, StageState
+from wvflow.kernel.undone_children import undo_next
 from wvflow.kernel.waits import begin_wait
-from wvflow.plan.nodes import Task, Wait
+from wvflow.plan.nodes import Task, UndoChildrenTask, Wait
 
 
 def complete(scene: Scene, move: Move, now: EpochMs) -> Step:
@@ -104,6 +105,8 @@ def _hand_out(scene: Scene, stage: StageState, now: EpochMs) -> Step:
         return complete(scene, begin_wait(scene, stage, task, now), now)
     if (condition := own_test(task)) is not None:
         return complete(scene, decide_test(condition, stage, scene.values), now)
+    if isinstance(task, UndoChildrenTask):
+        return complete(scene, undo_next(scene, stage), now)
     if stage.child is not None:
         return await_child(scene, stage, now)
     if is_behind_split(scene, stage):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import Phase, StageState
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import ChildTask, SignalTask, StagePlan, StateTask, UntilTask, WaitTask
+from wvflow.plan.nodes import ChildTask, SignalTask, StagePlan, StateTask, UndoChildrenTask, UntilTask, WaitTask
 
 
 class Awaited(NamedTuple):
@@ -25,6 +25,8 @@ def awaited(here: StagePlan, stage: StageState) -> Awaited | None:
     match here.tasks[len(stage.done)]:
         case ChildTask(flow=flow) if stage.child is not None:
             return Awaited(f"run {stage.child.run_id} of {flow.flow}", stage.due)
+        case UndoChildrenTask() if stage.child is not None:
+            return Awaited(f"run {stage.child.run_id} to be undone", None)
         case WaitTask() | UntilTask() | StateTask() | SignalTask() as wait:
             return Awaited(wait_text(wait), stage.wait_due)
         case _:

@@ -59,7 +59,8 @@ def child_of(seen: Picture, id: StageId) -> ChildExplained | None:
     if stage.phase is not Phase.AWAITING or stage.child is None:
         return None
     task = seen.here(id).tasks[len(stage.done)]
-    return ChildExplained(run_id=stage.child.run_id, flow=task.flow.flow if isinstance(task, ChildTask) else "")
+    flow = task.flow.flow if isinstance(task, ChildTask) else ""  # of one that is undone, its stage may start several
+    return ChildExplained(run_id=stage.child.run_id, flow=flow)
 
 
 def instances_of(seen: Picture, id: StageId) -> InstancesExplained | None:

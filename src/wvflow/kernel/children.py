@@ -11,6 +11,10 @@ was ever begun is nothing that the stage knows: where another has the child's ke
 What a worker says of the attempt that prepared it is then of the past. Where an attempt waits no more, the child is
 told to end, unless it is abandoned: then it stays the stage's, its success counts, and the next attempt waits for it
 instead of starting another.
+
+One that is asked to end (``parent_close: request_cancel``) is waited for, whatever it is that is over: what it did is
+undone by itself, and until then nothing may begin that does the same (``overdue``). If it succeeds all the same, that
+counts.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ from msgspec.structs import replace
 from wvflow.errors import Bug
 from wvflow.kernel.commands import CancelChild, Command, StartChild
 from wvflow.kernel.events import NOTHING, ChildClosed, ChildReady, ChildStarted, EpochMs, Failure, Output
-from wvflow.kernel.failures import child_timeout
+from wvflow.kernel.failures import child_timeout, schedule_timeout
 from wvflow.kernel.orders import disarm, due_in, start_due, stop_due
-from wvflow.kernel.scene import Cancelled, Done, Failed, Move, Scene, Step, is_current
-from wvflow.kernel.state import Child, Phase, StageState
+from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current
+from wvflow.kernel.state import Child, Overdue, Phase, StageState
 from wvflow.kernel.told import ChildOverdue
 from wvflow.plan.nodes import ChildTask, ParentClose
 
@@ -50,10 +54,23 @@ def child_move(
             stage.attempt,
             stage.iteration,
         ) and not scene.cancelling:
+            if is_asked(scene, stage):
+                return overdue(scene, stage, "timeout")
             left = replace(stage, child=left_child(scene, stage))
             return Failed(left, child_timeout(scene.policy(stage)), commands=tell_child(scene, stage))
         case _:
             return None
+
+
+def is_asked(scene: Scene, stage: StageState) -> bool:
+    """Whether the child that a stage waits for is asked to end, and waited for, where its time is over."""
+    task = scene.task(stage)
+    return stage.phase is Phase.AWAITING and isinstance(task, ChildTask) and ending(task) == "cancel"
+
+
+def overdue(scene: Scene, stage: StageState, which: Overdue) -> Step:
+    """Ask it to end. What is over is what its stage fails by, once it has."""
+    return Step(replace(stage, due=None, overdue=which), tell_child(scene, stage))
 
 
 def ask_child(scene: Scene, stage: StageState) -> Move:
@@ -91,7 +108,8 @@ def start_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 def tell_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
     """That nobody waits for it any more."""
-    mode = ending(_child_task(scene, stage))
+    current = scene.task(stage)
+    mode = ending(current) if isinstance(current, ChildTask) else "terminate"  # or it is being undone
     if mode is None or stage.child is None:
         return ()
     task, child = len(stage.done), stage.child
@@ -100,7 +118,10 @@ def tell_child(scene: Scene, stage: StageState) -> tuple[Command, ...]:
 
 def left_child(scene: Scene, stage: StageState) -> Child | None:
     """The child that stays the stage's although the attempt is over."""
-    return stage.child if stage.child is not None and ending(_child_task(scene, stage)) is None else None
+    if stage.child is None:
+        return None
+    task = scene.task(stage)
+    return stage.child if isinstance(task, ChildTask) and ending(task) is None else None
 
 
 def _child_task(scene: Scene, stage: StageState) -> ChildTask:
@@ -135,10 +156,12 @@ def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
     if _child_task(scene, stage).detach and event.state != REFUSED:
         return _have_output(scene, stage)  # it must have started: what its start is waited for, its end tells, too
     if event.state == "success":
-        return _have_output(scene, stage, event.output)
+        return _have_output(scene, _noted(scene, stage, event.child), event.output)
     alone = replace(stage, child=None)
     if stage.phase is Phase.RETRYING:
         return Step(alone)  # abandoned, and of no use to the next attempt
+    if stage.overdue and not scene.cancelling:
+        return _give_up(scene, alone, event)
     if event.state == "cancelled":
         return Cancelled(alone, stop_due(scene, stage))
     failure = child_failure(_child_task(scene, stage), event)
@@ -147,6 +170,23 @@ def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
 
 REFUSED = "refused"
 """The end of a child that can't be begun."""
+
+
+def _give_up(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
+    """Its time was over, and its child has ended since; if it went wrong then, that is told, too."""
+    alone, task = replace(stage, overdue=""), _child_task(scene, stage)
+    scheduled = stage.overdue == "schedule_timeout"
+    failure = schedule_timeout(scene.plan) if scheduled else child_timeout(scene.policy(stage))
+    if event.state != "cancelled":
+        failure = replace(failure, message=f"{failure.message}; then {child_failure(task, event).message}")
+    return GivenUp(alone, failure, disarm(scene, stage)) if scheduled else Failed(alone, failure, event.draw)
+
+
+def _noted(scene: Scene, stage: StageState, child: str) -> StageState:
+    """With a child that is to be asked where the stage is undone."""
+    asked = _child_task(scene, stage).undoes_itself
+    return replace(stage, children=(*stage.children, child)) if asked else stage
+
 
 # --- their ids and ends ---------------------------------------------------------------------------------------------
 

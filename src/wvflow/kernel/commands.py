@@ -77,6 +77,18 @@ class CancelChild(CommandBase, frozen=True, tag="CancelChild"):
     iteration: int = 0
 
 
+class UndoChild(CommandBase, frozen=True, tag="UndoChild"):
+    """See to it that a child which succeeded undoes what it did: ask it, or carry it on where it was asked already. Its
+    end is answered with ``ChildClosed`` about this work."""
+
+    stage: StageId
+    task: int
+    attempt: int
+    run_id: str
+    instance: int = 0
+    iteration: int = 0
+
+
 class StartTimer(CommandBase, frozen=True, tag="StartTimer"):
     """Deliver ``TimerFired(timer)`` at ``due``; at once when that is past."""
 
@@ -104,4 +116,7 @@ class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
     failure: Failure | None = None
 
 
-Command: TypeAlias = RunTask | CancelTask | StartChild | CancelChild | StartTimer | CancelTimer | Notify | CompleteRun
+OfChild: TypeAlias = StartChild | CancelChild | UndoChild
+"""What is ordered of a child, by its ``run_id``."""
+
+Command: TypeAlias = RunTask | CancelTask | OfChild | StartTimer | CancelTimer | Notify | CompleteRun

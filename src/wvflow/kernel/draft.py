@@ -347,6 +347,13 @@ class Draft:
 
     # --- undoing ---
 
+    def undo_all(self) -> None:
+        """What a run did that has succeeded: what undoes it has not had its time yet."""
+        due = sagas.to_undo(self.plan, self.run, self.stage)
+        undoing = dict.fromkeys(self._compensation(owner) for owner, _ in due)
+        self._changed |= {one: StageState(attempt=self.stage(one).attempt) for one in undoing}
+        self.run = replace(self.run, undo=(*self.run.undo, *due), hooks=self.run.hooks + len(undoing))
+
     def _is_undoing(self) -> bool:
         """Whether what was last to be undone still is."""
         if not self.run.undone:
@@ -361,13 +368,17 @@ class Draft:
         owner, number = self.run.undo[self.run.undone]
         compensation = self._compensation(owner)
         self.run = replace(self.run, undone=self.run.undone + 1)
+        one = self._instances(owner)[number] if number else self.stage(owner)
+        opening = self._opening(self.plan.stages[compensation])
+        if one.children:
+            opening = TriggerHeld(self.now, children=one.children[::-1])
         if not number:
-            self.move(compensation, self._opening(self.plan.stages[compensation]))
+            self.move(compensation, opening)
             return
         if self._phase(compensation) is Phase.PENDING:
             due = tuple(one for stage, one in self.run.undo if stage == owner)
             self.move(compensation, UndoBegan(self.now, self._instances(owner).count, due))
-        self.move_instance(compensation, number, TriggerHeld(self.now))
+        self.move_instance(compensation, number, opening if one.children else TriggerHeld(self.now))
 
     def _compensation(self, owner: StageId) -> StageId:
         found = self.plan.stages[owner].compensation

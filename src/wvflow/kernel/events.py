@@ -288,6 +288,14 @@ class Reopened(EventBase, frozen=True, tag="Reopened"):
     epoch: int
 
 
+class UndoRequested(EventBase, frozen=True, tag="UndoRequested"):
+    """A run that succeeded is to undo what it did, as the run that started it is undone. ``by``: what waits for that;
+    ``epoch`` as of ``Reopened``."""
+
+    epoch: int
+    by: Parent
+
+
 class Continued(EventBase, frozen=True, tag="Continued"):
     """The journal begins anew: what came before is let go of. ``state``: that of the run then, as JSON values;
     ``position``: of this event."""
@@ -314,5 +322,8 @@ Report: TypeAlias = (
 Told: TypeAlias = SignalReceived | UpdateAccepted | PauseRequested
 """What people and programs tell a run."""
 
-Happened: TypeAlias = RunStarted | Report | TimerFired | CancelRequested | OwnerChanged | Reopened | Told
+Steered: TypeAlias = CancelRequested | OwnerChanged | Reopened | UndoRequested
+"""What becomes of a run as a whole."""
+
+Happened: TypeAlias = RunStarted | Report | TimerFired | Steered | Told
 Event: TypeAlias = Happened | Continued

@@ -23,7 +23,16 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from wvflow.errors import Bug
-from wvflow.kernel.commands import CancelChild, CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
+from wvflow.kernel.commands import (
+    CancelChild,
+    CancelTask,
+    CancelTimer,
+    Command,
+    RunTask,
+    StartChild,
+    StartTimer,
+    UndoChild,
+)
 from wvflow.kernel.events import NOTHING_TO_UNDO, Failure
 from wvflow.kernel.line import NOBODY, Ticket
 from wvflow.kernel.orders import disarm, run_task
@@ -81,7 +90,7 @@ def addressed(commands: Iterable[Command], number: int) -> Iterator[Command]:
         match command:
             case StartTimer() | CancelTimer():
                 yield replace(command, timer=of_instance(command.timer, number))
-            case RunTask() | CancelTask() | StartChild() | CancelChild():
+            case RunTask() | CancelTask() | StartChild() | CancelChild() | UndoChild():
                 yield replace(command, instance=number)
             case _:
                 raise Bug(f"an instance can't order {command}")

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from wvflow.kernel.commands import (
-    CancelChild,
     CancelTask,
     CancelTimer,
     Command,
     CompleteRun,
+    OfChild,
     RunTask,
     StartChild,
     StartTimer,
+    UndoChild,
 )
 from wvflow.kernel.draft import outcome
 from wvflow.kernel.events import EpochMs
@@ -136,9 +137,7 @@ def _waits(plan: FlowPlan, state: RunState) -> Iterator[str]:
     expected = [index for index, (here, stage) in pairs if stage.phase in HANDED_OUT or polls(here.tasks, stage)]
     if tasks != expected:
         yield f"tasks are under way for the stages {tasks}, wanted for {expected}"
-    children = [
-        (one.stage, one.run_id) for one in commands if isinstance(one, StartChild | CancelChild) and not one.instance
-    ]
+    children = [(one.stage, one.run_id) for one in commands if isinstance(one, OfChild) and not one.instance]
     awaited = [
         (index, stage.child.run_id if stage.child else "")
         for index, stage in enumerate(state.stages)
@@ -230,7 +229,7 @@ def _fits(after: RunState, command: Command) -> bool:
             wanted = (command.attempt, command.iteration, command.task, command.delivery)
             orders = current[0] in (Phase.QUEUED, Phase.WAITING) and current[1:] == wanted
             return not after.phase.is_terminal and orders and command.input == given
-        case StartChild(run_id=run_id):
+        case StartChild(run_id=run_id) | UndoChild(run_id=run_id):
             stage = subject(after, command)
             return stage.phase is Phase.AWAITING and stage.child is not None and stage.child.run_id == run_id
         case CompleteRun(state=state):

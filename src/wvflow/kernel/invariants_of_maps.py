@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer
+from wvflow.kernel.commands import CancelTask, CancelTimer, Command, RunTask, StartChild, StartTimer, UndoChild
 from wvflow.kernel.instances import map_of
 from wvflow.kernel.invariants_of_loops import wrong_place, wrong_progress
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Instances, Phase, RunState, StageState
@@ -28,7 +28,7 @@ def polls(tasks: Sequence[Task], stage: StageState) -> bool:
     return stage.phase is Phase.WAITING and isinstance(tasks[len(stage.done)], UntilTask)
 
 
-def subject(state: RunState, command: RunTask | CancelTask | StartChild) -> StageState:
+def subject(state: RunState, command: RunTask | CancelTask | StartChild | UndoChild) -> StageState:
     """The stage, or the instance, that a command is about."""
     stage = state.stages[command.stage]
     return stage if not command.instance or stage.instances is None else stage.instances[command.instance]

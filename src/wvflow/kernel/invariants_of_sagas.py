@@ -30,6 +30,7 @@ def wrong_undoing(plan: FlowPlan, state: RunState) -> Iterator[str]:
         yield f"the run is {state.phase.value} with {len(waiting)} compensations to begin and {state.open} open stages"
     if state.phase in sagas.UNDONE and (forgotten := sagas.to_undo(plan, state, state.stages.__getitem__)):
         yield f"the run is {state.phase.value}, and nobody has undone {forgotten}"
+    yield from _asked(plan, state)
     yield from _uncalled(plan, state)
     yield from _too_early(plan, state)
 
@@ -42,6 +43,19 @@ def _compensation(plan: FlowPlan, state: RunState, unit: sagas.Unit) -> StageSta
         return None
     stage = state.stages[found]
     return stage if not number or stage.instances is None else stage.instances[number]
+
+
+def _asked(plan: FlowPlan, state: RunState) -> Iterator[str]:
+    """Each child is asked once, and where all is undone, all of them were."""
+    for unit in state.undo[: state.undone]:
+        owner, found = plan.stages[unit[0]].of_instance(unit[1]), _compensation(plan, state, unit)
+        if found is None or not owner.asks_children:
+            continue
+        asked = ((found.child.run_id,) if found.child is not None else ()) + found.children
+        if asked and found.phase.is_terminal and state.phase is not RunPhase.TERMINATED:
+            yield f"`{owner.name}` is undone, and nobody asked {asked}"
+        if len(set(asked)) != len(asked):
+            yield f"`{owner.name}` asks a child twice: {asked}"
 
 
 def _uncalled(plan: FlowPlan, state: RunState) -> Iterator[str]:

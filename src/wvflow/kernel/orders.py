@@ -127,10 +127,15 @@ def bounds_are_armed(scene: Scene, stage: StageState) -> bool:
 
 
 def _bounds(scene: Scene, stage: StageState) -> Iterator[tuple[ScheduleTimer | DeadlineTimer, Millis]]:
-    if scene.plan.schedule_timeout is not None:
+    if scene.plan.schedule_timeout is not None and has_schedule(scene, stage):
         yield ScheduleTimer(scene.id, scene.epoch, scene.pauses), scene.plan.schedule_timeout
     if scene.plan.deadline is not None and has_deadline(scene, stage):
         yield _deadline(scene), scene.plan.deadline
+
+
+def has_schedule(scene: Scene, stage: StageState) -> bool:
+    """Whether all its attempts together are bounded, and that is not over yet."""
+    return scene.plan.schedule_timeout is not None and stage.overdue != "schedule_timeout"
 
 
 def has_deadline(scene: Scene, stage: StageState) -> bool:

@@ -6,6 +6,7 @@
                  time-out    ▼                               │
                          cancelling ──all stages terminal, or grace over──▶ cancelled | timed_out
     running, cancelling, compensating ──terminate──▶ terminated
+    success ──UndoRequested──▶ compensating ──all is undone──▶ cancelled (or failed, where it couldn't be)
 
     When all its stages are terminal, nothing stops a run any more. What it did is undone first, where it is not to
     succeed (``sagas``): it is compensating. Then it is certain how it ends. It is finishing while hooks and jumps are
@@ -55,6 +56,7 @@ from wvflow.kernel.events import (
     TaskEvent,
     TaskLost,
     TimerFired,
+    UndoRequested,
     UpdateAccepted,
 )
 from wvflow.kernel.handled import is_handled
@@ -103,7 +105,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 def is_reopenable(plan: FlowPlan, run: RunState) -> bool:
     """Whether an ended run may go on. What was undone isn't done any more, so not where anything was."""
-    return run.phase in REOPENABLE and not was_undone(plan, run)
+    return run.phase in REOPENABLE and run.undone_by is None and not was_undone(plan, run)
 
 
 def decide(plan: FlowPlan, state: RunState, event: Event) -> tuple[RunState, tuple[Command, ...]]:
@@ -190,6 +192,8 @@ def _apply(draft: Draft, event: Happened) -> None:
             _take_over(draft, event)
         case Reopened():
             _reopen(draft, event)
+        case UndoRequested():
+            _undo(draft, event)
         case SignalReceived() | UpdateAccepted() | PauseRequested():
             receive(draft, event)
         case _:
@@ -428,6 +432,26 @@ def _reopen(draft: Draft, event: Reopened) -> None:
     _open(draft)
 
 
+def _undo(draft: Draft, event: UndoRequested) -> None:
+    """It has succeeded, and undoes what it did: in an epoch of its own, that ends it as if it had been cancelled. Asked
+    again, it goes on with that."""
+    run = draft.run
+    if run.undone_by is None and run.phase is RunPhase.SUCCESS and event.epoch == run.epoch + 1:
+        why = f"run {event.by.run_id}, which had started it, was undone"
+        draft.run = replace(
+            run,
+            phase=RunPhase.COMPENSATING,
+            epoch=event.epoch,
+            ending=RunPhase.CANCELLED,
+            failure=Failure("Undone", why, retryable=False),
+            ended_at=None,
+            undone_by=event.by,
+        )
+        draft.undo_all()
+    elif run.undone_by is None:
+        raise UnexpectedEvent(f"a run in state {run.phase.value}, epoch {run.epoch}, can't be undone by {event}")
+
+
 def _reset_all(plan: FlowPlan, run: RunState) -> list[StageState]:
     stages = [_reset(plan, run, StageId(index)) for index in range(len(plan.stages))]
     tallies = [tally_of(here, lambda one: stages[one].phase) for here in plan.stages]
@@ -462,4 +486,5 @@ def _anew(stage: StageState) -> StageState:
         taken=stage.taken,
         signal=stage.signal,
         iteration=stage.iteration,
+        children=stage.children,
     )

@@ -9,6 +9,9 @@ was cancelled midway. What an attempt that returned an error did is its own busi
 What is done key by key may be done for some of them although the attempt failed. Only the ledger knows that, so such a
 stage counts, and its compensation is skipped where it finds that there is nothing to undo.
 
+A stage without a compensation that starts a flow which has some is undone by that: those of its children that succeeded
+undo what they did (``undone_children``). Such a run is asked by ``UndoRequested``, and then undoes all that counts.
+
 Undoing happens at two times. When all stages have ended and the run is not to succeed, it is ``compensating`` until all
 is undone. Before that, what failed without anybody knowing how far it came is undone before its fallback begins: both
 may do the same thing. Either way the queue is one, so nothing is undone twice, and nothing side by side.
@@ -61,6 +64,8 @@ def is_unsure(stage: StageState) -> bool:
 
 def counts(here: StagePlan, stage: StageState) -> bool:
     """Whether a stage, or an instance, is to be undone. What an earlier run did is that run's."""
+    if here.asks_children:
+        return bool(stage.children)
     done = stage.unsure or any(map(is_effect, tasks_done(here, stage))) or _may_have_done_keys(here, stage)
     return done and not stage.reused
 
@@ -114,6 +119,8 @@ def in_doubt(scene: Scene, stage: StageState, event: StageEvent) -> bool:
     """Whether what happens to a stage leaves it open what its current task did."""
     if scene.plan.compensation is None or stage.phase.is_terminal or len(stage.done) >= len(scene.plan.tasks):
         return False
+    if scene.plan.asks_children:
+        return False  # they know
     task = scene.task(stage)
     if isinstance(task, ChildTask):
         return stage.phase is Phase.AWAITING and _child_in_doubt(scene, task, event)

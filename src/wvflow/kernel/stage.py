@@ -29,7 +29,8 @@ by one, but at the ends of a loop; there the iteration does. The
 attempt's number only grows, by one with every start and every retry, whichever task it is at. Retries are counted per
 task, losses and deliveries per attempt of a task.
 
-What a stage can wait for without a worker has its table in a file of its own: ``children``, ``waits``, ``instances``.
+What a stage can wait for without a worker has its table in a file of its own: ``children``, ``undone_children``,
+``waits``, ``instances``.
 Such a table says only what has become of the current task; how the stage goes on from there is the same for all, and
 stands in ``attempts``. These files don't know of each other: a further kind of waiting is a further file, with one row
 here, one in ``under_way`` and one where a task begins.
@@ -44,7 +45,7 @@ from msgspec.structs import replace
 
 from wvflow.errors import UnexpectedEvent
 from wvflow.kernel.attempts import complete, lose, reuse, skip, start, take_turn
-from wvflow.kernel.children import ask_child, child_move
+from wvflow.kernel.children import ask_child, child_move, is_asked, overdue
 from wvflow.kernel.deadlines import late_move
 from wvflow.kernel.events import (
     ChildClosed,
@@ -63,7 +64,15 @@ from wvflow.kernel.events import (
 from wvflow.kernel.failures import schedule_timeout, start_timeout, timed_out
 from wvflow.kernel.instances import map_move
 from wvflow.kernel.loops import tested
-from wvflow.kernel.orders import bounds_are_armed, cancel_task, disarm, line_timer, stop_deadline, stop_wait
+from wvflow.kernel.orders import (
+    bounds_are_armed,
+    cancel_task,
+    disarm,
+    has_schedule,
+    line_timer,
+    stop_deadline,
+    stop_wait,
+)
 from wvflow.kernel.sagas import begin_instances, in_doubt
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current, place_of
 from wvflow.kernel.state import RUNNING, Phase, StageState
@@ -88,6 +97,7 @@ from wvflow.kernel.told import (
     WhenFailed,
 )
 from wvflow.kernel.under_way import let_go
+from wvflow.kernel.undone_children import is_undoing_children, undone
 from wvflow.kernel.waits import wait_move
 
 
@@ -109,6 +119,8 @@ def advance(scene: Scene, stage: StageState, event: StageEvent) -> Step:
 def _move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
     """Ask the table that the event belongs to; None when it has no such move."""
     match event:
+        case ChildClosed() if is_undoing_children(scene, stage):
+            return undone(scene, stage, event)
         case ChildReady() | ChildStarted() | ChildClosed() | ChildOverdue():
             return child_move(scene, stage, event)
         case WaitOver() | SignalCame() | StateChanged():
@@ -130,8 +142,9 @@ def _move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
 def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None:
     """What the run tells: triggers, turns, and the times that are over."""
     match stage.phase, event:
-        case Phase.PENDING, TriggerHeld(seen=seen):
-            return start(scene, replace(stage, seen=seen), event.at)
+        case Phase.PENDING, TriggerHeld(seen=seen, children=children):
+            begun = replace(stage, seen=seen, children=children) if children else replace(stage, seen=seen)
+            return start(scene, begun, event.at)
         case Phase.PENDING, TriggerBroke(reason=reason):
             return skip(scene, stage, reason, event.at)
         case Phase.PENDING, WhenFailed(failure=failure):
@@ -142,6 +155,8 @@ def _run_move(scene: Scene, stage: StageState, event: StageEvent) -> Move | None
             return Failed(stage, start_timeout(scene.policy(stage)))
         case Phase.RETRYING, BackoffOver(attempt=n) if n == stage.attempt + 1:
             return start(scene, stage, event.at)
+        case Phase.AWAITING, ScheduleOver() if _is_bounded(scene, stage) and is_asked(scene, stage):
+            return overdue(scene, stage, "schedule_timeout")
         case _, ScheduleOver() if stage.phase in RUNNING and _is_bounded(scene, stage):
             dropped = (*let_go(scene, stage), *stop_wait(scene, stage), *stop_deadline(scene, stage))
             return GivenUp(stage, schedule_timeout(scene.plan), dropped)
@@ -154,7 +169,7 @@ def _is_patience(event: PatienceOver, timer: LineTimer) -> bool:
 
 
 def _is_bounded(scene: Scene, stage: StageState) -> bool:
-    return scene.plan.schedule_timeout is not None and bounds_are_armed(scene, stage)
+    return has_schedule(scene, stage) and bounds_are_armed(scene, stage)
 
 
 def _stop_move(scene: Scene, stage: StageState, event: CancelAsked | Abandoned) -> Move | None:

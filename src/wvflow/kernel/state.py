@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -148,6 +148,8 @@ class Child(msgspec.Struct, frozen=True, omit_defaults=True):
     output: Output | None = None
 
 
+Overdue: TypeAlias = Literal["", "timeout", "schedule_timeout"]
+
 Arguments: TypeAlias = dict[str, object]
 """What came with a signal: JSON values by name."""
 
@@ -202,7 +204,9 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     first start, its ``schedule_timeout`` and ``deadline`` stood still. ``unsure``: of a stage with a compensation,
     whether an attempt may have had an effect that nobody knows of. ``iteration``: of its loop, the one that is under
     way or was last, from the test of its condition on; 0 in front of the loop. ``late``: since when its deadline is
-    over, where that was while it was under way.
+    over, where that was while it was under way. ``children``: the runs that it started, that succeeded and undo what
+    they did themselves; of a compensation, those that it is yet to ask for that. ``overdue``: which time was over when
+    its child was told to stop, where what that comes to is waited for.
     """
 
     phase: Phase = Phase.PENDING
@@ -229,6 +233,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     unsure: bool = False
     iteration: int = 0
     late: EpochMs | None = None
+    children: tuple[str, ...] = ()
+    overdue: Overdue = ""
 
     @property
     def output(self) -> Output | None:
@@ -252,7 +258,8 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
     instances to undo, in that order; ``undone``: for how many of them that has begun. ``late``: since when its deadline
     is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for a pause
-    that isn't over. ``upstream``: the runs that it comes after.
+    that isn't over. ``upstream``: the runs that it comes after. ``undone_by``: of a run that succeeded and was asked to
+    undo what it did, what waits for that.
     """
 
     phase: RunPhase = RunPhase.PENDING
@@ -294,6 +301,7 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
     late: EpochMs | None = None
     stood: int = 0
     upstream: tuple[Upstream, ...] = ()
+    undone_by: Parent | None = None
 
     @property
     def depth(self) -> int:

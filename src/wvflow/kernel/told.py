@@ -17,9 +17,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class TriggerHeld(Told, frozen=True):
-    """``seen``: the upstreams that have succeeded, where it doesn't wait for all to end."""
+    """``seen``: the upstreams that have succeeded, where it doesn't wait for all to end. ``children``: the runs that it
+    is to undo."""
 
     seen: tuple[StageId, ...] | None = None
+    children: tuple[str, ...] = ()
 
 
 class TriggerBroke(Told, frozen=True):

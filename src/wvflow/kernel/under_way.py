@@ -7,6 +7,7 @@ from wvflow.kernel.commands import Command
 from wvflow.kernel.orders import arm, cancel_task, patience, run_task, start_due, start_wait, stop_due
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Phase, StageState
+from wvflow.kernel.undone_children import is_undoing_children, undo_child
 from wvflow.kernel.waits import polls, stop_polls
 
 
@@ -19,8 +20,12 @@ def under_way(scene: Scene, stage: StageState) -> tuple[Command, ...]:
             return (run_task(scene, stage), *arm(scene, stage))
         case Phase.WAITING:
             return (*polls(scene, stage), *start_wait(scene, stage), *arm(scene, stage))
+        case Phase.AWAITING if is_undoing_children(scene, stage):
+            return (undo_child(scene, stage),)
         case Phase.AWAITING if scene.cancelling:
             return tell_child(scene, stage)
+        case Phase.AWAITING if stage.overdue:
+            return (*tell_child(scene, stage), *arm(scene, stage))
         case Phase.AWAITING:
             return (*start_child(scene, stage), *arm(scene, stage))
         case Phase.IN_LINE:

@@ -33,6 +33,7 @@ from wvflow.plan.nodes import (
     StateIs,
     StateTask,
     Task,
+    UndoChildrenTask,
     UntilTask,
     UpdatePlan,
     Wait,
@@ -290,6 +291,8 @@ def _another_attempt(seen: Picture, id: StageId) -> Unmet:
 
 
 def _child(seen: Picture, id: StageId) -> Unmet:
+    if isinstance(_task(seen, id), UndoChildrenTask):
+        return Unmet(condition="the child run must undo what it did", event="ChildClosed: it has ended once more")
     if seen.is_stopping(id):
         return Unmet(condition="its child run was told to stop and must end", event="ChildClosed")
     return Unmet(

@@ -60,6 +60,7 @@ from wvflow.plan.nodes import (
     StateTask,
     Task,
     TestTask,
+    UndoChildrenTask,
     UndoKeysTask,
     UntilTask,
     Update,
@@ -121,6 +122,8 @@ def task_text(task: Task) -> str:
         return _piped("" if task.input is None else _relation(task.input), f"once per key {_steps_text(task.tasks)}")
     if isinstance(task, UndoKeysTask):
         return _piped("_", f"once per key {_steps_text(task.tasks)}")
+    if isinstance(task, UndoChildrenTask):
+        return "its runs undo what they did"
     text = _relation(task.relation)
     if isinstance(task, ViewTask):
         return text

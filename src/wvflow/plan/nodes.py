@@ -179,7 +179,8 @@ class ChildTask(Node, frozen=True, tag="child"):
     """One run of another flow: started, waited for, its output put out. ``input``, ``apart`` as in ``ActivityTask``.
 
     ``parent_close``: what becomes of it where the stage waits no more while it runs. ``detach``: it isn't waited for;
-    what is put out is ``flow, run_id``.
+    what is put out is ``flow, run_id``. ``undoes_itself``: where it has succeeded and is to be undone, nothing of its
+    stage does that.
     """
 
     flow: FlowRef
@@ -189,6 +190,13 @@ class ChildTask(Node, frozen=True, tag="child"):
     apart: bool = False
     parent_close: ParentClose = "terminate"
     detach: bool = False
+    undoes_itself: bool = False
+
+
+class UndoChildrenTask(Node, frozen=True, tag="undo_children"):
+    """Has the children of a stage undo what they did, the newest first."""
+
+    policy: Policy = Policy()
 
 
 class RouteTask(Node, frozen=True, tag="route"):
@@ -390,6 +398,7 @@ Task: TypeAlias = (
     | ChildTask
     | KeyedTask
     | UndoKeysTask
+    | UndoChildrenTask
 )
 
 
@@ -557,6 +566,11 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
         """Its own, those of its instances, and what is done key by key."""
         whole = self.tasks if self.map is None else (*self.tasks, *self.map.instance.tasks)
         return (*whole, *[step for task in whole if isinstance(task, ByKey) for step in task.tasks])
+
+    @property
+    def asks_children(self) -> bool:
+        """Whether it is undone by the runs that it started."""
+        return any(isinstance(task, ChildTask) and task.undoes_itself for task in self.tasks)
 
     def behind(self, task: int) -> tuple[Task, ...]:
         """The tasks that are done behind one, at the least: a loop that comes behind it may do nothing."""

@@ -25,6 +25,7 @@ from wvflow.plan.nodes import (
     Bundle,
     ChildTask,
     FlowPlan,
+    FlowRef,
     Hook,
     Millis,
     Place,
@@ -43,7 +44,7 @@ from wvflow.plan.reach import joined
 from wvflow.planner.keyed import How, Once, keyed
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle
-from wvflow.planner.sagas import BUILT_IN, with_compensations
+from wvflow.planner.sagas import BUILT_IN, flows_that_undo, starts_one_of, with_compensations
 from wvflow.planner.tasks import Closing, Polling, cut, range_of_loop
 from wvflow.planner.wiring import wired, with_jumps
 from wvflow.semantics.checked import (
@@ -106,23 +107,25 @@ def build(checked: Checked, catalog: Catalog) -> Bundle:
     """
     decorated = {name: foreign(one.properties) for name, one in catalog.activities.items()}
     project = foreign(catalog.defaults)
+    recorded = [decode(one.bundle) for one in catalog.recorded.values()]
+    asked = flows_that_undo(checked.flows, [plan for bundle in recorded for plan in bundle.flows.values()])
     flows: dict[str, FlowPlan] = {}
     places: dict[str, dict[str, tuple[Place, ...]]] = {}
     for flow in checked.flows:
         layers = Layers(dict(checked.activities), decorated, flow.defaults, project)
-        flows[flow.ref.key] = replace(_flow(flow, layers), depth_limit=catalog.most_depth)
+        flows[flow.ref.key] = replace(_flow(flow, layers, asked), depth_limit=catalog.most_depth)
         every = [one for stage in flow.stages for one in (stage, stage.compensation) if one is not None]
         places[flow.ref.key] = {
             **{stage.name: _places(stage.uses) for stage in every},
             **{asking(one.query.name): _places(one.uses) for one in flow.queries},
         }
     bundle = Bundle(flows, places)
-    for recorded in catalog.recorded.values():
-        bundle = joined(bundle, decode(recorded.bundle))
+    for other in recorded:
+        bundle = joined(bundle, other)
     return bundle
 
 
-def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
+def _flow(flow: CheckedFlow, layers: Layers, asked: Container[FlowRef]) -> FlowPlan:
     edges = _edges(flow.stages)
     order = topological(edges)
     if order is None:
@@ -134,7 +137,7 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
     again = {one: rereadable(flow.stages, one) for one in {stage.connector for stage in every}}
     views = {stage.name for stage in flow.stages if stage.is_view}
     undoing = {name for stage in flow.stages for name in read_by_compensation(stage)}
-    asked = {name for one in flow.queries for name in one.reads}
+    queried = {name for one in flow.queries for name in one.reads}
     plain = tuple(
         _stage(
             flow.ref.flow,
@@ -144,11 +147,12 @@ def _flow(flow: CheckedFlow, layers: Layers) -> FlowPlan:
             layers,
             views,
             again,
-            is_kept=declared == output or flow.stages[declared].name in undoing | asked | flow.read_elsewhere,
+            is_kept=declared == output or flow.stages[declared].name in undoing | queried | flow.read_elsewhere,
+            asked=asked if starts_one_of(flow.stages[declared], asked) else (),
         )
         for index, (declared, read_by) in enumerate(zip(order, readers(upstreams), strict=True))
     )
-    stages = wired(plain, [flow.stages[declared] for declared in order], {flow.output, *asked})
+    stages = wired(plain, [flow.stages[declared] for declared in order], {flow.output, *queried})
     stages = with_jumps(stages, {stage.name: stage.jump for stage in flow.stages if stage.jump is not None})
     below = layers.behind(BUILT_IN)
     stages = with_compensations(
@@ -226,6 +230,7 @@ def _stage(
     again: Mapping[str, Mapping[str, Rel]],
     *,
     is_kept: bool,
+    asked: Container[FlowRef] = (),
 ) -> StagePlan:
     def policy_of(activity: str) -> Policy:
         return policy(layers.over(stage.settings, activity), layers.paced(flow, stage, activity))
@@ -233,7 +238,7 @@ def _stage(
     settled = settle((stage.settings, layers.flow, layers.project))
     polling = Polling(settled.get(POLL_INTERVAL, DEFAULT_POLL_INTERVAL), again[stage.connector])
     warns = settled.get("on_test") == "warn"
-    closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False))
+    closing = Closing(settled.get("parent_close", "terminate"), settled.get("detach", False), asked)
     loops = any(isinstance(step, LoopStep) for step in stage.steps)
     kept = bool(read_by) or is_kept or stage.jump is not None or stage.compensation is not None or loops
     if stage.key is None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from wvflow.errors import CompilerBug
-from wvflow.plan.nodes import ActivityTask, KeyedStep, MapPlan, StageId, StagePlan, Undo, UndoKeysTask
-from wvflow.semantics.checked import CheckedStage, Settings
+from wvflow.plan.nodes import (
+    ActivityTask,
+    FlowPlan,
+    FlowRef,
+    KeyedStep,
+    MapPlan,
+    StageId,
+    StagePlan,
+    Undo,
+    UndoChildrenTask,
+    UndoKeysTask,
+)
+from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep, Settings
 
 BUILT_IN: Settings = {"retries": 5}
 """What holds for compensations where nothing else is said."""
@@ -26,7 +37,13 @@ def with_compensations(
     made = list(stages)
     for owner, stage in enumerate(stages):
         found = checked.get(stage.name)
-        if found is None or found.compensation is None:
+        if found is None:
+            continue
+        if _asks_children(stage):
+            made.append(_asking(stage, StageId(owner)))
+            made[owner] = _owning(stage, StageId(len(made) - 1), errors=False)
+            continue
+        if found.compensation is None:
             continue
         computed = stage.map is None and found.key is None
         undoes = Undo(StageId(owner), found.input if computed else None)
@@ -40,6 +57,31 @@ def with_compensations(
         for source in own.upstreams:
             made[source] = replace(made[source], readers=(*made[source].readers, number))
     return tuple(made)
+
+
+def flows_that_undo(flows: Sequence[CheckedFlow], recorded: Iterable[FlowPlan]) -> frozenset[FlowRef]:
+    """The flows of which a run that succeeded can undo what it did: they have compensations, or start such flows."""
+    found = {plan.ref for plan in recorded if any(stage.compensation is not None for stage in plan.stages)}
+    found |= {flow.ref for flow in flows if any(stage.compensation is not None for stage in flow.stages)}
+    while more := {flow.ref for flow in flows if any(starts_one_of(stage, found) for stage in flow.stages)} - found:
+        found |= more
+    return frozenset(found)
+
+
+def starts_one_of(stage: CheckedStage, flows: Container[FlowRef]) -> bool:
+    """Whether nothing else undoes the runs of these flows that a stage starts and waits for."""
+    waits = stage.compensation is None and not stage.settings.get("detach")
+    return waits and any(isinstance(step, ChildStep) and step.flow in flows for step in stage.steps)
+
+
+def _asks_children(stage: StagePlan) -> bool:
+    return stage.of_instance(1).asks_children
+
+
+def _asking(stage: StagePlan, owner: StageId) -> StagePlan:
+    """What undoes a stage by the runs that it started."""
+    plan = StagePlan(f"compensate {stage.name}", (UndoChildrenTask(),), hook="compensation", undoes=Undo(owner))
+    return plan if stage.map is None else _of_instances(plan)
 
 
 def _compensation(plan: StagePlan, checked: CheckedStage, undoes: Undo, numbers: Mapping[str, StageId]) -> StagePlan:

@@ -19,6 +19,7 @@ from wvflow.plan.nodes import (
     ChildTask,
     DebugTask,
     Delete,
+    FlowRef,
     Loop,
     LoopTask,
     Millis,
@@ -64,10 +65,11 @@ PolicyOf = Callable[[str], Policy]
 
 
 class Closing(NamedTuple):
-    """What a stage says of the runs that it starts."""
+    """What a stage says of the runs that it starts. ``asked``: the flows whose runs undo themselves with it."""
 
     parent_close: ParentClose = "terminate"
     detach: bool = False
+    asked: Container[FlowRef] = ()
 
 
 def cut(
@@ -184,6 +186,7 @@ def _child(step: ChildStep, rows: Rel, policy: PolicyOf, closing: Closing) -> Ch
         apart=step.apart,
         parent_close=closing.parent_close,
         detach=closing.detach,
+        undoes_itself=step.flow in closing.asked,
     )
 
 

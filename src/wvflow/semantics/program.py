@@ -17,6 +17,7 @@ from wvflow.semantics.flows import check_flow
 from wvflow.semantics.models import read_models, read_models_of
 from wvflow.semantics.properties import check_foreign
 from wvflow.semantics.rowtypes import check_type
+from wvflow.semantics.sagas import undoes_children
 from wvflow.semantics.scopes import Scope
 from wvflow.semantics.session import Session
 from wvflow.semantics.signatures import check_function, check_parameters
@@ -87,7 +88,7 @@ def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     session.flow_columns[checked.ref] = columns_of(checked)
     if checked.ref == highest(checked.ref.flow, session):
         session.flow_stages[checked.ref.flow] = as_upstreams(checked)
-    if any(stage.compensation is not None for stage in checked.stages):
+    if any(stage.compensation is not None or undoes_children(stage, session) for stage in checked.stages):
         session.sagas.add(checked.ref)
     return checked
 

@@ -204,10 +204,12 @@ def check_sagas(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
         if not _acts(stage):
             session.report(mistakes.nothing_to_undo(stage.name, use))
     for stage in stages:
-        _check_own(stage, session)
+        if undoes_children(stage, session):
+            _check_children(stage, stage.span, session)
     behind = _behind({stage.name: stage for stage in stages}, [stage.name for stage in owners])
     for stage in stages:
-        if stage.compensation is None and stage.name in behind and _is_step(stage) and _changes_anything(stage):
+        undone = stage.compensation is not None or not _changes_anything(stage, session)
+        if not undone and stage.name in behind and _is_step(stage):
             earlier = behind[stage.name]
             session.report(mistakes.no_undo(stage.name, stage.span, earlier, spans[earlier][COMPENSATE]))
 
@@ -223,14 +225,14 @@ def _check_by_key(stage: CheckedStage, use: Span, session: Session) -> None:
             session.report(replaced_by_each_key(str(step.save.target), use))
 
 
-def _check_own(stage: CheckedStage, session: Session) -> None:
-    """Refuse what can't be done yet: to have a child that succeeded undo what it did."""
+def undoes_children(stage: CheckedStage, session: Session) -> bool:
+    """Whether a stage is undone by the runs that it starts, as far as the flows are known that were checked so far."""
     waits = stage.compensation is None and not stage.settings.get("detach")
-    for step in stage.steps if waits else ():
-        if isinstance(step, ChildStep) and step.flow in session.sagas:
-            what = f"-> {step.flow.flow}() without compensate"
-            help_ = f"`{step.flow.flow}` undoes what it did where it fails itself; name what does where it succeeded"
-            session.report(not_available(what, stage.span, help_))
+    return waits and any(_undoes_itself(step, session) for step in stage.steps)
+
+
+def _undoes_itself(step: object, session: Session) -> bool:
+    return isinstance(step, ChildStep) and step.flow in session.sagas
 
 
 def _behind(stages: Mapping[str, CheckedStage], owners: Sequence[str]) -> dict[str, str]:
@@ -254,9 +256,10 @@ def _is_step(stage: CheckedStage) -> bool:
     return stage.trigger is None and stage.settings.get("trigger", "all_success") == "all_success"
 
 
-def _changes_anything(stage: CheckedStage) -> bool:
-    """That somebody is told is not undone by anything."""
-    return any(isinstance(step, _EFFECTS) and not _only_tells(step) for step in stage.steps)
+def _changes_anything(stage: CheckedStage, session: Session) -> bool:
+    """That somebody is told is not undone by anything, and a run that undoes itself needs nothing else to."""
+    effects = [step for step in stage.steps if isinstance(step, _EFFECTS)]
+    return any(not _only_tells(step) and not _undoes_itself(step, session) for step in effects)
 
 
 def _only_tells(step: object) -> bool:
@@ -268,9 +271,9 @@ def _acts(stage: CheckedStage) -> bool:
 
 
 def _check_children(stage: CheckedStage, use: Span, session: Session) -> None:
-    """Warn of a stage with an undo whose child has its own, and is ended without them."""
+    """Warn of a stage whose child has compensations of its own, and is ended without them."""
     if stage.settings.get("parent_close", "terminate") != "terminate":
         return
     for step in stage.steps:
-        if isinstance(step, ChildStep) and step.flow in session.sagas:
+        if isinstance(step, ChildStep) and _undoes_itself(step, session):
             session.report(mistakes.child_undoes_itself(step.flow.flow, use))

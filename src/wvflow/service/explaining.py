@@ -109,7 +109,7 @@ def _looked_up(child: ChildExplained, look: _Look) -> ChildExplained:
     with suppress(RunNotFound):
         found = look.find(child.run_id)
         if found.run_id == child.run_id:
-            return msgspec.structs.replace(child, state=found.state, problem=found.problem)
+            return msgspec.structs.replace(child, flow=found.flow.flow, state=found.state, problem=found.problem)
     for order in outstanding(look.plan, look.state):
         if isinstance(order, StartChild) and order.run_id == child.run_id:
             holder = holding(order, look.bundle, look.store, look.at)

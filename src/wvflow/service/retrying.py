@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from wvflow.diagnostics import nearest
+from wvflow.drivers.projection import compensation_state
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.continued import carried
 from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Upstream, Window
@@ -134,8 +135,9 @@ def retry_of(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, a
 
 
 def left_by(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, again: Sequence[str] = ()) -> Left:
-    """What of a run is done and, where it isn't one of ``again`` or follows from one, can be taken over."""
-    done = {row.stage: row for row in rows if _is_done(row)}
+    """What of a run is done, and was not undone, and can be taken over, where it isn't one of ``again`` or follows from
+    one."""
+    done = _done(then.plan, rows)
     left, before = _following(now.plan, again), {stage.name: stage for stage in then.plan.stages}
     old, new = contents(then.bundle, then.flow), contents(now.bundle, now.flow)
     taken: dict[str, Reused] = {}
@@ -161,6 +163,15 @@ def _check_stage(plan: FlowPlan, name: str) -> None:
         near = nearest(name, known)
         way_out = f"did you mean `{near}`?" if near else f"its stages: {', '.join(known)}"
         raise UserError(f"the flow `{plan.flow}` has no stage `{name}`", help=way_out)
+
+
+def _done(plan: FlowPlan, rows: Sequence[StageRow]) -> dict[str, StageRow]:
+    """The stages that are done, by name."""
+    by_index = {row.index: row for row in rows}
+    undoing = {owner: by_index[one] for owner, one in plan.compensations.items() if one in by_index}
+    undone = {owner for owner, row in undoing.items() if compensation_state(row, "") is not None}
+    own = (by_index[one] for one in plan.declared if one in by_index and one not in undone)
+    return {row.stage: row for row in own if _is_done(row)}
 
 
 def _is_done(row: StageRow) -> bool:

@@ -124,6 +124,11 @@ class Steering(Driving):
                 f"run {row.run_id} has ended: {row.state}",
                 help=f"a new run that takes over what it has done: `wvflow runs retry {row.run_id}{again}`",
             )
+        if row.parent and row.state in REOPENED and self._folded(row).undone_by is not None:
+            raise NotPossible(
+                f"run {row.run_id} can't go on: what it did has been undone with run {row.parent}",
+                help=f"have a new run do it: `wvflow runs retry {row.run_id}`",
+            )
         if row.parent and row.state in REOPENED and self._is_awaited(row):
             raise NotPossible(
                 f"run {row.run_id} is a child that has ended, and run {row.parent} has used its end",

@@ -24,6 +24,7 @@ RETRIED = Policy(retries=1, retry_delay=Millis(5))
 WAITED = ChildTask(G, policy=RETRIED)
 BOUNDED = ChildTask(G, policy=Policy(retries=1, retry_delay=Millis(5), timeout=Millis(100)))
 DETACHED = ChildTask(G, policy=RETRIED, detach=True)
+ASKED = ChildTask(G, policy=BOUNDED.policy, parent_close="request_cancel")
 ABANDONED = ChildTask(G, policy=BOUNDED.policy, parent_close="abandon")
 
 HELD = TriggerHeld(T)
@@ -56,6 +57,12 @@ MOVES: dict[str, Row] = {
     "one that is abandoned isn't": (ABANDONED, (HELD, READY, OVERDUE), Phase.RETRYING, (RETRY,)),
     "a cancel waits for its end": (
         WAITED, (HELD, READY, CancelAsked(T)), Phase.AWAITING, (CancelChild(ID, 0, 1, CHILD, "terminate"),)),
+    "one that is asked to end is waited for": (
+        ASKED, (HELD, READY, OVERDUE), Phase.AWAITING, (CancelChild(ID, 0, 1, CHILD, "cancel"),)),
+    "and then its time was over": (ASKED, (HELD, READY, OVERDUE, closed("cancelled")), Phase.RETRYING, (RETRY,)),
+    "also where it could not undo what it did": (
+        ASKED, (HELD, READY, OVERDUE, closed("failed")), Phase.RETRYING, (RETRY,)),
+    "its success counts all the same": (ASKED, (HELD, READY, OVERDUE, SUCCESS), Phase.QUEUED, (goes_on(ROWS),)),
     "of one that nobody waits for, the start is enough": (
         DETACHED, (HELD, LINKED, STARTED), Phase.QUEUED, (goes_on(LINK),)),
     "its end tells that it started, and no more": (

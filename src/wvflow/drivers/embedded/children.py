@@ -1,11 +1,15 @@
-"""Carries out ``StartChild`` and ``CancelChild``: runs of this process that other runs of it wait for.
+"""Carries out ``StartChild``, ``CancelChild`` and ``UndoChild``: runs of this process that other runs of it wait for.
 
 A child is begun by a commit of its own, under the id that its parent's journal gives it, and only while this process
 owns the parent. So it doesn't matter how often it is begun: the store has one run of that id. A child that is there is
 carried on, or left to the live process that drives it. That it ended, its parent is told by a row in its inbox, written
 with the end. A child that ended before anybody waited for it is asked for its end.
 
-Whoever drives a run drives its children. One that another process drives is looked at from time to time: it may die.
+A child that succeeded and is to undo what it did is taken up as one that nobody drives, and told. That stands in its
+journal, so that whoever takes it up again only carries it on.
+
+Whoever drives a run drives its children, those that are told to stop, too. One that another process drives is looked at
+from time to time: it may die.
 Where another run has the key of a child, none is begun (``shared``).
 """
 
@@ -21,11 +25,12 @@ from wvflow.drivers.embedded.live import Identity, LiveRun, closing
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.shared import Shared, Waiting
 from wvflow.errors import Bug, RunNotFound, Unavailable, WvflowError
-from wvflow.kernel.commands import CancelChild, StartChild
+from wvflow.kernel.commands import CancelChild, OfChild, StartChild, UndoChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
 from wvflow.kernel.run import outstanding
-from wvflow.kernel.state import RunState
+from wvflow.kernel.state import RunPhase, RunState
 from wvflow.plan.groups import group_of
+from wvflow.plan.nodes import ChildTask, FlowRef
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
@@ -43,6 +48,7 @@ class Runs(Protocol):
         self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
     ) -> None: ...
     def carry_on(self, identity: Identity, parent: LiveRun) -> None: ...
+    def undo(self, identity: Identity, parent: LiveRun, by: Parent) -> None: ...
     def refold(self, identity: Identity) -> tuple[RunState, int]: ...
     def apply(
         self, run: LiveRun, event: Event, *, output: OutputRow | None = None, consumed: Sequence[int] = ()
@@ -58,29 +64,21 @@ class Children:
         self._store = store
         self._clock = clock
         self._draw = draw
-        self._elsewhere: dict[str, tuple[LiveRun, StartChild]] = {}
+        self._elsewhere: dict[str, tuple[LiveRun, OfChild]] = {}
         self._waiting: dict[str, tuple[LiveRun, StartChild]] = {}
         self._shared = Shared(runs, store, engine, clock, draw)
         self._pauses = pauses()
 
-    def start(self, parent: LiveRun, order: StartChild) -> None:
-        """See to it that the child is under way, or tell its end."""
+    def see_to(self, parent: LiveRun, order: OfChild) -> None:
+        """See to it that the child is under way, or undoes what it did, or tell its end."""
         if self._runs.get(parent.run_id) is not parent:
             return
         try:
-            self._start(parent, order)
+            self._see_to(parent, order)
         except Unavailable:
-            asyncio.get_running_loop().call_later(next(self._pauses), self.start, parent, order)
+            asyncio.get_running_loop().call_later(next(self._pauses), self.see_to, parent, order)
         except WvflowError as error:  # a record that is damaged, or too new: nobody can tell how it goes on
             self._runs.drop(parent, error)
-
-    def cancel(self, parent: LiveRun, order: CancelChild) -> None:
-        """What it is told stands in its inbox; here only: whether there is such a run at all."""
-        try:
-            if self._find(order.run_id) is None:
-                self._shared.close(parent, order, "cancelled")
-        except Unavailable:
-            asyncio.get_running_loop().call_later(next(self._pauses), self.cancel, parent, order)
 
     def heard(self, parent: LiveRun, message: InboxRow) -> None:
         """A child said that it ended."""
@@ -108,12 +106,12 @@ class Children:
         """Try those that have no slot yet."""
         waiting, self._waiting = self._waiting, {}
         for parent, order in waiting.values():
-            self.start(parent, order)
+            self.see_to(parent, order)
 
     def lost(self, parent: LiveRun, child: LiveRun, reason: BaseException, *, is_elsewhere: bool) -> None:
         """This process doesn't drive the child any more: another does, or nobody can."""
         self._look_at(self._shared.decided(child.run_id))
-        orders = [one for one in outstanding(parent.plan, parent.state) if isinstance(one, StartChild)]
+        orders = [one for one in outstanding(parent.plan, parent.state) if isinstance(one, OfChild)]
         for order in orders:
             if order.run_id == child.run_id and is_elsewhere:
                 self._elsewhere[order.run_id] = parent, order
@@ -126,7 +124,7 @@ class Children:
         self.begin_waiting()
         for run_id, (parent, order) in tuple(self._elsewhere.items()):
             del self._elsewhere[run_id]
-            self.start(parent, order)
+            self.see_to(parent, order)
         self._look_at(self._shared.all())
 
     def ended(self, run_id: str) -> None:
@@ -135,34 +133,51 @@ class Children:
 
     def _look_at(self, waiting: Iterable[Waiting]) -> None:
         for parent, order, _ in waiting:
-            self.start(parent, order)
+            self.see_to(parent, order)
 
-    def _start(self, parent: LiveRun, order: StartChild) -> None:
+    def _see_to(self, parent: LiveRun, order: OfChild) -> None:
         if self._runs.get(order.run_id) is not None:
-            return
+            return  # what it is told stands in its inbox
         row = self._find(order.run_id)
-        identity = msgspec.structs.replace(parent.identity, run_id=order.run_id, flow=order.flow)
         if row is None:
-            begin = self._shared.settle(parent, order, identity.plan)
-            if begin is None:
-                return
-            place = order.depth, order.instance, order.iteration
-            link = Parent(parent.run_id, order.stage, order.task, order.attempt, *place)
-            turn, is_free = self._turn(identity, order, parent)
-            if is_free:
-                self._runs.begin_child(identity, order, parent, link, turn, begin.key)
-            else:
-                self._waiting[order.run_id] = parent, order
+            self._begin(parent, order)
             return
         if row.parent != parent.run_id:
             raise Bug(f"run {row.run_id} is a child of {row.parent or 'nobody'}, not of {parent.run_id}")
-        self.began(parent, order)
-        if row.state in ENDED_STATES:
+        identity = _identity(parent, order, row.flow)
+        if isinstance(order, StartChild):
+            self.began(parent, order)
+        if isinstance(order, UndoChild) and row.state == RunPhase.SUCCESS.value:
+            self._runs.undo(identity, parent, _link(parent, order, parent.state.depth + 1))
+        elif row.state in ENDED_STATES:
             self._runs.apply(parent, self._end_of(identity, parent))
         elif not self._shared.is_driven(row):
             self._runs.carry_on(identity, parent)
-        elif not order.detach:
+        elif not (isinstance(order, StartChild) and order.detach):
             self._elsewhere[order.run_id] = parent, order
+
+    def _begin(self, parent: LiveRun, order: OfChild) -> None:
+        """There is no such run: not yet, or not any more where it had succeeded."""
+        match order:
+            case StartChild():
+                self._begin_child(parent, order)
+            case CancelChild():
+                self._waiting.pop(order.run_id, None)
+                self._shared.close(parent, order, RunPhase.CANCELLED.value)
+            case UndoChild():
+                self._shared.close(
+                    parent, order, RunPhase.CANCELLED.value if _may_be_shared(parent, order) else "deleted"
+                )
+
+    def _begin_child(self, parent: LiveRun, order: StartChild) -> None:
+        identity = _identity(parent, order, order.flow)
+        if (begin := self._shared.settle(parent, order, identity.plan)) is None:
+            return
+        turn, is_free = self._turn(identity, order, parent)
+        if is_free:
+            self._runs.begin_child(identity, order, parent, _link(parent, order, order.depth), turn, begin.key)
+        else:
+            self._waiting[order.run_id] = parent, order
 
     def _turn(self, identity: Identity, order: StartChild, parent: LiveRun) -> tuple[Turn, bool]:
         """When a child may begin, and whether that is now, as far as can be seen. What comes of a run that has a slot
@@ -196,3 +211,21 @@ class Children:
         if told is None:
             raise Bug(f"run {identity.run_id} was started by nobody")
         return msgspec.structs.replace(told[1], at=parent.now(self._clock.now()), draw=self._draw())
+
+
+def _identity(parent: LiveRun, order: OfChild, flow: FlowRef) -> Identity:
+    return msgspec.structs.replace(parent.identity, run_id=order.run_id, flow=flow)
+
+
+def _link(parent: LiveRun, order: OfChild, depth: int) -> Parent:
+    """What waits for the child."""
+    return Parent(parent.run_id, order.stage, order.task, order.attempt, depth, order.instance, order.iteration)
+
+
+def _may_be_shared(parent: LiveRun, order: UndoChild) -> bool:
+    """Whether there may never have been such a run, as another had its key: what that did is not undone."""
+    stages = parent.plan.stages
+    undoes = stages[order.stage].undoes
+    tasks = () if undoes is None else stages[undoes.stage].all_tasks
+    flows = [task.flow for task in tasks if isinstance(task, ChildTask)]
+    return any(parent.identity.bundle.plan(one).key is not None for one in flows)

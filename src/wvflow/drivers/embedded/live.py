@@ -236,8 +236,9 @@ class LiveRun:
 
 
 def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | None:
-    """What the parent of a run that has ended is told, and the parent; None where it has none."""
-    if (parent := state.parent) is None:
+    """What the parent of a run that has ended is told, and the parent; None where it has none. Of one that was undone,
+    that is what its parent waits for."""
+    if (parent := state.undone_by or state.parent) is None:
         return None
     closed = ChildClosed(
         at=state.ended_at or state.last_at,

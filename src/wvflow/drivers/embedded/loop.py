@@ -51,6 +51,7 @@ from wvflow.kernel.commands import (
     RunTask,
     StartChild,
     StartTimer,
+    UndoChild,
 )
 from wvflow.kernel.events import (
     SEMANTICS,
@@ -64,6 +65,7 @@ from wvflow.kernel.events import (
     Retry,
     RunStarted,
     TimerFired,
+    UndoRequested,
     Upstream,
     Window,
 )
@@ -300,13 +302,16 @@ class Driver:
         state, position = self.refold(identity)
         if state.phase.is_terminal and not (reopen and is_reopenable(identity.plan, state)):
             raise _refusal(identity, state)
-        run = LiveRun(identity, self._token, state=state, position=position, watch=watch, root=root)
+        run = self._take_up(LiveRun(identity, self._token, state=state, position=position, watch=watch, root=root))
+        if state.phase.is_terminal:
+            self.apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
+
+    def _take_up(self, run: LiveRun) -> LiveRun:
         self._admit(run)
         heard = self._store.heartbeats(run.run_id)
         taken = OwnerChanged(at=run.now(self._clock.now()), token=self._token, heartbeats=heard)
         self.apply(run, taken, then=self._tidy)
-        if state.phase.is_terminal:
-            self.apply(run, Reopened(at=run.now(self._clock.now()), epoch=state.epoch + 1))
+        return run
 
     def begin_child(
         self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
@@ -342,6 +347,12 @@ class Driver:
     def carry_on(self, identity: Identity, parent: LiveRun) -> None:
         """Carry on a child that nobody drives. Raises as ``adopt``."""
         self.adopt(identity, reopen=False, root=parent.root)
+
+    def undo(self, identity: Identity, parent: LiveRun, by: Parent) -> None:
+        """Have a child that has succeeded undo what it did. Raises JournalCorrupt, as ``adopt``."""
+        state, position = self.refold(identity)
+        run = self._take_up(LiveRun(identity, self._token, state=state, position=position, root=parent.root))
+        self.apply(run, UndoRequested(at=run.now(self._clock.now()), epoch=state.epoch + 1, by=by))
 
     def request_cancel(self, run_id: str, *, terminate: bool = False) -> None:
         """Ask a run of this process to stop."""
@@ -437,10 +448,8 @@ class Driver:
                 self._tasks.run(run, command)
             case CancelTask():
                 self._tasks.cancel(run, command)
-            case StartChild() if not self._closing:
-                self._children.start(run, command)
-            case CancelChild():
-                self._children.cancel(run, command)
+            case StartChild() | CancelChild() | UndoChild() if not self._closing:
+                self._children.see_to(run, command)
             case StartTimer(timer=timer, due=due) if not self._closing:
                 self._timers.start(run, timer, due)
             case CancelTimer(timer=timer):

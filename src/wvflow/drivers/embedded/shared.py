@@ -18,7 +18,7 @@ from wvflow.drivers.embedded.live import Identity, LiveRun
 from wvflow.drivers.embedded.taken import carrying
 from wvflow.errors import NotPossible
 from wvflow.kernel.children import REFUSED
-from wvflow.kernel.commands import CancelChild, StartChild
+from wvflow.kernel.commands import OfChild, StartChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Failure, Output
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.clock import Clock
@@ -97,7 +97,7 @@ class Shared:
     def close(
         self,
         parent: LiveRun,
-        order: StartChild | CancelChild,
+        order: OfChild,
         state: str,
         *,
         output: Output | None = None,

@@ -28,9 +28,11 @@ from wvflow.kernel.commands import (
     CancelTimer,
     Command,
     CompleteRun,
+    OfChild,
     RunTask,
     StartChild,
     StartTimer,
+    UndoChild,
 )
 from wvflow.kernel.events import (
     NOTHING_TO_UNDO,
@@ -45,6 +47,7 @@ from wvflow.kernel.events import (
     Heartbeat,
     Output,
     OwnerChanged,
+    Parent,
     PauseRequested,
     Reopened,
     Retry,
@@ -57,6 +60,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
+    UndoRequested,
 )
 from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
@@ -319,8 +323,11 @@ class _Simulation:
                 self._plan(max(due - self.now, 0) + self._late(), TimerFired(self.now, timer))
             case CancelTimer(timer) if not self._happens(self.world.stray):
                 self._forget(timer)
+            case UndoChild():
+                self._undo_child(command)
             case CompleteRun():
                 self._perhaps_reopen()
+                self._perhaps_undo()
 
     def _run_task(self, command: RunTask) -> None:
         """Plan all that will be heard of an attempt; it may be too late when it comes."""
@@ -409,7 +416,17 @@ class _Simulation:
             heapify(self.agenda)
             self._close_child(order, "cancelled" if order.mode == "cancel" else "terminated", self._late())
 
-    def _close_child(self, order: StartChild | CancelChild, state: str, after: int) -> None:
+    def _undo_child(self, order: UndoChild) -> None:
+        """It is asked once, however often that is ordered, and says once how that ended."""
+        started, asked = self.children.get(order.run_id), f"{order.run_id} undone"
+        if started is None or started.state != "success":
+            self._broken([f"{order} is about a child that has not succeeded"])
+        if asked not in self.children:
+            fate = self.world.fate(self.seed, asked, order.task, 1, 1)
+            state = "cancelled" if fate.outcome == "success" else "failed"
+            self._close_child(order, state, fate.works, as_=asked)
+
+    def _close_child(self, order: OfChild, state: str, after: int, as_: str = "") -> None:
         """Plan its end, which is told however often the process dies."""
         output = Output(order.run_id, rows=1) if state == "success" else None
         why = Failure("SimulatedError", "as the world has it", retryable=state != REFUSED)
@@ -417,7 +434,7 @@ class _Simulation:
         closed = ChildClosed(
             self.now, *_work(order), order.run_id, state, output, failure, self._draw(), **_which(order)
         )
-        self.children[order.run_id] = replace(closed, at=EpochMs(self.now + after))
+        self.children[as_ or order.run_id] = replace(closed, at=EpochMs(self.now + after))
         self._plan(after, closed, durable=True)
 
     def _details(self, command: RunTask) -> object:
@@ -435,6 +452,13 @@ class _Simulation:
         if not asked and is_reopenable(self.plan, self.state) and self.state.epoch < self.world.reopen:
             self._plan(self._late(), Reopened(self.now, self.state.epoch + 1), durable=True)
 
+    def _perhaps_undo(self) -> None:
+        """What had started it may be undone, and ask that more than once."""
+        if self.world.undone and self.state.phase is RunPhase.SUCCESS:
+            by = Parent("parent", StageId(0), 0, 1)
+            for _ in range(1 + self._happens(self.world.twice)):
+                self._plan(self._late(), UndoRequested(self.now, self.state.epoch + 1, by), durable=True)
+
 
 class _Which(TypedDict):
     """The instance and the iteration that something is about."""
@@ -448,11 +472,11 @@ def _place(one: StartChild | ChildClosed) -> tuple[int, ...]:
     return *_work(one), one.instance, one.iteration
 
 
-def _work(one: RunTask | CancelTask | StartChild | CancelChild | ChildClosed) -> tuple[StageId, int, int]:
+def _work(one: RunTask | CancelTask | OfChild | ChildClosed) -> tuple[StageId, int, int]:
     """The stage, the task and the attempt that an order or its answer is about."""
     return one.stage, one.task, one.attempt
 
 
-def _which(one: RunTask | CancelTask | StartChild | CancelChild) -> _Which:
+def _which(one: RunTask | CancelTask | OfChild) -> _Which:
     """The instance and the iteration that an order is about."""
     return _Which(instance=one.instance, iteration=one.iteration)

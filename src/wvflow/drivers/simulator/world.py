@@ -39,7 +39,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     Of people: what the run is ``told`` when after the start; where it then stands still, they tell it what it waits
     for. When after the start the run is cancelled (``cancel_at``) or terminated (``terminate_at``), and how often
-    a run that ended badly is reopened (``reopen``).
+    a run that ended badly is reopened (``reopen``); whether one that succeeded is undone with what had started it.
     """
 
     fail: float = 0.0
@@ -60,6 +60,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     cancel_at: Millis | None = None
     terminate_at: Millis | None = None
     reopen: int = 0
+    undone: bool = False
     script: dict[str, tuple[Outcome, ...]] = {}
 
     def is_empty(self, seed: int, stage: str) -> bool:
