@@ -20,6 +20,7 @@ from typing import Any
 from wvflow.drivers.embedded import keyed
 from wvflow.errors import RunNotFound
 from wvflow.ports.ledger import KeyScope
+from wvflow.ports.store import ENDED_STATES
 from wvflow.service.api import load
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
@@ -33,14 +34,25 @@ flow F = {{
   stage total = from charge | agg n = _.count
 }}
 """
+REFUNDED = """
+flow F = {{
+  stage charge with {{ compensate: refund, idempotency_key: _.id, retries: 1000, retry_delay: '1ms' }} =
+    from 'payments.csv' | http(method: 'POST', url: '{url}') | select id, receipt
+  stage refund with {{ retries: 1000, retry_delay: '1ms' }} =
+    from _ as paid | select id | http(method: 'POST', url: '{url}/refund')
+  stage refused = from charge | test receipt is null
+}}
+"""
 _WRITES = ("commit", "claim", "record", "give_up")
 
 
 class Service:
-    """``charges``: every charge by its key, in order. One that honours keys gives the receipt of the first again."""
+    """``charges``: every charge by its key, in order; ``refunds`` by the payment. One that honours keys gives the
+    receipt of the first again."""
 
     def __init__(self, *, honours: bool) -> None:
         self.charges: list[str] = []
+        self.refunds: list[str] = []
         self._honours = honours
         self._receipts: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -55,6 +67,12 @@ class Service:
             self.charges.append(key)
             self._receipts[key] = f"{payment}#{len(self.charges)}"
             return self._receipts[key]
+
+    def refund(self, key: str, payment: str) -> str:
+        with self._lock:
+            if not (self._honours and key in self._receipts):
+                self.refunds.append(payment)
+            return self._receipts.setdefault(key, "back")
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -94,7 +112,8 @@ def serving(service: Service) -> Iterator[str]:
 
         def do_POST(self) -> None:
             (payment,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            receipt = service.take(self.headers["Idempotency-Key"], payment["id"])
+            serve = service.refund if self.path == "/refund" else service.take
+            receipt = serve(self.headers["Idempotency-Key"], payment["id"])
             self._say([{"id": payment["id"], "receipt": receipt}])
 
         def _say(self, answer: object) -> None:
@@ -124,9 +143,9 @@ class Shop:
     """A project whose process dies again and again. ``lost``: what the one that died last had charged and not written
     in the ledger."""
 
-    def __init__(self, root: Path, url: str, service: Service) -> None:
+    def __init__(self, root: Path, url: str, service: Service, flow: str = FLOW) -> None:
         root.mkdir()
-        (root / "f.wv").write_text(FLOW.format(url=url))
+        (root / "f.wv").write_text(flow.format(url=url))
         self.keys = [f"{root.name}-{number}" for number in range(PAYMENTS)]
         (root / "payments.csv").write_text("id\n" + "".join(f"{key}\n" for key in self.keys))
         self.root = root
@@ -134,8 +153,9 @@ class Shop:
         self.lost: set[str] = set()
 
     def run_until_done(self, chance: random.Random, died: Callable[[], None]) -> None:
-        """``died`` is told of each death. A run that has failed, as its worker died too often, is resumed, too."""
-        while not self._succeeded():
+        """``died`` is told of each death. A run that has failed, as its worker died too often, is resumed, too, unless
+        it has undone what it did."""
+        while not self._has_ended():
             before = self._service.counts
             if _run_and_die(self.root, chance.randrange(1, 3 * PAYMENTS), chance.random() < 0.5):
                 self._service.settle()
@@ -152,10 +172,19 @@ class Shop:
         finally:
             store.close()
 
-    def _succeeded(self) -> bool:
+    def _has_ended(self) -> bool:
         runs = Runs(load_project(self.root / "f.wv"))
         try:
-            return [run.state for run in runs.recent()] == ["success"]
+            ended = [run for run in runs.recent() if run.state in ENDED_STATES]
+            return any(run.state == "success" or runs.summary(run.run_id).compensations for run in ended)
+        finally:
+            runs.close()
+
+    def is_undone(self) -> bool:
+        """Whether all that its run did was."""
+        runs = Runs(load_project(self.root / "f.wv"))
+        try:
+            return [one.state for one in runs.summary("last").compensations] == ["success"]
         finally:
             runs.close()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from payments import PAYMENTS, Service, Shop, serving
+from payments import PAYMENTS, REFUNDED, Service, Shop, serving
 from straining import STRAIN
 
 DEATHS = int(os.environ.get("WVFLOW_DEATHS", "200" if STRAIN else "6"))
@@ -71,6 +71,23 @@ def test_a_service_that_knows_keys_charges_each_once_however_often_the_process_d
     keys = charge(tmp_path, service, lambda shop: None)
     assert service.counts == keys, AGAIN
     assert len(keys) >= PAYMENTS
+
+
+def test_what_was_charged_is_refunded_once_for_each_key_however_often_the_process_dies(tmp_path: Path) -> None:
+    service, chance, deaths = Service(honours=True), random.Random(SEED), [0]
+    charged, refunded = Counter[str](), Counter[str]()
+
+    def died() -> None:
+        deaths[0] += 1
+
+    with serving(service) as url:
+        while deaths[0] < DEATHS:
+            shop = Shop(tmp_path / f"shop{len(charged)}", url, service, REFUNDED)
+            shop.run_until_done(chance, died)
+            charged.update(shop.keys)
+            refunded.update(shop.keys if shop.is_undone() else ())  # else the refund was lost too often
+    assert service.counts == charged, AGAIN
+    assert refunded <= Counter(service.refunds) <= charged, AGAIN
 
 
 def test_one_that_knows_none_charges_again_exactly_what_was_not_written_when_the_process_died(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_the_run_and_its_child_tell_what_became_of_it(make: Make) -> None:
     result = sandbox.run("F")
     assert compensations(result) == {"a": "success"}
     of_child = sandbox._runs.summary(child(sandbox))
+    assert sandbox._runs.find(of_child.run_id).epoch == 0
     assert (of_child.state, of_child.error) == (
         "cancelled",
         f"Undone: run {result.run_id}, which had started it, was undone",

@@ -27,7 +27,7 @@ def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner
         error=_headline(state),
         owner=owner,
         position=position,
-        epoch=state.epoch,
+        epoch=state.epoch - (state.undone_by is not None),  # to be undone is not to be reopened
         project=project,
         parent=state.parent.run_id if state.parent else "",
         retry_of=state.retry_of,

@@ -463,7 +463,7 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
     begins anew, as there would be no time left for it. Hooks are for each end, a jump for the first that has it."""
     stage = run.stages[id]
     if plan.stages[id].hook not in (None, "jump"):
-        return StageState(attempt=stage.attempt)
+        return StageState(attempt=_last_attempt(stage))
     if stage.phase is Phase.SUCCESS or stage.reason == "on_failure":
         return stage
     if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):
@@ -473,6 +473,12 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
         return anew
     states = (one if one.phase is Phase.SUCCESS else _anew(one) for one in stage.instances.states)
     return replace(anew, instances=reopened(states))
+
+
+def _last_attempt(stage: StageState) -> int:
+    """The highest number that was given to an attempt of a stage, or of one of its instances."""
+    instances = () if stage.instances is None else stage.instances.states
+    return max((stage.attempt, *[one.attempt for one in instances]))
 
 
 def _anew(stage: StageState) -> StageState:

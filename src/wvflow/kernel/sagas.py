@@ -32,7 +32,7 @@ from wvflow.kernel.children import ending
 from wvflow.kernel.events import NOTHING_TO_UNDO, ChildClosed, Failure, TaskFailed, TaskLost, TaskTimedOut
 from wvflow.kernel.loops import tasks_done
 from wvflow.kernel.scene import Scene
-from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally
+from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally, Vector
 from wvflow.kernel.told import Abandoned, ChildOverdue, ScheduleOver, StageEvent, UndoBegan
 from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, QueryTask, StageId, StagePlan, Task
 
@@ -162,15 +162,16 @@ def _child_in_doubt(scene: Scene, task: ChildTask, event: StageEvent) -> bool:
 
 
 def begin_instances(stage: StageState, event: UndoBegan) -> StageState:
-    """The compensation of a mapped stage, before the first of its instances begins. The queue gives them their turn."""
+    """The compensation of a mapped stage, before the first of its instances begins. The queue gives them their turn. In
+    a run that was reopened, their attempts have numbers that none has had."""
     due, nothing = frozenset(event.due), StageState(phase=Phase.SKIPPED, reason=NOTHING_TO_UNDO, ended_at=event.at)
-    group = Instances.of(event.count)
+    group = Instances(event.count, Vector.of(StageState(attempt=stage.attempt), event.count))
     states = group.states.update({number - 1: nothing for number in range(1, event.count + 1) if number not in due})
     ended = Tally(skipped=event.count - len(due))
     return replace(
         stage,
         phase=Phase.MAPPING,
-        attempt=1,
+        attempt=stage.attempt + 1,
         first_at=event.at,
         instances=replace(group, states=states, begun=event.count, ended=ended),
     )

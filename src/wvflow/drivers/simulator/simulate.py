@@ -298,6 +298,7 @@ class _Simulation:
         )
         self._commit([_News(self.now, 0, OwnerChanged(self.now, self.token, heard), durable=False)])
         self._perhaps_reopen()
+        self._perhaps_undo()
 
     def _lost(self) -> list[RunTask]:
         """What was under way when the process died."""
