@@ -119,6 +119,19 @@ def test_a_schedule_decides_when_and_the_dependency_whether(program: Callable[[s
     assert serve(report, to_next + 2 * HOUR_MS) == ["loaded  1", skipped]
 
 
+def test_times_that_are_decided_together_come_after_a_run_each(program: Callable[[str], Program], serve: Serve) -> None:
+    report = program(REPORT.replace("interval: 1h", "interval: 1h, catchup: all"))
+    serve(report)
+    for run_id in ("a1", "a2"):
+        report.run("A", run_id=run_id)
+    to_next = HOUR_MS - time.time_ns() // 1_000_000 % HOUR_MS + 500
+    told = [one for one in serve(report, to_next + 2 * HOUR_MS) if one.startswith("decided")]
+    assert [one.split(": ")[0] for one in told] == [*["decided Report caught_up"] * 2, "decided Report skipped"]
+    with Reader(report) as runs:
+        rows = sorted(runs.recent(flow="Report"), key=lambda row: row.run_time)
+        assert [runs.summary(row.run_id).upstream[0].run_id for row in rows] == ["a1", "a2"]
+
+
 def test_what_nobody_was_there_to_begin_in_time_is_late(program: Callable[[str], Program], serve: Serve) -> None:
     report = program(REPORT.replace("depends on A ", "").replace("from A.a", "select 1 as n"))
     serve(report)
