@@ -292,3 +292,16 @@ def test_the_run_of_the_questions_answers_as_they_say(tmp_path: Path, monkeypatc
     assert len(asked) == 2
     for words, answer in asked:
         assert CliRunner().invoke(cli, words.split()).stdout == answer
+
+
+def test_what_serves_flows_in_the_examples_is_a_command_that_there_is() -> None:
+    folder = ROOT / "examples" / "serving"
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    commands = re.findall(r'wvflow serve\b[^`\n]*|"wvflow", "serve"[^]\n]*', texts)
+    words = [re.findall(r"[^\s\",]+", command)[1:] for command in commands]
+    assert ["serve", "--grace", "60s"] in words
+    for line in words:
+        result = CliRunner().invoke(cli, [*line, "--help"])
+        assert result.exit_code == 0, (line, result.output)
+    for option in {word for line in words for word in line if word.startswith("--")}:
+        assert option in CliRunner().invoke(cli, ["serve", "--help"]).output
