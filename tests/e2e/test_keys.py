@@ -53,6 +53,10 @@ def stamp(rows: list[dict], ctx: ActivityContext) -> list[dict]:
     return rows
 
 @activity
+def recall(rows: list[dict]) -> None:
+    told("recall", f"{rows[0]['id']}{rows[0]['n']}")
+
+@activity
 def ping(*, day: str, ctx: ActivityContext) -> int:
     return told("ping", ctx.idempotency_key or "none")
 """
@@ -213,8 +217,9 @@ def test_large_outputs_outlive_the_run_that_made_them(make_program: MakeProgram)
 
 def test_instances_of_a_mapped_stage_have_their_own_keys(make_program: MakeProgram) -> None:
     program = make_program(pays(f"map: each, {KEY}"), ACTIVITIES, p__csv="id,n\na,1\nb,2\n")
-    assert [row["receipt"] for row in rows(program.run("F"))] == ["a-1", "b-1"]
-    assert [row["receipt"] for row in rows(program.run("F"))] == ["a-1", "b-1"]
+    first, second = program.run("F"), program.run("F")
+    assert [row["receipt"] for one in (first, second) for row in rows(one)] == ["a-1", "b-1"] * 2
+    assert second.stages["pay"].reused_keys == {first.run_id: 2}
     assert calls(program) == {"charge:a": 1, "charge:b": 1}
 
 
@@ -236,6 +241,25 @@ def test_what_stands_before_a_loop_is_done_once_and_so_is_each_iteration_under_a
     assert rows(first) == rows(second) == [{"id": "a", "n": 2}]
     assert calls(program) == {"tell:mon": 1, "stamp:mon": 2}
     assert second.stages["pay"].reused_keys == {first.run_id: 3}
+
+
+def test_what_each_iteration_did_for_each_key_is_undone_the_newest_first(make_program: MakeProgram) -> None:
+    body = "from [['a', 0], ['b', 0]] as t(id, n) | while _.n < 2 | select id, n + 1 as n | stamp()"
+    flow = pays(f"{KEY}, compensate: recall", body)[:-1] + " stage d = from pay | test n > 2 }"
+    program = make_program(flow, ACTIVITIES)
+    assert program.run("F").state == "failed"
+    assert calls(program) == {
+        "stamp:a": 2,
+        "stamp:b": 2,
+        "recall:b2": 1,
+        "recall:a2": 1,
+        "recall:b1": 1,
+        "recall:a1": 1,
+    }
+    undone = (Path(program.project.root) / "calls").read_text().split()[4:]
+    assert undone == ["recall:b2", "recall:a2", "recall:b1", "recall:a1"]
+    assert program.run("F").state == "failed"
+    assert calls(program)["stamp:a"] == 4
 
 
 WAITS = [

@@ -19,6 +19,10 @@ from wvflow import activity
 @activity
 def work(*, day: str) -> list[dict]:
     return [{"day": day, "n": 1}]
+
+@activity
+def refund(rows: list[dict]) -> None:
+    pass
 """
 KEYED = """
 flow Pay(day: string = 'mon', label: string = 'a') with {{ {config} }} = {{
@@ -173,3 +177,49 @@ def test_versions_share_the_key_of_their_flow(make: Make) -> None:
     result = sandbox.run("F")
     assert rows(result, "b") == [MON]
     assert len(runs_of(sandbox, "Pay")) == 1
+
+
+SAGA = """ flow F(most: int = 0, day: string = 'mon') = {
+    stage a with { compensate: refund } = call Pay(day)
+    stage b with { compensate: refund, map: each } = from [['wed'], ['thu']] as t(d) | -> Pay(_.d)
+    stage c with { compensate: refund, detach: true } = call Pay('fri')
+    stage d depends on a, b, c = from [[1]] as t(n) | test n <= most
+} flow Thu = { stage t = call Pay('thu') }"""
+
+
+def test_what_a_run_had_done_under_keys_is_undone_and_free_again_and_what_others_did_stays(make: Make) -> None:
+    sandbox = make(PAY + SAGA)
+    work, refund = sandbox.fake("work", [{"day": "x", "n": 1}]), sandbox.fake("refund")
+    mon, thu = sandbox.run("Pay"), sandbox.run("Thu")
+    failed = sandbox.run("F")
+    assert failed.state == "failed"
+    states = {one.stage: one.compensation for one in failed.summary.stages}
+    assert states == {"a": None, "b": "success", "c": "success", "d": None}
+    assert (len(work.calls), len(refund.calls)) == (4, 2)
+    again = sandbox.run("F", {"most": 1})
+    assert again.state == "success", again.error
+    (thursday,) = (one.run_id for one in sandbox._runs.recent(limit=None) if one.parent == thu.run_id)
+    assert (reused(again, "a"), reused(again, "b"), reused(again, "c")) == ({mon.run_id: 1}, {thursday: 1}, None)
+    assert (len(work.calls), len(refund.calls)) == (6, 2)
+
+
+def test_a_flow_undoes_itself_only_where_the_run_had_started_it(make: Make) -> None:
+    sandbox = make("""
+        flow Pay(day: string) with { idempotency_key: day } = {
+          stage p with { compensate: refund } = call work(day: day)
+        }
+        flow F(most: int = 0) = {
+          stage a = call Pay('mon')  stage b = call Pay('tue')
+          stage d depends on a, b = from [[1]] as t(n) | test n <= most
+        }
+    """)
+    work, refund = sandbox.fake("work", [{"day": "x", "n": 1}]), sandbox.fake("refund")
+    mon = sandbox.run("Pay", {"day": "mon"})
+    assert sandbox.run("F").state == "failed"
+    assert {row.params["day"]: row.state for row in sandbox._runs.recent(limit=None, flow="Pay")} == {
+        "mon": "success",
+        "tue": "cancelled",
+    }
+    again = sandbox.run("F", {"most": 1})
+    assert (reused(again, "a"), reused(again, "b")) == ({mon.run_id: 1}, None)
+    assert (len(work.calls), len(refund.calls)) == (3, 1)

@@ -99,7 +99,8 @@ def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int]]:
         group = [] if stage.instances is None or here.hook is not None else list(stage.instances.states)
         for number, one in enumerate(group or [stage], 1 if group else 0):
             body = here.of_instance(number)
-            acted = any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in body.tasks[: len(one.done)])
+            own = [task for place, task in enumerate(body.tasks[: len(one.done)]) if place not in one.others]
+            acted = any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in own)
             if here.hook is None and (bool(one.children) if body.asks_children else acted):
                 found.add((StageId(index), number))
     return found

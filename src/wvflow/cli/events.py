@@ -87,8 +87,8 @@ def _facts(plan: FlowPlan, event: Event) -> str:
             return _failure(failure)
         case TaskTimedOut(kind=kind):
             return kind
-        case ChildClosed(child=child, state=state):
-            return f"run {child}: {state}"
+        case ChildClosed(child=child, state=state, by=by):
+            return f"run {by}, which has its key: {state}" if by else f"run {child}: {state}"
         case TaskLost(reason=reason) | CancelRequested(reason=reason):
             return one_line(reason)
         case TimerFired(timer=timer):

@@ -123,6 +123,8 @@ def _skipped(seen: Picture, id: StageId) -> _Link:
             return _Link(f"it has `on_failure: skip`, and failed: {_error(stage.failure)}")
         case "trigger":
             return _by_trigger(seen, id)
+        case "nothing_to_undo":
+            return _Link("there was nothing to undo")
         case reason:
             return _by_upstream(seen, id, Phase(reason.removeprefix("upstream_")))
 

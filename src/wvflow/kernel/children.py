@@ -45,7 +45,7 @@ def child_move(
         case Phase.QUEUED | Phase.ATTEMPTING, ChildReady() if is_current(stage, event):
             return _have_child(scene, stage, event)
         case Phase.AWAITING, ChildStarted() if is_current(stage, event):
-            return _have_output(scene, stage, event.output)
+            return _have_output(scene, stage if event.output is None else _by_another(scene, stage), event.output)
         case Phase.AWAITING | Phase.RETRYING, ChildClosed() if _is_its_child(stage, event):
             return _close(scene, stage, event)
         case _, ChildClosed(state=state) if _is_its_child(stage, event) and state != "success":
@@ -153,10 +153,11 @@ def _have_output(scene: Scene, stage: StageState, output: Output | None = None) 
 
 
 def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
+    stage = _by_another(scene, stage) if event.by else stage
     if _child_task(scene, stage).detach and event.state != REFUSED:
         return _have_output(scene, stage)  # it must have started: what its start is waited for, its end tells, too
     if event.state == "success":
-        return _have_output(scene, _noted(scene, stage, event.child), event.output)
+        return _have_output(scene, stage if event.by else _noted(scene, stage, event.child), event.output)
     alone = replace(stage, child=None)
     if stage.phase is Phase.RETRYING:
         return Step(alone)  # abandoned, and of no use to the next attempt
@@ -166,6 +167,11 @@ def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
         return Cancelled(alone, stop_due(scene, stage))
     failure = child_failure(_child_task(scene, stage), event)
     return Failed(alone, failure, event.draw, stop_due(scene, stage))
+
+
+def _by_another(scene: Scene, stage: StageState) -> StageState:
+    """The stage whose child is a run that another had started. In a loop nobody remembers of each iteration."""
+    return stage if scene.plan.loop is not None else replace(stage, others=(*stage.others, len(stage.done)))
 
 
 REFUSED = "refused"

@@ -221,8 +221,8 @@ class ChildStarted(TaskEvent, frozen=True, tag="ChildStarted"):
 class ChildClosed(TaskEvent, frozen=True, tag="ChildClosed"):
     """A child has ended, in ``state``. ``output`` is None where it has none, or that didn't succeed.
 
-    Where another run had its key, ``output`` is what that one came to, and there is no run ``child``. Nor is there
-    where ``state`` is ``refused``: ``failure`` tells why it was never begun.
+    ``by``: another run that had its key, whose ``output`` it is; then there is no run ``child``. Nor is there where
+    ``state`` is ``refused``: ``failure`` tells why it was never begun.
     """
 
     child: str
@@ -230,6 +230,7 @@ class ChildClosed(TaskEvent, frozen=True, tag="ChildClosed"):
     output: Output | None = None
     failure: Failure | None = None
     draw: int = 0
+    by: str = ""
 
 
 class TimerFired(EventBase, frozen=True, tag="TimerFired"):

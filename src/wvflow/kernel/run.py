@@ -493,4 +493,5 @@ def _anew(stage: StageState) -> StageState:
         signal=stage.signal,
         iteration=stage.iteration,
         children=stage.children,
+        others=stage.others,
     )

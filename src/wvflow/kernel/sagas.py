@@ -63,10 +63,11 @@ def is_unsure(stage: StageState) -> bool:
 
 
 def counts(here: StagePlan, stage: StageState) -> bool:
-    """Whether a stage, or an instance, is to be undone. What an earlier run did is that run's."""
+    """Whether a stage, or an instance, is to be undone. What another run did is that run's."""
     if here.asks_children:
         return bool(stage.children)
-    done = stage.unsure or any(map(is_effect, tasks_done(here, stage))) or _may_have_done_keys(here, stage)
+    own = (task for task in tasks_done(here, stage) if not any(here.tasks[one] is task for one in stage.others))
+    done = stage.unsure or any(map(is_effect, own)) or _may_have_done_keys(here, stage)
     return done and not stage.reused
 
 

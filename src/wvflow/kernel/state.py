@@ -207,6 +207,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     over, where that was while it was under way. ``children``: the runs that it started, that succeeded and undo what
     they did themselves; of a compensation, those that it is yet to ask for that. ``overdue``: which time was over when
     its child was told to stop, where what that comes to is waited for.
+    ``others``: which of its tasks, each a call of a flow, were done by a run that another had started for the same key.
     """
 
     phase: Phase = Phase.PENDING
@@ -235,6 +236,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     late: EpochMs | None = None
     children: tuple[str, ...] = ()
     overdue: Overdue = ""
+    others: tuple[int, ...] = ()
 
     @property
     def output(self) -> Output | None:

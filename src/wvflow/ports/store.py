@@ -171,11 +171,13 @@ class Reply(msgspec.Struct, frozen=True):
 class Voided(msgspec.Struct, frozen=True):
     """What is about to be undone: a stage, by its number and name, or one of its instances. What its run did under its
     keys is to count for nobody any more (``Ledger.voided``), nor does what the run put out there, and others took over
-    of it, count as work to be reused (``reusable``)."""
+    of it, count as work to be reused (``reusable``). ``runs``: those that it may have started for a key, which is free
+    again."""
 
     stage: int
     name: str
     instance: int = 0
+    runs: tuple[str, ...] = ()
 
 
 class RunBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -473,6 +473,7 @@ def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full
 
 def _void(shelf: Shelf, run: StoredRun, what: Voided) -> None:
     shelf.ledger.void(run.row.flow.flow, what.name, run.row.run_id, what.instance)
+    shelf.ledger.free(what.runs)
     for key in {row.key for row in run.outputs.values() if row.stage == what.stage and row.key}:
         shelf.reusable[key] = [one for one in shelf.reusable[key] if one[1].origin != run.row.run_id]
 

@@ -117,6 +117,10 @@ class LedgerOfShelf:
 
         self._set_aside(its_own)
 
+    def free(self, runs: Container[str]) -> None:
+        """These runs have the keys no more that they were begun under."""
+        self._lines = {at: one for at, one in self._lines.items() if at[0].stage or one.entry.run_id not in runs}
+
     def _set_aside(self, chosen: Callable[[KeyScope, _Line], bool]) -> None:
         lines = {at: line for at, line in self._lines.items() if at[0].stage and chosen(at[0], line)}
         for (scope, key), line in lines.items():

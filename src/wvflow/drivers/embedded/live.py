@@ -115,7 +115,7 @@ class LiveRun:
         before = self.state
         self.state, commands = decide(self.plan, before, event)
         self._dropped += let_go(self.run_id, self._loops, before, self.state)
-        self._voided += newly_undone(self.plan, before, self.state)
+        self._voided += newly_undone(self.identity.bundle, self.plan, before, self.state)
         self._events.append(event)
         self._commands += commands
         self._consumed += consumed

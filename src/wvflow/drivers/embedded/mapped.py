@@ -6,6 +6,7 @@ copied for an instance before it runs, and one that hands its row on untouched r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -83,13 +84,16 @@ def _holds_arrays(stored: Stored, pieces: Pieces) -> bool:
 
 
 def collect(task: CollectTask, group: Instances, columns: Sequence[tuple[str, Type]], pieces: Pieces) -> Stored:
-    """What the instances that succeeded have put out, in their order."""
+    """What the instances that succeeded have put out, in their order, with what they had of other runs."""
     outputs = [one.done[-1] for one in group.states if one.phase is Phase.SUCCESS]
 
     def parts() -> Iterator[Located]:
         return (pieces.locate(one, pieces.name.stage) for one in outputs if is_kept(one))
 
-    return put_together(outputs, task.shape, parts, columns, pieces)
+    stored, reused = put_together(outputs, task.shape, parts, columns, pieces), Counter[str]()
+    for one in outputs:
+        reused.update(dict(one.reused))
+    return replace(stored, output=replace(stored.output, reused=tuple(sorted(reused.items()))))
 
 
 def is_kept(output: Output) -> bool:

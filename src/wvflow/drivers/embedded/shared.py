@@ -103,6 +103,7 @@ class Shared:
         output: Output | None = None,
         failure: Failure | None = None,
         row: OutputRow | None = None,
+        by: str = "",
     ) -> None:
         """Tell the end of a child that was never begun."""
         self.forget(order.run_id)
@@ -118,6 +119,7 @@ class Shared:
             output=output,
             failure=failure,
             draw=self._draw(),
+            by=by,
         )
         self._runs.apply(parent, event, output=row)
 
@@ -162,7 +164,7 @@ class Shared:
         stored = result_of(holder, _name(parent, order, token=parent.token), self._store, self._engine)
         output = carrying(stored.output, _before(parent, order))
         row = _row(order, replace(stored, output=output), holder)
-        self.close(parent, order, holder.state, output=output, row=row)
+        self.close(parent, order, holder.state, output=output, row=row, by=holder.run_id)
 
     def _wait(self, parent: LiveRun, order: StartChild, holder: RunRow) -> None:
         known = self._waiting.get(order.run_id)

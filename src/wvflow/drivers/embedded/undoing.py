@@ -6,13 +6,15 @@ The rows are those that its stage put out, as far as it came, else its input row
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from wvflow.drivers.embedded.mapped import row_of
+from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import NOTHING, Output
 from wvflow.kernel.state import RunState, StageState
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Shape
-from wvflow.plan.nodes import FlowPlan, StagePlan, UndoKeysTask
+from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, StagePlan, UndoKeysTask
 from wvflow.ports.store import Voided
 
 
@@ -37,11 +39,21 @@ def rows_to_compute(run: RunState, here: StagePlan) -> Rel | None:
     return here.undoes.rows
 
 
-def newly_undone(plan: FlowPlan, before: RunState, after: RunState) -> Iterator[Voided]:
+def newly_undone(bundle: Bundle, plan: FlowPlan, before: RunState, after: RunState) -> Iterator[Voided]:
     """What a step between two states has begun to undo: its keys and what others may reuse of it are voided with that
     step, before anything is carried out that follows from it."""
     for owner, number in after.undo[before.undone : after.undone]:
-        yield Voided(owner, plan.stages[owner].name, number)
+        here, stage = plan.stages[owner].of_instance(number), _unit(after.stages[owner], number)
+        yield Voided(owner, plan.stages[owner].name, number, tuple(_runs_for_keys(bundle, here, stage, after, number)))
+
+
+def _runs_for_keys(bundle: Bundle, here: StagePlan, stage: StageState, run: RunState, instance: int) -> Iterator[str]:
+    """The runs that a stage may have started for keys: what another has started stays that one's."""
+    for number, task in enumerate(here.tasks):
+        if not isinstance(task, ChildTask) or bundle.plan(task.flow).key is None or number in stage.others:
+            continue
+        for iteration, attempt in product(range(stage.iteration + 1), range(1, stage.attempt + 1)):
+            yield child_run_id(run.run_id, here.name, number, attempt, iteration=iteration, instance=instance)
 
 
 def _unit(stage: StageState, instance: int) -> StageState:

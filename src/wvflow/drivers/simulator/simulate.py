@@ -392,23 +392,22 @@ class _Simulation:
     # --- children ---
 
     def _start_child(self, order: StartChild) -> None:
-        """Begin it, once; of one that has ended tell how, and of one that isn't waited for that it is there, or which
-        other is in its place."""
-        if order.detach:
-            self._tell_start(order)
-        elif (closed := self.children.get(order.run_id)) is not None and closed.at <= self.now:
+        """Begin it, once, or have another in its place; of one that has ended tell how, and of one that isn't waited
+        for which there is."""
+        fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
+        ending = _ENDINGS[fate.outcome]
+        by = "another" if fate.works % 2 and ending != REFUSED else ""
+        if order.detach and ending != REFUSED:
+            named = Output(f"{by} than {order.run_id}", rows=1) if by else None
+            self._plan(self._late(), ChildStarted(self.now, *_work(order), named, **_which(order)))
+        if order.detach and by:
+            return
+        if not order.detach and (closed := self.children.get(order.run_id)) is not None and closed.at <= self.now:
             self._plan(self._late(), closed)
         if order.run_id not in self.children:
             twins = [one for one in self.children.values() if _place(one) == _place(order)]
             self._broken([f"{order} begins a second child"] if twins else [])
-            fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
-            self._close_child(order, _ENDINGS[fate.outcome], fate.works)
-
-    def _tell_start(self, order: StartChild) -> None:
-        fate = self.world.fate(self.seed, f"{order.run_id} child", order.task, 1, 1)
-        if _ENDINGS[fate.outcome] != REFUSED:
-            another = Output(f"another than {order.run_id}", rows=1) if fate.works % 2 else None
-            self._plan(self._late(), ChildStarted(self.now, *_work(order), another, **_which(order)))
+            self._close_child(order, ending, fate.works, by=by)
 
     def _cancel_child(self, order: CancelChild) -> None:
         closed = self.children.get(order.run_id)
@@ -427,13 +426,14 @@ class _Simulation:
             state = "cancelled" if fate.outcome == "success" else "failed"
             self._close_child(order, state, fate.works, as_=asked)
 
-    def _close_child(self, order: OfChild, state: str, after: int, as_: str = "") -> None:
-        """Plan its end, which is told however often the process dies."""
+    def _close_child(self, order: OfChild, state: str, after: int, as_: str = "", by: str = "") -> None:
+        """Plan its end, which is told however often the process dies; ``by`` whom, where it succeeds."""
         output = Output(order.run_id, rows=1) if state == "success" else None
         why = Failure("SimulatedError", "as the world has it", retryable=state != REFUSED)
         failure = None if state == "success" else why
+        whose, drawn = by if state == "success" else "", self._draw()
         closed = ChildClosed(
-            self.now, *_work(order), order.run_id, state, output, failure, self._draw(), **_which(order)
+            self.now, *_work(order), order.run_id, state, output, failure, drawn, whose, **_which(order)
         )
         self.children[as_ or order.run_id] = replace(closed, at=EpochMs(self.now + after))
         self._plan(after, closed, durable=True)

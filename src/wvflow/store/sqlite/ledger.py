@@ -190,6 +190,9 @@ def void(connection: sqlite3.Connection, batch: RunBatch) -> None:
         where, values = "flow = ? and stage = ? and run = ? and instance = ?", (batch.run.flow.flow, one.name)
         _set_aside(connection, where, (*values, batch.run_id, one.instance))
         connection.execute(
+            "delete from ledger where stage = '' and run in (select value from json_each(?))", (_listed(one.runs),)
+        )
+        connection.execute(
             "update outputs set key = '' where origin = ? and key in"
             " (select key from outputs where run = ? and stage = ? and key <> '')",
             (batch.run_id, batch.run_id, one.stage),

@@ -252,6 +252,20 @@ class LedgerContract:
         (found,) = store.voided("r1", "charge", 0)
         assert (found.output, found.inline) == (Output("inline:in", 1), b"new")
 
+    def test_the_runs_that_are_undone_leave_the_keys_free_that_they_were_begun_under(
+        self, open_store: OpenStore
+    ) -> None:
+        store = open_store()
+        for run_id, key in (("r1", ""), ("r2", "k"), ("r3", "other")):
+            new = begun(run_id)
+            assert new.new is not None
+            whole = replace(new, new=replace(new.new, key=RunKey(key, "i", LATER) if key else None))
+            assert commit(store, whole) == ()
+            commit(store, batch(run_id, 1, OwnerChanged(NOW, 7), state="success" if key else "running"))
+        _void(store, Voided(0, "calls", runs=("r2", "r9")))
+        assert store.run_of("Nightly", "k", NOW) is None
+        assert store.run_of("Nightly", "other", NOW) is not None
+
     def test_work_that_is_undone_is_not_reused_whoever_has_taken_it_over(self, open_store: OpenStore) -> None:
         store = open_store()
         token = store.register(port=0, at=NOW)
