@@ -80,7 +80,7 @@ flow F = {
   stage done on shop with { idempotency_key: _.id } =
     from local join orders on local.id = orders.id | select orders.id, note, amount | append to log (id, note, amount)
     | add amount * 2 as twice | select id, note, twice
-  stage whole on shop with { idempotency_key: _.n } = from orders | agg id.count as n | append to log (id) | select n
+  stage whole on shop with { idempotency_key: _.n } = from orders | agg count() as n | append to log (id) | select n
   stage seen = from done | order by id, note
   stage both = merge seen, counted
   stage counted = from whole | select n as id, 'all' as note, 0.0 as twice

@@ -52,6 +52,8 @@ def called(e: a.Call, arguments: list[exp.Expr], context: Context) -> exp.Expr:
         return filled(form, arguments, dialect)
     if not _is_said(name, dialect) or not _has_its_text(e):
         raise DialectCannot(e.function, context.dialect)
+    if name == "count" and not arguments and dialect != "duckdb":
+        arguments = [exp.Star()]
     if name in _TEXTS_FIRST and _type(e.args[1]) == DATE:  # DuckDB gives a time stamp
         arguments = [arguments[0], exp.Cast(this=arguments[1], to=exp.DataType.build("TIMESTAMP"))]
     if name in _TEXTS_FIRST and dialect == "bigquery" and arguments[0].name.lower() == "week":
