@@ -213,13 +213,14 @@ def _catalog(project: Project, modules: Sequence[Module]) -> tuple[Catalog, Sequ
 
 def _missing_versions(modules: Sequence[Module]) -> set[FlowRef]:
     """The flows that are named in a version that the program doesn't define."""
-    from wvflow.syntax.nodes import CallFlowStatement, CallInput, CallOp, InvokeOp, RunFlowStatement
+    from wvflow.syntax.nodes import CallExpr, CallFlowStatement, CallInput, CallOp, InvokeOp, RunFlowStatement
     from wvflow.syntax.walk import walk
 
-    naming = CallInput | CallOp | InvokeOp | RunFlowStatement | CallFlowStatement
+    naming = CallExpr | CallInput | CallOp | InvokeOp | RunFlowStatement | CallFlowStatement
     likely = [module for module in modules if "version" in module.source.text]
     named = (node for module in likely for node in walk(module) if isinstance(node, naming))
-    found = {FlowRef(node.call.function.text, node.version) for node in named if node.version is not None}
+    pairs = ((node if isinstance(node, CallExpr) else node.call, node.version) for node in named)
+    found = {FlowRef(call.function.text, version) for call, version in pairs if version is not None}
     return found - {ref for module in modules for ref in _flows(module)}
 
 

@@ -66,6 +66,9 @@ def test_the_plan_of_a_flow_has_nothing_to_do_with_its_neighbours(orders: Path, 
 def test_a_version_that_is_gone_is_run_from_what_runs_have_recorded(orders: Path, wvflow: Call) -> None:
     assert "no flow `Order` in version 9" in wvflow("run", "orders.wv", "Order @version(9)", status=2).stderr
     wvflow("run", "orders.wv", "Order @version(1)", "-q", "--run-id", "r1")
+    orders.write_text(TWO + "flow Hooked with { on_finish: Order @version(1) } = { stage h = from [[1]] as t(n) }\n")
+    hooked = json.loads(wvflow("run", "orders.wv", "Hooked", "--json").stdout)
+    assert (hooked["state"], hooked["children"][0]["version"]) == ("success", 1)
     orders.write_text(TWO + "flow Uses = { stage u = call Order @version(1) | select n }\n")
     again = wvflow("run", "orders.wv", "Order @version(1)", "--run-id", "r2")
     assert "the program has no Order@1 any more; the plan that runs have recorded is used" in again.stderr
