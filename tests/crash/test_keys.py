@@ -160,6 +160,7 @@ def test_who_waits_for_the_run_that_has_the_key_of_its_child_carries_it_on_when_
     second.says("waits for run one, which has the same key")
     told = project.wvflow("runs", "explain", "two").stdout
     assert "run one of Pay, running, which has the same key: wvflow runs explain one" in told
+    assert project.json("runs", "show", "two")["stages"][0]["waits_for"] == "run one of Pay, which has the same key"
     first.send_signal(signal.SIGKILL)
     first.wait(60)
     assert second.stdout.readline().strip() == "charging"

@@ -11,7 +11,7 @@ import msgspec
 
 from wvflow.drivers.progress import Progress
 from wvflow.drivers.projection import stage_row
-from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, RunDamaged, RunNotFound, UserError
+from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, PlanMissing, RunDamaged, RunNotFound, UserError
 from wvflow.kernel.events import Event
 from wvflow.kernel.state import StageState
 from wvflow.kernel.values import variables
@@ -57,6 +57,7 @@ class Reading(StateFolder):
         seen = self._seen(self._store.find(row.run_id))
         failed = self._failed_instances(row, stages)
         retries, children = self._store.runs(retry_of=row.run_id)[::-1], self.children(row.run_id)
+        stages = self._with_holders(row, stages, children)
         found = summarize(seen, stages, declared, output, children, failed, retries, undoing)
         return msgspec.structs.replace(found, variables=self._variables(row), **self._uses(row.run_id))
 
@@ -64,6 +65,18 @@ class Reading(StateFolder):
         """The runs that a run came after, and that came after it."""
         pairs = ("upstream", self._store.uses(run_id)), ("dependants", self._store.users(run_id))
         return {name: tuple(UseSummary(run_id=one.run_id, flow=one.flow) for one in several) for name, several in pairs}
+
+    def _with_holders(self, row: RunRow, stages: list[StageRow], children: Sequence[RunRow]) -> list[StageRow]:
+        """Of a child that isn't begun, as another run has its key, nobody but the ledger knows."""
+        from wvflow.drivers.embedded.holders import awaited_by_key, identity_of
+
+        waiting = [one.awaited for one in stages if one.awaited.startswith("run ")]
+        if all(any(child.run_id in one for child in children) for one in waiting):
+            return stages
+        told: dict[int, str] = {}
+        with suppress(RunDamaged, JournalCorrupt, PlanMissing):
+            told = awaited_by_key(identity_of(row, self._store), self._store, self._clock.now())
+        return [msgspec.structs.replace(one, awaited=told.get(one.index, one.awaited)) for one in stages]
 
     def _stages_to_come(self, row: RunRow) -> list[StageRow]:
         """Of a run that is to begin: nothing is written of its stages yet."""

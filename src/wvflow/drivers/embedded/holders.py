@@ -89,6 +89,16 @@ def _waits_for(run_id: str, store: Store, now: EpochMs) -> Iterator[str]:
             yield order.run_id if child is None else child.run_id
 
 
+def awaited_by_key(identity: Identity, store: Store, now: EpochMs) -> dict[int, str]:
+    """What the stages of a run wait for that wait for a run which has the key of their child, in words."""
+    orders = outstanding(identity.plan, _state(identity, store))
+    waiting = [one for one in orders if isinstance(one, StartChild) and not one.instance]
+    holders = {one.stage: holding(one, identity.bundle, store, now) for one in waiting}
+    return {
+        stage: f"run {one.run_id} of {one.flow.flow}, which has the same key" for stage, one in holders.items() if one
+    }
+
+
 def holding(order: StartChild, bundle: Bundle, store: Store, now: EpochMs) -> RunRow | None:
     """The run that is waited for in the place of a child that isn't begun."""
     if _found(store, order.run_id) is not None:
