@@ -31,6 +31,10 @@ def charge(rows: list[dict], ctx: ActivityContext) -> list[dict]:
     return [{**row, "receipt": f"R-{row['id']}"} for row in rows]
 
 @activity
+def once_more(rows: list[dict]) -> list[dict]:
+    return [{**row, "n": row["n"] + 1} for row in rows]
+
+@activity
 def tell(rows: list[dict]) -> list[dict]:
     if rows[0]["id"] == "deaf":
         raise NonRetryable("nobody listens")
@@ -226,3 +230,13 @@ def test_work_that_was_undone_is_not_reused(make: Make) -> None:
     notes.refuse("ship")
     assert undone(sandbox.run("F")) == ("failed", [None])
     assert (len(done.calls), len(refund.calls)) == (2, 1)
+
+
+def test_what_each_iteration_did_for_a_key_is_undone_the_newest_first(make: Make) -> None:
+    body = "add 0 as n | while _.n < 2 | once_more()"
+    sandbox = make(pays(body=body))
+    Notes(sandbox, "a b", "ship")
+    refund = sandbox.fake("refund", None)
+    assert undone(sandbox.run("F")) == ("failed", ["success"])
+    rows = [call.rows.to_pylist()[0] for call in refund.calls if call.rows is not None]
+    assert [(row["id"], row["n"]) for row in rows] == [("b", 2), ("a", 2), ("b", 1), ("a", 1)]

@@ -32,7 +32,7 @@ class _Line(NamedTuple):
 
 
 class _Voided(NamedTuple):
-    stage: str
+    scope: KeyScope
     instance: int
     entry: KeyEntry
 
@@ -125,13 +125,13 @@ class LedgerOfShelf:
         lines = {at: line for at, line in self._lines.items() if at[0].stage and chosen(at[0], line)}
         for (scope, key), line in lines.items():
             if (entry := _as_left(line)).left_something:
-                self._voided.setdefault(entry.claim, _Voided(scope.stage, line.instance, entry))
+                self._voided.setdefault(entry.claim, _Voided(scope, line.instance, entry))
                 del self._lines[scope, key]
 
     def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
-        found = [one.entry for one in self._voided.values() if (one.stage, one.instance) == (stage, instance)]
-        own = (one for one in found if one.run_id == run_id)
-        return sorted(own, key=lambda one: (one.state != "done", one.at, one.key), reverse=True)
+        found = [one for one in self._voided.values() if (one.scope.stage, one.instance) == (stage, instance)]
+        own = [one for one in found if one.entry.run_id == run_id]
+        return [one.entry for one in sorted(own, key=_time_of, reverse=True)]
 
     def forget(self, run_id: str) -> None:
         """The run is deleted."""
@@ -147,6 +147,11 @@ class LedgerOfShelf:
 
     def claims(self) -> frozenset[str]:
         return frozenset(line.entry.claim for line in self._lines.values()) | self._voided.keys()
+
+
+def _time_of(one: _Voided) -> tuple[bool, int, int, str]:
+    """When it ended; what is not done was under way last."""
+    return one.entry.state != "done", one.entry.at, one.scope.iteration, one.entry.key
 
 
 def _as_left(line: _Line) -> KeyEntry:

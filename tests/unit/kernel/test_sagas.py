@@ -31,6 +31,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
+from wvflow.kernel.explained import explain
 from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Literal, Single
@@ -192,6 +193,8 @@ def test_a_run_that_is_found_to_have_done_nothing_goes_on() -> None:
     state, commands = play(KEYS, START, broke(0, 1), broke(1, 2), skipped(3, 4, NOTHING_TO_UNDO), *nothing)
     assert (state.phase, commands) == (RunPhase.FAILED, (CompleteRun("failed", None, ERROR),))
     assert is_reopenable(KEYS, state)
+    told = {one.stage: [why.why for why in one.reasons] for one in explain(KEYS, state).stages}
+    assert told["undo a"] == ["there was nothing to undo"]
     state, commands = play(
         KEYS, START, broke(0, 1), broke(1, 2), skipped(3, 4, NOTHING_TO_UNDO), *nothing, Reopened(EpochMs(7), 1)
     )

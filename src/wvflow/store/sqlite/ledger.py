@@ -27,7 +27,7 @@ from wvflow.store.sqlite.rows import Row, encoded
 Ask = Callable[[int], Owner | None]
 
 _ENTRY = "key, state, run, claim, input_hash, code, steps, output, inline, at, expires, unsure"
-_VOIDED = "claim, run, stage, instance, key, state, steps, output, inline, at"
+_VOIDED = "claim, run, stage, instance, key, state, steps, output, inline, at, iteration"
 _LEFT_SOMETHING = "(state = 'done' or steps > 0 or unsure or token <> 0)"
 _HERE = "flow = ? and stage = ? and iteration = ?"
 _MINE = f"{_HERE} and key = ? and state = 'running' and run = ? and token = ? and instance = ? and attempt = ?"
@@ -203,14 +203,14 @@ def voided(connection: sqlite3.Connection, run_id: str, stage: str, instance: in
     """As ``Ledger.voided``. What is not done was under way last."""
     found = connection.execute(
         f"select {_VOIDED} from keys_voided where run = ? and stage = ? and instance = ?"
-        " order by state = 'done', at desc, key desc",
+        " order by state = 'done', at desc, iteration desc, key desc",
         (run_id, stage, instance),
     )
     return [
         KeyEntry(
             key=key, state=state, run_id=run, claim=claim, steps=steps, output=_decoded(output), inline=inline, at=at
         )
-        for claim, run, _, _, key, state, steps, output, inline, at in found
+        for claim, run, _, _, key, state, steps, output, inline, at, _ in found
     ]
 
 

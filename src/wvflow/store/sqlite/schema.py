@@ -391,6 +391,8 @@ _ATTENDED = (
     "create index fires_of_run on fires (run) where run <> ''",
 )
 
+_VOIDED_ITERATIONS = ("alter table keys_voided add column iteration integer not null default 0",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -411,6 +413,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _BACKFILLS,
     _USED,
     _ATTENDED,
+    _VOIDED_ITERATIONS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
