@@ -224,7 +224,7 @@ def _is_past(scene: Scene, stage: StageState, event: StageEvent) -> bool:
     """Whether what is no move now was ordered once. A report about earlier work is fenced: the first verdict about that
     stands. A timer was cancelled when it was already on its way."""
     match event:
-        case TaskEvent(attempt=attempt) if attempt < stage.attempt or stage.phase is Phase.PENDING:
+        case TaskEvent(attempt=attempt) if attempt < stage.attempt or stage.phase in (Phase.PENDING, Phase.SKIPPED):
             # A hook that is called anew has forgotten how far it came, but not in which attempt.
             return 1 <= attempt <= stage.attempt and 0 <= event.task <= len(scene.plan.tasks)
         case TaskEvent(attempt=attempt, task=task, iteration=iteration):
