@@ -29,19 +29,21 @@ def deaths(when: When) -> range:
     return range(1, 40) if STRAIN else range({"before": 1, "after": 2}[when], 40, 2)
 
 
-def run_in_a_process_that_dies(root: Path, number: int, when: When, messages: Messages = ()) -> int:
-    """Run it up to commit ``number``; the exit code is 0 when it ended before that. ``messages``: the signals that are
-    sent to it once its start is durable."""
+def run_in_a_process_that_dies(
+    root: Path, number: int, when: When, messages: Messages = (), kind: str = "signal"
+) -> int:
+    """Run it up to commit ``number``; the exit code is 0 when it ended before that. ``messages``: those of that kind
+    that are sent to it once its start is durable."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["wvflow.service.api", "wvflow.drivers.embedded.loop", "duckdb", "pyarrow"])
-    process = context.Process(target=_run_and_die, args=(root, number, when, messages))
+    process = context.Process(target=_run_and_die, args=(root, number, when, messages, kind))
     process.start()
     process.join(60)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _run_and_die(root: Path, number: int, when: When, messages: Messages) -> None:
+def _run_and_die(root: Path, number: int, when: When, messages: Messages, kind: str) -> None:
     real, commits = SqliteStore.commit, 0
 
     async def commit(self: SqliteStore, parts: Sequence[RunBatch]) -> Committed:
@@ -52,7 +54,7 @@ def _run_and_die(root: Path, number: int, when: When, messages: Messages) -> Non
         committed = await real(self, parts)
         for name, args in messages if commits == 1 else ():
             body = msgspec.json.encode(Message(name, args))
-            self.send(InboxRow(run_id=parts[0].run_id, kind="signal", body=body, at=EpochMs(0)))
+            self.send(InboxRow(run_id=parts[0].run_id, kind=kind, body=body, at=EpochMs(0)))
         if commits == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return committed

@@ -81,6 +81,13 @@ class WorkerLost(WvflowError):
     """The process that ran a task died without an answer; ``message`` says how it died."""
 
 
+class CallFailed(WvflowError):
+    """A run accepted an update, and the call that it ends with failed."""
+
+    def __init__(self, run_id: str, update: str, failure: str) -> None:
+        super().__init__(f"run {run_id} accepted the update {update}, and its call failed: {failure}")
+
+
 class RunDamaged(WvflowError):
     """What a run can't go on without can't be read; if it is open, it is quarantined."""
 

@@ -146,3 +146,46 @@ def test_a_signal_is_delivered_once_whichever_commit_its_run_dies_at(tmp_path: P
             assert number > 10, "it was never killed"
             return
     pytest.fail("the run never came to its end")
+
+
+ANSWERED = """
+flow F = {
+  state n: int = 0
+  update add(x: int) = set_n(n + x), note(n)
+  stage a [timeout: '7 days'] = wait until n >= 2
+}
+"""
+NOTE = """
+from pathlib import Path
+from wvflow import activity
+
+@activity
+def note(*, n: int) -> int:
+    with open(Path(__file__).parent / "calls.txt", "a") as file:
+        file.write(f"{n}\\n")
+    return n * 10
+"""
+
+
+def test_an_accepted_update_is_answered_once_whichever_commit_its_run_dies_at(tmp_path: Path) -> None:
+    for number in range(1, 20):
+        root = tmp_path / str(number)
+        root.mkdir()
+        (root / "f.wv").write_text(ANSWERED)
+        (root / "activities.py").write_text(NOTE)
+        exit_code = run_in_a_process_that_dies(root, number, "after", messages=[("add", {"x": 2})], kind="update")
+        runs = Runs(load_project(root / "f.wv"))
+        try:
+            if runs.find("last").state != "success":
+                assert asyncio.run(runs.resume("last")).state == "success", number
+            answer = runs._store.answer(1)
+            assert answer is not None, number
+            assert (answer.called, answer.value, answer.failure) == (True, 20, None), number
+            assert runs.summary("last").variables["n"] == 2, "accepted once"
+            assert len((root / "calls.txt").read_text().split()) <= 2, "only the call that was under way is repeated"
+        finally:
+            runs.close()
+        if exit_code == 0:
+            assert number > 3, "it was never killed"
+            return
+    pytest.fail("the run never came to its end")

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from wvflow.cli.main import cli
-from wvflow.errors import NotPossible, UserError
+from wvflow.errors import CallFailed, NotPossible, UserError
 from wvflow.service.api import Program, RunHandle
 from wvflow.testing import Sandbox
 
@@ -173,6 +173,153 @@ def test_a_paused_run_begins_nothing_until_it_is_resumed(talk: Callable[..., Any
         return paused, (await handle.result()).state
 
     assert talk(talking) == (({"n": 10}, "paused"), "success")
+
+
+CALLING = """
+activity refuse(n: int) with { retries: 1, retry_delay: 1ms }
+flow F(most: int = 100) = {
+  state n: int = 1
+  update scaled(x: int) = set_n(n + x), double(n) where x > 0
+  update listed(x: int) = listing(n: n, x: x)
+  update silent = nothing()
+  update finish = set_n(most), gated()
+  update broken = refuse(n: n)
+  update large = much()
+  stage last with { timeout: 1m } = wait until n >= most
+}
+"""
+CALLED = """
+import threading
+from pathlib import Path
+from wvflow import activity, ActivityContext
+HERE = Path(__file__).parent
+TICK = threading.Event()
+
+@activity
+def double(*, n: int) -> int:
+    return n * 2
+
+@activity
+def listing(*, n: int, x: int) -> list[dict]:
+    return [{"n": n, "x": x}, {"n": n, "x": None}]
+
+@activity
+def nothing() -> None:
+    pass
+
+@activity
+def much() -> str:
+    return "x" * 2_000_000
+
+@activity
+def refuse(*, n: int, ctx: ActivityContext) -> None:
+    raise ValueError(f"{n} in attempt {ctx.attempt}")
+
+@activity
+def gated(*, ctx: ActivityContext) -> str:
+    (HERE / "begun").touch()
+    while not (HERE / "open").exists():
+        if ctx.is_cancelled():
+            raise RuntimeError("told to stop")
+        TICK.wait(0.001)
+    return "open"
+"""
+
+
+@pytest.fixture
+def call(make_program: Callable[..., Program], tmp_path: Path) -> Callable[..., Any]:
+    """Start a flow whose updates end with calls, and give what talking to it came to."""
+
+    def run(talking: Callable[[RunHandle], Coroutine[Any, Any, Any]]) -> Any:
+        async def drive() -> Any:
+            return await talking(await make_program(CALLING, CALLED).start("F"))
+
+        return asyncio.run(drive())
+
+    return run
+
+
+def test_the_reply_of_an_update_is_the_result_of_its_call(call: Callable[..., Any]) -> None:
+    async def talking(handle: RunHandle) -> Any:
+        answers = [
+            await handle.update("scaled", x=4),
+            await handle.update("listed", x=7),
+            await handle.update("silent"),
+        ]
+        with pytest.raises(NotPossible, match="does not hold with x = 0"):
+            await handle.update("scaled", x=0)
+        together = await asyncio.gather(*(handle.update("scaled", x=one) for one in (1, 2, 3)))
+        await handle.cancel()
+        return answers, together
+
+    answers, together = call(talking)
+    assert answers == [10, [{"n": 5, "x": 7}, {"n": 5, "x": None}], None]
+    assert max(together) == 22, "each sees the state as it is when it is called"
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ("broken", r"accepted the update broken, and its call failed: ValueError: 1 in attempt 2"),
+        ("large", r"`much` answers an update and returned more than 1,048,576 bytes"),
+    ],
+)
+def test_the_failure_of_a_call_goes_to_its_caller_and_the_run_goes_on(
+    call: Callable[..., Any], update: str, message: str
+) -> None:
+    async def talking(handle: RunHandle) -> Any:
+        for _ in range(2):
+            with pytest.raises(CallFailed, match=message):
+                await handle.update(update)
+        await handle.update("scaled", x=99)
+        return (await handle.result()).state
+
+    assert call(talking) == "success"
+
+
+async def begun(folder: Path) -> None:
+    while not (folder / "begun").exists():
+        await asyncio.sleep(0)
+
+
+def test_a_run_does_not_end_before_a_call_of_its_updates_has(call: Callable[..., Any], tmp_path: Path) -> None:
+    async def talking(handle: RunHandle) -> Any:
+        waiting = asyncio.create_task(handle.update("finish"))
+        await begun(tmp_path)
+        while handle._runs.summary(handle.run_id).stages[0].state != "success":
+            await asyncio.sleep(0)
+        state = handle._runs.find(handle.run_id).state
+        (tmp_path / "open").touch()
+        return state, await waiting, (await handle.result()).state
+
+    assert call(talking) == ("running", "open", "success")
+
+
+def test_a_cancel_stops_the_call_of_an_update_and_its_caller_is_told(call: Callable[..., Any], tmp_path: Path) -> None:
+    async def talking(handle: RunHandle) -> Any:
+        waiting = [asyncio.create_task(handle.update("finish")) for _ in range(2)]
+        await begun(tmp_path)
+        state = (await handle.cancel()).state
+        return state, await asyncio.gather(*waiting, return_exceptions=True)
+
+    state, told = call(talking)
+    assert state == "cancelled"
+    assert all(isinstance(one, CallFailed | NotPossible) for one in told), told
+
+
+def test_in_a_pause_a_call_waits_and_its_caller_with_it(call: Callable[..., Any]) -> None:
+    async def talking(handle: RunHandle) -> Any:
+        await handle.pause()
+        waiting = asyncio.create_task(handle.update("scaled", x=1))
+        while handle._runs.summary(handle.run_id).variables["n"] != 2:
+            await asyncio.sleep(0)
+        waits = not waiting.done()
+        await handle.resume()
+        answer = await waiting
+        await handle.cancel()
+        return waits, answer
+
+    assert call(talking) == (True, 4)
 
 
 # --- from the command line --------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ from wvflow.plan.nodes import (
     UndoChildrenTask,
     UndoKeysTask,
     UntilTask,
+    UpdatePlan,
     WaitTask,
 )
 
@@ -65,9 +66,11 @@ def _plan(
     gates: list[dict[str, object]] | None = None,
     hooks: Sequence[tuple[Hook, list[Task]]] = (),
     undoing: Mapping[int, tuple[list[Task], bool]] = MappingProxyType({}),
+    call: Task | None = None,
     **flow: object,
 ) -> FlowPlan:
-    """``gates``: by stage, what else decides whether it runs. Jumps are of the first stage."""
+    """``gates``: by stage, what else decides whether it runs. Jumps are of the first stage. ``call``: what the update
+    ends with."""
     stages = tuple(
         StagePlan(
             f"s{index}",
@@ -82,9 +85,11 @@ def _plan(
     jumps = tuple(StageId(len(stages) + number) for number, (hook, _) in enumerate(hooks) if hook == "jump")
     first = replace(stages[0], readers=(*stages[0].readers, *jumps))
     whole = _undone((first, *stages[1:], *(_hook(number, *one) for number, one in enumerate(hooks))), undoing)
-    plan = FlowPlan("F", 1, (), whole, every, output=every[-1], **flow)  # type: ignore[arg-type]
-    watchers = _having(whole, StateTask)
-    return replace(plan, state=STATE, signals=_signals(_having(whole, SignalTask)), watchers=watchers)
+    calling = () if call is None else (StagePlan("ask()", (call,), hook="update"),)
+    plan = FlowPlan("F", 1, (), (*whole, *calling), every, output=every[-1], **flow)  # type: ignore[arg-type]
+    watchers, updates = _having(whole, StateTask), (UpdatePlan("ask", actions=COUNT, call=StageId(len(whole))),)
+    told = {"signals": _signals(_having(whole, SignalTask)), "updates": updates if calling else ()}
+    return replace(plan, state=STATE, watchers=watchers, **told)  # type: ignore[arg-type]
 
 
 def _having(stages: Sequence[StagePlan], kind: type[Task]) -> tuple[StageId, ...]:
@@ -97,12 +102,14 @@ N = Value("n", LONG)
 STATE = (FlowParam("n", LONG, Literal(0, LONG)),)
 
 
+COUNT = (Assignment("n", Binary("+", N, Literal(1, LONG), LONG)),)
+
+
 def _signals(waiters: tuple[StageId, ...]) -> tuple[SignalPlan, ...]:
     """One to wait for, which counts, and one that pauses at every other."""
-    more = Binary("+", N, Literal(1, LONG), LONG)
     odd = Binary("=", Binary("%", N, Literal(2, LONG), LONG), Literal(0, LONG), BOOLEAN)
     return (
-        SignalPlan("go", actions=(Assignment("n", more),), waiters=waiters),
+        SignalPlan("go", actions=COUNT, waiters=waiters),
         SignalPlan("stop", actions=(Assignment("paused", odd),)),
     )
 
@@ -285,6 +292,7 @@ def _plans(draw: st.DrawFn, timeouts: bool = False, sagas: bool = False) -> Flow
             for owner in range(size)
             if sagas or draw(st.booleans())
         },
+        call=draw(st.builds(ActivityTask, st.just("f"), policy=policies)),
         fail_fast=timeouts and draw(st.booleans()),
         lost_limit=draw(st.sampled_from([0, 1, 3])),
         cancel_grace=Millis(200),

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from wvflow.cli.format import count, duration, instances, iterations, one_line, plural
+from wvflow.kernel.calls import UNCALLED
 from wvflow.kernel.events import NOTHING_TO_UNDO
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
@@ -104,7 +105,7 @@ class Lines:
     def _change(self, stage: StageRow) -> None:
         tenths = 0 if stage.instances is None else 10 * stage.instances.ended // max(stage.instances.count, 1)
         now = (stage.phase, stage.attempts, tenths, _few(stage.iteration or 0))
-        unsaid = stage.phase in ("pending", "queued") or stage.reason == NOTHING_TO_UNDO
+        unsaid = stage.phase in ("pending", "queued") or stage.reason in (NOTHING_TO_UNDO, UNCALLED)
         if unsaid or self._told.get(stage.stage) == now:
             return
         self._told[stage.stage] = now

@@ -108,6 +108,13 @@ class Notify(CommandBase, frozen=True, tag="Notify"):
     stage: StageId | None = None
 
 
+class TellCaller(CommandBase, frozen=True, tag="TellCaller"):
+    """The call that an update ended with has ended: with a result, or ``failure``. ``message``: the update."""
+
+    message: int
+    failure: Failure | None = None
+
+
 class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
     """The run has ended. ``state`` is one of the terminal run states."""
 
@@ -119,4 +126,4 @@ class CompleteRun(CommandBase, frozen=True, tag="CompleteRun"):
 OfChild: TypeAlias = StartChild | CancelChild | UndoChild
 """What is ordered of a child, by its ``run_id``."""
 
-Command: TypeAlias = RunTask | CancelTask | OfChild | StartTimer | CancelTimer | Notify | CompleteRun
+Command: TypeAlias = RunTask | CancelTask | OfChild | StartTimer | CancelTimer | Notify | TellCaller | CompleteRun

@@ -21,8 +21,8 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from wvflow.errors import Bug, UnexpectedEvent
-from wvflow.kernel import sagas
-from wvflow.kernel.commands import CancelTimer, Command, CompleteRun
+from wvflow.kernel import calls, sagas
+from wvflow.kernel.commands import CancelTimer, Command, CompleteRun, TellCaller
 from wvflow.kernel.events import NOTHING_TO_UNDO, EpochMs, Failure, Output
 from wvflow.kernel.handled import unhandled
 from wvflow.kernel.instances import addressed, map_of, moved, verdict, within
@@ -31,7 +31,7 @@ from wvflow.kernel.mail import Mail
 from wvflow.kernel.orders import patience
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.stage import advance
-from wvflow.kernel.state import WORKING, Instances, Phase, RunPhase, RunState, StageState
+from wvflow.kernel.state import WORKING, Call, Instances, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import TIMER_FIELDS, run_timer, run_timers
 from wvflow.kernel.told import (
     Abandoned,
@@ -72,6 +72,7 @@ class Draft:
         self._untold: set[StageId] = set()
         self._newcomers: list[StageId] = []
         self._mapped: dict[StageId, dict[int, None]] = {}
+        self._called: deque[StageId] = deque()
         self.hopeless = False
 
     def stage(self, id: StageId) -> StageState:
@@ -99,7 +100,10 @@ class Draft:
         if self.plan.max_parallel is not None or after.phase is Phase.IN_LINE:
             self._count_place(id, before.phase, after)
         if after.phase.is_terminal and not before.phase.is_terminal:
-            self._count_end(id, after)
+            if after.calls:
+                self._tell_callers(id, after)
+            else:
+                self._count_end(id, after)
 
     def put(self, id: StageId, stage: StageState) -> None:
         """A stage as it stands, without a move. One that is mapped may go on, or not any more."""
@@ -131,6 +135,35 @@ class Draft:
         if after.phase is Phase.IN_LINE and before.phase is not Phase.IN_LINE:
             waiting[number] = None
 
+    def call(self, id: StageId, call: Call) -> None:
+        """Have a pseudo-stage make a call, behind those that it has to make."""
+        if not calls.takes_calls(self.run.phase):
+            self.commands.append(TellCaller(call.message, calls.ENDING))
+            return
+        before = self.stage(id)
+        self._changed[id] = calls.waiting(before, call)
+        if not before.calls:
+            self.run = replace(self.run, open=self.run.open + 1)
+            self._called.append(id)
+
+    def is_idle(self, id: StageId) -> bool:
+        """Whether it is a pseudo-stage that has no call to make."""
+        return self.plan.stages[id].hook == "update" and not self.stage(id).calls
+
+    def _begin_call(self, id: StageId) -> None:
+        self._changed[id] = calls.at_next(self.stage(id))
+        self.move(id, TriggerHeld(self.now))
+
+    def _tell_callers(self, id: StageId, ended: StageState) -> None:
+        """What came of a call, and of those behind it where none is made any more."""
+        last = ended.phase is Phase.CANCELLED or not calls.takes_calls(self.run.phase)
+        self._changed[id], commands = calls.told(ended, last=last)
+        self.commands += commands
+        if self.stage(id).calls:
+            self._called.append(id)
+        else:
+            self.run = replace(self.run, open=self.run.open - 1)
+
     def consider(self, id: StageId) -> None:
         """Ask a pending stage's trigger. Hooks have their own time, and a fallback when what failed is undone."""
         here = self.plan.stages[id]
@@ -155,8 +188,11 @@ class Draft:
         return replace(self.run, stages=stages, last_at=self.now), tuple(self.commands)
 
     def _come_to_rest(self) -> None:
+        """What has its turn may end at once, and set free others that line up."""
         self._pass_on()
-        if self.run.line.queues:
+        line = None
+        while self.run.line.queues and self.run.line is not line:
+            line = self.run.line
             self._hand_out_turns()
             self._pass_on()
 
@@ -176,7 +212,9 @@ class Draft:
 
     def _pass_on(self) -> None:
         """Until nothing moves any more: go on within mapped stages, and tell readers of what ended."""
-        while self._mapped or self._ended:
+        while self._mapped or self._ended or self._called:
+            while self._called:
+                self._begin_call(self._called.popleft())
             while self._mapped:
                 self._go_on_within(next(iter(self._mapped)))
             while self._ended:
@@ -342,6 +380,7 @@ class Draft:
         for hook in self.open_stages() if run.hooks else ():
             here = self.plan.stages[hook]
             reason = "hook" if here.undoes is None else NOTHING_TO_UNDO
+            reason = calls.UNCALLED if here.hook == "update" else reason
             applies = hook_applies(here, ending, self._phase)
             self.move(hook, TriggerHeld(self.now) if applies else TriggerBroke(self.now, reason))
 
@@ -434,7 +473,7 @@ class Draft:
 def scene(plan: FlowPlan, run: RunState, id: StageId) -> Scene:
     """A stage's surroundings. A cancel does not concern a clean-up stage, nor a compensation."""
     here = plan.stages[id]
-    cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup and here.hook is None
+    cancelling = run.phase is RunPhase.CANCELLING and not here.trigger.cleanup and not here.comes_last
     return Scene(
         id,
         here,
@@ -464,7 +503,7 @@ def hook_applies(here: StagePlan, ending: RunPhase, phase_of: Callable[[StageId]
 
     Source: flow language, section 3, "Flow", and section 5, "Jump".
     """
-    if here.hook == "compensation":
+    if here.hook in ("compensation", "update"):
         return False  # it has had its time
     if here.hook == "jump":
         jumps = ending in (RunPhase.SUCCESS, RunPhase.FAILED)

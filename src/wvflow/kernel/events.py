@@ -252,10 +252,12 @@ class SignalReceived(EventBase, frozen=True, tag="SignalReceived"):
 
 
 class UpdateAccepted(EventBase, frozen=True, tag="UpdateAccepted"):
-    """An update of the flow whose ``where`` held. ``args`` as those of a signal."""
+    """An update of the flow whose ``where`` held. ``args`` as those of a signal. ``message``: its id, which hears what
+    came of the call that it ends with."""
 
     name: str
     args: dict[str, object] = {}
+    message: int = 0
 
 
 class PauseRequested(EventBase, frozen=True, tag="PauseRequested"):

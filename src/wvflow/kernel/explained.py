@@ -137,9 +137,10 @@ def _compensations(plan: FlowPlan, run: RunState) -> list[StageId]:
 
 
 def _hooks(plan: FlowPlan, run: RunState) -> list[StageId]:
-    if run.phase is not RunPhase.FINISHING:
-        return []
+    """Those whose time has come, and before that what updates end with, as far as it is called."""
     pairs = enumerate(zip(plan.stages, run.stages, strict=True))
+    if run.phase is not RunPhase.FINISHING:
+        return [StageId(index) for index, (_, one) in pairs if one.calls]
     return [StageId(index) for index, (here, one) in pairs if here.hook is not None and not one.phase.is_terminal]
 
 

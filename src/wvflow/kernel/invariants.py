@@ -100,9 +100,10 @@ def _counts(plan: FlowPlan, state: RunState) -> Iterator[str]:
     pairs = list(zip(plan.stages, state.stages, strict=True))
     phases = [stage.phase for here, stage in pairs if here.hook is None]
     hooks = [stage.phase for here, stage in pairs if here.hook is not None]
+    calling = sum(bool(stage.calls) for _, stage in pairs)
     busy = [stage.phase for _, stage in pairs if stage.phase in WORKING]
     for name, kept, counted_anew in (
-        ("open", state.open, sum(not phase.is_terminal for phase in phases)),
+        ("open", state.open, calling + sum(not phase.is_terminal for phase in phases)),
         ("failed", state.failed, phases.count(Phase.FAILED)),
         ("cancelled", state.cancelled, phases.count(Phase.CANCELLED)),
         ("hooks", state.hooks, sum(not phase.is_terminal for phase in hooks)),
@@ -183,6 +184,8 @@ def _stage(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) 
         yield from wrong_place(here, stage)
     if here.tasks and (stage.phase is Phase.SUCCESS) != (len(stage.done) == len(here.tasks)):
         yield f"is {stage.phase.value} with {len(stage.done)} of {len(here.tasks)} tasks done"
+    if here.hook == "update" and (stage.phase in RUNNING) != bool(stage.calls):
+        yield f"is {stage.phase.value} with {len(stage.calls)} calls to make"
     if (stage.phase is Phase.SKIPPED) != bool(stage.reason):
         yield f"is {stage.phase.value} with the reason {stage.reason!r}"
     may_be_due = stage.phase in (Phase.IN_LINE, Phase.AWAITING)
@@ -231,7 +234,8 @@ def _fits(after: RunState, command: Command) -> bool:
             return not after.phase.is_terminal and orders and command.input == given
         case StartChild(run_id=run_id) | UndoChild(run_id=run_id):
             stage = subject(after, command)
-            return stage.phase is Phase.AWAITING and stage.child is not None and stage.child.run_id == run_id
+            left = stage.phase.is_terminal  # the run is cancelled as it begins, by ``fail_fast``: the child goes on
+            return (stage.phase is Phase.AWAITING or left) and stage.child is not None and stage.child.run_id == run_id
         case CompleteRun(state=state):
             return after.phase.is_terminal and after.phase.value == state
         case StartTimer() if instance_of(command):

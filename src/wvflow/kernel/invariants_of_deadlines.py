@@ -30,7 +30,7 @@ def wrong_deadlines(plan: FlowPlan, state: RunState, commands: Iterable[Command]
 
 def _is_awaited(plan: FlowPlan, state: RunState, here: StagePlan, stage: StageState) -> bool:
     may = here.deadline is not None and stage.late is None and stage.phase in RUNNING and state.paused_at is None
-    stops = state.phase is RunPhase.CANCELLING and not here.trigger.cleanup and here.hook is None
+    stops = state.phase is RunPhase.CANCELLING and not here.trigger.cleanup and not here.comes_last
     return may and not stops
 
 

@@ -13,7 +13,7 @@ from wvflow.plan.nodes import StagePlan, Wait
 def wrong_place(here: StagePlan, stage: StageState) -> Iterator[str]:
     """What is wrong with where a stage is; it doesn't stay at a test that needs no worker, however it got there."""
     reached = here.loop is not None and len(stage.done) >= here.loop.test
-    if (stage.iteration > 0) != reached and not stage.reused:
+    if (stage.iteration > 0) != reached and not stage.reused and here.hook != "update":
         yield f"is in iteration {stage.iteration} with {len(stage.done)} tasks done"
     if stage.phase in RUNNING - {Phase.IN_LINE, Phase.RETRYING} and own_test(here.tasks[len(stage.done)]) is not None:
         yield f"is {stage.phase.value} at a test that needs no worker"

@@ -89,7 +89,7 @@ def is_stale(timer: Timer | None, run: RunState) -> bool:
 
 def _stages(draft: Draft) -> list[StageId]:
     """Those that a pause concerns."""
-    return [one for one in draft.open_stages() if draft.plan.stages[one].hook is None]
+    return [one for one in draft.open_stages() if not draft.plan.stages[one].comes_last]
 
 
 def _stop(around: Scene, stage: StageState) -> tuple[Command, ...]:

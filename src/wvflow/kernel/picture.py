@@ -71,7 +71,7 @@ class Picture:
     def is_stopping(self, id: StageId) -> bool:
         """Whether it was told to stop."""
         here = self.plan.stages[id]
-        return self.run.phase is RunPhase.CANCELLING and not here.trigger.cleanup and here.hook is None
+        return self.run.phase is RunPhase.CANCELLING and not here.trigger.cleanup and not here.comes_last
 
     def _number(self, id: StageId) -> int:
         return self.instance[1] if self.instance is not None and self.instance[0] == id else 0

@@ -37,7 +37,7 @@ import msgspec
 from msgspec.structs import replace
 
 from wvflow.errors import StateTooNew, UnexpectedEvent
-from wvflow.kernel.commands import CancelTimer, Command, StartTimer
+from wvflow.kernel.commands import CancelTimer, Command, StartTimer, TellCaller
 from wvflow.kernel.continued import carried
 from wvflow.kernel.deadlines import due_of_run, late_run
 from wvflow.kernel.draft import Draft, scene
@@ -203,8 +203,10 @@ def _apply(draft: Draft, event: Happened) -> None:
         _cancel(draft, RunPhase.FAILED)
         draft.settle()
     if isinstance(event, OwnerChanged) and not draft.run.phase.is_terminal:
-        # The new owner has nothing under way yet, so it is told everything, not only what changed.
-        draft.commands = list(outstanding(draft.plan, draft.result()[0]))
+        # The new owner has nothing under way yet, so it is told everything, not only what changed. What isn't under way
+        # afterwards, as it is done at once, is ordered by its event alone.
+        told = [one for one in draft.commands if isinstance(one, TellCaller)]
+        draft.commands = [*told, *outstanding(draft.plan, draft.result()[0])]
 
 
 # Journals of every release replay for ever: a change of behaviour is an entry under a higher number.
@@ -338,14 +340,14 @@ def _ask(draft: Draft) -> None:
     """Tell all stages to stop but those that clean up, whether they run or wait for the others."""
     for stage_id in draft.open_stages():
         here = draft.plan.stages[stage_id]
-        if not here.trigger.cleanup and here.hook is None:
+        if not here.trigger.cleanup and not here.comes_last and not draft.is_idle(stage_id):
             draft.move(stage_id, CancelAsked(draft.now))
 
 
 def _abandon(draft: Draft, *, hooks: bool = True) -> None:
     """Wait no more for anything, but for hooks where they are to follow."""
     for stage_id in draft.open_stages():
-        if hooks or draft.plan.stages[stage_id].hook is None:
+        if hooks or not (draft.plan.stages[stage_id].comes_last or draft.is_idle(stage_id)):
             draft.move(stage_id, Abandoned(draft.now))
 
 
@@ -354,7 +356,8 @@ def _abandon_workers(draft: Draft) -> None:
     own cleaning up."""
     for stage_id in draft.open_stages():
         stage, here = draft.stage(stage_id), draft.plan.stages[stage_id]
-        if here.trigger.cleanup or here.hook is not None or stage.phase is Phase.AWAITING:
+        shielded = here.trigger.cleanup or here.comes_last or draft.is_idle(stage_id)
+        if shielded or stage.phase is Phase.AWAITING:
             continue
         if stage.phase is not Phase.MAPPING or stage.instances is None:
             draft.move(stage_id, Abandoned(draft.now))
@@ -463,7 +466,7 @@ def _reset(plan: FlowPlan, run: RunState, id: StageId) -> StageState:
     begins anew, as there would be no time left for it. Hooks are for each end, a jump for the first that has it."""
     stage = run.stages[id]
     if plan.stages[id].hook not in (None, "jump"):
-        return StageState(attempt=_last_attempt(stage))
+        return StageState(attempt=_last_attempt(stage), iteration=stage.iteration)
     if stage.phase is Phase.SUCCESS or stage.reason == "on_failure":
         return stage
     if stage.phase is Phase.FAILED and is_handled(plan, id, lambda one: run.stages[one]):

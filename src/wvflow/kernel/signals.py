@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from wvflow.errors import EvaluationError, UnexpectedEvent
+from wvflow.kernel.calls import ENDING, takes_calls
 from wvflow.kernel.draft import Draft
 from wvflow.kernel.events import Failure, PauseRequested, SignalReceived, Told, UpdateAccepted
 from wvflow.kernel.mail import Mail, with_signal
 from wvflow.kernel.pauses import go_on, pause
-from wvflow.kernel.state import Phase, RunState, StageState
+from wvflow.kernel.state import Call, Phase, RunState, StageState
 from wvflow.kernel.told import SignalCame, StageEvent, StateChanged
 from wvflow.kernel.values import holds, run_values, variable
 from wvflow.lang.evaluate import evaluate
@@ -41,6 +42,8 @@ def receive(draft: Draft, event: Told) -> None:
         draft.run = replace(draft.run, mail=dict(mail.kept), past=dict(mail.past))
     if not isinstance(found, Failure):
         _assign(draft, found)
+    if isinstance(event, UpdateAccepted) and isinstance(message, UpdatePlan) and message.call is not None:
+        draft.call(message.call, Call(event.message, event.args))
     if isinstance(message, SignalPlan):
         _tell(draft, message.waiters, lambda task: _is_for(task, message.name), SignalCame(draft.now))
 
@@ -75,6 +78,8 @@ def assigned(
 
 def is_accepted(plan: FlowPlan, run: RunState, update: UpdatePlan, args: Mapping[str, object]) -> bool | Failure:
     """Whether an update is for the run as it is."""
+    if update.call is not None and not takes_calls(run.phase):
+        return ENDING
     if update.where is None:
         return True
     return holds(update.where, _values(plan, run, update, args), f"`where` of `{update.name}`")

@@ -238,7 +238,8 @@ def _is_past(scene: Scene, stage: StageState, event: StageEvent) -> bool:
         case WaitOver(task=n, iteration=iteration):
             return (iteration, n) <= place_of(stage)
         case ScheduleOver():
-            return scene.plan.schedule_timeout is not None and stage.first_at is not None
+            begun = stage.first_at is not None or scene.plan.hook == "update"
+            return scene.plan.schedule_timeout is not None and begun
         case DeadlineOver():
             return scene.plan.deadline is not None and stage.first_at is not None
         case _:

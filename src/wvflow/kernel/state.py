@@ -154,6 +154,13 @@ Arguments: TypeAlias = dict[str, object]
 """What came with a signal: JSON values by name."""
 
 
+class Call(msgspec.Struct, frozen=True, array_like=True):
+    """What an accepted update ends with, to be made: ``message`` is told what came of it."""
+
+    message: int
+    args: Arguments
+
+
 class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
     """Those of a mapped stage, numbered from 1: each is like a stage that does the body for one element.
 
@@ -206,8 +213,9 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     way or was last, from the test of its condition on; 0 in front of the loop. ``late``: since when its deadline is
     over, where that was while it was under way. ``children``: the runs that it started, that succeeded and undo what
     they did themselves; of a compensation, those that it is yet to ask for that. ``overdue``: which time was over when
-    its child was told to stop, where what that comes to is waited for.
-    ``others``: which of its tasks, each a call of a flow, were done by a run that another had started for the same key.
+    its child was told to stop, where what that comes to is waited for. ``others``: which of its tasks, each a call of a
+    flow, were done by a run that another had started for the same key. ``calls``: of what updates end with, those to be
+    made, the one that is under way first.
     """
 
     phase: Phase = Phase.PENDING
@@ -237,6 +245,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     children: tuple[str, ...] = ()
     overdue: Overdue = ""
     others: tuple[int, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     @property
     def output(self) -> Output | None:

@@ -456,7 +456,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     cleanup: bool = False
 
 
-Hook = OneOf["on_failure", "on_success", "on_cancel", "on_finish", "jump", "compensation"]
+Hook = OneOf["on_failure", "on_success", "on_cancel", "on_finish", "jump", "compensation", "update"]
 """What is done when all stages of a run have ended, and how they have: a hook of the flow, the jump of one of its
 stages, or what undoes one."""
 
@@ -523,9 +523,10 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
 
-    ``hook``: it is no stage of the language, but what is done once all of these have ended. ``undoes``: it is a
-    compensation; of a mapped stage it has the same instances, and no task of its own. ``compensation``: what undoes
-    this stage; ``undo_errors``: also where all that is known is that an attempt returned an error.
+    ``hook``: it is no stage of the language, but what is done once all of these have ended, or what an update ends
+    with. ``undoes``: it is a compensation; of a mapped stage it has the same instances, and no task of its own.
+    ``compensation``: what undoes this stage; ``undo_errors``: also where all that is known is that an attempt returned
+    an error.
 
     ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance. ``continue_as_new``: at how
     many events the journal begins anew while it is at work. ``deadline``: from its first start on; after it, it is
@@ -572,6 +573,11 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether it is undone by the runs that it started."""
         return any(isinstance(task, ChildTask) and task.undoes_itself for task in self.tasks)
 
+    @property
+    def comes_last(self) -> bool:
+        """Whether it comes once all stages have ended: no pause and no cancel concerns it."""
+        return self.hook not in (None, "update")
+
     def behind(self, task: int) -> tuple[Task, ...]:
         """The tasks that are done behind one, at the least: a loop that comes behind it may do nothing."""
         if self.loop is None or task >= self.loop.test:
@@ -609,13 +615,14 @@ class SignalPlan(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class UpdatePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message whose sender waits for what became of it. ``where``: it is refused unless this is true; ``text`` as it
-    is written."""
+    is written. ``call``: the pseudo-stage that makes the call which it ends with, None for one without."""
 
     name: str
     params: tuple[FlowParam, ...] = ()
     actions: tuple[Assignment, ...] = ()
     where: Expr | None = None
     text: str = ""
+    call: StageId | None = None
 
 
 PAUSED = FlowParam("paused", BOOLEAN, Literal(False, BOOLEAN))

@@ -50,6 +50,7 @@ from wvflow.planner.wiring import wired, with_jumps
 from wvflow.semantics.checked import (
     CallStep,
     Checked,
+    CheckedCall,
     CheckedFlow,
     CheckedHook,
     CheckedKey,
@@ -162,12 +163,14 @@ def _flow(flow: CheckedFlow, layers: Layers, asked: Container[FlowRef]) -> FlowP
         lambda one: settle((one.settings, layers.flow, layers.project)).get(COMPENSATE_ON) == "attempt",
     )
     hooks = tuple(_hook(flow, one, layers) for one in flow.hooks)
+    calls = tuple(_call(flow, one, layers) for one in flow.conversation.calls)
+    numbers = {one.name: StageId(n) for n, one in enumerate(flow.conversation.calls, len(stages) + len(hooks))}
     bounds = {name: flow.settings[name] for name in _BOUNDS if name in flow.settings}
     return FlowPlan(
         flow=flow.ref.flow,
         version=flow.ref.version,
         params=flow.params,
-        stages=(*stages, *hooks),
+        stages=(*stages, *hooks, *calls),
         declared=tuple(number[index] for index in range(len(order))),
         output=number[output],
         key=flow.key,
@@ -180,7 +183,7 @@ def _flow(flow: CheckedFlow, layers: Layers, asked: Container[FlowRef]) -> FlowP
         reads=flow.reads,
         state=flow.conversation.state,
         signals=tuple(_heard(one, stages) for one in flow.conversation.signals),
-        updates=flow.conversation.updates,
+        updates=tuple(replace(one, call=numbers.get(one.name)) for one in flow.conversation.updates),
         watchers=_having(stages, lambda task: isinstance(task, StateTask)),
         queries=tuple(one.query for one in flow.queries),
         **bounds,  # type: ignore[arg-type]  # typed as the table of properties reads them
@@ -212,6 +215,18 @@ def _hook(flow: CheckedFlow, hook: CheckedHook, layers: Layers) -> StagePlan:
     name = f"{hook.name}()"
     schedule_timeout = settle(layers.over({}, activity)).get("schedule_timeout")
     return StagePlan(name, (summary, *fed), hook=cast("Hook", hook.name), schedule_timeout=schedule_timeout)
+
+
+def _call(flow: CheckedFlow, call: CheckedCall, layers: Layers) -> StagePlan:
+    """The pseudo-stage that makes the calls which an update ends with."""
+    activity = call.step.policy_of
+
+    def policy_of(name: str) -> Policy:
+        return policy(layers.over({}, name), f"activity {name}" if name else f"stage {flow.ref.flow}.{call.name}")
+
+    tasks = cut([call.step], policy_of, Polling(DEFAULT_POLL_INTERVAL, {}), keep=False)
+    schedule_timeout = settle(layers.over({}, activity)).get("schedule_timeout")
+    return StagePlan(f"{call.name}()", tasks, hook="update", schedule_timeout=schedule_timeout)
 
 
 def _edges(stages: Sequence[CheckedStage]) -> list[list[int]]:

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
+from wvflow.kernel.events import EpochMs, Event, Failure, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.agenda import Agenda, Turn
@@ -155,10 +155,13 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an update. ``refused``: why it was not accepted, ``""`` where it was; ``result``: the variables
-    that it set, as JSON values."""
+    that it set, as JSON values. ``called``: it ended with a call, which returned ``value``, as JSON, or failed."""
 
     refused: str = ""
     result: dict[str, object] = {}
+    called: bool = False
+    value: object = None
+    failure: Failure | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

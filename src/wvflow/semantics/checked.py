@@ -227,6 +227,15 @@ class Conversation(msgspec.Struct, frozen=True):
     state: tuple[FlowParam, ...] = ()
     signals: tuple[SignalPlan, ...] = ()
     updates: tuple[UpdatePlan, ...] = ()
+    calls: tuple[CheckedCall, ...] = ()
+
+
+class CheckedCall(NamedTuple):
+    """The activity call that an update ends with; ``name``: the update's."""
+
+    name: str
+    step: CallStep
+    uses: tuple[Use, ...]
 
 
 class CheckedHook(NamedTuple):

@@ -13,12 +13,13 @@ from wvflow.lang.types import BOOLEAN, NULL
 from wvflow.plan.nodes import PAUSED, Assignment, FlowParam, SignalPlan, UpdatePlan
 from wvflow.semantics import expressions, mistakes
 from wvflow.semantics import mistakes_of_conversations as flow_mistakes
+from wvflow.semantics.activities import call_activity
 from wvflow.semantics.arguments import Formal, fits
-from wvflow.semantics.checked import CheckedStage, Conversation, SignalStep, StateStep
+from wvflow.semantics.checked import CheckedCall, CheckedStage, Conversation, SignalStep, StateStep
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.names import NOTHING
-from wvflow.semantics.scopes import Scope
+from wvflow.semantics.scopes import Scope, Shape
 from wvflow.semantics.session import Session
 from wvflow.syntax import nodes as n
 
@@ -33,10 +34,12 @@ def read_conversation(flow: n.FlowDef, params: tuple[FlowParam, ...], session: S
     scope = replace(around, state=values_of((PAUSED, *state)))
     signals = _distinct([one for one in flow.items if isinstance(one, n.SignalDef)], session)
     updates = _distinct([one for one in flow.items if isinstance(one, n.UpdateDef)], session)
+    distinct = list(updates)
     return Conversation(
         state,
         tuple(_signal(one, scope) for one in signals),
-        tuple(_update(one, scope) for one in updates),
+        tuple(_update(one, scope) for one in distinct),
+        tuple(call for one in distinct if (call := _call(one, scope)) is not None),
     )
 
 
@@ -75,14 +78,25 @@ def _signal(node: n.SignalDef, scope: Scope) -> SignalPlan:
 
 def _update(node: n.UpdateDef, scope: Scope) -> UpdatePlan:
     params, inside = _inside(node, scope)
-    *_, last = node.actions
-    actions = node.actions
-    if not last.function.text.startswith(SET):
-        scope.session.report(mistakes.not_available(f"update … = {last.function.text}(…)", last.span))
-        actions = actions[:-1]
+    actions = node.actions[:-1] if _ends_with_a_call(node) else node.actions
     condition = None if node.condition is None else _condition(node.condition, inside)
     text = "" if node.condition is None else " ".join(node.condition.span.text.split())
     return UpdatePlan(node.name.text, params, _actions(actions, inside), condition, text)
+
+
+def _ends_with_a_call(node: n.UpdateDef) -> bool:
+    return not node.actions[-1].function.text.startswith(SET)
+
+
+def _call(node: n.UpdateDef, scope: Scope) -> CheckedCall | None:
+    """The activity that an update ends with, called with its arguments and the state as it is then."""
+    if not _ends_with_a_call(node):
+        return None
+    with scope.session.apart():
+        _, inside = _inside(node, scope)  # its own findings are told with its actions
+    with scope.session.recording() as record:
+        called = call_activity(node.actions[-1], Shape(), inside, piped=False, apart=False)
+    return None if called is None else CheckedCall(node.name.text, called[0], tuple(record.uses))
 
 
 def _inside(node: n.SignalDef | n.UpdateDef, scope: Scope) -> tuple[tuple[FlowParam, ...], Scope]:

@@ -32,8 +32,8 @@ def no_action(name: str, use: Span) -> Diagnostic:
         Code.NO_ACTION,
         f"`{name}` is no action of a message",
         use,
-        "a signal or update sets variables, as in `set_approved(true)`; what is to be done then is a stage, behind "
-        "`wait for` or `wait until`",
+        "a signal or update sets variables, as in `set_approved(true)`, and an update may end with one call of an "
+        "activity; what else is to be done then is a stage, behind `wait for` or `wait until`",
     )
 
 

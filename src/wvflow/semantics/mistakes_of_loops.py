@@ -20,9 +20,10 @@ def empty_loop(use: Span) -> Diagnostic:
 def second_loop(use: Span, first: Span) -> Diagnostic:
     return Diagnostic(
         Code.EMPTY_LOOP,
-        "a stage has one loop",
+        "a loop goes on to the end of its stage, so this one would stand within the first, and a stage has one loop",
         use,
-        "put the inner one into a flow of its own and call that: `while … | -> Inner()`",
+        "for a loop behind the first, read this stage in another one: `stage next = from … | while …`; for one within "
+        "it, call a flow that has it: `while … | -> Inner()`",
         (Note("the first one is here", first),),
     )
 

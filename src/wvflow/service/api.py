@@ -199,11 +199,12 @@ class RunHandle:
         """
         await asyncio.to_thread(self._runs.signal, self.run_id, name, args)
 
-    async def update(self, name: str, /, **args: object) -> dict[str, object]:
-        """Send an update, wait until the run has accepted it, and return the variables that it set.
+    async def update(self, name: str, /, **args: object) -> object:
+        """Send an update, wait until the run has accepted it, and return the variables that it set as a dict; of an
+        update that ends with a call, what that returned: a value, rows as a list of dicts, or None.
 
         Raises: UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold, or the run has
-            ended).
+            ended), CallFailed (it was accepted, and its call failed).
         """
         return (await asyncio.to_thread(self._runs.update, self.run_id, name, args)).result
 

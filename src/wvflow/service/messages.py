@@ -27,13 +27,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     driven: bool
 
 
-class Updated(msgspec.Struct, frozen=True, kw_only=True):
-    """An update that was accepted. ``result``: the variables that it set."""
+class Updated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An update that was accepted. ``result``: the variables that it set, or, where it ends with a call (``called``),
+    what that returned."""
 
     run_id: str
     update: str
     args: dict[str, object]
-    result: dict[str, object]
+    result: object
+    called: bool = False
 
 
 def find_signal(plan: FlowPlan, name: str) -> SignalPlan:

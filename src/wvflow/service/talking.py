@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from wvflow.errors import NotPossible
+from wvflow.errors import CallFailed, NotPossible
 from wvflow.ports.store import Message, RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.messages import PAUSED, Told, Updated, arguments, find_signal, find_update, send
@@ -31,10 +31,11 @@ class Talking(StateFolder):
         return Told(run_id=row.run_id, signal=name, args=given, driven=owner is not None)
 
     def update(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Updated:
-        """Send an update to a run, and wait until whoever drives it has accepted it or not. ``texts`` as for a signal.
+        """Send an update to a run, and wait until whoever drives it has accepted it or not, and for the call that it
+        ends with. ``texts`` as for a signal.
 
         Raises: RunNotFound, UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold; the run
-            has ended; no process drives it), RunDamaged.
+            has ended; no process drives it), CallFailed (it was accepted, and its call failed), RunDamaged.
         """
         row = self._store.find(run)
         given = arguments(find_update(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
@@ -55,15 +56,18 @@ class Talking(StateFolder):
                 self._check_answerable(seen)
         if answer.refused:
             raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
-        return Updated(run_id=row.run_id, update=name, args=given, result=answer.result)
+        if (failure := answer.failure) is not None:
+            raise CallFailed(row.run_id, name, f"{failure.kind}: {failure.message}")
+        result = answer.value if answer.called else answer.result
+        return Updated(run_id=row.run_id, update=name, args=given, result=result, called=answer.called)
 
     def _check_answerable(self, row: RunRow) -> None:
         if row.state in TERMINAL:
-            raise NotPossible(f"run {row.run_id} has ended before it came to the update: {row.state}")
+            raise NotPossible(f"run {row.run_id} has ended before it answered the update: {row.state}")
         if self._driver_of(row) is None:
             raise NotPossible(
-                f"the process that drove run {row.run_id} died before it came to the update",
-                help="the update is kept, and judged by the next one that drives the run",
+                f"the process that drove run {row.run_id} died before it answered the update",
+                help="the update is kept, and dealt with by the next one that drives the run",
             )
 
     def pause(self, run: str) -> Told:

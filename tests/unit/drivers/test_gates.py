@@ -11,7 +11,7 @@ from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.kernel.events import TaskStarted
 from wvflow.plan.nodes import Millis, Policy, Rate
-from wvflow.ports.store import SILENCE_MS
+from wvflow.ports.store import SILENCE_MS, InboxRow
 from wvflow.store.memory import MemoryStore
 
 NOON = 1_700_000_000_000
@@ -43,6 +43,33 @@ def test_an_attempt_waits_in_the_queue_for_a_slot_and_says_for_what(bench: Any, 
     bench.run(work)
     assert activities.calls == ["first", "second"]
     assert bench.shelf.slots == []
+
+
+@pytest.mark.parametrize("policy", [POOLED, Policy(pool="api", start_timeout=Millis(20))], ids=["patient", "hurried"])
+def test_what_comes_to_its_turn_in_a_pause_begins_behind_it(bench: Any, gate: Any, script: Any, policy: Policy) -> None:
+    began: list[str] = []
+    activities = script(first=gate, second=lambda call, stop: began.append(call.activity))
+
+    async def work() -> None:
+        driver = bench.driver(activities, pools=ONE)
+        await driver.open()
+        driver.start(bench.abreast(first=POOLED, second=policy), {}, NOON, watch=bench.told.append)
+        await gate.reached()
+        await until(lambda: bench.notes)
+        bench.store.send(InboxRow(run_id="r", kind="pause", at=NOON))
+        driver.wake()
+        await until(lambda: bench.store.find("r").state == "paused")
+        gate.opened.set()
+        await until(lambda: bench.store.stages("r")[0].state == "success")
+        await until(lambda: driver._tasks._held)  # it had its turn
+        assert (began, bench.shelf.slots) == ([], [])
+        bench.store.send(InboxRow(run_id="r", kind="resume", at=NOON))
+        driver.wake()
+        await driver.finished("r")
+        await driver.close()
+
+    bench.run(work)
+    assert began == ["second"]
 
 
 def test_the_highest_priority_gets_the_slot_that_is_freed(bench: Any, gate: Any, script: Any) -> None:

@@ -236,6 +236,18 @@ def test_no_iteration_begins_in_a_pause(flow: Build) -> None:
     assert commands == (ordered(2, 2, "b"),)
 
 
+def test_the_next_stage_has_its_turn_where_the_one_before_has_nothing_left_to_do(flow: Build) -> None:
+    plan = flow({"a": (), "b": ("a",)}, max_parallel=1)
+    tasks = (QUERY, static(Literal(False, BOOLEAN)), QUERY)
+    looping = msgspec.structs.replace(plan.stages[0], tasks=tasks, loop=Loop(1, 3))
+    plan = msgspec.structs.replace(plan, stages=(looping, plan.stages[1]), params=(FlowParam("most", LONG),))
+    paused = (START, PauseRequested(EpochMs(5)), done(0, 0, "a"))
+    state, _ = play(plan, *paused)
+    assert [one.phase for one in state.stages] == [Phase.IN_LINE, Phase.PENDING]
+    _, commands = play(plan, *paused, PauseRequested(EpochMs(40), paused=False))
+    assert commands == (RunTask(StageId(1), 0, 1),)
+
+
 def test_each_iteration_takes_a_signal_of_its_own(flow: Build) -> None:
     waits = of(flow, QUERY, TEST, SignalTask("go"), QUERY)
     plan = msgspec.structs.replace(waits, signals=(SignalPlan("go", waiters=(A,)),))

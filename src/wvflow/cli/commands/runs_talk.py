@@ -37,10 +37,11 @@ def signal(app: App, run: str, name: str, args: dict[str, str]) -> None:
 @click.argument("args", nargs=-1, callback=pairs, metavar="[NAME=VALUE]...")
 @click.pass_obj
 def update(app: App, run: str, name: str, args: dict[str, str]) -> None:
-    """Send the update NAME to a run, and wait until the process that drives it has accepted it, or not.
+    """Send the update NAME to a run, and wait until the process that drives it has accepted it, or not; and for the
+    call that it may end with, whose result is shown.
 
-    Exit status: 0 accepted, 1 refused or the run has ended, 2 the flow takes no such update, or not with these
-    arguments.
+    Exit status: 0 accepted, 1 refused, its call failed, or the run has ended, 2 the flow takes no such update, or not
+    with these arguments.
     """
     from wvflow.cli.format import printable, value_text
 
@@ -49,7 +50,11 @@ def update(app: App, run: str, name: str, args: dict[str, str]) -> None:
     if app.json:
         app.print_json(done)
         return
-    shown = ", ".join(f"{variable} = {value_text(value)}" for variable, value in done.result.items())
+    if done.called:
+        app.show(f"run {done.run_id} answers {name}: {printable(value_text(done.result))}")
+        return
+    set_ = done.result if isinstance(done.result, dict) else {}
+    shown = ", ".join(f"{variable} = {value_text(value)}" for variable, value in set_.items())
     app.show(f"run {done.run_id} accepts {name}: {printable(shown)}")
 
 

@@ -94,6 +94,10 @@ class Attempt:
         if not self.begun and not self.polls:
             self._arm("start", self.task.policy.start_timeout if due is None else max(due - now, 0))
 
+    def wait_anew(self) -> None:
+        """It was not for want of a slot or a worker that it didn't begin: it has all of its patience again."""
+        self._arm("start", self.task.policy.start_timeout)
+
     def take(self) -> None:
         """A worker has it."""
         self.begun = True

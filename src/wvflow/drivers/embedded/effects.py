@@ -18,6 +18,7 @@ from wvflow.drivers.embedded.cells import value_of
 from wvflow.drivers.embedded.conditions import no_rows_to_test, true_or_false
 from wvflow.drivers.embedded.keyed import Keyed, Work, World
 from wvflow.drivers.embedded.mapped import Pieces, collect, locate_row, split
+from wvflow.drivers.embedded.replies import Replied, reply_of, too_large
 from wvflow.drivers.embedded.sending import send_signal
 from wvflow.drivers.embedded.summaries import summary_table
 from wvflow.drivers.embedded.tested import failed, failure
@@ -79,17 +80,19 @@ INLINE_CACHE = 1_000
 
 
 class Errand(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of one task with all that its worker needs to know. ``asks`` and ``probe``: there is nothing to do
-    unless the one is true and the other has a row. ``columns``: those that the rows must have, none for any.
-    ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read; ``missing``: those of them that put
-    nothing out. ``child``: the flow that it starts; ``instances``: those of the stage, where it is mapped. ``summary``:
-    what the run came to, where it is asked for that. ``idempotency_key``: what it is done once for, to be passed on.
-    ``undoes``: the stage that it undoes, ``""`` for none. ``undoable``: there is something that undoes what it does,
-    and ``undo_errors`` where that returned an error, too."""
+    """One attempt of one task with all that its worker needs to know. ``attempt``: its number, as the task is told it.
+    ``asks`` and ``probe``: there is nothing to do unless the one is true and the other has a row. ``columns``: those
+    that the rows must have, none for any. ``inputs``: outputs of the stages that task, ``asks`` and ``probe`` read;
+    ``missing``: those of them that put nothing out. ``child``: the flow that it starts; ``instances``: those of the
+    stage, where it is mapped. ``summary``: what the run came to, where it is asked for that. ``idempotency_key``: what
+    it is done once for, to be passed on. ``replies``: its result is for whoever sent an update. ``undoes``: the stage
+    that it undoes, ``""`` for none. ``undoable``: there is something that undoes what it does, and ``undo_errors``
+    where that returned an error, too."""
 
     plan: FlowPlan
     task: Task
     name: OutputName
+    attempt: int
     asks: Expr | None
     probe: Rel | None
     columns: Sequence[tuple[str, Type]]
@@ -109,6 +112,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     child: FlowPlan | None = None
     instances: Instances | None = None
     summary: Sequence[Mapping[str, object]] | None = None
+    replies: bool = False
     idempotency_key: str | None = None
     undoes: str = ""
     undoable: bool = False
@@ -180,7 +184,7 @@ class Effects:
         call = called(task)
         return "" if call is None else self._activities.fingerprint(call.function or call.activity)
 
-    def perform(self, errand: Errand, stop: Stop) -> Stored | Prepared | Idle | bool:
+    def perform(self, errand: Errand, stop: Stop) -> Stored | Replied | Prepared | Idle | bool:
         """What the task put out, or is to start; of the condition of a loop, whether it holds.
 
         Raises:
@@ -200,6 +204,8 @@ class Effects:
                 stored = self._rows(task, errand, stop)
             case ViewTask() as task:
                 return self._view(task, errand, stop)
+            case ActivityTask() as task if errand.replies:
+                return self._reply(task, errand, stop)
             case ActivityTask() as task:
                 stored = self._activity(task, errand, stop)
             case RouteTask() as task:
@@ -343,6 +349,16 @@ class Effects:
             return Stored(given or Output())
         return self._engine.keep(rows, errand.name, stop, errand.columns)
 
+    def _reply(self, task: ActivityTask, errand: Errand, stop: Stop) -> Replied:
+        """What a call gives whoever sent an update; it keeps no rows."""
+        if task.function in (keys.ENGINE_SQL, keys.RUN_SIGNAL, keys.ENGINE_FILE):
+            stored = self._activity(task, errand, stop)
+            if stored.output.ref and stored.inline is None:
+                raise too_large(task.activity)
+            return reply_of(task.activity, self._engine.read(InlineRows(stored.inline)) if stored.inline else None)
+        call = self._call(task, self._arguments(task, None, errand, stop), None, errand)
+        return reply_of(task.activity, self._activities.run(call, stop))
+
     def _holds(self, task: LoopTask, errand: Errand, stop: Stop) -> bool:
         """Whether there is to be another iteration, as the rows so far or an activity say."""
         condition = task.condition
@@ -368,7 +384,7 @@ class Effects:
             run_id=errand.name.run_id,
             flow=errand.plan.flow,
             stage=errand.name.stage,
-            attempt=errand.name.attempt,
+            attempt=errand.attempt,
             run_time=errand.run_time,
             params=errand.params,
             log=errand.log,

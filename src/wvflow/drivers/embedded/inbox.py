@@ -24,8 +24,8 @@ def told_by(row: InboxRow, at: EpochMs) -> Told:
     return SignalReceived(at, message.name, message.args)
 
 
-def judged(run: LiveRun, row: InboxRow, at: EpochMs) -> tuple[UpdateAccepted | None, Answer]:
-    """The event that an update becomes, None where it is refused; and its answer."""
+def judged(run: LiveRun, row: InboxRow, at: EpochMs) -> tuple[UpdateAccepted | None, Answer | None]:
+    """The event that an update becomes, None where it is refused; and its answer, None where a call is to give it."""
     message = _MESSAGE.decode(row.body)
     accepted = UpdateAccepted(at, message.name, message.args)
     update = message_of(run.plan, accepted)
@@ -33,6 +33,8 @@ def judged(run: LiveRun, row: InboxRow, at: EpochMs) -> tuple[UpdateAccepted | N
     found = is_accepted(run.plan, run.state, update, message.args)
     if found is True:
         became = assigned(run.plan, run.state, update, message.args)
+        if not isinstance(became, Failure) and update.call is not None:
+            return msgspec.structs.replace(accepted, message=row.id), None
         if not isinstance(became, Failure):
             return accepted, Answer(result=became)
         found = became

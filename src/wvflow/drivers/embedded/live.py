@@ -11,14 +11,14 @@ from wvflow.drivers.embedded.past import let_go, loops
 from wvflow.drivers.embedded.undoing import newly_undone
 from wvflow.drivers.progress import Progress, Watch
 from wvflow.drivers.projection import changed, run_row, stage_row
-from wvflow.kernel.commands import CancelChild, Command, CompleteRun
+from wvflow.kernel.commands import CancelChild, Command, CompleteRun, TellCaller
 from wvflow.kernel.continued import continued, is_long, lengths
 from wvflow.kernel.events import ChildClosed, EpochMs, Event, Output
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
-from wvflow.ports.store import InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow, Voided
+from wvflow.ports.store import Answer, InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow, Voided
 
 SNAPSHOT_EVERY = 10_000
 Follower: TypeAlias = "Callable[[LiveRun], None]"
@@ -110,8 +110,10 @@ class LiveRun:
         consumed: Sequence[int] = (),
         then: Follower | None = None,
         reply: Reply | None = None,
+        value: object = None,
     ) -> None:
-        """Fold an event in. ``then`` is to be called once it is durable; ``reply`` becomes so with it."""
+        """Fold an event in. ``then`` is to be called once it is durable; ``reply`` becomes so with it, and so does
+        what callers are told: that ``value``, or what failed."""
         before = self.state
         self.state, commands = decide(self.plan, before, event)
         self._dropped += let_go(self.run_id, self._loops, before, self.state)
@@ -120,6 +122,7 @@ class LiveRun:
         self._commands += commands
         self._consumed += consumed
         self._replies += [] if reply is None else [reply]
+        self._replies += (_told(one, value) for one in commands if isinstance(one, TellCaller))
         if output is not None:
             self._outputs.append(output)
         if then is not None:
@@ -233,6 +236,11 @@ class LiveRun:
     def _changed_rows(self) -> tuple[StageRow, ...]:
         moved = changed(self._projected.stages, self.state.stages)
         return tuple(stage_row(self.plan, index, stage) for index, stage in moved)
+
+
+def _told(command: TellCaller, value: object) -> Reply:
+    answer = Answer(called=True, value=value if command.failure is None else None, failure=command.failure)
+    return Reply(command.message, answer)
 
 
 def closing(identity: Identity, state: RunState) -> tuple[str, ChildClosed] | None:

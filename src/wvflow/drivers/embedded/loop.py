@@ -412,6 +412,7 @@ class Driver:
         consumed: Sequence[int] = (),
         then: Follower | None = None,
         reply: Reply | None = None,
+        value: object = None,
     ) -> None:
         if run.run_id not in self._runs:
             return
@@ -419,7 +420,7 @@ class Driver:
             self._stop_at_limit(run)
             return
         try:
-            run.apply(event, output=output, consumed=consumed, then=then, reply=reply)
+            run.apply(event, output=output, consumed=consumed, then=then, reply=reply, value=value)
         except Bug as bug:
             self.drop(run, bug)
             return
@@ -441,6 +442,8 @@ class Driver:
             if run.run_id in self._runs:
                 self._do(run, command)
         self._tasks.begin_ordered()
+        if run.state.paused_at is None:
+            self._tasks.go_on(run.run_id)
 
     def _do(self, run: LiveRun, command: Command) -> None:
         match command:
@@ -565,12 +568,13 @@ class Driver:
                     self._cancel(run, row.kind == "terminate", (row.id,))
 
     def _update(self, run: LiveRun, row: InboxRow) -> None:
-        """Accept it or not: that is decided by the state as it is, and answered with what follows from it."""
+        """Accept it or not: that is decided by the state as it is, and answered with what follows from it, or by the
+        call that it ends with."""
         accepted, answer = judged(run, row, run.now(self._clock.now()))
-        reply = Reply(row.id, answer)
+        reply = None if answer is None else Reply(row.id, answer)
         if accepted is not None:
             self.apply(run, accepted, consumed=(row.id,), reply=reply)
-        else:
+        elif reply is not None:
             run.refuse(reply)
             self._committer.gathered(run)
 

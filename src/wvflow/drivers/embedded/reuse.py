@@ -20,6 +20,7 @@ import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt
 from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
+from wvflow.drivers.embedded.replies import Replied
 from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import HANDED, of_upstream, stages_read
@@ -65,7 +66,7 @@ class Reuse:
         self._begun[attempt.run.run_id, attempt.command.stage] = key, ()
         return None
 
-    def perform(self, attempt: Attempt, errand: Errand) -> Result | Prepared | Idle | bool:
+    def perform(self, attempt: Attempt, errand: Errand) -> Result | Replied | Prepared | Idle | bool:
         """Do the work, or find that it was done, or that there is none. Raises as ``Effects.perform``."""
         if attempt.stage.cache == "none":
             stored = self._effects.perform(errand, attempt.stop)

@@ -18,6 +18,7 @@ from wvflow.drivers.embedded.keyed import KeysTaken
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.mapped import row_of
+from wvflow.drivers.embedded.replies import Replied
 from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.summaries import summary_of
@@ -61,11 +62,21 @@ from wvflow.ports.store import OutputRow
 LONGEST_WAIT_FOR_KEY_S = 1.0
 
 
+class Paused(Exception):
+    """Nothing of the run begins now. Nobody's failure: it begins when the pause is over."""
+
+
 class Apply(Protocol):
-    """Gives an event to a run; ``then`` is called once it is durable."""
+    """Gives an event to a run; ``then`` is called once it is durable; a caller is told the ``value``."""
 
     def __call__(
-        self, run: LiveRun, event: Event, *, output: OutputRow | None = None, then: Follower | None = None
+        self,
+        run: LiveRun,
+        event: Event,
+        *,
+        output: OutputRow | None = None,
+        then: Follower | None = None,
+        value: object = None,
     ) -> None: ...
 
 
@@ -102,6 +113,7 @@ class Tasks:
         self._read = Remembered(stages_read)
         self._attempts: dict[AttemptKey, Attempt] = {}
         self._ordered: list[Attempt] = []
+        self._held: dict[str, list[Attempt]] = {}
         self._gates = gates
         gates.refuse = self._refuse
         self._closing = False
@@ -146,6 +158,7 @@ class Tasks:
         """Let go of a run's work; nothing more is heard of it."""
         for attempt in [attempt for key, attempt in self._attempts.items() if key[0] == run_id]:
             self._close(attempt)
+        self._held.pop(run_id, None)
         self._effects.forget(run_id)
         self._reuse.forget(run_id)
 
@@ -205,6 +218,7 @@ class Tasks:
             plan=run.plan,
             task=task,
             name=_name(attempt),
+            attempt=_number_told(attempt),
             probe=probe,
             asks=asks,
             columns=stage.columns if attempt.makes_the_output else (),
@@ -223,6 +237,7 @@ class Tasks:
             last_heartbeat=_state(attempt).details,
             child=identity.bundle.plan(attempt.task.flow) if isinstance(attempt.task, ChildTask) else None,
             instances=state.stages[command.stage].instances,
+            replies=stage.hook == "update",
             summary=summary_of(run) if RUN_SUMMARY in reads else None,
             undoes="" if stage.undoes is None else run.plan.stages[stage.undoes.stage].name,
             undoable=stage.compensation is not None,
@@ -237,6 +252,8 @@ class Tasks:
             raise not_begun()
         if attempt.polls:
             return
+        if attempt.run.state.paused_at is not None and not attempt.begun:
+            raise Paused
         self._calls.make(self._began, attempt)
         attempt.await_record()
 
@@ -275,7 +292,7 @@ class Tasks:
         if not attempt.closed:
             attempt.run.tell(note=f"waits for the warehouse, held by {holder}", noted=attempt.stage.name)
 
-    def _ended(self, attempt: Attempt, result: Result | Prepared | Idle | bool | BaseException) -> None:
+    def _ended(self, attempt: Attempt, result: Result | Replied | Prepared | Idle | bool | BaseException) -> None:
         if attempt.closed:
             return
         if isinstance(result, Unavailable) and not self._closing:
@@ -283,6 +300,9 @@ class Tasks:
             return
         if isinstance(result, NotMet) and not self._closing:
             self._poll_again(attempt)
+            return
+        if isinstance(result, Paused) and not self._closing:
+            self._hold_in_pause(attempt)
             return
         if isinstance(result, KeysTaken) and not self._closing:
             self._wait_for_key(attempt, result)
@@ -293,6 +313,8 @@ class Tasks:
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         if isinstance(result, Result):
             self._succeed(attempt, result)
+        elif isinstance(result, Replied):
+            self._reply(attempt, result)
         elif isinstance(result, Prepared):
             self._prepared(attempt, result)
         elif isinstance(result, Idle):
@@ -324,6 +346,17 @@ class Tasks:
         self._holds.end(attempt.run, attempt, attempt.stage.name)
         asyncio.get_running_loop().call_later(task.interval / 1000, self._launch, attempt)
 
+    def _hold_in_pause(self, attempt: Attempt) -> None:
+        """It came to its turn in a pause, in which nothing begins: it has neither a worker nor a slot meanwhile."""
+        attempt.hold()
+        self._gates.leave(attempt)
+        self._held.setdefault(attempt.run.run_id, []).append(attempt)
+
+    def go_on(self, run_id: str) -> None:
+        """Its pause is over: what came to its turn meanwhile lines up again."""
+        for attempt in self._held.pop(run_id, ()):
+            self._launch(attempt)
+
     def _wait_for_key(self, attempt: Attempt, taken: KeysTaken) -> None:
         """It has neither a worker nor a slot while another run does what it is about, and its time stands still."""
         attempt.hold()
@@ -334,6 +367,9 @@ class Tasks:
 
     def _overdue(self, attempt: Attempt, kind: Overdue) -> None:
         if attempt.closed:
+            return
+        if kind == "start" and attempt.run.state.paused_at is not None:
+            attempt.wait_anew()
             return
         self._close(attempt)
         at, stage, task, number = self._now_about(attempt)
@@ -368,6 +404,11 @@ class Tasks:
         if result.reused:
             event = StageReused(at=at, stage=stage, task=task, attempt=number, output=output, origin=origin)
         self._say(attempt, event, output=row)
+
+    def _reply(self, attempt: Attempt, replied: Replied) -> None:
+        at, stage, task, number = self._now_about(attempt)
+        ended = TaskSucceeded(at=at, stage=stage, task=task, attempt=number, output=Output())
+        self._say(attempt, ended, value=replied.value)
 
     def _prepared(self, attempt: Attempt, child: Prepared) -> None:
         at, stage, task, number = self._now_about(attempt)
@@ -418,7 +459,13 @@ class Tasks:
         self._say(attempt, failed)
 
     def _say(
-        self, attempt: Attempt, event: TaskEvent, *, output: OutputRow | None = None, then: Follower | None = None
+        self,
+        attempt: Attempt,
+        event: TaskEvent,
+        *,
+        output: OutputRow | None = None,
+        then: Follower | None = None,
+        value: object = None,
     ) -> None:
         """Give an event about an attempt to its run, as one about the instance and the iteration that it is of."""
         if number := attempt.command.instance:
@@ -427,7 +474,7 @@ class Tasks:
         if number := attempt.command.iteration:
             event = msgspec.structs.replace(event, iteration=number)
             output = None if output is None else msgspec.structs.replace(output, iteration=number)
-        self._apply(attempt.run, cast("Event", event), output=output, then=then)
+        self._apply(attempt.run, cast("Event", event), output=output, then=then, value=value)
 
     def _now_about(self, attempt: Attempt) -> tuple[EpochMs, StageId, int, int]:
         """What every event about an attempt begins with."""
@@ -465,6 +512,11 @@ def _name(attempt: Attempt) -> OutputName:
     )
 
 
+def _number_told(attempt: Attempt) -> int:
+    """Which attempt it is, for the activity: of the calls that updates end with, each is counted by itself."""
+    return _state(attempt).retries + 1 if attempt.stage.hook == "update" else attempt.command.attempt
+
+
 def _state(attempt: Attempt) -> StageState:
     """The state of the stage, or of the instance, that it belongs to."""
     stage, number = attempt.run.state.stages[attempt.command.stage], attempt.command.instance
@@ -472,9 +524,12 @@ def _state(attempt: Attempt) -> StageState:
 
 
 def _taken(attempt: Attempt) -> dict[str, object]:
-    """What came with the signal that its stage took last."""
+    """What came with the signal that its stage took last, or with the update that ends with it."""
     if (args := _state(attempt).signal) is None:
         return {}
+    if attempt.stage.hook == "update":
+        params = (one.params for one in attempt.run.plan.updates if one.call == attempt.command.stage)
+        return {one.name: to_python(args.get(one.name), one.type) for one in next(params)}
     before = [task for task in attempt.stage.tasks[: attempt.command.task] if isinstance(task, SignalTask)]
     signal = attempt.run.plan.signal(before[-1].signal) if before else None
     return {of_signal(one.name): to_python(args.get(one.name), one.type) for one in signal.params} if signal else {}
