@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from wvflow.cli.main import cli
+from wvflow.errors import StoreUnavailable
 from wvflow.kernel.events import EpochMs
+from wvflow.ports.agenda import Verdict
+from wvflow.service import serving
 from wvflow.service.planned import planned_program
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
 from wvflow.service.scheduler import Scheduler
 from wvflow.service.serving import Notice, Server
 from wvflow.service.wiring import Wiring
+from wvflow.store.sqlite import SqliteStore
 
 HOUR = (time.gmtime().tm_hour + 13) % 24
 """Of Lagos, in about twelve hours. There, days have 24 hours."""
@@ -196,6 +200,16 @@ def test_schedules_are_listed_paused_resumed_and_triggered(wvflow: Call, folder:
     assert re.search(rf"due \(Africa/Lagos\).*\n.* {HOUR:02}:00:00 +caught up +\w+ +✓ success", shown)
 
 
+def test_what_was_decided_goes_with_the_runs_that_followed(wvflow: Call, folder: Path) -> None:
+    (folder / "f.wv").write_text(FLOWS.replace("catchup: latest", "catchup: latest, keep_runs: 1"))
+    for days in range(4):
+        served(folder, hours=48 * days)
+    fires = json.loads(wvflow("schedule", "list", "Nightly", "--json").stdout)
+    assert [one["decision"] for one in fires] == ["caught_up", "skipped"]
+    wvflow("runs", "clean", "--keep", "0")
+    assert json.loads(wvflow("schedule", "list", "Nightly", "--json").stdout) == []
+
+
 def test_a_program_with_mistakes_is_not_served(wvflow: Call, folder: Path) -> None:
     (folder / "g.wv").write_text("flow G = {")
     assert "this brace is never closed" in wvflow("serve", "--once", status=1).stderr
@@ -209,3 +223,19 @@ def test_a_key_of_the_flow_has_but_one_run_of_its_schedule(folder: Path) -> None
         *CAUGHT_UP,
     ]
     assert served(folder, hours=72)[1:] == ["decided Nightly skipped: run … has the key eu"]
+
+
+def test_what_cannot_be_done_now_is_told_once_and_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served(folder)
+    decide, tries = SqliteStore.decide, 0
+
+    def late(self: SqliteStore, verdicts: Sequence[Verdict]) -> list[bool]:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise StoreUnavailable("the disk is gone")
+        return decide(self, verdicts)
+
+    monkeypatch.setattr(SqliteStore, "decide", late)
+    monkeypatch.setattr(serving, "STEP_S", 0.02)
+    assert served(folder, hours=24)[1:] == ["held  the disk is gone", *CAUGHT_UP]

@@ -16,7 +16,7 @@ schedule is decided once, whoever looks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -38,6 +38,9 @@ class Turn(msgspec.Struct, frozen=True):
     limit: int = 0
     cause: str = ""
 
+
+SCHEDULED: Final[frozenset[str]] = frozenset({"fire", "catchup"})
+"""The causes that are times of a schedule."""
 
 Decision: TypeAlias = Literal["started", "queued", "caught_up", "skipped"]
 
@@ -177,6 +180,10 @@ class Agenda(Protocol):
     def mark_late(self, run_id: str, now: EpochMs) -> bool:
         """Note that a run that is to begin is late, and with it the time of a schedule that it is to begin for. False:
         it was noted before, or it has begun."""
+        ...
+
+    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
+        """Delete what was decided about a flow's times up to there, but for those whose runs are kept."""
         ...
 
     # --- who sees to it ---

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from wvflow.errors import RunDamaged, WvflowError
+from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import FlowPlan
+from wvflow.ports.agenda import SCHEDULED
 from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import Cleaned, Rule, outdated, remove, remove_leftovers, under_keys
 from wvflow.service.config import Retention
 from wvflow.service.state_folder import StateFolder
-
-if TYPE_CHECKING:
-    pass
 
 
 class Retaining(StateFolder):
@@ -47,6 +45,8 @@ class Retaining(StateFolder):
         kept = under_keys(self._store, now)
         chosen = [row for row in outdated(self._store.runs(), rule_of, now) if row.run_id not in kept]
         cleaned = remove(self._store, self.project.state, chosen, dry_run=dry_run)
+        if not dry_run:
+            self._forget_times(cleaned.runs)
         left = 0 if dry_run else remove_leftovers(self._store, self.project.state, self._clock.now())
         return msgspec.structs.replace(cleaned, bytes=cleaned.bytes + left)
 
@@ -75,7 +75,17 @@ class Retaining(StateFolder):
         kept = under_keys(self._store, now)
         chosen = outdated(self._store.runs(flow=ended.flow.flow), lambda row: rule, now)
         gone = [row for row in chosen if row.run_id not in kept and not self._in_use(row, ended)]
-        remove(self._store, self.project.state, gone)
+        self._forget_times(remove(self._store, self.project.state, gone).runs)
+
+    def _forget_times(self, gone: Sequence[RunRow]) -> None:
+        """What was decided about the times of schedules goes with the runs that followed from it."""
+        until: dict[tuple[str, str], EpochMs] = {}
+        for row in gone:
+            if row.cause in SCHEDULED:
+                flow = row.project, row.flow.flow
+                until[flow] = max(row.run_time, until.get(flow, row.run_time))
+        for flow, last in until.items():
+            self._store.forget_fires(*flow, last)
 
     def _in_use(self, row: RunRow, ended: RunRow) -> bool:
         """Whether whoever drove a run may be about to read it."""

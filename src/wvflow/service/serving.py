@@ -109,7 +109,7 @@ class Server:
                     if driver.failure is not None:
                         raise driver.failure
                     await self._try_step(driver, called)
-                    if once and not self._driven and not self._woken.is_set():
+                    if once and not self._driven and not self._woken.is_set() and not self._trouble:
                         return
                     await self._wait()
                 await driver.drain(self._grace_s)
@@ -132,7 +132,9 @@ class Server:
     async def _wait(self) -> None:
         """Until there may be something to do."""
         due = None if self._scheduler is None else self._scheduler.next_due
-        seconds = STEP_S if due is None else min(max((due - self._clock.now()) / 1_000, 0), STEP_S)
+        seconds = STEP_S
+        if due is not None and not self._trouble:
+            seconds = min(max((due - self._clock.now()) / 1_000, 0), STEP_S)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
 

@@ -117,6 +117,13 @@ class AgendaStore:
                         fires[key] = msgspec.structs.replace(fire, late_at=now)
             return True
 
+    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
+        with self._writing() as shelf:
+            fires = shelf.agenda.fires.get((project, flow), {})
+            gone = [key for key, one in fires.items() if one.at <= until and one.run_id not in shelf.runs]
+            for key in gone:
+                del fires[key]
+
     def serve(self, token: int, project: str) -> None:
         with self._writing() as shelf:
             shelf.agenda.serving[token] = project

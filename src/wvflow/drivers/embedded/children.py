@@ -66,6 +66,7 @@ class Children:
         self._draw = draw
         self._elsewhere: dict[str, tuple[LiveRun, OfChild]] = {}
         self._waiting: dict[str, tuple[LiveRun, StartChild]] = {}
+        self._told: set[str] = set()
         self._shared = Shared(runs, store, engine, clock, draw)
         self._pauses = pauses()
 
@@ -100,7 +101,14 @@ class Children:
         self._look_at(self._shared.decided(run_id))
         for order in outstanding(parent.plan, parent.state):
             if isinstance(order, StartChild) and order.run_id == run_id:
-                self._waiting[run_id] = parent, order
+                self._wait(parent, order)
+
+    def _wait(self, parent: LiveRun, order: StartChild) -> None:
+        self._waiting[order.run_id] = parent, order
+        if order.run_id not in self._told:
+            self._told.add(order.run_id)
+            what = f"waits for a slot: as many runs of {order.flow.shown} are open as may be"
+            parent.tell(note=what, noted=parent.plan.stages[order.stage].name)
 
     def begin_waiting(self) -> None:
         """Try those that have no slot yet."""
@@ -177,7 +185,7 @@ class Children:
         if is_free:
             self._runs.begin_child(identity, order, parent, _link(parent, order, order.depth), turn, begin.key)
         else:
-            self._waiting[order.run_id] = parent, order
+            self._wait(parent, order)
 
     def _turn(self, identity: Identity, order: StartChild, parent: LiveRun) -> tuple[Turn, bool]:
         """When a child may begin, and whether that is now, as far as can be seen. What comes of a run that has a slot

@@ -214,6 +214,14 @@ def mark_late(connection: sqlite3.Connection, run_id: str, now: EpochMs) -> bool
     return changed.rowcount > 0
 
 
+def forget_fires(connection: sqlite3.Connection, project: str, flow: str, until: EpochMs) -> None:
+    """As ``Agenda.forget_fires``."""
+    connection.execute(
+        "delete from fires where project = ? and flow = ? and at <= ? and run not in (select run from runs)",
+        (project, flow, until),
+    )
+
+
 # --- who sees to it ---
 
 

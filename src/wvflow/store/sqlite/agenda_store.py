@@ -65,6 +65,10 @@ class AgendaStore:
         with self._database.writing() as connection:
             return agenda.mark_late(connection, run_id, now)
 
+    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
+        with self._database.writing() as connection:
+            agenda.forget_fires(connection, project, flow, until)
+
     def serve(self, token: int, project: str) -> None:
         with self._database.writing() as connection:
             agenda.serve(connection, token, project)

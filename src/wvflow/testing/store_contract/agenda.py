@@ -179,6 +179,17 @@ class AgendaContract:
         commit(store, beginning("r1"))
         assert not store.mark_late("r1", LATER)
 
+    def test_what_was_decided_goes_where_its_run_is_gone(self, open_store: OpenStore) -> None:
+        store = open_store()
+        decided(store, verdict(None, NOW, wish("r1"), wish("r2")))
+        decided(store, verdict(NOW, NOW + 1, wish("r3")))
+        for run_id in ("r1", "r3"):
+            store.withdraw(run_id, state="cancelled", at=LATER)
+            store.delete(run_id)
+        store.forget_fires("/p", "Nightly", NOW)
+        assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2"]
+        assert store.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 1))]
+
     def test_a_pause_outlives_verdicts(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
         assert not here.set_paused("/p", "Nightly", NOW, "later")
