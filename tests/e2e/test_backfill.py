@@ -106,6 +106,27 @@ def test_a_preview_records_nothing(wvflow: Command) -> None:
     assert "… and 346 more windows" in many.stdout
 
 
+def test_other_parameters_are_another_backfill(wvflow: Command) -> None:
+    Path("2026-03-30").write_text("")
+    for args in ([], ["-p", "region=us"], ["-p", "region=in"]):
+        wvflow("f.wv", "Daily", *RANGE, *args, status=1)
+    Path("2026-03-30").unlink()
+    for args in (["-p", "region=us"], [], ["-p", "region=in"]):
+        assert "2 of 4 windows are done" in wvflow("f.wv", "Daily", *RANGE, *args).stderr
+    assert [one["done"] for one in json.loads(wvflow("--json").stdout)] == [4, 4, 4]
+
+
+def test_what_another_run_has_the_key_of_is_done_and_what_can_not_begin_is_told(wvflow: Command) -> None:
+    Path("f.wv").write_text("""
+        flow Once with { schedule: '@daily', idempotency_key: 'x' } = { stage a = select 1 as n }
+        flow After depends on Once with { schedule: '@daily' } = { stage a = select 1 as n }
+    """)
+    assert states(wvflow("f.wv", "Once", *RANGE, "--json")) == ["success"] * 4
+    refused = wvflow("f.wv", "After", *RANGE, status=1)
+    assert "1 of 4 windows done" in refused.stdout
+    assert "its run could not begin: `After`" in refused.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -142,7 +163,7 @@ def test_an_interrupt_leaves_it_to_be_carried_on(wvflow: Command) -> None:
     with closing(Runs(project)) as runs:
         backfills = Backfilling(runs)
         preview = backfills.preview(bundle.plan(ref), ref.version, when, {})
-        asyncio.run(interrupted(backfills, backfills.begin(preview, bundle, when, missing=False)))
+        asyncio.run(interrupted(backfills, backfills.begin(preview, bundle, when, {}, missing=False)))
     assert states(wvflow("f.wv", "Daily", *RANGE, "--json")) == ["success"] * 4
     assert fetched() == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
 

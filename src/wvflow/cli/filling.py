@@ -114,12 +114,11 @@ def report(app: App, project: Project, found: Filling) -> None:
     done = f"{found.done:,} of {plural(len(found.windows), 'window')} done"
     app.show(text.append_text(Text.assemble("  ", (found.flow.flow, "bold"), f"  {done}  backfill {found.row.id}")))
     if (failed := found.failed) is not None:
-        app.show(
-            Text(
-                f"the window of {_local(found, failed.window.run_time)}: run {failed.run} {failed.state}{_why(failed)}"
-            )
-        )
-        app.say(f"why: {app.typed(project, 'runs', 'show', failed.run)}; the same command carries the backfill on")
+        what = f"run {failed.run} {failed.state}" if failed.run else "its run could not begin"
+        app.show(Text(f"the window of {_local(found, failed.window.run_time)}: {what}{_why(failed)}"))
+        if failed.run:
+            app.say(f"why: {app.typed(project, 'runs', 'show', failed.run)}")
+        app.say("the same command carries the backfill on")
 
 
 def listed(found: Sequence[Filling]) -> Table:

@@ -18,7 +18,8 @@ from wvflow.plan.nodes import FlowRef
 
 class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):
     """A series of runs for the times from ``begin`` up to, but without, ``end``. ``parallel``: how many may run at
-    once. ``missing``: only those that no earlier run had done."""
+    once. ``missing``: only those that no earlier run had done. ``given``: parameters that come before those of the
+    schedule."""
 
     id: str
     project: str
@@ -29,6 +30,7 @@ class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: EpochMs
     parallel: int = 1
     missing: bool = False
+    given: dict[str, object] = {}
 
 
 class WindowRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -43,6 +44,10 @@ class Filled(msgspec.Struct, frozen=True):
     earlier: str = ""
     error: str = ""
 
+    @property
+    def is_done(self) -> bool:
+        return bool(self.window.run) or self.state == "success"
+
 
 class Filling(msgspec.Struct, frozen=True):
     """A backfill and its windows. ``row`` is None of one that is not recorded."""
@@ -54,7 +59,7 @@ class Filling(msgspec.Struct, frozen=True):
 
     @property
     def done(self) -> int:
-        return sum(bool(one.window.run) for one in self.windows)
+        return sum(one.is_done for one in self.windows)
 
     @property
     def is_done(self) -> bool:
@@ -63,7 +68,7 @@ class Filling(msgspec.Struct, frozen=True):
     @property
     def failed(self) -> Filled | None:
         """The first window whose run ended without a success."""
-        bad = (one for one in self.windows if not one.window.run and one.state in TERMINAL)
+        bad = (one for one in self.windows if not one.is_done and one.state in TERMINAL)
         return next(bad, None)
 
 
@@ -144,15 +149,16 @@ class Backfilling:
 
     def unfinished(self, flow: str, when: Range, given: Mapping[str, object]) -> Filling | None:
         """The newest of a flow, a range and parameters that isn't done."""
-        for row in self._store.backfills(self._project):
-            if (row.flow.flow, row.begin, row.end) != (flow, when.begin, when.end):
-                continue
-            found = self._filling(row)
-            same = all(one.window.params.get(name) == value for name, value in given.items() for one in found.windows)
-            return found if same and not found.is_done else None
-        return None
+        wanted = flow, when.begin, when.end, dict(given)
+        rows = self._store.backfills(self._project)
+        same = (row for row in rows if (row.flow.flow, row.begin, row.end, row.given) == wanted)
+        newest = next(same, None)
+        found = None if newest is None else self._filling(newest)
+        return None if found is None or found.is_done else found
 
-    def begin(self, preview: Filling, bundle: Bundle, when: Range, *, missing: bool) -> Filling:
+    def begin(
+        self, preview: Filling, bundle: Bundle, when: Range, given: Mapping[str, object], *, missing: bool
+    ) -> Filling:
         """Record a backfill: it uses the bundle of this moment until it is done."""
         row = BackfillRow(
             id=new_run_id(),
@@ -163,6 +169,7 @@ class Backfilling:
             end=when.end,
             created_at=self._clock.now(),
             missing=missing,
+            given=dict(given),
         )
         self._store.put_backfill(row, [one.window for one in preview.windows])
         return msgspec.structs.replace(preview, row=row)
@@ -224,7 +231,7 @@ class Backfilling:
 
     def _order(self, row: BackfillRow, bundle: Bundle, window: WindowRow) -> RunRow:
         free = next(run for time in count(1) if self._find(run := run_id(row.id, window.number, time)) is None)
-        self._runs.order(
+        summary = self._runs.order(
             bundle,
             row.flow,
             window.params,
@@ -233,7 +240,7 @@ class Backfilling:
             cause="backfill",
             window=window.window,
         )
-        return self._runs.find(free)
+        return self._runs.find(summary.run_id)  # another one where that has the key of the flow
 
     async def _end_of(self, run: str) -> RunRow:
         """The run at its end: driven here, or waited for where another process does."""
@@ -258,21 +265,26 @@ class _Work:
         self._row = row
         self._bundle = bundle
         self._watch = watch
-        self._has_failed = False
         self.filling = filling
 
     async def all(self, parallel: int) -> None:
         todo = iter([number for number, one in enumerate(self.filling.windows) if not one.window.run])
-        async with asyncio.TaskGroup() as group:
-            for _ in range(parallel):
-                group.create_task(self._some(todo))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(parallel):
+                    group.create_task(self._some(todo))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
 
     async def _some(self, todo: Iterator[int]) -> None:
         """One window after another, as long as none has failed."""
         for index in todo:
             window = self.filling.windows[index].window
-            await self._backfills.run_of(self._row, self._bundle, window, lambda run, at=index: self._tell(at, run))  # type: ignore[misc]  # a default binds it
-            if self._has_failed:
+            try:
+                await self._backfills.run_of(self._row, self._bundle, window, partial(self._tell, index))
+            except (NotPossible, UserError) as refusal:
+                self._show(index, Filled(window, "failed", error=refusal.message))
+            if self.filling.failed is not None:
                 return
 
     def _tell(self, index: int, run: RunRow) -> None:
@@ -280,9 +292,11 @@ class _Work:
         if run.state == "success":
             self._backfills.note(self._row, window, run.run_id)
             window = msgspec.structs.replace(window, run=run.run_id)
-        self._has_failed = self._has_failed or (run.state in TERMINAL and run.state != "success")
+        self._show(index, _by(run, window))
+
+    def _show(self, index: int, filled: Filled) -> None:
         windows = list(self.filling.windows)
-        windows[index] = _by(run, window)
+        windows[index] = filled
         self.filling = msgspec.structs.replace(self.filling, windows=tuple(windows))
         if self._watch is not None:
             self._watch(self.filling)

@@ -90,7 +90,7 @@ def backfill(
             if dry_run or not found.windows:
                 _preview(app, found)
                 return
-            found = backfills.begin(found, bundle, when, missing=missing)
+            found = backfills.begin(found, bundle, when, given, missing=missing)
         else:
             _say_carried_on(app, found, bundle, ref)
         _drive(app, project, backfills, found, parallel)
