@@ -310,3 +310,68 @@ def cancel(rows: list[dict]) -> None: ...
         asyncio.run(runs.resume(child.run_id))
     assert f"wvflow runs retry {child.run_id}" in str(of_child.value.help)
     runs.close()
+
+
+TERMINATED = """
+flow F = {
+  stage req = from [[1]] as t(id)
+  stage l with { compensate: note(what: 'undo l') } = from req | note(what: 'l')
+  stage k with { compensate: note(what: 'undo k') } = from l | note(what: 'k')
+  stage m = from k | note(what: 'm')
+}
+"""
+HELD = """
+import time
+from pathlib import Path
+from wvflow import activity
+
+HERE = Path(__file__).parent
+
+@activity
+def note(rows: list[dict], *, what: str) -> list[dict]:
+    with (HERE / "did").open("a") as file:
+        file.write(f"{what}\\n")
+    if what == "m" and (HERE / "fails").exists():
+        raise ValueError("no")
+    while (HERE / what).exists():
+        time.sleep(0.01)
+    return rows
+"""
+
+
+async def terminated(folder: Path, at: str) -> Program:
+    """The program of a run ``r1`` that was terminated while this was at work."""
+    (folder / "f.wv").write_text(TERMINATED)
+    (folder / "activities.py").write_text(HELD)
+    (folder / at).touch()
+    program = load(folder / "f.wv")
+    handle = await program.start("F", run_id="r1")
+    did = folder / "did"
+    while not did.exists() or at not in did.read_text().splitlines():
+        await asyncio.sleep(0.01)
+    await handle._runs.cancel("r1", terminate=True)
+    (folder / at).unlink()
+    assert (await handle.result()).state == "terminated"
+    return program
+
+
+@pytest.mark.parametrize(
+    ("at", "taken", "redone"),
+    [
+        pytest.param("m", "req l k", "m", id="before anything was undone"),
+        pytest.param("undo k", "req l", "k m", id="while the first was undone, so that nobody knows"),
+    ],
+)
+def test_a_retry_does_not_do_anew_what_a_terminated_run_had_not_undone(
+    tmp_path: Path, at: str, taken: str, redone: str
+) -> None:
+    if at != "m":
+        (tmp_path / "fails").touch()
+    program = asyncio.run(terminated(tmp_path, at))
+    (tmp_path / "did").unlink()
+    (tmp_path / "fails").unlink(missing_ok=True)
+    runs = Runs(program.project)
+    summary = retried(runs, program=TERMINATED)
+    assert (summary.state, reused(summary)) == ("success", taken)
+    assert (tmp_path / "did").read_text().split() == redone.split()
+    runs.close()

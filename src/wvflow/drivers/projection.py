@@ -77,6 +77,11 @@ def compensation_state(row: StageRow, run_state: str) -> str | None:
             return state
 
 
+def never_began(compensation: StageRow) -> bool:
+    """Whether the run was terminated before its turn came. Its attempts may be of an earlier time of the run."""
+    return compensation.state == "cancelled" and compensation.started_at is None
+
+
 def _counts(group: Instances) -> InstanceCounts:
     return InstanceCounts(count=group.count, ended=group.has_ended, failed=group.ended.failed)
 
