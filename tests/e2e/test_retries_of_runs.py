@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from wvflow.cli.main import cli
 from wvflow.errors import NotPossible, OutputMissing, UserError
 from wvflow.service.api import Program, load
 from wvflow.service.retrying import StagesChanged
@@ -339,6 +341,10 @@ def note(rows: list[dict], *, what: str) -> list[dict]:
 """
 
 
+LEFT = "not_undone"
+MIDWAY = "undone by compensate k: was under way when the run was terminated"
+
+
 async def terminated(folder: Path, at: str) -> Program:
     """The program of a run ``r1`` that was terminated while this was at work."""
     (folder / "f.wv").write_text(TERMINATED)
@@ -356,21 +362,53 @@ async def terminated(folder: Path, at: str) -> Program:
 
 
 @pytest.mark.parametrize(
-    ("at", "taken", "redone"),
+    ("at", "lines", "undone", "taken", "redone"),
     [
-        pytest.param("m", "req l k", "m", id="before anything was undone"),
-        pytest.param("undo k", "req l", "k m", id="while the first was undone, so that nobody knows"),
+        pytest.param(
+            "m",
+            ["not undone l, k: the run was terminated"],
+            [LEFT, LEFT],
+            "req l k",
+            "m",
+            id="before anything was undone",
+        ),
+        pytest.param(
+            "undo k",
+            [MIDWAY, "not undone l: the run was terminated"],
+            [LEFT, "cancelled"],
+            "req l",
+            "k m",
+            id="while the first was undone, so that nobody knows",
+        ),
+        pytest.param(
+            "l",
+            ["not undone l: the run was terminated"],
+            [LEFT, None],
+            "req",
+            "l k m",
+            id="before k began, of which nothing is to be undone",
+        ),
     ],
 )
 def test_a_retry_does_not_do_anew_what_a_terminated_run_had_not_undone(
-    tmp_path: Path, at: str, taken: str, redone: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+    lines: list[str],
+    undone: list[str],
+    taken: str,
+    redone: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     if at != "m":
         (tmp_path / "fails").touch()
     program = asyncio.run(terminated(tmp_path, at))
+    shown = CliRunner().invoke(cli, ["runs", "show", "r1"]).stdout.splitlines()
+    assert [line for line in shown[1:] if "terminated" in line] == lines
     (tmp_path / "did").unlink()
     (tmp_path / "fails").unlink(missing_ok=True)
     runs = Runs(program.project)
+    assert [one.compensation for one in runs.summary("r1").stages] == [None, *undone, None]
     summary = retried(runs, program=TERMINATED)
     assert (summary.state, reused(summary)) == ("success", taken)
     assert (tmp_path / "did").read_text().split() == redone.split()

@@ -17,6 +17,7 @@ _LOOKS = {
     "cancelling": ("⊘", "yellow"),
     "compensating": ("↶", "magenta"),
     "compensation_failed": ("✗", "bold red"),
+    "not_undone": ("⊘", "yellow"),
     "finishing": ("▸", "cyan"),
     "paused": ("‖", "yellow"),
     "held": ("‖", "yellow"),

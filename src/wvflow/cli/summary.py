@@ -29,6 +29,7 @@ MOST_ERRORS = 3
 MOST_STAGES = 100
 MOST_TARGETS = 20
 MOST_CHILDREN = 20
+MOST_NAMES = 20
 _CAUSES = {
     "fire": "its schedule",
     "catchup": "its schedule, to catch up",
@@ -171,7 +172,7 @@ def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> N
     app.show(headline(summary))
     facts = (*_facts(row), *_uses(summary), *_variables(summary), *_retries(summary), *_children(summary))
     for name, value in (*facts, *_compensations(summary), *_hooks(summary)):
-        app.show(Text.assemble((f"{name:<10}", "dim"), value))
+        app.show(Text.assemble((f"{name:<9} ", "dim"), value))
     app.show("")
     app.show(*stages_in_brief(summary))
     for text in _errors(summary, project.root):
@@ -209,7 +210,11 @@ def _compensations(summary: RunSummary) -> Iterator[tuple[str, str]]:
     for one in summary.compensations:
         what = f": {error_line(one.error)}" if one.state == "failed" else ""
         attempts = f" in {one.attempts} attempts" if one.attempts > 1 else ""
-        yield "undone by", f"{one.stage}: {one.state}{attempts}{what}"
+        state = "was under way when the run was terminated" if one.state == "cancelled" else one.state
+        yield "undone by", f"{one.stage}: {state}{attempts}{what}"
+    if left := [one.stage for one in summary.stages if one.compensation == "not_undone"]:
+        more = f" and {len(left) - MOST_NAMES:,} more" if len(left) > MOST_NAMES else ""
+        yield "not undone", f"{printable(', '.join(left[:MOST_NAMES]))}{more}: the run was terminated"
 
 
 def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:

@@ -64,8 +64,12 @@ def stage_row(plan: FlowPlan, index: int, stage: StageState) -> StageRow:
     )
 
 
-def compensation_state(row: StageRow, run_state: str) -> str | None:
-    """How far the stage is undone that a compensation is of; None where there is nothing to undo."""
+def compensation_state(row: StageRow, run_state: str, owner: StageRow | None = None) -> str | None:
+    """How far a stage, the ``owner``, is undone by its compensation; None where there is nothing to undo.
+
+    ``cancelled``: it was under way when the run was terminated, and nobody knows what it did. ``not_undone``: the run
+    was terminated before its turn came.
+    """
     match row.state:
         case "pending":
             return row.state if run_state == RunPhase.COMPENSATING.value else None
@@ -73,13 +77,11 @@ def compensation_state(row: StageRow, run_state: str) -> str | None:
             return None if row.reason == NOTHING_TO_UNDO else row.state
         case "failed":
             return "compensation_failed"
+        case "cancelled" if row.started_at is None:  # its attempts may be of an earlier time of the run
+            began = owner is not None and owner.started_at is not None and not owner.reused
+            return "not_undone" if began else None
         case state:
             return state
-
-
-def never_began(compensation: StageRow) -> bool:
-    """Whether the run was terminated before its turn came. Its attempts may be of an earlier time of the run."""
-    return compensation.state == "cancelled" and compensation.started_at is None
 
 
 def _counts(group: Instances) -> InstanceCounts:

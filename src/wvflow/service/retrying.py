@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from wvflow.diagnostics import nearest
-from wvflow.drivers.projection import compensation_state, never_began
+from wvflow.drivers.projection import compensation_state
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.continued import carried
 from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Upstream, Window
@@ -169,14 +169,9 @@ def _done(plan: FlowPlan, rows: Sequence[StageRow]) -> dict[str, StageRow]:
     """The stages that are done, by name."""
     by_index = {row.index: row for row in rows}
     undoing = {owner: by_index[one] for owner, one in plan.compensations.items() if one in by_index}
-    undone = {owner for owner, row in undoing.items() if _was_undone(row)}
+    undone = {owner for owner, row in undoing.items() if compensation_state(row, "") is not None}
     own = (by_index[one] for one in plan.declared if one in by_index and one not in undone)
     return {row.stage: row for row in own if _is_done(row)}
-
-
-def _was_undone(compensation: StageRow) -> bool:
-    """Nobody knows what one did that was under way when the run was terminated. One that never began did nothing."""
-    return compensation_state(compensation, "") is not None and not never_began(compensation)
 
 
 def _is_done(row: StageRow) -> bool:

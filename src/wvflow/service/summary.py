@@ -26,15 +26,15 @@ class InstancesSummary(InstanceCounts, frozen=True):
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One stage. Times are ISO 8601 in UTC. ``compensation``: how far it is undone (``pending``, ``running``,
-    ``success``, ``compensation_failed``, ``cancelled``, ``skipped``), None where it isn't to be. ``target`` names where
-    its rows were saved, None when nowhere; ``reused_from`` the run that computed its output, None when this one did;
-    ``reused_keys``: how many of its idempotency keys earlier runs have done, by run, None when none. ``routed``: how
-    many of its rows go to which reader, those that reach none under ``""``; None where it doesn't route. ``warnings``:
-    the tests that its rows failed, where its ``on_test`` is ``warn``; None when none. ``waits_for``: what it waits for,
-    None where it doesn't; ``waits_until``: when that ends or is given up on, None where nothing bounds it.
-    ``instances``: how many a mapped stage has, how many have ended and failed, and the first that failed; None for any
-    other. ``iteration``: of a stage with a loop, which one is under way, or how many there were once it succeeded.
-    ``late``: since when its deadline is over, None where it was in time."""
+    ``success``, ``compensation_failed``, ``cancelled``, ``not_undone``, ``skipped``), None where it isn't to be.
+    ``target`` names where its rows were saved, None when nowhere; ``reused_from`` the run that computed its output,
+    None when this one did; ``reused_keys``: how many of its idempotency keys earlier runs have done, by run, None when
+    none. ``routed``: how many of its rows go to which reader, those that reach none under ``""``; None where it doesn't
+    route. ``warnings``: the tests that its rows failed, where its ``on_test`` is ``warn``; None when none.
+    ``waits_for``: what it waits for, None where it doesn't; ``waits_until``: when that ends or is given up on, None
+    where nothing bounds it. ``instances``: how many a mapped stage has, how many have ended and failed, and the first
+    that failed; None for any other. ``iteration``: of a stage with a loop, which one is under way, or how many there
+    were once it succeeded. ``late``: since when its deadline is over, None where it was in time."""
 
     stage: str
     state: str
@@ -151,8 +151,8 @@ def summarize(
     rows = [by_index[index] for index in declared if index in by_index]
     hooks = by_index.keys() - declared - set(undoing.values())
     undone = {owner: by_index[one] for owner, one in undoing.items() if one in by_index}
-    states = {owner: compensation_state(row, run.state) for owner, row in undone.items()}
-    told = sorted((undone[owner] for owner in undone if states[owner]), key=_turn)
+    states = {owner: compensation_state(row, run.state, by_index.get(owner)) for owner, row in undone.items()}
+    told = sorted((undone[owner] for owner in undone if states[owner] not in (None, "not_undone")), key=_turn)
     yielded = by_index.get(output) if output is not None else None
     return RunSummary(
         run_id=run.run_id,

@@ -33,7 +33,9 @@ def summary_rows(
     return [
         {
             **_summary_row(stages[index], flow=plan.flow, run_id=run_id, run_state=run_state),
-            "compensation": compensation_state(stages[undoing[index]], run_state) if index in undoing else None,
+            "compensation": compensation_state(stages[undoing[index]], run_state, stages[index])
+            if index in undoing
+            else None,
         }
         for index in plan.declared
     ]
