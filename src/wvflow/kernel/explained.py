@@ -197,7 +197,8 @@ def _failing(seen: Picture) -> str:
     ids = unhandled(seen.plan, seen.stage)
     wrong = failed(seen.plan, seen.stage)
     if ids:
-        also = f"; what was to undo it failed, too: {seen.named(*wrong)}" if wrong else ""
+        undoes = [here.undoes.stage for one in wrong if (here := seen.plan.stages[one]).undoes is not None]
+        also = f"; what was to undo {seen.named(*undoes)} failed, too" if wrong else ""
         return f"nothing handled the failure of {seen.named(*ids)}{also}"
     if wrong:
         return f"what was to be undone is not: {seen.named(*wrong)} failed"

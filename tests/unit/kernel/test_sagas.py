@@ -188,6 +188,11 @@ def test_compensations_run_one_after_another_and_then_the_run_has_failed() -> No
         play(CHAIN, *FAILED, done(4, 5), done(3, 6), Reopened(EpochMs(7), 1))
 
 
+def test_a_run_says_of_which_stages_the_undoing_failed_too() -> None:
+    state, _ = play(CHAIN, *FAILED, broke(4, 5), done(3, 6))
+    assert explain(CHAIN, state).reason == "nothing handled the failure of `c`; what was to undo `b` failed, too"
+
+
 def test_a_run_that_is_found_to_have_done_nothing_goes_on() -> None:
     nothing = [skipped(2, 5, NOTHING_TO_UNDO)]
     state, commands = play(KEYS, START, broke(0, 1), broke(1, 2), skipped(3, 4, NOTHING_TO_UNDO), *nothing)
