@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -105,7 +106,7 @@ def _instances(run: str, stage: str, found: InstancesExplained, clock: _Clock) -
     if (more := waiting - len(found.waiting)) > 0:
         yield _indented("", f"… and {more:,} more", 2)
     if found.states.keys() - {"success", "pending"}:
-        yield _indented("one of them", f"wvflow runs explain {run} {stage} --instance N", 2)
+        yield _indented("one of them", f"wvflow runs explain {run} {shlex.quote(stage)} --instance N", 2)
 
 
 def _wait_of(waits: InstanceWaits, clock: _Clock) -> str:

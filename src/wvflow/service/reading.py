@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -140,9 +141,10 @@ class Reading(StateFolder):
             one = self._instance(row, found, number)
             whose, state, output = f"instance {number:,} of {whose}", one.phase.shown, one.output
         if output is None:
+            instance_asked = f" --instance {number}" if number else ""
             raise OutputMissing(
                 f"{whose} of run {row.run_id} has no rows: it is {state}",
-                help=f"wvflow runs explain {row.run_id} {found.stage}{f' --instance {number}' if number else ''}",
+                help=f"wvflow runs explain {row.run_id} {shlex.quote(found.stage)}{instance_asked}",
             )
         is_view = False
         with suppress(RunDamaged):  # rows are there without their plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,6 +242,13 @@ def test_explain_tells_that_nobody_drives_a_run_and_what_it_waited_for(project: 
     assert re.fullmatch(r"\d{4}-.*Z", told["stages"][0]["unmet"][0]["due"])
 
 
+NOTE = """
+from wvflow import NonRetryable, activity
+
+@activity
+def note(rows: list[dict]) -> None:
+    raise NonRetryable("no")
+"""
 MAPPED = """
 flow F = {
   stage s = from [[1], [2], [3], [4]] as t(n)
@@ -278,6 +286,18 @@ def test_instances_that_failed_are_told_of_a_stage_that_tolerates_them(wvflow: C
     wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1")
     assert "instances 4/4, 1 failed: 3\n" in wvflow("runs", "show", "r1").stdout
     assert "m  ✓ success\n  instances    4: 3 succeeded, 1 failed\n" in wvflow("runs", "explain", "r1").stdout
+
+
+def test_a_stage_with_a_blank_in_its_name_is_quoted_in_what_can_be_typed_next(wvflow: Call, project: Path) -> None:
+    text = MAPPED.replace("tolerate: 1", "compensate: note").replace("WORK", "test n < 3 | save to saved")
+    (project / "f.wv").write_text(text)
+    (project / "activities.py").write_text(NOTE)
+    wvflow("run", "f.wv", "F", "--quiet", "--run-id", "r1", status=1)
+    hint = "wvflow runs explain r1 'compensate m'"
+    assert f"one of them  {hint} --instance N\n" in wvflow("runs", "explain", "r1").stdout
+    for name, wanted in (("compensate m", hint), ("compensate m[3]", f"{hint} --instance 3")):
+        assert f"help: {wanted}\n" in wvflow("runs", "output", "r1", name, status=1).stderr
+    assert "compensate m[3]" in wvflow(*shlex.split(hint)[1:], "--instance", "3").stdout
 
 
 @pytest.mark.parametrize("args", [["m[2]"], ["m", "--instance", "2"], ["m[2]", "--instance", "2"]], ids=" ".join)
