@@ -61,6 +61,34 @@ def test_a_detached_run_is_recorded_told_of_and_begun_by_who_resumes_it(wvflow: 
     assert "RunStarted" in wvflow("runs", "events", "r1").stdout
 
 
+STATEFUL = """
+flow F(n: int = 1) = {
+  state k: int = 4
+  state of_n: int = n + 1
+  state day: date = run_date
+  state none: string = null
+  signal go() = set_k(5)
+  stage a with { when: k == 4 } = select 1 as x
+}
+"""
+
+
+def test_a_run_that_has_not_begun_shows_what_its_state_begins_with(
+    wvflow: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "f.wv").write_text(STATEFUL)
+    wvflow("run", "f.wv", "F", "-p", "n=3", "--detach", "--run-id", "r1")
+    shown = json.loads(wvflow("runs", "show", "r1", "--json").stdout)
+    state = {"paused": False, "k": 4, "of_n": 4, "day": shown["run_time"][:10], "none": None}
+    assert shown["variables"] == state
+    assert "k = 4, of_n = 4, " in wvflow("runs", "show", "r1").stdout
+    wvflow("runs", "resume", "r1")
+    assert json.loads(wvflow("runs", "show", "r1", "--json").stdout)["variables"] == state
+    wvflow("run", "f.wv", "F", "--detach", "--run-id", "r2")
+    wvflow("runs", "cancel", "r2")
+    assert json.loads(wvflow("runs", "show", "r2", "--json").stdout)["variables"] == {}
+
+
 def test_a_run_that_is_cancelled_before_it_begins_never_does(wvflow: Callable[..., Result]) -> None:
     wvflow("run", "f.wv", "F", "--detach", "--run-id", "r1")
     assert "cancelled" in wvflow("runs", "cancel", "r1").stdout

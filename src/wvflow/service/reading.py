@@ -13,9 +13,11 @@ import msgspec
 from wvflow.drivers.progress import Progress
 from wvflow.drivers.projection import stage_row
 from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, PlanMissing, RunDamaged, RunNotFound, UserError
-from wvflow.kernel.events import Event
-from wvflow.kernel.state import StageState
+from wvflow.kernel.events import Event, Failure
+from wvflow.kernel.signals import state_at_start
+from wvflow.kernel.state import RunState, StageState
 from wvflow.kernel.values import variables
+from wvflow.lang.calendars import date_in
 from wvflow.plan.nodes import FlowPlan, StageId
 from wvflow.plan.views import view_of
 from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
@@ -201,8 +203,22 @@ class Reading(StateFolder):
         """The state of a run, as far as its record can be read. Known by the journal alone."""
         with suppress(RunDamaged, JournalCorrupt):
             plan = self.plan(row)
+            if not row.position:
+                return self._variables_to_come(row, plan) if plan.state else {}
             return variables(plan, self._folded(row)) if plan.state or row.state == PAUSED else {}
         return {}
+
+    def _variables_to_come(self, row: RunRow, plan: FlowPlan) -> dict[str, object]:
+        """What the state of a run that is to begin will begin with. One that was ended before never has any."""
+        order = self._store.ordered(row.run_id)
+        if order is None:
+            return {}
+        date = date_in(plan.timezone, order.run_time)
+        run = RunState(
+            run_id=row.run_id, run_time=order.run_time, run_date=date, params=order.params, window=order.window
+        )
+        begins = state_at_start(plan, run)
+        return {} if isinstance(begins, Failure) else variables(plan, msgspec.structs.replace(run, variables=begins))
 
     def _output_stage(self, row: RunRow) -> str:
         plan = self.plan(row)
