@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from wvflow.lang.relations import rebuilt
 from wvflow.plan.nodes import (
     DEFAULT_KEY_TTL,
     DEFAULT_POLL_INTERVAL,
+    Assignment,
     Bundle,
     ChildTask,
     FlowPlan,
@@ -31,6 +32,9 @@ from wvflow.plan.nodes import (
 )
 from wvflow.plan.reach import flows_named, steps
 from wvflow.plan.triggers import trigger_text
+
+Part: TypeAlias = Literal["state", "signal", "update", "query"]
+"""What a run is told and asked, and what it keeps of that."""
 
 _BARE: Mapping[str, object] = MappingProxyType(
     {"policy": Policy(), "keep": True, "shape": None, "interval": DEFAULT_POLL_INTERVAL, "ttl": DEFAULT_KEY_TTL}
@@ -46,11 +50,35 @@ def contents(bundle: Bundle, ref: FlowRef) -> dict[str, str]:
 
 
 def body(plan: FlowPlan) -> str:
-    """What a version of a flow is: its parameters, and what its stages and hooks do. Limits and retries are no part of
-    it, nor is what the flows do that it calls: these have versions of their own."""
+    """What a version of a flow is: its parameters, the runs that it comes after, what its stages and hooks do, its
+    state, and what it makes of signals and updates. Limits and retries are no part of it, nor are queries, which change
+    nothing, nor is what the flows do that it calls: these have versions of their own."""
     params = sorted((one.name, one.type) for one in plan.params)
     output = None if plan.output is None else plan.stages[plan.output].name
-    return _hash((params, output, sorted((stage.name, work(plan, stage)) for stage in plan.stages)))
+    told = sorted((*what, content) for what, content in conversation(plan).items() if what[0] != "query")
+    stages = sorted((stage.name, work(plan, stage)) for stage in plan.stages)
+    return _hash((params, output, plan.after, stages, told))
+
+
+def conversation(plan: FlowPlan) -> dict[tuple[Part, str], str]:
+    """The content of each variable, signal, update and query, by kind and name, in this order. How a condition is
+    written is no part of it, nor is which stages wait for a signal."""
+    found: dict[tuple[Part, str], str] = {}
+    for variable in plan.state:
+        found["state", variable.name] = _hash((variable.type, variable.default))
+    for signal in plan.signals:
+        found["signal", signal.name] = _hash((signal.params, _set_by(signal.actions)))
+    for update in plan.updates:
+        call = None if update.call is None else work(plan, plan.stages[update.call])
+        found["update", update.name] = _hash((update.params, _set_by(update.actions), update.where, call))
+    for query in plan.queries:
+        found["query", query.name] = _hash((query.params, query.value, query.relation, query.type))
+    return found
+
+
+def _set_by(actions: tuple[Assignment, ...]) -> list[Assignment]:
+    """They apply together, so their order says nothing."""
+    return sorted(actions, key=lambda one: one.variable)
 
 
 def work(plan: FlowPlan, stage: StagePlan) -> str:

@@ -12,8 +12,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from wvflow.lang.algebra import Expr
 from wvflow.lang.durations import format_duration
-from wvflow.plan.content import contents, settings, work
+from wvflow.plan.content import Part, contents, conversation, settings, work
+from wvflow.plan.conversation import signature, state_text
 from wvflow.plan.dependencies import after_text
 from wvflow.plan.explain import policies_text, schedule_items
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StagePlan
@@ -23,7 +25,16 @@ from wvflow.service.recorded import bundle_of, newest, open_runs, recorded_runs
 from wvflow.service.retrying import Pinned, left_by
 
 Change: TypeAlias = Literal["added", "changed", "removed", "unchanged"]
-_SETTINGS = ("timeout", "cleanup_timeout", "deadline", "max_parallel", "fail_fast", "keep_runs", "description")
+_SETTINGS = (
+    "timeout",
+    "cleanup_timeout",
+    "deadline",
+    "max_parallel",
+    "concurrency",
+    "fail_fast",
+    "keep_runs",
+    "description",
+)
 
 
 class StageChange(msgspec.Struct, frozen=True):
@@ -32,6 +43,15 @@ class StageChange(msgspec.Struct, frozen=True):
 
     stage: str
     change: Literal["added", "changed", "removed", "settings"]
+    why: str = ""
+
+
+class ConversationChange(msgspec.Struct, frozen=True):
+    """A variable, or something that a run is told or asked. ``why``: in words."""
+
+    kind: Part
+    name: str
+    change: Literal["added", "changed", "removed"]
     why: str = ""
 
 
@@ -62,6 +82,7 @@ class FlowChange(msgspec.Struct, frozen=True):
     change: Change
     recorded: str | None = None
     stages: tuple[StageChange, ...] = ()
+    conversation: tuple[ConversationChange, ...] = ()
     settings: tuple[SettingChange, ...] = ()
     open_runs: tuple[OpenRun, ...] = ()
 
@@ -112,29 +133,34 @@ def _change(ref: FlowRef, now: Bundle, before: tuple[RunRow, Pinned] | None, ope
     if before is None:
         plan = now.plan(ref)
         stages = tuple(StageChange(plan.stages[one].name, "added") for one in plan.declared)
-        return FlowChange(ref.flow, ref.version, "added", run, stages, open_runs=opened)
+        told = tuple(ConversationChange(kind, name, "added") for kind, name in conversation(plan))
+        return FlowChange(ref.flow, ref.version, "added", run, stages, told, open_runs=opened)
     then, today = before[1], Pinned(now, ref)
     stages = tuple(_stages(then, today))
+    told = tuple(_conversation(then.plan, today.plan))
     settings = tuple(_settings(then.plan, today.plan))
-    change: Change = "changed" if stages or settings else "unchanged"
-    return FlowChange(ref.flow, ref.version, change, run, stages, settings, opened)
+    change: Change = "changed" if stages or told or settings else "unchanged"
+    return FlowChange(ref.flow, ref.version, change, run, stages, told, settings, opened)
 
 
 def _stages(then: Pinned, now: Pinned) -> Iterator[StageChange]:
-    """Those that differ, in the order of the program; hooks and jumps last, then those that it has no more."""
+    """Those that differ, in the order of the program; hooks and jumps last, then those that it has no more. What the
+    call of an update does is told of the update."""
     old = {stage.name: stage for stage in then.plan.stages}
     before, after = contents(then.bundle, then.flow), contents(now.bundle, now.flow)
     declared = [now.plan.stages[one] for one in now.plan.declared]
     for stage in (*declared, *[one for one in now.plan.stages if one.hook is not None]):
         if (was := old.pop(stage.name, None)) is None:
-            yield StageChange(stage.name, "added")
+            if stage.hook != "update":
+                yield StageChange(stage.name, "added")
         elif work(then.plan, was) != work(now.plan, stage):
-            yield StageChange(stage.name, "changed", "does something else")
+            if stage.hook != "update":
+                yield StageChange(stage.name, "changed", "does something else")
         elif before.get(stage.name) != after.get(stage.name):
             yield StageChange(stage.name, "changed", _through(stage, now.plan, before, after))
         elif settings(then.plan, was) != settings(now.plan, stage):
             yield StageChange(stage.name, "settings", _from_to(policies_text(was), policies_text(stage)))
-    yield from (StageChange(name, "removed") for name in old)
+    yield from (StageChange(name, "removed") for name, was in old.items() if was.hook != "update")
 
 
 def _through(stage: StagePlan, plan: FlowPlan, before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -144,12 +170,47 @@ def _through(stage: StagePlan, plan: FlowPlan, before: Mapping[str, str], after:
     return f"depends on {', '.join(changed)}" if changed else "calls a flow that does something else"
 
 
+def _conversation(then: FlowPlan, now: FlowPlan) -> Iterator[ConversationChange]:
+    """State, signals, updates and queries that differ, then those that it has no more."""
+    old = conversation(then)
+    for (kind, name), content in conversation(now).items():
+        if (was := old.pop((kind, name), None)) is None:
+            yield ConversationChange(kind, name, "added")
+        elif was != content:
+            yield ConversationChange(kind, name, "changed", _told_otherwise(kind, name, then, now))
+    yield from (ConversationChange(kind, name, "removed") for kind, name in old)
+
+
+def _told_otherwise(kind: Part, name: str, then: FlowPlan, now: FlowPlan) -> str:
+    before, after = _heads(kind, name, then), _heads(kind, name, now)
+    if changed := [f"{old or 'none'} → {new or 'none'}" for old, new in zip(before, after, strict=True) if old != new]:
+        return ", ".join(changed)
+    return "begins with something else" if kind == "state" else "does something else"
+
+
+def _heads(kind: Part, name: str, plan: FlowPlan) -> tuple[str, ...]:
+    """What can be shown of it in a few words."""
+    if kind == "state":
+        return tuple(state_text(one).removeprefix(f"{name}: ") for one in plan.state if one.name == name)
+    if kind == "update":
+        found = (one for one in plan.updates if one.name == name)
+        return next((signature(name, one.params), f"where {one.text}" if one.text else "") for one in found)
+    several = plan.signals if kind == "signal" else plan.queries
+    return tuple(signature(name, one.params) for one in several if one.name == name)
+
+
 def _settings(then: FlowPlan, now: FlowPlan) -> Iterator[SettingChange]:
     for name, before in (old := _written(then)).items():
         if before != (after := _written(now)[name]):
             yield SettingChange(name, before, after)
     if then.schedule != now.schedule and all(old[name] == after for name, after in schedule_items(now).items()):
         yield SettingChange("schedule", "as it was", "with other options")
+    if then.concurrency_key != now.concurrency_key:
+        yield SettingChange("concurrency_key", *_keyed(then.concurrency_key, now.concurrency_key))
+
+
+def _keyed(before: Expr | None, after: Expr | None) -> tuple[str | None, str | None]:
+    return None if before is None else "as it was", None if after is None else "another"
 
 
 def _written(plan: FlowPlan) -> dict[str, str | None]:
@@ -163,7 +224,7 @@ def _written(plan: FlowPlan) -> dict[str, str | None]:
 def _text(name: str, value: object) -> str | None:
     if name in ("timeout", "cleanup_timeout", "deadline") and isinstance(value, int):
         return format_duration(value)
-    return None if value in (None, "", False) else str(value).lower() if isinstance(value, bool) else str(value)
+    return None if value in (None, "", False, 0) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _from_to(before: str, after: str) -> str:

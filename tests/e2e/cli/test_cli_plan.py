@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,62 @@ def test_what_a_program_would_change_is_told(
     assert (found["recorded"], found["open_runs"]) == ("r1", [])
     text = wvflow("plan", "f.wv").stdout
     assert all(line.split(": ", 1)[1] in text for line in stages)
+
+
+TOLD = """activity tell(k: int) = shell('true')
+flow A = { stage a = from [[1]] as t(n) }
+flow S with { concurrency: 2 } = {
+  state n: int = 0
+  signal up = set_n(n + 1)
+  signal gone = set_n(0)
+  query q = n
+  update u(k: int) = set_n(k) where k > 0
+  update v(k: int) = set_n(k), tell(k)
+  stage a = select 1 as x
+}
+"""
+OTHERWISE = (
+    TOLD.replace("flow S with { concurrency: 2 }", "flow S depends on A with { concurrency: 3, deadline: 1h }")
+    .replace("int = 0", "int = 7")
+    .replace("n + 1", "n - 1")
+    .replace("gone = set_n(0)", "come = set_n(0)")
+    .replace("q = n", "q = n * 2")
+    .replace("k > 0", "k < 0")
+    .replace("tell(k)", "tell(k + 1)")
+)
+
+
+def test_what_a_flow_is_told_and_asked_otherwise_is_told(ran_once: Path, wvflow: Call) -> None:
+    ran_once.write_text(TOLD)
+    wvflow("run", "f.wv", "S", "-q", "--run-id", "s1")
+    ran_once.write_text(OTHERWISE)
+    text = wvflow("plan", "f.wv").stdout
+    lines = [re.sub(" +", " ", line.strip()) for line in text.partition("~ S")[2].splitlines()]
+    assert lines[1:] == [
+        "~ state n int = 0 → int = 7",
+        "~ signal up does something else",
+        "+ signal come",
+        "~ update u where k > 0 → where k < 0",
+        "~ update v does something else",
+        "~ query q does something else",
+        "- signal gone",
+        "· after: none → depends on A",
+        "· deadline: none → 1h",
+        "· concurrency: 2 → 3",
+        "",
+        *lines[12:],
+    ]
+    told = planned(wvflow, "S")["conversation"]
+    assert told[0] == {"kind": "state", "name": "n", "change": "changed", "why": "int = 0 → int = 7"}
+    assert "WV0551" in wvflow("check", "f.wv").stderr + wvflow("check", "f.wv").stdout
+
+
+def test_a_query_or_a_limit_is_no_other_version(ran_once: Path, wvflow: Call) -> None:
+    ran_once.write_text(TOLD)
+    wvflow("run", "f.wv", "S", "-q", "--run-id", "s1")
+    ran_once.write_text(TOLD.replace("q = n", "q = n * 2").replace("concurrency: 2", "concurrency: 3"))
+    assert json.loads(wvflow("check", "--json", "f.wv").stdout) == []
+    assert planned(wvflow, "S")["change"] == "changed"
 
 
 def test_without_changes_that_is_said(ran_once: Path, wvflow: Call) -> None:

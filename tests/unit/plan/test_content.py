@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wvflow.lang.catalog import ActivitySignature, Catalog
-from wvflow.plan.content import body, contents, settings
+from wvflow.plan.content import body, contents, conversation, settings
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.planner import build
 from wvflow.semantics import check
@@ -24,7 +24,10 @@ flow F(n: int = 1) = {
 }
 """
 CATALOG = Catalog(
-    activities={"fetch": ActivitySignature("fetch", takes_rows=True, open=True)},
+    activities={
+        "fetch": ActivitySignature("fetch", takes_rows=True, open=True),
+        "tell": ActivitySignature("tell", open=True),
+    },
     tables=("users", "orders"),
 )
 F = FlowRef("F")
@@ -81,6 +84,42 @@ def test_the_content_of_a_stage_is_what_it_does_and_depends_on(old: str, new: st
 )
 def test_the_body_of_a_version_is_what_it_does(old: str, new: str, is_changed: bool) -> None:
     before, after = bundle(PROGRAM).plan(F), bundle(PROGRAM.replace(old, new)).plan(F)
+    assert (body(before) != body(after)) is is_changed
+
+
+TOLD = """flow A = { stage a = from users }
+flow F depends on A = {
+  state n: int = 0
+  signal up(m: int) = set_n(n + m)
+  update u(k: int) = set_n(k) where k > 0
+  query q = n
+  stage a = select 1 as x
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part", "is_changed"),
+    [
+        pytest.param("n: int = 0", "n: int = 7", "state n", True, id="what a variable begins with"),
+        pytest.param(
+            "n: int = 0", "n: long = 0", "state n, signal up, query q", True, id="its type, which is that of its uses"
+        ),
+        pytest.param("n + m", "n - m", "signal up", True, id="what a signal does"),
+        pytest.param("up(m: int)", "up(m: int = 1)", "signal up", True, id="its parameters"),
+        pytest.param("k > 0", "k < 0", "update u", True, id="when an update is refused"),
+        pytest.param("k > 0", "k  >  0", "", False, id="how that is written"),
+        pytest.param("set_n(k) where", "set_n(k), tell(k: k) where", "update u", True, id="a call"),
+        pytest.param("q = n", "q = n * 2", "query q", False, id="a query"),
+        pytest.param("F depends on A", "F if A.failed", "", True, id="the runs that it comes after"),
+        pytest.param("F depends on A", "F depends on A with { deadline: 1h }", "", False, id="a limit"),
+    ],
+)
+def test_what_a_run_is_told_is_part_of_its_version(old: str, new: str, part: str, is_changed: bool) -> None:
+    before, after = bundle(TOLD).plan(F), bundle(TOLD.replace(old, new)).plan(F)
+    told = conversation(after)
+    changed = [" ".join(what) for what, content in conversation(before).items() if told[what] != content]
+    assert ", ".join(changed) == part
     assert (body(before) != body(after)) is is_changed
 
 

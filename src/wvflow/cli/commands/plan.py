@@ -27,8 +27,9 @@ _TO_DO = {"added": "to add", "changed": "to change", "removed": "to remove"}
 @click.pass_obj
 def plan(app: App, path: Path) -> None:
     """Tell what the program of PATH (a file or folder; default: this project) would change against what runs have
-    recorded: flows and stages added, changed and removed, settings, and of each open run whether it could go on under
-    today's plan. Nothing is run, nothing is changed: runs keep the plan that they began with.
+    recorded: flows, stages, state, signals, updates and queries added, changed and removed, settings, and of each
+    open run whether it could go on under today's plan. Nothing is run, nothing is changed: runs keep the plan that they
+    began with.
 
     JSON: an object with `flows`, and `changes`, whether there are any.
 
@@ -60,12 +61,14 @@ def _flow(flow: FlowChange) -> Iterator[Text]:
     mark, color = _MARKS.get(flow.change, (" ", ""))
     against = f"  (recorded by run {flow.recorded})" if flow.recorded else "  (never run)"
     yield Text.assemble((f"{mark} {FlowRef(flow.flow, flow.version).shown}", f"bold {color}"), (against, "dim"))
-    width = max((len(one.stage) for one in flow.stages), default=0)
-    for one in flow.stages:
-        mark, color = _MARKS[one.change]
-        yield Text.assemble((f"    {mark} {one.stage:<{width}}", color), (f"  {one.why}" if one.why else "", "dim"))
-    for change in flow.settings:
-        yield Text(f"    · {change.name}: {change.before or 'none'} → {change.after or 'none'}")
+    told = [(f"{one.kind} {one.name}", one.change, one.why) for one in flow.conversation]
+    parts = [*((one.stage, one.change, one.why) for one in flow.stages), *told]
+    width = max((len(name) for name, _, _ in parts), default=0)
+    for name, change, why in parts:
+        mark, color = _MARKS[change]
+        yield Text.assemble((f"    {mark} {name:<{width}}", color), (f"  {why}" if why else "", "dim"))
+    for one in flow.settings:
+        yield Text(f"    · {one.name}: {one.before or 'none'} → {one.after or 'none'}")
     for run in flow.open_runs:
         yield Text.assemble(f"    run {run.run_id}  {run.state}  ", (_movable(run, flow), "dim"))
 
