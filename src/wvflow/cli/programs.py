@@ -66,18 +66,31 @@ def flows_of(program: Compiled, project: Project, file: Path) -> list[FlowRef]:
 def choose(program: Compiled, project: Project, file: Path, name: str | None, version: int | None = None) -> FlowRef:
     """The flow of that name, in its highest version where none is named; without a name, the file's only one.
 
-    Raises: UserError, there is no such flow, or a name is needed.
+    Raises: UserError, there is no such flow, a name is needed, or the file's own is not the one that the program uses.
     """
     if name is None:
-        return _only(flows_of(program, project, file), file)
+        return _used(program, project, file, _only(flows_of(program, project, file), file))
     everywhere = [ref for refs in program.flows.values() for ref in refs]
     if versions := [ref for ref in everywhere if ref.flow == name and version in (None, ref.version)]:
-        return max(versions)
+        return _used(program, project, file, max(versions))
     if version is not None:
         raise UserError(f"there is no flow `{name}` in version {version}", help=_known_versions(name, everywhere))
     near = nearest(name, {ref.flow for ref in everywhere})
     known = f"its flows: {', '.join(sorted({ref.flow for ref in everywhere}))}" if everywhere else None
     raise UserError(f"there is no flow `{name}`", help=f"did you mean `{near}`?" if near else known)
+
+
+def _used(program: Compiled, project: Project, file: Path, ref: FlowRef) -> FlowRef:
+    """The flow, unless the file defines it and the program uses another file's: of several the first counts."""
+    first, *others = (name for name, refs in program.flows.items() if ref in refs)
+    if file.is_dir() or source_name(project, file) not in others:
+        return ref
+    name = naming(project.root)
+    raise UserError(
+        f"{name(first)} defines the flow `{ref.shown}`, too, and the program uses that one, not the one of {file}",
+        help=f"rename one of them, give one a version of its own (`flow {ref.flow} @version({ref.version + 1})`), "
+        f"or name {name(first)}",
+    )
 
 
 def _known_versions(name: str, flows: Sequence[FlowRef]) -> str | None:

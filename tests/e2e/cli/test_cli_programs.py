@@ -56,6 +56,27 @@ def test_a_mistake_is_shown_with_its_line(project: Path, wvflow: Call) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("command", ["run", "show"])
+def test_a_flow_that_another_file_defines_first_is_not_taken_for_the_one_of_the_file(
+    project: Path, wvflow: Call, command: str
+) -> None:
+    for name in ("a", "b"):
+        (project / f"{name}.wv").write_text(f"flow F = {{ stage {name} = from [[1]] as t(n) }}\n")
+    refused = wvflow(command, "b.wv", "F", status=2).stderr
+    assert "a.wv defines the flow `F`, too, and the program uses that one, not the one of b.wv" in refused
+    assert "`flow F @version(2)`" in refused
+    wvflow(command, "a.wv", "F")
+    wvflow(command, "sales.wv", "F")
+    (project / "b.wv").write_text("flow F @version(2) = { stage b = from [[1]] as t(n) }\n")
+    wvflow(command, "b.wv", "F")
+
+
+def test_a_files_only_flow_is_not_taken_from_another_file(project: Path, wvflow: Call) -> None:
+    for name in ("a", "b"):
+        (project / f"{name}.wv").write_text(f"flow F = {{ stage {name} = from [[1]] as t(n) }}\n")
+    assert "a.wv defines the flow `F`, too" in wvflow("run", "b.wv", status=2).stderr
+
+
 def test_of_a_missing_data_file_one_with_a_name_like_it_is_told(project: Path, wvflow: Call) -> None:
     sales = project / "sales.wv"
     sales.write_text(sales.read_text().replace("'orders.csv'", "'ordrs.csv'"))
