@@ -225,6 +225,15 @@ def test_a_key_of_the_flow_has_but_one_run_of_its_schedule(folder: Path) -> None
     assert served(folder, hours=72)[1:] == ["decided Nightly skipped: run … has the key eu"]
 
 
+def test_of_several_times_that_come_up_at_once_one_has_the_key(folder: Path) -> None:
+    same = "with { interval: 8h, catchup: all, overlap: allow, idempotency_key: 'x' } = { stage a = select 1 as r }"
+    (folder / "f.wv").write_text(f"flow K {same}")
+    served(folder)
+    decided = [line for line in served(folder, hours=24) if line.startswith("decided")]
+    assert decided == ["decided K caught_up", *["decided K skipped: run … has the key x"] * 2]
+    assert [line for line in served(folder, hours=32) if line.startswith("decided")] == [decided[-1]]
+
+
 def test_what_cannot_be_done_now_is_told_once_and_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served(folder)
     decide, tries = SqliteStore.decide, 0

@@ -33,6 +33,8 @@ from wvflow.service.wiring import new_run_id
 ON_TIME_MS = 60_000
 ON_TIME_ONCE_MS = 3_600_000
 """How long after it was due a time is on time: where somebody looks all the while, and where now and then."""
+AGAIN_MS = 1_000
+"""After how long a verdict that the store refused is tried again, where no other process was quicker."""
 _TOGETHER = 200
 T = TypeVar("T")
 
@@ -168,10 +170,16 @@ class Scheduler:
         lost = {one.row.flow for one, done in zip(told, self._store.decide(told), strict=True) if not done}
         for verdict in verdicts:
             if verdict.row.flow in lost:
-                heappush(self._heap, (now, verdict.row.flow))  # another was quicker: what it left is looked at again
+                heappush(self._heap, (self._again(verdict, now), verdict.row.flow))
             else:
                 self._wait_for_next(verdict.row.flow, verdict.row.cursor)
         return [Fired(one.row.flow, fire) for one in told if one.row.flow not in lost for fire in one.fires]
+
+    def _again(self, lost: Verdict, now: EpochMs) -> EpochMs:
+        """When to look again: at once at what another left that was quicker, else once things may have changed."""
+        stored = self._store.schedule(self._project, lost.row.flow)
+        was_quicker = (None if stored is None else stored.cursor) != lost.read
+        return now if was_quicker else EpochMs(now + AGAIN_MS)
 
     def _wait_for_next(self, flow: str, cursor: EpochMs) -> None:
         if (due := next_due(self._flows[flow].plan, at_of(cursor))) is not None:
@@ -186,7 +194,8 @@ class Scheduler:
         look = Look(at_of(row.cursor), at_of(now), self._grace, paused, one.groups, groups)
         before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
         outcome = decide(one.plan, look, new_run_id, before.why_not)
-        pairs = [self._fired(one, decided, now, before) for decided in outcome.decided]
+        keys: dict[str, str] = {}
+        pairs = [self._fired(one, decided, now, before, keys) for decided in outcome.decided]
         return Verdict(
             row=msgspec.structs.replace(row, cursor=ms_of(outcome.cursor), version=one.ref.version),
             read=None if stored is None else row.cursor,
@@ -203,7 +212,10 @@ class Scheduler:
             Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"
         ]
 
-    def _fired(self, one: Scheduled, decided: Decided, now: EpochMs, before: _Before) -> tuple[FireRow, Order | None]:
+    def _fired(
+        self, one: Scheduled, decided: Decided, now: EpochMs, before: _Before, keys: dict[str, str]
+    ) -> tuple[FireRow, Order | None]:
+        """``keys``: the runs of this verdict by their keys, as it comes to be."""
         fire = FireRow(
             at=ms_of(decided.fire.at),
             entry=decided.fire.entry,
@@ -217,8 +229,13 @@ class Scheduler:
         if not decided.run_id:
             return fire, None
         order = msgspec.structs.replace(self._order(one, decided, now), upstream=before.next())
-        if order.key is not None and (entry := self._store.run_of(one.ref.flow, order.key.key, now)) is not None:
-            why = f"run {entry.run_id} has the key {order.key.key}"
+        if order.key is None:
+            return fire, order
+        key = order.key.key
+        entry = self._store.run_of(one.ref.flow, key, now)
+        holder = keys.setdefault(key, order.run_id) if entry is None else entry.run_id
+        if holder != order.run_id:
+            why = f"run {holder} has the key {key}"
             return msgspec.structs.replace(fire, decision="skipped", reason=why, run_id=""), None
         return fire, order
 

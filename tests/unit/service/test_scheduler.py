@@ -244,3 +244,15 @@ def test_a_run_that_is_ordered_and_has_not_begun_takes_room(overlap: str, second
         world.clock.at = BEGIN + timedelta(hours=hour)
         told += decisions(scheduler.look())
     assert told == [("F", "started"), ("F", second)]
+
+
+def test_a_verdict_that_the_store_refuses_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([flow("F", "0 * * * *")])
+    scheduler = world.process()
+    world.clock.at = BEGIN + timedelta(hours=1)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(MemoryStore, "decide", lambda _, verdicts: [False] * len(verdicts))
+        assert scheduler.look() == []
+    assert scheduler.next_due == ms_of(world.clock.at + timedelta(seconds=1))
+    world.clock.at += timedelta(seconds=1)
+    assert decisions(scheduler.look()) == [("F", "started")]
