@@ -2,14 +2,17 @@
 
 A time is *due* at its instant, or as much later as its jitter says, which is fixed for a flow and a time. It is decided
 at the first look after that, and never again: ``Outcome.cursor`` says up to where all is decided, and the next look
-begins there. Looked at within its grace it is on time, else it was *missed*, as nobody was there to look.
+begins there. Looked at within its grace it is on time, else it was *missed*, as nobody was there to look. Where several
+of a group come up in one look and would be on time, with ``overlap`` ``skip`` or ``cancel_other``, only the newest for
+which there is room are, at least one: the older were missed. With ``allow`` and ``queue`` each has a run anyway.
 
 =================  ===========================  ===================================================================
 the time           what the flow says           decision
 =================  ===========================  ===================================================================
 any                it is paused                 skipped
 missed             ``catchup: none``            skipped
-missed             ``catchup: latest``          the newest within ``catchup_window`` is caught up, others skipped
+missed             ``catchup: latest``          the newest within ``catchup_window`` is caught up, others skipped; all
+                                                where one on time comes in the same look: that is the latest
 missed             ``catchup: all``             each within ``catchup_window`` is caught up, older ones skipped
 on time            room for another run         started
 on time, no room   ``overlap: allow``           started; queued where the flow has a ``concurrency``
@@ -135,9 +138,26 @@ class _Judge:
         self._look = look
         self._name = name
         self._open = {group: list(runs) for group, runs in look.open.items()}
-        self._missed = [fire for fire in due if due_at(plan, fire) + look.grace < look.now]
+        self._in_time = [fire for fire in due if due_at(plan, fire) + look.grace >= look.now]
+        on_time = set(self._newest_with_room(self._in_time))
+        self._missed = [fire for fire in due if fire not in on_time]
+        self._has_later = bool(on_time)
         self._caught_up = set(self._to_catch_up())
         self.cancels: list[str] = []
+
+    def _newest_with_room(self, fires: Sequence[Fire]) -> Iterator[Fire]:
+        """Those of the ones looked at in time that stay on time. Of one instant none is older than another."""
+        if self._schedule.overlap in ("allow", "queue"):
+            yield from fires
+            return
+        found: dict[str, list[Fire]] = {}
+        for fire in reversed(fires):
+            group = self._group(fire)
+            newest = found.setdefault(group, [])
+            room = self._room - len(self._open.get(group, ()))
+            if len(newest) < max(room, 1) or fire.at == newest[-1].at:
+                newest.append(fire)
+                yield fire
 
     def _to_catch_up(self) -> Sequence[Fire]:
         window = timedelta(milliseconds=self._schedule.catchup_window)
@@ -146,7 +166,7 @@ class _Judge:
             case "none":
                 return ()
             case "latest":
-                return recent[-1:]
+                return () if self._has_later else recent[-1:]
             case "all":
                 return recent
 
@@ -197,11 +217,13 @@ class _Judge:
 
     def _why_missed(self, fire: Fire) -> str:
         window = timedelta(milliseconds=self._schedule.catchup_window)
+        if self._schedule.catchup == "none" and fire in self._in_time:
+            return "missed: a later one came up in the same look"
         if self._schedule.catchup == "none":
             return "missed: nothing was there to start it in time"
         if fire.at < self._look.now - window:
             return "missed, and too long ago to be caught up"
-        return "missed, and a later one is caught up"
+        return "missed, and a later one came" if self._has_later else "missed, and a later one is caught up"
 
     @property
     def _room(self) -> int:

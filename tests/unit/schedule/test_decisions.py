@@ -28,14 +28,21 @@ def flow(concurrency: int = 0, crons: Sequence[Cron] = HOURLY, **settings: Any) 
 
 
 def look(
-    plan: FlowPlan, *, since: float = 1, late: float = 0, paused: bool = False, open: Sequence[Open] = ()
+    plan: FlowPlan,
+    *,
+    since: float = 1,
+    late: float = 0,
+    paused: bool = False,
+    open: Sequence[Open] = (),
+    minutes: int = 1,
 ) -> Outcome:
-    """Look, ``late`` hours after noon, at what came since so many hours before noon: of the last minute, on time."""
+    """Look, ``late`` hours after noon, at what came since so many hours before noon: of the last ``minutes``, on
+    time."""
     names = count(1)
     found = Look(
         cursor=NOON - since * HOUR,
         now=NOON + late * HOUR,
-        grace=timedelta(minutes=1),
+        grace=timedelta(minutes=minutes),
         paused=paused,
         groups=["g"] * 3,
         open={"g": list(open)},
@@ -51,6 +58,7 @@ def told(outcome: Outcome) -> str:
     )
 
 
+SEVERAL = {"since": 2, "minutes": 61}
 RUNNING, CATCHING = Open("r1"), Open("r1", catches_up=True)
 
 
@@ -82,9 +90,21 @@ RUNNING, CATCHING = Open("r1"), Open("r1", catches_up=True)
         ),
         # Missed, and the next one on time.
         (flow(), {"since": 2}, "11 skipped missed:; 12 started new1/1"),
-        (flow(catchup="latest"), {"since": 2}, "11 caught_up new1/1; 12 queued new2/1"),
+        (flow(catchup="latest"), {"since": 2}, "11 skipped missed,; 12 started new1/1"),
+        (flow(catchup="latest", overlap="queue"), {"since": 2}, "11 skipped missed,; 12 started new1/1"),
+        (flow(catchup="all"), {"since": 2}, "11 caught_up new1/1; 12 queued new2/1"),
         (flow(), {"open": [CATCHING]}, "12 queued new1/1"),
         (flow(overlap="allow"), {"open": [CATCHING]}, "12 started new1/0"),
+        # Several that would be on time.
+        (flow(), SEVERAL, "11 skipped missed:; 12 started new1/1"),
+        (flow(), {**SEVERAL, "open": [RUNNING]}, "11 skipped missed:; 12 skipped run"),
+        (flow(overlap="cancel_other"), SEVERAL, "11 skipped missed:; 12 started new1/1"),
+        (flow(catchup="latest"), SEVERAL, "11 skipped missed,; 12 started new1/1"),
+        (flow(catchup="all"), SEVERAL, "11 caught_up new1/1; 12 queued new2/1"),
+        (flow(2), SEVERAL, "11 started new1/2; 12 started new2/2"),
+        (flow(2), {**SEVERAL, "open": [RUNNING]}, "11 skipped missed:; 12 started new1/2"),
+        (flow(overlap="queue"), SEVERAL, "11 started new1/1; 12 queued new2/1"),
+        (flow(overlap="allow"), SEVERAL, "11 started new1/0; 12 started new2/0"),
         # Paused.
         (flow(), {"paused": True}, "12 skipped the"),
         (flow(catchup="all"), {"paused": True, "late": 0.5}, "12 skipped the"),

@@ -34,7 +34,8 @@ def look(ready: int, *, since: int = 1, open: Sequence[Open] = (), **settings: s
         (look(1, overlap="skip", open=[RUNNING]), [("skipped", "", "run r1 is open")]),
         (look(2, since=3, catchup="all"),
          [("caught_up", "new1", ""), ("caught_up", "new2", ""), ("skipped", "", "none")]),
-        (look(1, since=2, catchup="latest"), [("caught_up", "new1", ""), ("skipped", "", "none")]),
+        (look(1, since=2, catchup="latest"),
+         [("skipped", "", "missed, and a later one came"), ("started", "new1", "")]),
     ],
 )  # fmt: skip
 def test_a_time_is_skipped_where_there_is_nothing_to_come_after(
