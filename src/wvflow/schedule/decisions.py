@@ -9,7 +9,7 @@ which there is room are, at least one: the older were missed. With ``allow`` and
 =================  ===========================  ===================================================================
 the time           what the flow says           decision
 =================  ===========================  ===================================================================
-any                it is paused                 skipped
+any                was paused when it was due   skipped
 missed             ``catchup: none``            skipped
 missed             ``catchup: latest``          the newest within ``catchup_window`` is caught up, others skipped; all
                                                 where one on time comes in the same look: that is the latest
@@ -63,12 +63,13 @@ class Open(NamedTuple):
 
 class Look(NamedTuple):
     """What a look finds. ``grace``: how long after it was due a time is on time. ``groups``: those of the schedule's
-    entries, in their order; ``open``: the runs of each group, the oldest first."""
+    entries, in their order; ``open``: the runs of each group, the oldest first; ``paused_at``: since when it is paused,
+    None where it isn't."""
 
     cursor: datetime
     now: datetime
     grace: timedelta
-    paused: bool = False
+    paused_at: datetime | None = None
     groups: Sequence[str] = ("",)
     open: Mapping[str, Sequence[Open]] = {}
 
@@ -138,9 +139,11 @@ class _Judge:
         self._look = look
         self._name = name
         self._open = {group: list(runs) for group, runs in look.open.items()}
-        self._in_time = [fire for fire in due if due_at(plan, fire) + look.grace >= look.now]
+        self._paused = {fire for fire in due if look.paused_at is not None and due_at(plan, fire) >= look.paused_at}
+        wanted = [fire for fire in due if fire not in self._paused]
+        self._in_time = [fire for fire in wanted if due_at(plan, fire) + look.grace >= look.now]
         on_time = set(self._newest_with_room(self._in_time))
-        self._missed = [fire for fire in due if fire not in on_time]
+        self._missed = [fire for fire in wanted if fire not in on_time]
         self._has_later = bool(on_time)
         self._caught_up = set(self._to_catch_up())
         self.cancels: list[str] = []
@@ -171,7 +174,7 @@ class _Judge:
                 return recent
 
     def decided(self, fire: Fire) -> Decided:
-        if self._look.paused:
+        if fire in self._paused:
             return msgspec.structs.replace(_skipped(fire, "the schedule is paused"), may_be_late=False)
         if fire in self._caught_up:
             limit = 1 if self._schedule.catchup == "all" else self._room

@@ -36,6 +36,7 @@ ON_TIME_ONCE_MS = 3_600_000
 AGAIN_MS = 1_000
 """After how long a verdict that the store refused is tried again, where no other process was quicker."""
 _TOGETHER = 200
+_TRIES = 10
 T = TypeVar("T")
 
 
@@ -160,6 +161,24 @@ class Scheduler:
                 heappush(self._heap, (now, flow))
         return found
 
+    def resume(self, bundle: Bundle, one: Scheduled) -> bool:
+        """Have the times of a schedule start runs again from here on, and decide those that came before, whether
+        somebody has looked at them or not; whether it was paused. Raises Unavailable."""
+        if one.plan.after:
+            self._dependants.load(bundle)
+        for _ in range(_TRIES):
+            row = self._store.schedule(self._project, one.ref.flow)
+            if row is None or row.paused_at is None:
+                return False
+            if row.digest != one.digest:
+                break  # other times, which begin when somebody looks
+            self._bundle = bundle
+            verdict = self._verdict(one, self._clock.now())
+            if not verdict.fires or all(self._store.decide([verdict])):
+                break
+        self._store.set_paused(self._project, one.ref.flow, None)
+        return True
+
     def look_at_ends(self) -> list[Order]:
         """Order the runs that come after others which have ended, and no schedule decides when. Raises Unavailable."""
         return self._dependants.look()
@@ -190,8 +209,8 @@ class Scheduler:
         stored = self._store.schedule(self._project, one.ref.flow)
         row = stored or _first(self._project, one, now)
         groups = {group: self._open(one.plan, group) for group in dict.fromkeys(one.groups)}
-        paused = row.paused_at is not None
-        look = Look(at_of(row.cursor), at_of(now), self._grace, paused, one.groups, groups)
+        paused_at = None if row.paused_at is None else at_of(row.paused_at)
+        look = Look(at_of(row.cursor), at_of(now), self._grace, paused_at, one.groups, groups)
         before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
         outcome = decide(one.plan, look, new_run_id, before.why_not)
         keys: dict[str, str] = {}
@@ -286,8 +305,12 @@ class _Before:
 
 
 def pause(store: Store, project: str, one: Scheduled, now: EpochMs, note: str) -> None:
-    """Have no time of a schedule start a run, from here on, whether somebody has looked at it before or not."""
-    if not store.set_paused(project, one.ref.flow, now, note):
+    """Have no time of a schedule start a run, from here on, whether somebody has looked at it before or not. One that
+    is paused is so since then."""
+    row = store.schedule(project, one.ref.flow)
+    if row is not None and row.paused_at is not None:
+        store.set_paused(project, one.ref.flow, row.paused_at, note)
+    elif not store.set_paused(project, one.ref.flow, now, note):
         row = msgspec.structs.replace(_first(project, one, now), paused_at=now, note=note)
         if not all(store.decide([Verdict(row=row, read=None, at=now)])):
             store.set_paused(project, one.ref.flow, now, note)  # somebody looked at it just now

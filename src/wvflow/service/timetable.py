@@ -60,11 +60,10 @@ class Timetable:
         scheduler.pause(self._store, self._project, found, self._clock.now(), note)
 
     def resume(self, flow: str) -> bool:
-        """Have them start runs again; whether it was paused. Raises: UserError, it has no schedule."""
-        scheduler.find(self._bundle, self._project, flow)
-        row = self._store.schedule(self._project, flow)
-        self._store.set_paused(self._project, flow, None)
-        return row is not None and row.paused_at is not None
+        """Have those from now on start runs again; whether it was paused. Raises: UserError, it has no schedule."""
+        found = scheduler.find(self._bundle, self._project, flow)
+        now_and_then = scheduler.Scheduler(self._runs, scheduler.ON_TIME_ONCE_MS)
+        return now_and_then.resume(self._bundle, found)
 
     def trigger(
         self, flow: str, texts: Mapping[str, str], run_time: EpochMs | None = None, run_id: str | None = None

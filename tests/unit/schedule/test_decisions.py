@@ -32,7 +32,7 @@ def look(
     *,
     since: float = 1,
     late: float = 0,
-    paused: bool = False,
+    paused: float | None = None,
     open: Sequence[Open] = (),
     minutes: int = 1,
 ) -> Outcome:
@@ -43,7 +43,7 @@ def look(
         cursor=NOON - since * HOUR,
         now=NOON + late * HOUR,
         grace=timedelta(minutes=minutes),
-        paused=paused,
+        paused_at=None if paused is None else NOON + paused * HOUR,
         groups=["g"] * 3,
         open={"g": list(open)},
     )
@@ -106,8 +106,10 @@ RUNNING, CATCHING = Open("r1"), Open("r1", catches_up=True)
         (flow(overlap="queue"), SEVERAL, "11 started new1/1; 12 queued new2/1"),
         (flow(overlap="allow"), SEVERAL, "11 started new1/0; 12 started new2/0"),
         # Paused.
-        (flow(), {"paused": True}, "12 skipped the"),
-        (flow(catchup="all"), {"paused": True, "late": 0.5}, "12 skipped the"),
+        (flow(), {"paused": 0}, "12 skipped the"),
+        (flow(catchup="all"), {"paused": -1, "late": 0.5}, "12 skipped the"),
+        (flow(catchup="all"), {"since": 2, "paused": -0.5, "late": 0.5}, "11 caught_up new1/1; 12 skipped the"),
+        (flow(), {"paused": 0.001, "late": 0.01}, "12 started new1/1"),
         # Nothing is due.
         (flow(), {"since": 0, "late": 0.9}, ""),
         # Two times of one instant.
@@ -201,7 +203,11 @@ def test_each_time_is_decided_once_however_the_looks_are_cut(plan: FlowPlan, sec
     names = count()
     for step in seconds:
         now += timedelta(seconds=step)
-        found = decide(plan, Look(cursor, now, timedelta(minutes=1), paused, ["g"] * 3), lambda: f"r{next(names)}")
+        found = decide(
+            plan,
+            Look(cursor, now, timedelta(minutes=1), NOON if paused else None, ["g"] * 3),
+            lambda: f"r{next(names)}",
+        )
         assert found.cursor >= cursor
         assert {bool(one.run_id) for one in found.decided if one.decision != "skipped"} <= {True}
         assert not (paused and any(one.run_id for one in found.decided))

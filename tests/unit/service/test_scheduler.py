@@ -23,7 +23,7 @@ from wvflow.schedule.decisions import due_at
 from wvflow.schedule.times import fires
 from wvflow.service.project import Project
 from wvflow.service.runs import Runs
-from wvflow.service.scheduler import Fired, Scheduler, at_of, ms_of
+from wvflow.service.scheduler import Fired, Scheduler, at_of, ms_of, pause, scheduled
 from wvflow.service.wiring import Wiring
 from wvflow.store.memory import MemoryStore, Shelf
 
@@ -256,3 +256,20 @@ def test_a_verdict_that_the_store_refuses_is_tried_again_later(monkeypatch: pyte
     assert scheduler.next_due == ms_of(world.clock.at + timedelta(seconds=1))
     world.clock.at += timedelta(seconds=1)
     assert decisions(scheduler.look()) == [("F", "started")]
+
+
+def test_times_inside_a_pause_are_skipped_though_nobody_looked_meanwhile() -> None:
+    plan = flow("F", "0 * * * *", catchup="all", overlap="allow")
+    world = World([plan])
+    scheduler = world.process()
+    (one,) = scheduled(world.bundle, str(PROJECT))
+    for hours in (1.5, 2.5):
+        world.clock.at = BEGIN + timedelta(hours=hours)
+        pause(world.store, str(PROJECT), one, world.clock.now(), "")
+    world.clock.at = BEGIN + timedelta(hours=3.5)
+    assert [world.process().resume(world.bundle, one) for _ in range(2)] == [True, False]
+    world.clock.at = BEGIN + timedelta(hours=4)
+    assert decisions(scheduler.look()) == [("F", "started")]
+    decided = [one.decision for one in world.store.fires(str(PROJECT), "F")[::-1]]
+    assert decided == ["caught_up", "skipped", "skipped", "started"]
+    assert [row.paused_at for row in world.store.schedules(str(PROJECT))] == [None]
