@@ -1,10 +1,13 @@
 """What becomes of each time of a schedule, once it has come.
 
-A time is *due* at its instant, or as much later as its jitter says, which is fixed for a flow and a time. It is decided
-at the first look after that, and never again: ``Outcome.cursor`` says up to where all is decided, and the next look
-begins there. Looked at within its grace it is on time, else it was *missed*, as nobody was there to look. Where several
-of a group come up in one look and would be on time, with ``overlap`` ``skip`` or ``cancel_other``, only the newest for
-which there is room are, at least one: the older were missed. With ``allow`` and ``queue`` each has a run anyway.
+A time is *due* at its instant, or as much later as its jitter says, which is fixed for a flow and a time, and over
+before the next time: those behind a late one would wait for it, and seem missed though somebody is always there. It is
+decided at the first look after that, and never again: ``Outcome.cursor`` says up to where all is decided, and the next
+look begins there. Looked at within its grace it is on time, else it was *missed*, as nobody was there to look.
+
+Where several of a group come up in one look and would be on time, with ``overlap`` ``skip`` or ``cancel_other``, only
+the newest for which there is room are, at least one: the older were missed. With ``allow`` and ``queue`` each has a run
+anyway. What came before a pause and is looked at in it goes by the table too.
 
 =================  ===========================  ===================================================================
 the time           what the flow says           decision
@@ -49,6 +52,9 @@ MOST = 1_000
 """Times that one look decides one by one; what came before them is one decision."""
 COUNTED = 10_000
 """So many of these are counted, at most."""
+_MILLISECOND = timedelta(milliseconds=1)
+_CLOSEST_MS = 60_000
+"""No two times of cron texts are closer, but for those of one instant."""
 _FIRST_SPAN = timedelta(seconds=1)
 _BACK = [timedelta(seconds=61), *(timedelta(hours=hours, seconds=1) for hours in (1, 25, 32 * 24, 367 * 24, 41 * 8784))]
 """How far the time before may be away: for one of every minute, hour, day, month, year, and of a 29th of February."""
@@ -98,12 +104,23 @@ class Outcome(NamedTuple):
 
 
 def due_at(plan: FlowPlan, fire: Fire) -> datetime:
-    """When a time is due: with its jitter."""
-    jitter = _schedule(plan).jitter
+    """When a time is due: with its jitter, before the next time comes."""
+    jitter = _jitter(plan, fire)
     if not jitter:
         return fire.at
     drawn = int.from_bytes(sha256(f"{plan.flow}\n{fire.at.isoformat()}".encode()).digest()[:8], "big")
     return fire.at + timedelta(milliseconds=drawn % jitter)
+
+
+def _jitter(plan: FlowPlan, fire: Fire) -> int:
+    """How much later, in milliseconds, a time may be due at most."""
+    schedule = _schedule(plan)
+    if schedule.interval is not None:
+        return min(schedule.jitter, schedule.interval)
+    if schedule.jitter <= _CLOSEST_MS:
+        return schedule.jitter
+    following = next(fires(schedule, plan.timezone, fire.at), None)
+    return schedule.jitter if following is None else min(schedule.jitter, (following.at - fire.at) // _MILLISECOND)
 
 
 def next_due(plan: FlowPlan, cursor: datetime) -> datetime | None:

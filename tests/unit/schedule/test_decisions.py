@@ -180,6 +180,17 @@ def test_jitter_is_fixed_for_a_flow_and_a_time_and_what_waits_for_it_is_not_deci
     assert (decided.decision, decided.window) == ("started", (NOON - HOUR, NOON))
 
 
+@pytest.mark.parametrize("plan", [every(5_000, jitter=60_000), flow(crons=[Cron("*/2 * * * *")], jitter=3_600_000)])
+def test_who_is_always_there_misses_no_time_however_long_the_jitter(plan: FlowPlan) -> None:
+    cursor = NOON
+    for _ in range(100):
+        due = next_due(plan, cursor)
+        assert due is not None
+        (decided,) = decide(plan, Look(cursor, due, timedelta()), lambda: "r").decided
+        assert decided.decision == "started"
+        cursor = decided.fire.at
+
+
 def test_a_schedule_that_is_over_has_no_next_time() -> None:
     assert next_due(flow(end="2026-03-01T12:00"), NOON) is None
 
