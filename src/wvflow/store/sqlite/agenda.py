@@ -149,7 +149,9 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
     connection.execute("savepoint verdict")
     if not all(order(connection, new) for new in verdict.orders):
         connection.execute("rollback to verdict")
+        connection.execute("release verdict")
         return False
+    connection.execute("release verdict")
     connection.execute(
         f"insert into schedules ({_SCHEDULE}) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set"
         " version = excluded.version, digest = excluded.digest, cursor = excluded.cursor",
