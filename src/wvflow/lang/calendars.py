@@ -88,6 +88,16 @@ def instant_mistake(text: str) -> bool:
     return False
 
 
+def instant_in(zone: str, text: str) -> datetime:
+    """The instant of a moment in ISO 8601, in a zone where it names none.
+
+    >>> instant_in("Europe/Berlin", "2026-01-01").isoformat(), instant_in("UTC", "2026-01-01T06:00+01:00").isoformat()
+    ('2025-12-31T23:00:00+00:00', '2026-01-01T05:00:00+00:00')
+    """
+    read = datetime.fromisoformat(text)
+    return (read if read.tzinfo is not None else read.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+
+
 def date_in(zone: str, epoch_ms: int) -> str:
     """The date of an instant in a zone, as ``yyyy-MM-dd``.
 

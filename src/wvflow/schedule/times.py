@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from wvflow.lang.calendars import instant_in
 from wvflow.plan.schedules import Cron, Schedule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,7 +49,8 @@ def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
     ['28. 01:30', '29. 01:00', '30. 00:30']
     """
     zone = ZoneInfo(timezone)
-    start, end = _moment(schedule.start, zone), _moment(schedule.end, zone)
+    start = instant_in(timezone, schedule.start) if schedule.start else None
+    end = instant_in(timezone, schedule.end) if schedule.end else None
     since = after if start is None else max(after, start - _TICK)
     several = [_of_cron(cron, entry, zone, since) for entry, cron in enumerate(schedule.crons)]
     if schedule.interval is not None:
@@ -57,13 +59,6 @@ def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
     if start is not None:
         found = dropwhile(lambda fire: fire.at < start, found)
     return found if end is None else takewhile(lambda fire: fire.at <= end, found)
-
-
-def _moment(text: str, zone: ZoneInfo) -> datetime | None:
-    if not text:
-        return None
-    read = datetime.fromisoformat(text)
-    return (read if read.tzinfo is not None else read.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def _of_cron(cron: Cron, entry: int, zone: ZoneInfo, after: datetime) -> Iterator[Fire]:

@@ -41,6 +41,16 @@ def no_instant(name: str, use: Span) -> Diagnostic:
     )
 
 
+def over_before_it_starts(end: Span, start: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_SCHEDULE,
+        "no time ever comes: the `end` is before the `start`",
+        end,
+        "give it a later `end`, or an earlier `start`",
+        (Note("the start is here", start),),
+    )
+
+
 def no_fires(name: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.MISPLACED_PROPERTY,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 from wvflow.errors import EvaluationError
-from wvflow.lang.calendars import cron_mistake, fields_of, instant_mistake, zone_mistake
+from wvflow.lang.calendars import cron_mistake, fields_of, instant_in, instant_mistake, zone_mistake
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.properties import Catchup, Overlap
 from wvflow.lang.values import to_json
@@ -20,7 +20,7 @@ from wvflow.semantics.scopes import Scope
 from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
-SCHEDULE, INTERVAL = "schedule", "interval"
+SCHEDULE, INTERVAL, ZONE = "schedule", "interval", "timezone"
 ABOUT_FIRES = ("overlap", "catchup", "catchup_window", "jitter", "start", "end")
 _CRON, _ARGS = "cron", "args"
 
@@ -60,15 +60,20 @@ def check_schedule(read: Read, callee: Callee, scope: Scope) -> Schedule | None:
 
 
 def _check_zone(read: Read, scope: Scope) -> None:
-    zone = read.values.get("timezone")
+    zone = read.values.get(ZONE)
     if isinstance(zone, str) and (meant := zone_mistake(zone)) is not None:
-        scope.session.report(mistakes.unknown_zone(zone, meant, read.spans["timezone"]))
+        scope.session.report(mistakes.unknown_zone(zone, meant, read.spans[ZONE]))
 
 
 def _check_bounds(read: Read, scope: Scope) -> None:
-    for name in ("start", "end"):
-        if name in read.values and instant_mistake(str(read.values[name])):
-            scope.session.report(mistakes.no_instant(name, read.spans[name]))
+    bounds = {name: str(read.values[name]) for name in ("start", "end") if name in read.values}
+    wrong = [name for name, text in bounds.items() if instant_mistake(text)]
+    scope.session.report(*(mistakes.no_instant(name, read.spans[name]) for name in wrong))
+    zone = str(read.values.get(ZONE, "UTC"))
+    if wrong or len(bounds) < len(("start", "end")) or zone_mistake(zone) is not None:
+        return
+    if instant_in(zone, bounds["start"]) > instant_in(zone, bounds["end"]):
+        scope.session.report(mistakes.over_before_it_starts(read.spans["end"], read.spans["start"]))
 
 
 def _crons(written: n.ConfigValue, callee: Callee, scope: Scope) -> Iterator[Cron]:
@@ -81,7 +86,7 @@ def _crons(written: n.ConfigValue, callee: Callee, scope: Scope) -> Iterator[Cro
 def _entries(node: n.ConfigValue, scope: Scope) -> Iterator[_Entry]:
     """The forms that a schedule can have: a text, ``cron('…')``, ``{ cron: …, args: {…} }``, and lists of these."""
     match node:
-        case n.ConfigList(items=items) | n.ArrayExpr(items=items):
+        case n.ConfigList(items=items) | n.ArrayExpr(items=items) if items:
             for one in items:
                 yield from _entries(one, scope)
         case n.StringLiteral(value=text, span=span):
