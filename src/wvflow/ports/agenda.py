@@ -144,7 +144,10 @@ class Agenda(Protocol):
         ...
 
     def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
-        """End a run that hasn't begun, in that state. False: it has begun, or was never to."""
+        """End a run that hasn't begun, in that state. False: it has begun, or was never to.
+
+        The runs that it was to come after are free for another, unless it failed: the next one would fail the same way.
+        """
         ...
 
     def occupants(self, group: str) -> list[Occupant]:

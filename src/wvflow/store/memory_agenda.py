@@ -198,6 +198,8 @@ def _withdraw(shelf: Shelf, run_id: str, state: str, at: EpochMs, error: str | N
     if run is None or run.row.state != PENDING:
         return False
     run.row = msgspec.structs.replace(run.row, state=state, finished_at=at, error=error)
+    if state != "failed":
+        dependencies.let_go(shelf, run_id)
     return True
 
 

@@ -35,6 +35,11 @@ def take(shelf: Shelf, flow: str, run_id: str, uses: Sequence[Use]) -> None:
     shelf.used += [Used(flow, run_id, one) for one in uses]
 
 
+def let_go(shelf: Shelf, run_id: str) -> None:
+    """Have the runs that this one was to use be free again. What it was to use again is another's."""
+    shelf.used = [one for one in shelf.used if one.run_id != run_id or one.use.again]
+
+
 def forget(shelf: Shelf) -> None:
     """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
     shelf.used = [one for one in shelf.used if one.run_id in shelf.runs or one.use.run_id in shelf.runs]

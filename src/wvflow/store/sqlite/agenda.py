@@ -124,6 +124,8 @@ def withdraw(connection: sqlite3.Connection, run_id: str, state: str, at: EpochM
         f"update runs set state = ?, finished_at = ?, error = ? where run = ? and {_PENDING}",
         (state, at, error, run_id),
     )
+    if ended.rowcount and state != "failed":
+        dependencies.let_go(connection, run_id)
     return ended.rowcount > 0
 
 

@@ -37,6 +37,11 @@ def take(connection: sqlite3.Connection, flow: str, run_id: str, uses: Sequence[
     )
 
 
+def let_go(connection: sqlite3.Connection, run_id: str) -> None:
+    """Have the runs that this one was to use be free again. What it was to use again is another's."""
+    connection.execute("delete from used where run = ? and not again", (run_id,))
+
+
 def forget(connection: sqlite3.Connection, run_id: str) -> None:
     """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
     connection.execute(

@@ -99,6 +99,21 @@ class DependenciesContract:
         assert store.uses("b1") == [Use("A", "a1")]
         assert store.kept_runs(NOW) == frozenset()
 
+    def test_a_run_that_is_not_to_begin_any_more_has_used_none_unless_it_failed(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for run_id in ("a1", "a2", "a3"):
+            ended(store, run_id)
+        commit(store, after("b0", "a3"))
+        for run_id, run in (("b1", "a1"), ("b2", "a2")):
+            assert store.order(ordered(run_id, run))
+        assert store.order(replace(ordered("b3"), upstream=(Use("A", "a3", again=True),)))
+        for run_id, state in (("b0", "cancelled"), ("b1", "cancelled"), ("b2", "failed"), ("b3", "terminated")):
+            assert store.withdraw(run_id, state=state, at=NOW) == (run_id != "b0")
+        assert unused(store) == ["a1"]
+        assert [store.uses(one) for one in ("b1", "b2")] == [[], [Use("A", "a2")]]
+        assert [one.run_id for one in store.users("a3")] == ["b0", "b3"]
+        assert store.order(ordered("b4", "a1"))
+
     def test_who_takes_the_place_of_a_run_comes_after_the_same(self, open_store: OpenStore) -> None:
         store = open_store()
         ended(store, "a1")
