@@ -44,7 +44,8 @@ class Dependencies(Protocol):
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         """Have these flows of a project come after others, and no more those that it did before and that are not among
-        them. Returned is since when, by flow: ends count from then on."""
+        them. Returned is since when, by flow: ends count from then on. Of a flow that did so at any time before it is
+        since that time."""
         ...
 
     def users(self, run_id: str) -> list[Use]:

@@ -19,7 +19,6 @@ import msgspec
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.dependencies import After
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish, has_its_key
 from wvflow.ports.store import (
     ENDED_STATES,
@@ -101,7 +100,7 @@ class Shelf:
         self.agenda = AgendaOfShelf()
         self.backfills = BackfillsOfShelf()
         self.used: list[Used] = []
-        self.attended: dict[tuple[str, str], tuple[EpochMs, tuple[After, ...]]] = {}
+        self.attended: dict[tuple[str, str], dependencies.Attended] = {}
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)

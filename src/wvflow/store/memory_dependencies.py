@@ -23,6 +23,14 @@ class Used(NamedTuple):
     use: Use
 
 
+class Attended(NamedTuple):
+    """Since when a flow comes after others, and whether it still is to."""
+
+    since: EpochMs
+    after: tuple[After, ...]
+    is_on: bool = True
+
+
 def are_free(shelf: Shelf, flow: str, uses: Sequence[Use]) -> bool:
     """Whether a run of a flow may use all of these: they have ended, and none of them is used by another."""
     wanted = [one.run_id for one in uses if not one.again]
@@ -53,9 +61,10 @@ def wanted(shelf: Shelf) -> frozenset[str]:
     """The runs that flows are to come after yet, and those that runs which are to begin come after."""
     return frozenset(one.use.run_id for one in shelf.used if one.run_id in shelf.agenda.orders) | {
         row.run_id
-        for (project, flow), (since, several) in shelf.attended.items()
-        for after in several
-        for row in _unused(shelf, project, flow, after, since)
+        for (project, flow), one in shelf.attended.items()
+        if one.is_on
+        for after in one.after
+        for row in _unused(shelf, project, flow, after, one.since)
     }
 
 
@@ -76,10 +85,10 @@ class DependenciesStore:
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         with self._writing() as shelf:
-            before = {flow: since for (where, flow), (since, _) in shelf.attended.items() if where == project}
-            shelf.attended = {key: found for key, found in shelf.attended.items() if key[0] != project}
-            since = {flow: before.get(flow, now) for flow in flows}
-            shelf.attended |= {(project, flow): (since[flow], tuple(after)) for flow, after in flows.items()}
+            before = {flow: one for (where, flow), one in shelf.attended.items() if where == project}
+            since = {flow: before[flow].since if flow in before else now for flow in flows}
+            shelf.attended |= {(project, flow): one._replace(is_on=False) for flow, one in before.items()}
+            shelf.attended |= {(project, flow): Attended(since[flow], tuple(after)) for flow, after in flows.items()}
             return since
 
     def uses(self, run_id: str) -> list[Use]:

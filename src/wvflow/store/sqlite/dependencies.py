@@ -57,9 +57,11 @@ def attend(
     """As ``Dependencies.attend``."""
     before = dict(connection.execute("select flow, since from attended where project = ?", (project,)).fetchall())
     since = {flow: EpochMs(before.get(flow, now)) for flow in flows}
-    connection.execute("delete from attended where project = ?", (project,))
+    # A flow that is gone may come back: a file that is being replaced is missing for a moment.
+    connection.execute("update attended set is_on = 0 where project = ?", (project,))
     connection.executemany(
-        "insert into attended (project, flow, since, after) values (?, ?, ?, ?)",
+        "insert into attended (project, flow, since, after) values (?, ?, ?, ?)"
+        " on conflict do update set after = excluded.after, is_on = 1",
         [(project, flow, since[flow], rows.encoded(tuple(after)).decode()) for flow, after in flows.items()],
     )
     return since
@@ -68,7 +70,7 @@ def attend(
 def wanted(connection: sqlite3.Connection) -> frozenset[str]:
     """The runs that flows are to come after yet, and those that runs which are to begin come after."""
     ordered = connection.execute("select upstream from used join orders on orders.run = used.run").fetchall()
-    attended = connection.execute("select project, flow, since, after from attended").fetchall()
+    attended = connection.execute("select project, flow, since, after from attended where is_on").fetchall()
     return frozenset(run for (run,) in ordered) | {
         row.run_id
         for project, flow, since, after in attended

@@ -5,8 +5,9 @@ fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
 with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin; ``slots_of`` is the
 group that a run takes a slot of. ``used`` says which runs came after which, but for those that ``again`` do so;
-``attended`` which flows are to come after others. ``schedules`` says up to where the times of a flow's schedule are
-decided, ``fires`` how. ``keys_voided`` has what a run did under keys and is to undo, or has undone.
+``attended`` which flows are to come after others, and since when; one that is to no more is no longer ``is_on``.
+``schedules`` says up to where the times of a flow's schedule are decided, ``fires`` how. ``keys_voided`` has what a run
+did under keys and is to undo, or has undone.
 """
 
 from __future__ import annotations
@@ -393,6 +394,8 @@ _ATTENDED = (
 
 _VOIDED_ITERATIONS = ("alter table keys_voided add column iteration integer not null default 0",)
 
+_NOT_ATTENDED = ("alter table attended add column is_on integer not null default 1",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -414,6 +417,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _USED,
     _ATTENDED,
     _VOIDED_ITERATIONS,
+    _NOT_ATTENDED,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -136,6 +136,18 @@ class DependenciesContract:
         assert there.attend("/p", {}, NOW) == {}
         assert here.kept_runs(NOW) == frozenset()
 
+    def test_a_flow_that_was_gone_for_a_moment_misses_no_run(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        here.attend("/p", {"B": (A,), "C": (A,)}, NOW)
+        here.attend("/p", {"C": (A,)}, EpochMs(NOW + 1))
+        ended(here, "a1", at=NOW + 2)
+        commit(here, after("c1", "a1", flow="C"))
+        assert here.kept_runs(NOW) == frozenset()
+        late = After("A", ENDS)
+        assert there.attend("/p", {"B": (late,)}, EpochMs(NOW + 3)) == {"B": NOW}
+        assert there.kept_runs(NOW) == {"a1"}
+        assert there.attend("/q", {"B": (A,)}, EpochMs(NOW + 3)) == {"B": NOW + 3}
+
     def test_a_run_stays_used_when_its_user_is_deleted_and_named_when_it_is_itself(self, open_store: OpenStore) -> None:
         store = open_store()
         for run_id in ("a1", "a2"):
