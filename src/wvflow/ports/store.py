@@ -326,7 +326,8 @@ class Store(Agenda, Backfills, Dependencies, Ledger, Protocol):
         ...
 
     def owner(self, token: int, now: EpochMs) -> Owner | None:
-        """The owner of that token. ``alive``: its lock is held and it beat within the last 30 s."""
+        """The owner of that token. ``alive``: its lock is held and it beat within the last 30 s. None: it is dead, and
+        may be forgotten, or was never there."""
         ...
 
     # --- what processes share ---

@@ -148,6 +148,7 @@ class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
     def release(self, token: int) -> None:
         with self._shelf.lock:
             self._held.discard(token)
+            self._shelf.agenda.serving.pop(token, None)
             if owner := self._shelf.owners.get(token):
                 self._shelf.owners[token] = msgspec.structs.replace(owner, alive=False)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from wvflow.errors import StoreUnavailable
 from wvflow.kernel.events import EpochMs
+from wvflow.ports.store import SILENCE_MS
 from wvflow.store.sqlite import SqliteStore, database, opening
 from wvflow.store.sqlite.locks import FileLock, is_held
 from wvflow.testing.store_contract.kit import NOW, begun, commit, is_alive
@@ -72,6 +74,34 @@ def test_registering_sweeps_the_locks_of_the_dead_only(open_store: Callable[[], 
     token = store.register(port=0, at=NOW)
     assert {path.name for path in (folder / "locks").iterdir()} == {f"{alive}.lock", f"{token}.lock"}
     assert is_alive(store, alive, NOW)
+
+
+def test_registering_forgets_the_dead_and_no_token_comes_again(
+    open_store: Callable[[], SqliteStore], folder: Path
+) -> None:
+    store, silent = open_store(), open_store()
+    quiet = silent.register(port=0, at=NOW)
+    dead = [store.register(port=0, at=NOW) for _ in range(3)]
+    commit(store, begun("r1", token=dead[-1]))
+    store.serve(dead[0], "/p")
+    store.serve(dead[1], "/p")
+    store.release(dead[0])
+    (folder / "locks" / f"{dead[1]}.lock").unlink()
+    store.release(dead[2])
+    with sqlite3.connect(folder / "state.db") as connection:
+        told = connection.execute("select token, serves from owners order by token").fetchall()
+        plan = connection.execute(
+            "explain query plan select token from owners where serves = ? and serves <> '' order by token", ("/p",)
+        ).fetchall()
+    connection.close()
+    assert told == [(quiet, ""), (dead[0], ""), (dead[1], "/p"), (dead[2], "")]
+    assert "owners_that_serve" in plan[0][-1]
+    late = EpochMs(NOW + SILENCE_MS + 1)
+    assert store.register(port=0, at=late) > dead[-1]
+    assert [store.owner(token, late) for token in dead] == [None, None, None]
+    silent.beat(quiet, late)
+    assert is_alive(store, quiet, late)
+    assert store.find("r1").owner == dead[-1]
 
 
 def test_a_database_is_made_by_one_process_at_a_time(

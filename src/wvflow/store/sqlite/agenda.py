@@ -229,6 +229,11 @@ def forget_fires(connection: sqlite3.Connection, project: str, flow: str, until:
 # --- who sees to it ---
 
 
+def serve_no_more(connection: sqlite3.Connection, token: int) -> None:
+    """That an owner begins something is said no longer."""
+    connection.execute("update owners set serves = '' where token = ?", (token,))
+
+
 def serve(connection: sqlite3.Connection, token: int, project: str) -> None:
     """As ``Agenda.serve``."""
     connection.execute("update owners set serves = ? where token = ?", (project, token))
@@ -236,7 +241,7 @@ def serve(connection: sqlite3.Connection, token: int, project: str) -> None:
 
 def servers(connection: sqlite3.Connection, project: str, ask: Callable[[int], Owner | None]) -> list[int]:
     """As ``Agenda.servers``; ``ask`` tells the owner of a token."""
-    found = connection.execute("select token from owners where serves = ? order by token desc limit 20", (project,))
+    found = connection.execute("select token from owners where serves = ? and serves <> '' order by token", (project,))
     owners = [ask(token) for (token,) in found.fetchall()]
     return [one.port for one in owners if one is not None and one.alive]
 

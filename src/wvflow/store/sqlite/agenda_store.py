@@ -16,6 +16,7 @@ class AgendaStore:
 
     _database: Database
     _owners: Owners
+    _serving: set[int]
 
     def order(self, order: Order) -> bool:
         with self._database.writing() as connection:
@@ -72,6 +73,7 @@ class AgendaStore:
     def serve(self, token: int, project: str) -> None:
         with self._database.writing() as connection:
             agenda.serve(connection, token, project)
+        self._serving.add(token)
 
     def servers(self, project: str, now: EpochMs) -> Sequence[int]:
         with self._database.reading() as connection:

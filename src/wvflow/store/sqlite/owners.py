@@ -35,7 +35,11 @@ class Owners:
 
     def register(self, connection: sqlite3.Connection, *, port: int, at: EpochMs) -> int:
         """A new token with its lock; nobody can ask for it before the transaction has ended. Sweeps after the dead."""
-        self._sweep()
+        living = self._sweep()
+        connection.execute(
+            "delete from owners where token not in (select value from json_each(?))",
+            (msgspec.json.encode(living).decode(),),
+        )
         token = connection.execute(
             "insert into owners (pid, host, port, started_at, beat_at) values (?, ?, ?, ?, ?)",
             (os.getpid(), socket.gethostname(), port, at, at),
@@ -83,11 +87,17 @@ class Owners:
             held=held,
         )
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> list[int]:
+        """Remove the locks of the dead; the tokens of the others. Who has no lock is dead for good, so that what is
+        said of it is needed no more: runs that keep its token are nobody's, as they are without a row."""
+        living: list[int] = []
         # No lock is young and not yet taken here: all are made inside a transaction, and ours excludes others.
         for path in self._folder.glob("*.lock"):
-            if not is_held(path):
+            if is_held(path):
+                living.append(int(path.stem))
+            else:
                 path.unlink(missing_ok=True)
+        return living
 
     def _path(self, token: int) -> Path:
         return self._folder / f"{token}.lock"

@@ -396,6 +396,8 @@ _VOIDED_ITERATIONS = ("alter table keys_voided add column iteration integer not 
 
 _NOT_ATTENDED = ("alter table attended add column is_on integer not null default 1",)
 
+_SERVERS = ("create index owners_that_serve on owners (serves) where serves <> ''",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -418,6 +420,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _ATTENDED,
     _VOIDED_ITERATIONS,
     _NOT_ATTENDED,
+    _SERVERS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

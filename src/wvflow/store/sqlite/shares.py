@@ -15,7 +15,7 @@ from wvflow.ports.store import Owner, Seats, Ticket
 from wvflow.store.pacing import next_start
 
 Ask = Callable[[int], Owner | None]
-"""The owner of a token, None for one that was never there."""
+"""The owner of a token, None for one that is gone or was never there."""
 
 
 def seat(

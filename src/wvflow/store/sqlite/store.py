@@ -30,7 +30,7 @@ from wvflow.ports.store import (
     StageRow,
     Ticket,
 )
-from wvflow.store.sqlite import dependencies, journal, ledger, lists, owners, shares
+from wvflow.store.sqlite import agenda, dependencies, journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.agenda_store import AgendaStore
 from wvflow.store.sqlite.backfills import BackfillStore
 from wvflow.store.sqlite.database import Database
@@ -55,6 +55,7 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
         self._database = Database(folder)
         self._commits = GroupCommit(self._database)
         self._owners = owners.Owners(self._database.folder)
+        self._serving: set[int] = set()
 
     async def commit(self, parts: Sequence[RunBatch]) -> Committed:
         return await self._commits.commit(parts)
@@ -75,7 +76,15 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
         self._owners.beat(token, at, held)
 
     def release(self, token: int) -> None:
+        self._serve_no_more({token})
         self._owners.release(token)
+
+    def _serve_no_more(self, tokens: set[int]) -> None:
+        gone = self._serving & tokens
+        self._serving -= gone
+        for token in gone:
+            with suppress(WvflowError), self._database.writing() as connection:  # a dead owner serves nothing anyway
+                agenda.serve_no_more(connection, token)
 
     def owner(self, token: int, now: EpochMs) -> Owner | None:
         with self._database.reading() as connection:
@@ -273,5 +282,6 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
     def close(self) -> None:
         """Write what waits, give up ownership and let go of the folder. Doing it again is free."""
         self._commits.close()
+        self._serve_no_more(self._serving)
         self._owners.release_all()
         self._database.close()

@@ -222,3 +222,12 @@ class AgendaContract:
         assert list(there.servers("/p", NOW)) == [41]
         here.release(token)
         assert list(there.servers("/p", NOW)) == []
+
+    def test_who_begins_what_is_to_begin_is_found_however_many_came_later(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        here.serve(here.register(port=41, at=NOW), "/p")
+        for port in range(100, 130):
+            later = open_store()
+            later.serve(later.register(port=port, at=NOW), "/p")
+            later.close()
+        assert list(there.servers("/p", NOW)) == [41]
