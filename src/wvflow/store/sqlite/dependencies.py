@@ -17,6 +17,10 @@ from wvflow.store.sqlite.database import Database
 _ENDED = f"state in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 _AFTER = msgspec.json.Decoder(tuple[After, ...])
 _FREE = "not exists (select 1 from used where flow = ? and upstream = runs.run and not again)"
+UNUSED = (  # by the index ``runs_ended``, in its order: none is sorted, and those that ended before are not looked at
+    f"select {rows.RUN} from runs where flow = ? and parent = '' and finished_at >= ? and project = ? and position > 0"
+    f" and state in (select value from json_each(?)) and {_FREE} order by finished_at, seq limit ?"
+)
 
 
 def are_free(connection: sqlite3.Connection, flow: str, uses: Sequence[Use]) -> bool:
@@ -83,12 +87,7 @@ def unused(
     connection: sqlite3.Connection, project: str, flow: str, after: After, since: int, limit: int
 ) -> list[RunRow]:
     """As ``Dependencies.unused``; of a limit below 0, all."""
-    found = connection.execute(
-        f"select {rows.RUN} from runs where flow = ? and project = ? and parent = '' and position > 0"
-        f" and state in (select value from json_each(?)) and finished_at >= ? and {_FREE}"
-        " order by finished_at, seq limit ?",
-        (after.flow, project, rows.encoded(after.states).decode(), since, flow, limit),
-    )
+    found = connection.execute(UNUSED, (after.flow, since, project, rows.encoded(after.states).decode(), flow, limit))
     return [rows.run_of(row) for row in found]
 
 

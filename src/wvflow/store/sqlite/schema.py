@@ -398,6 +398,11 @@ _NOT_ATTENDED = ("alter table attended add column is_on integer not null default
 
 _SERVERS = ("create index owners_that_serve on owners (serves) where serves <> ''",)
 
+# Of open runs, which are written often, it has none.
+_ENDED_RUNS = (
+    "create index runs_ended on runs (flow, finished_at, seq) where parent = '' and finished_at is not null",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -421,6 +426,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _VOIDED_ITERATIONS,
     _NOT_ATTENDED,
     _SERVERS,
+    _ENDED_RUNS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
