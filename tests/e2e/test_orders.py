@@ -184,3 +184,37 @@ def test_a_child_that_waits_for_a_slot_is_cancelled_with_its_parent(make_program
     result = program.run("Both")
     assert {name: stage.state for name, stage in result.stages.items()} == {"one": "success", "two": "failed"}
     assert len(spans(program)) == 1
+
+
+def test_who_asks_why_a_parent_waits_hears_which_run_has_the_slot_that_its_child_needs(
+    make_program: MakeProgram,
+) -> None:
+    program = make_program("""
+        flow F with { concurrency: 1 } = {
+          signal go()
+          stage a = wait for go
+        }
+        flow Outer = { stage one = call F() }
+    """)
+    root = str(program.project.root)
+
+    def explain(*words: str) -> str:
+        return " ".join(CliRunner().invoke(cli, ["--project", root, "runs", "explain", "o", *words]).stdout.split())
+
+    async def drive() -> tuple[str, Any, str]:
+        first = await program.start("F", run_id="f")
+        outer = await program.start("Outer", run_id="o")
+        told = await asyncio.to_thread(explain)
+        (stage,) = json.loads(await asyncio.to_thread(explain, "--json"))["stages"]
+        await first.signal("go")
+        await first.result()
+        while not outer._runs.children("o"):
+            await asyncio.sleep(0.01)
+        begun = await asyncio.to_thread(explain)
+        await outer.cancel()
+        return told, stage["child"], begun
+
+    told, child, begun = asyncio.run(drive())
+    assert f"run {child['run_id']} of F, waits for a slot: run f has it: wvflow runs explain f" in told
+    assert child["behind"] == ["f"]
+    assert f"run {child['run_id']} of F, running: wvflow runs explain {child['run_id']}" in begun

@@ -86,10 +86,19 @@ def _lateness(found: Explained | StageExplained, clock: _Clock, depth: int) -> I
 
 
 def _child(child: ChildExplained) -> str:
+    if child.behind:
+        return f"run {child.run_id} of {child.flow}, waits for a slot: {_slots(child.behind)}"
     state = child.state.replace("_", " ") or "about to start"
     problem = f" ({child.problem.partition(';')[0]})" if child.problem else ""
     state += ", which has the same key" if child.by_key else ""
     return f"run {child.run_id} of {child.flow}, {state}{problem}: wvflow runs explain {child.run_id}"
+
+
+def _slots(runs: Sequence[str]) -> str:
+    """Which runs have them. The child has no record yet that could be looked at."""
+    more = f", and {len(runs) - 3:,} more" if len(runs) > 3 else ""
+    has = f"run {runs[0]} has it" if len(runs) == 1 else f"runs {', '.join(runs[:3])}{more} have them"
+    return f"{has}: wvflow runs explain {runs[0]}"
 
 
 def _instances(run: str, stage: str, found: InstancesExplained, clock: _Clock) -> Iterator[RenderableType]:

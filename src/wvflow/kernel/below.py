@@ -21,13 +21,14 @@ MOST = 3
 class ChildExplained(msgspec.Struct, frozen=True, kw_only=True):
     """A run that a stage waits for. ``state``, and the ``problem`` that keeps it, if there is one: as whoever keeps the
     runs knows, ``""`` until that is asked. ``by_key``: it stands in the place of a child that isn't begun, as it has
-    the key of that one."""
+    the key of that one. ``behind``: the runs that have the slots of its flow, one of which it needs to begin."""
 
     run_id: str
     flow: str
     state: str = ""
     problem: str = ""
     by_key: bool = False
+    behind: tuple[str, ...] = ()
 
 
 class InstanceFailed(msgspec.Struct, frozen=True, kw_only=True):

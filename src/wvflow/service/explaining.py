@@ -10,7 +10,8 @@ import msgspec
 
 from wvflow.drivers.embedded.holders import holding
 from wvflow.drivers.embedded.recovery import refold
-from wvflow.errors import RunNotFound
+from wvflow.drivers.embedded.turns import turn_of
+from wvflow.errors import EvaluationError, RunNotFound
 from wvflow.kernel.below import MOST, ChildExplained
 from wvflow.kernel.commands import StartChild
 from wvflow.kernel.events import EpochMs
@@ -66,7 +67,7 @@ def explained(
     elif wanted is not None:
         stages = tuple(one for one in stages if one.stage == plan.stages[wanted.stage].name)
     hindrances = () if row.state in ENDED_STATES else tuple(_hindrances(row, owner))
-    look = _Look(store, plan, state, bundle, at, find, wanted.instance if wanted is not None else 0)
+    look = _Look(store, plan, state, bundle, at, find, wanted.instance if wanted is not None else 0, row.project)
     seen = tuple(_with_key_waits(_with_children(one, look), look) for one in stages)
     why = msgspec.structs.replace(why, stages=seen, unmet=(*hindrances, *why.unmet))
     return RunExplained(row=row, at=at, why=why)
@@ -89,6 +90,7 @@ class _Look(NamedTuple):
     at: EpochMs
     find: Callable[[str], RunRow]
     instance: int
+    project: str
 
 
 def _with_children(stage: StageExplained, look: _Look) -> StageExplained:
@@ -105,7 +107,7 @@ def _with_children(stage: StageExplained, look: _Look) -> StageExplained:
 
 
 def _looked_up(child: ChildExplained, look: _Look) -> ChildExplained:
-    """One that isn't there is about to be started, or another run has its key."""
+    """One that isn't there is about to be started or waits for a slot, or another run has its key."""
     with suppress(RunNotFound):
         found = look.find(child.run_id)
         if found.run_id == child.run_id:
@@ -118,7 +120,16 @@ def _looked_up(child: ChildExplained, look: _Look) -> ChildExplained:
                 return ChildExplained(
                     run_id=seen.run_id, flow=seen.flow.flow, state=seen.state, problem=seen.problem, by_key=True
                 )
+            return msgspec.structs.replace(child, behind=_in_its_way(order, look))
     return child
+
+
+def _in_its_way(order: StartChild, look: _Look) -> tuple[str, ...]:
+    """The runs that have the slots which a child needs one of, if there is none left."""
+    with suppress(EvaluationError):
+        found = turn_of(look.bundle.plan(order.flow), look.project, order.params, look.state.run_id, look.store)
+        return () if found.is_now else found.before
+    return ()
 
 
 def _with_key_waits(stage: StageExplained, look: _Look) -> StageExplained:

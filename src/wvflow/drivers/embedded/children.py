@@ -16,7 +16,7 @@ Where another run has the key of a child, none is begun (``shared``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,12 +24,12 @@ import msgspec
 from wvflow.drivers.embedded.live import Identity, LiveRun, closing
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.shared import Shared, Waiting
+from wvflow.drivers.embedded.turns import turn_of
 from wvflow.errors import Bug, RunNotFound, Unavailable, WvflowError
 from wvflow.kernel.commands import CancelChild, OfChild, StartChild, UndoChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import ChildTask, FlowRef
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
@@ -181,31 +181,11 @@ class Children:
         identity = _identity(parent, order, order.flow)
         if (begin := self._shared.settle(parent, order, identity.plan)) is None:
             return
-        turn, is_free = self._turn(identity, order, parent)
-        if is_free:
-            self._runs.begin_child(identity, order, parent, _link(parent, order, order.depth), turn, begin.key)
+        found = turn_of(identity.plan, identity.project, order.params, parent.run_id, self._store)
+        if found.is_now:
+            self._runs.begin_child(identity, order, parent, _link(parent, order, order.depth), found.turn, begin.key)
         else:
             self._wait(parent, order)
-
-    def _turn(self, identity: Identity, order: StartChild, parent: LiveRun) -> tuple[Turn, bool]:
-        """When a child may begin, and whether that is now, as far as can be seen. What comes of a run that has a slot
-        takes none: it would wait for its own end."""
-        if not (most := identity.plan.concurrency):
-            return Turn(), True
-        group = group_of(identity.plan, identity.project, order.params)
-        begun = {one.run_id for one in self._store.occupants(group) if one.has_begun}
-        if any(one in begun for one in self._above(parent)):
-            return Turn(), True
-        return Turn(group, most), len(begun) < most
-
-    def _above(self, parent: LiveRun) -> Iterator[str]:
-        """A run, the one that started it, and so on."""
-        yield parent.run_id
-        above = parent.state.parent.run_id if parent.state.parent else ""
-        while above:
-            yield above
-            row = self._find(above)
-            above = row.parent if row is not None else ""
 
     def _find(self, run_id: str) -> RunRow | None:
         try:
