@@ -247,7 +247,9 @@ def test_a_command_is_killed_with_its_children_when_its_time_is_up(make_program:
     for pid in pids:
         with suppress(ProcessLookupError):
             handle = os.pidfd_open(pid)
-            assert select.select([handle], [], [], 30)[0], f"process {pid} lives on"
+            died = select.poll()
+            died.register(handle, select.POLLIN)
+            assert died.poll(30_000), f"process {pid} lives on"
             os.close(handle)
 
 

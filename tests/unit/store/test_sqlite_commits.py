@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -244,3 +246,19 @@ class TestCheckpoints:
         commit(store, begun("r1"))
         store.close()
         assert sorted(path.name for path in folder.iterdir()) == ["locks", "state.db", "state.lock"]
+
+
+def test_a_store_that_nobody_has_any_more_lets_go_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "IDLE_S", 0.01)
+    store = SqliteStore(tmp_path / "state")
+    commit(store, begun("r1"))
+    commits = store._commits
+    while commits._thread is not None:
+        commits._thread.join(10)
+    assert commit(store, begun("r2")) == ()  # by a thread of its own, or at once
+    kept = weakref.ref(store._database)
+    while (thread := commits._thread) is not None:
+        thread.join(10)
+    del store, commits, thread
+    gc.collect()
+    assert kept() is None

@@ -24,6 +24,8 @@ from wvflow.store.sqlite.parts import Part, Verdict
 Outcome = Committed | Exception
 
 QUICK_S: Final = 0.003
+IDLE_S = 1.0
+"""So long the thread waits for more: one that waited for ever would keep a store that nobody has any more."""
 
 
 class _Pace:
@@ -91,9 +93,10 @@ class GroupCommit:
         """Write what waits, and end the thread."""
         with self._changed:
             self._closed = True
+            thread = self._thread
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
+        if thread is not None:
+            thread.join()
 
     def _work(self) -> None:
         while requests := self._next():
@@ -105,9 +108,10 @@ class GroupCommit:
                 _tell(loop, answers)
 
     def _next(self) -> list[_Request]:
-        """All that waits, as soon as something does; nothing once closed."""
+        """All that waits, as soon as something does; nothing once closed, or when nothing comes for a while."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_S):
+                self._thread = None
             requests, self._waiting = self._waiting, []
             return requests
 
