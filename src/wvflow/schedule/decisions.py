@@ -25,7 +25,8 @@ on time, no room   ``overlap: cancel_other``    queued, behind the runs that are
 =================  ===========================  ===================================================================
 
 What is started, queued or caught up is skipped all the same where the flow comes after runs of others and there are
-none that it has not used: its schedule decides when, its dependency whether.
+none that it has not used: its schedule decides when, its dependency whether. So it is where another run has its
+idempotency key; then nothing makes room for it.
 
 There is room while fewer runs of the group are open, or are to begin, than ``concurrency`` says: 1 where it says
 nothing. What is caught up runs one after another, and nothing that comes on time meanwhile is lost.
@@ -129,12 +130,14 @@ def next_due(plan: FlowPlan, cursor: datetime) -> datetime | None:
     return None if fire is None else due_at(plan, fire)
 
 
-def decide(plan: FlowPlan, look: Look, name: Callable[[], str], why_not: Callable[[], str] = lambda: "") -> Outcome:
+def decide(
+    plan: FlowPlan, look: Look, name: Callable[[], str], why_not: Callable[[Fire, str], str] = lambda fire, run_id: ""
+) -> Outcome:
     """Decide all times of a flow's schedule that are due.
 
     Args:
         name: gives ids for runs, each another one.
-        why_not: why one more run can't begin now, ``""`` where it can; asked once for each, in their order.
+        why_not: why a run, of that id, can't begin for a time, ``""`` where it can; asked once each, in their order.
     """
     due, before = _due(plan, look)
     decided = [] if before is None else [before]
@@ -148,7 +151,12 @@ class _Judge:
     """Decides time after time: what was decided takes up room for the next."""
 
     def __init__(
-        self, plan: FlowPlan, look: Look, due: Sequence[Fire], name: Callable[[], str], why_not: Callable[[], str]
+        self,
+        plan: FlowPlan,
+        look: Look,
+        due: Sequence[Fire],
+        name: Callable[[], str],
+        why_not: Callable[[Fire, str], str],
     ) -> None:
         self._plan = plan
         self._why_not = why_not
@@ -226,11 +234,11 @@ class _Judge:
         *,
         makes_room: bool = False,
     ) -> Decided:
-        if why := self._why_not():
+        run = Open(self._name(), decision == "caught_up")
+        if why := self._why_not(fire, run.run_id):
             return _skipped(fire, why)
         if makes_room:
             self._make_room(fire)
-        run = Open(self._name(), decision == "caught_up")
         self._open.setdefault(self._group(fire), []).append(run)
         window = window_of(self._plan, fire)
         return Decided(fire=fire, decision=decision, run_id=run.run_id, window=window, limit=limit)

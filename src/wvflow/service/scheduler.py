@@ -7,7 +7,7 @@ folder decide each time once, and one that was killed has lost none. What is kep
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from heapq import heapify, heappop, heappush
@@ -25,6 +25,7 @@ from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.dependencies import Use
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
+from wvflow.schedule.times import Fire
 from wvflow.service.dependants import Dependants, newest
 from wvflow.service.starting import Starting
 from wvflow.service.upstreams import as_uses, found, why_not
@@ -212,9 +213,17 @@ class Scheduler:
         paused_at = None if row.paused_at is None else at_of(row.paused_at)
         look = Look(at_of(row.cursor), at_of(now), self._grace, paused_at, one.groups, groups)
         before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
-        outcome = decide(one.plan, look, new_run_id, before.why_not)
         keys: dict[str, str] = {}
-        pairs = [self._fired(one, decided, now, before, keys) for decided in outcome.decided]
+
+        def refusal(fire: Fire, run_id: str) -> str:
+            key = run_key(one.plan, one.params[fire.entry], now)
+            why = (self._who_has(one, key.key, now, keys) if key is not None else "") or before.why_not()
+            if key is not None and not why:
+                keys[key.key] = run_id
+            return why
+
+        outcome = decide(one.plan, look, new_run_id, refusal)
+        pairs = [self._fired(one, decided, now, before) for decided in outcome.decided]
         return Verdict(
             row=msgspec.structs.replace(row, cursor=ms_of(outcome.cursor), version=one.ref.version),
             read=None if stored is None else row.cursor,
@@ -231,10 +240,13 @@ class Scheduler:
             Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"
         ]
 
-    def _fired(
-        self, one: Scheduled, decided: Decided, now: EpochMs, before: _Before, keys: dict[str, str]
-    ) -> tuple[FireRow, Order | None]:
-        """``keys``: the runs of this verdict by their keys, as it comes to be."""
+    def _who_has(self, one: Scheduled, key: str, now: EpochMs, keys: Mapping[str, str]) -> str:
+        """Which run has a key, ``""`` for none. ``keys``: those that the runs of this verdict take."""
+        entry = self._store.run_of(one.ref.flow, key, now)
+        holder = keys.get(key) if entry is None else entry.run_id
+        return "" if holder is None else f"run {holder} has the key {key}"
+
+    def _fired(self, one: Scheduled, decided: Decided, now: EpochMs, before: _Before) -> tuple[FireRow, Order | None]:
         fire = FireRow(
             at=ms_of(decided.fire.at),
             entry=decided.fire.entry,
@@ -247,16 +259,7 @@ class Scheduler:
         )
         if not decided.run_id:
             return fire, None
-        order = msgspec.structs.replace(self._order(one, decided, now), upstream=before.next())
-        if order.key is None:
-            return fire, order
-        key = order.key.key
-        entry = self._store.run_of(one.ref.flow, key, now)
-        holder = keys.setdefault(key, order.run_id) if entry is None else entry.run_id
-        if holder != order.run_id:
-            why = f"run {holder} has the key {key}"
-            return msgspec.structs.replace(fire, decision="skipped", reason=why, run_id=""), None
-        return fire, order
+        return fire, msgspec.structs.replace(self._order(one, decided, now), upstream=before.next())
 
     def _is_late(self, one: Scheduled, decided: Decided, now: EpochMs) -> bool:
         """Whether its deadline is over as it is decided: nothing was there to decide it before."""

@@ -127,6 +127,14 @@ def test_who_makes_room_are_the_oldest_as_many_as_need_be() -> None:
     assert look(flow(2, overlap="cancel_other"), open=others).cancels == ("r1", "r2")
 
 
+def test_nothing_makes_room_for_a_run_that_cannot_begin() -> None:
+    seen = Look(NOON - HOUR, NOON, HOUR, groups=["g"], open={"g": [RUNNING]})
+    found = decide(
+        flow(overlap="cancel_other"), seen, lambda: "r2", lambda fire, run_id: f"not {run_id} at {fire.at:%H}"
+    )
+    assert ([one.reason for one in found.decided], found.cancels) == (["not r2 at 12"], ())
+
+
 def test_groups_have_room_of_their_own() -> None:
     plan = flow(crons=[Cron("0 12 * * *", {"r": "a"}), Cron("0 12 * * *", {"r": "b"})])
     names = count(1)

@@ -21,7 +21,7 @@ def look(ready: int, *, since: int = 1, open: Sequence[Open] = (), **settings: s
     names, left = count(1), iter(range(ready))
     plan = FlowPlan("F", 1, (), (), (), schedule=Schedule(crons=(Cron("0 * * * *"),), **settings))  # type: ignore[arg-type]
     found = Look(NOON - timedelta(hours=since), NOON, timedelta(minutes=1), groups=["g"], open={"g": list(open)})
-    return decide(plan, found, lambda: f"new{next(names)}", lambda: "" if next(left, None) is not None else "none")
+    return decide(plan, found, lambda: f"new{next(names)}", lambda *_: "" if next(left, None) is not None else "none")
 
 
 @pytest.mark.parametrize(
