@@ -280,7 +280,7 @@ def _due(plan: FlowPlan, look: Look) -> tuple[list[Fire], Decided | None]:
         return first, None
     newest = _newest(plan, look)
     older = list(islice(takewhile(lambda fire: fire < newest[0], _until_now(plan, look.cursor, look.now)), COUNTED))
-    return newest, _all_before(older) if older else None
+    return newest, _all_before(plan, look, older) if older else None
 
 
 def _newest(plan: FlowPlan, look: Look) -> list[Fire]:
@@ -301,10 +301,12 @@ def _until_now(plan: FlowPlan, after: datetime, now: datetime) -> Iterator[Fire]
     return takewhile(lambda fire: due_at(plan, fire) <= now, fires(_schedule(plan), plan.timezone, after))
 
 
-def _all_before(older: Sequence[Fire]) -> Decided:
-    more = " or more" if len(older) == COUNTED else ""
-    reason = f"{len(older):,}{more} were missed: too many to tell them apart"
-    return Decided(fire=older[-1], decision="skipped", reason=reason, count=len(older))
+def _all_before(plan: FlowPlan, look: Look, older: Sequence[Fire]) -> Decided:
+    many = f"{len(older):,}" + (" or more" if len(older) == COUNTED else "")
+    paused = look.paused_at is not None and due_at(plan, older[0]) >= look.paused_at
+    what = "came while the schedule was paused" if paused else "were missed"
+    decided = _skipped(older[-1], f"{many} {what}: too many to tell them apart")
+    return msgspec.structs.replace(decided, count=len(older), may_be_late=not paused)
 
 
 def window_of(plan: FlowPlan, fire: Fire) -> tuple[datetime, datetime]:

@@ -157,6 +157,10 @@ def test_of_too_many_times_the_newest_are_told_apart() -> None:
     found = decide(quick, Look(NOON - timedelta(days=400), NOON, timedelta()), lambda: "r").decided
     assert (len(found), found[0].count, found[-1].fire.at) == (MOST + 1, COUNTED, NOON)
     assert "10,000 or more were missed" in found[0].reason
+    begin = NOON - HOUR
+    (first, *others) = decide(quick, Look(begin, NOON, HOUR, paused_at=begin), lambda: "r").decided
+    assert (first.reason.split(":")[0], first.may_be_late) == ("2,600 came while the schedule was paused", False)
+    assert {one.reason for one in others} == {"the schedule is paused"}
 
 
 def every(ms: int, **settings: Any) -> FlowPlan:
