@@ -204,13 +204,13 @@ def test_who_asks_why_a_parent_waits_hears_which_run_has_the_slot_that_its_child
     async def drive() -> tuple[str, Any, str]:
         first = await program.start("F", run_id="f")
         outer = await program.start("Outer", run_id="o")
-        told = await asyncio.to_thread(explain)
+        while "waits for a slot" not in (told := await asyncio.to_thread(explain)):
+            assert (await asyncio.to_thread(outer._runs.summary, "o")).state == "running"
         (stage,) = json.loads(await asyncio.to_thread(explain, "--json"))["stages"]
         await first.signal("go")
         await first.result()
-        while not outer._runs.children("o"):
-            await asyncio.sleep(0.01)
-        begun = await asyncio.to_thread(explain)
+        while "F, running" not in (begun := await asyncio.to_thread(explain)):
+            assert (await asyncio.to_thread(outer._runs.summary, "o")).state == "running"
         await outer.cancel()
         return told, stage["child"], begun
 
