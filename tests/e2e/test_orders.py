@@ -177,12 +177,21 @@ def test_a_run_knows_its_window_and_so_does_its_retry(make_program: MakeProgram)
 
 
 def test_a_child_that_waits_for_a_slot_is_cancelled_with_its_parent(make_program: MakeProgram) -> None:
-    program = make_program(f"""{NAP}
-        flow F(n: int) with {{ concurrency: 1 }} = {{ stage a = call nap() }}
-        flow Both = {{ stage one = call F(1) stage two with {{ timeout: '10ms' }} = call F(0) }}
+    program = make_program("""
+        flow F with { concurrency: 1 } = {
+          signal go()
+          stage a = wait for go
+        }
+        flow Outer = { stage one with { timeout: 50ms } = call F() }
     """)
-    result = program.run("Both")
-    assert {name: stage.state for name, stage in result.stages.items()} == {"one": "success", "two": "failed"}
+
+    async def drive() -> tuple[str, str]:
+        first = await program.start("F")
+        outer = await (await program.start("Outer")).result()
+        await first.signal("go")
+        return outer.state, (await first.result()).state
+
+    assert asyncio.run(drive()) == ("failed", "success")
     assert len(spans(program)) == 1
 
 
