@@ -71,7 +71,7 @@ bench: $(VENV)/.bench $(VENV)/.data  ## figures beside their floors, and which t
 	  echo; echo $$script; $(BIN)/python $$script || exit 1; done
 
 strain: $(VENV)/.tests  ## the tests of crashes and of random plans with more of everything: half an hour on two cores
-	STRAIN=1 $(BIN)/pytest tests/crash tests/model -o faulthandler_timeout=0 -n $(WORKERS) --dist worksteal
+	STRAIN=1 $(BIN)/pytest tests/crash tests/model tests/unit/plan/drawing tests/unit/syntax tests/unit/sql -o faulthandler_timeout=0 -n $(WORKERS) --dist worksteal
 
 clean:  ## forget the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from straining import examples
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG
 
@@ -346,7 +347,7 @@ def test_each_operator_means_the_same_wherever_it_stands(run: Run, first: str) -
         check(run, ["sort", first, second, Random(seed).choice([*OPERATORS])], Random(seed))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(70), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(random=st.randoms(use_true_random=False), names=st.lists(st.sampled_from([*OPERATORS]), min_size=3, max_size=8))
 def test_a_pipeline_means_one_operator_after_the_other(run: Run, random: Random, names: list[str]) -> None:
     check(run, names, random)

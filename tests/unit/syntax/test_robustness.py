@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from straining import examples
 from wvflow.source import Source
 from wvflow.syntax import parse, tokenize
 from wvflow.syntax.nodes import Module
@@ -99,7 +100,7 @@ PROGRAMS = st.lists(st.sampled_from([*WORDS, *SYMBOLS, *SYMBOLS, *VALUES]), max_
 
 
 @given(PROGRAMS)
-@settings(max_examples=300)
+@settings(max_examples=examples(150))
 def test_any_run_of_tokens_is_answered(text: str) -> None:
     _in_order(text)
 

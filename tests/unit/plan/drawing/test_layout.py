@@ -9,6 +9,7 @@ from math import ceil, sqrt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from straining import examples
 from wvflow.plan.drawing.heights import pooled
 from wvflow.plan.drawing.layers import LOWEST_CAP, TALL, Link, Port, layered
 from wvflow.plan.drawing.layout import PAGE, Layout, Placed, Size, arranged, folded, height_for
@@ -64,7 +65,7 @@ def pairs(layout: Layout) -> list[tuple[Placed, Placed]]:
 
 
 @given(graphs())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_two_boxes_overlap(graph: tuple[list[Size], list[Link]]) -> None:
     layout = arranged(*graph, WIDTHS)
     assert not [pair for pair in pairs(layout) if overlap(*pair)]
@@ -75,7 +76,7 @@ def test_no_two_boxes_overlap(graph: tuple[list[Size], list[Link]]) -> None:
 
 
 @given(graphs())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_every_link_leads_from_its_box_to_its_box(graph: tuple[list[Size], list[Link]]) -> None:
     sizes, links = graph
     layout = arranged(sizes, links, WIDTHS)
@@ -91,7 +92,7 @@ def test_every_link_leads_from_its_box_to_its_box(graph: tuple[list[Size], list[
 
 
 @given(graphs())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_line_runs_through_a_box_or_out_of_the_picture(graph: tuple[list[Size], list[Link]]) -> None:
     layout = arranged(*graph, WIDTHS)
     for line in layout.lines:
@@ -102,7 +103,7 @@ def test_no_line_runs_through_a_box_or_out_of_the_picture(graph: tuple[list[Size
 
 
 @given(graphs())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_a_stage_stands_behind_its_upstreams_and_columns_are_not_too_full(
     graph: tuple[list[Size], list[Link]],
 ) -> None:
@@ -113,7 +114,7 @@ def test_a_stage_stands_behind_its_upstreams_and_columns_are_not_too_full(
 
 
 @given(graphs())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_each_port_has_its_label_once_before_its_box(graph: tuple[list[Size], list[Link]]) -> None:
     sizes, links = graph
     layout = arranged(sizes, links, WIDTHS)

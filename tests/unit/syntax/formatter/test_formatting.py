@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from straining import examples
 from wvflow.diagnostics import has_errors
 from wvflow.source import Source
 from wvflow.syntax import parse
@@ -125,7 +126,7 @@ def gaps(text: str) -> list[int]:
 
 
 @given(number=st.integers(0, len(CORPUS) - 1), draw=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(70), deadline=None)
 def test_blanks_and_comments_between_tokens_change_nothing_but_layout(number: int, draw: st.DataObject) -> None:
     text = CORPUS[number]
     other = text
