@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from typing import Final
 
+import pytest
+
 STRAIN: Final = "STRAIN" in os.environ
+STRAINING: Final = pytest.mark.skipif(not STRAIN, reason="by `make strain` only")
 
 
 def examples(few: int) -> int:

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from dying import When, deaths, run_in_a_process_that_dies
+from straining import STRAINING
 from wvflow.errors import RunNotFound
 from wvflow.service.api import load
 from wvflow.service.project import load_project
@@ -41,8 +42,15 @@ def add_one(rows: list[dict]) -> list[dict]:
 """
 
 
-@pytest.mark.parametrize("config", ["", " with { continue_as_new: 4 }"], ids=["one journal", "continued"])
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("when", "config"),
+    [
+        pytest.param("before", "", id="before, one journal"),
+        pytest.param("after", " with { continue_as_new: 4 }", id="after, continued"),
+        pytest.param("after", "", id="after, one journal", marks=STRAINING),
+        pytest.param("before", " with { continue_as_new: 4 }", id="before, continued", marks=STRAINING),
+    ],
+)
 def test_a_loop_killed_at_any_commit_repeats_no_iteration_that_is_recorded(
     tmp_path: Path, when: When, config: str
 ) -> None:
