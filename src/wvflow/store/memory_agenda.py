@@ -48,9 +48,7 @@ class AgendaStore:
 
     _reading: Callable[[], AbstractContextManager[Shelf]]
     _writing: Callable[[], AbstractContextManager[Shelf]]
-
-    def owner(self, token: int, now: EpochMs) -> Owner | None:
-        raise NotImplementedError  # the store's
+    owner: Callable[[int, EpochMs], Owner | None]
 
     def order(self, order: Order) -> bool:
         with self._writing() as shelf:
