@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -323,7 +324,6 @@ flow F = {
 }
 """
 HELD = """
-import time
 from pathlib import Path
 from wvflow import activity
 
@@ -335,8 +335,8 @@ def note(rows: list[dict], *, what: str) -> list[dict]:
         file.write(f"{what}\\n")
     if what == "m" and (HERE / "fails").exists():
         raise ValueError("no")
-    while (HERE / what).exists():
-        time.sleep(0.01)
+    if (HERE / what).exists():
+        (HERE / what).read_bytes()  # a pipe: it waits for the test
     return rows
 """
 
@@ -349,14 +349,12 @@ async def terminated(folder: Path, at: str) -> Program:
     """The program of a run ``r1`` that was terminated while this was at work."""
     (folder / "f.wv").write_text(TERMINATED)
     (folder / "activities.py").write_text(HELD)
-    (folder / at).touch()
+    os.mkfifo(folder / at)
     program = load(folder / "f.wv")
     handle = await program.start("F", run_id="r1")
-    did = folder / "did"
-    while not did.exists() or at not in did.read_text().splitlines():
-        await asyncio.sleep(0.01)
-    await handle._runs.cancel("r1", terminate=True)
-    (folder / at).unlink()
+    with await asyncio.to_thread((folder / at).open, "wb"):  # it is at work once it reads
+        await handle._runs.cancel("r1", terminate=True)
+        (folder / at).unlink()
     assert (await handle.result()).state == "terminated"
     return program
 
