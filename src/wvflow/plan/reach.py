@@ -20,6 +20,20 @@ def flows_named(plan: FlowPlan) -> Iterator[FlowRef]:
         yield from (task.flow for task in steps(stage.all_tasks) if isinstance(task, ChildTask))
 
 
+def started_by_others(bundle: Bundle) -> frozenset[str]:
+    """The flows that another flow of a program starts, as of the highest version of that."""
+    return frozenset(ref.flow for plan in newest(bundle) for ref in flows_named(plan) if ref.flow != plan.flow)
+
+
+def newest(bundle: Bundle) -> list[FlowPlan]:
+    """Of each flow of a program the highest version."""
+    plans: dict[str, FlowPlan] = {}
+    for plan in bundle.flows.values():
+        if plan.flow not in plans or plans[plan.flow].version < plan.version:
+            plans[plan.flow] = plan
+    return list(plans.values())
+
+
 def reached(bundle: Bundle, ref: FlowRef) -> Bundle:
     """What a run of a flow pins: its plan, and those of all that it reaches."""
     found: dict[str, None] = {}

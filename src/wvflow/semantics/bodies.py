@@ -11,7 +11,7 @@ from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import ChildStep, DebugStep, DeleteStep, LoopStep, RowsStep, SaveStep, Step, TestStep
 from wvflow.semantics.children import call_flow, is_flow
-from wvflow.semantics.dependencies import check_independent
+from wvflow.semantics.dependencies import check_has_ended
 from wvflow.semantics.keys import FirstEffect
 from wvflow.semantics.loops import check_loop, loop_step
 from wvflow.semantics.maps import own_row
@@ -121,7 +121,7 @@ def stage_steps(node: n.Query, scope: Scope, *, each: Span | None = None) -> Sta
     if isinstance(last, n.InvokeOp):
         jump = call_flow(last.call, last.version, Shape(), body.scope, piped=False, apart=False)
         if jump is not None:
-            check_independent(jump[0], last.call.span, scope.session)
+            check_has_ended(jump[0], last.call.span, scope.session)
     return StageBody(
         tuple(steps),
         found.shape.named(""),
@@ -275,7 +275,7 @@ def _called(
     if isinstance(node, n.InvokeOp) or (by_word and is_flow(call.function.text, scope.session)):
         started = call_flow(call, version, shape, scope, piped=piped, apart=apart)
         if started is not None:
-            check_independent(started[0], call.span, scope.session)
+            check_has_ended(started[0], call.span, scope.session)
             steps.append(started[0])
         return Relation(Piped(), Shape(None if started is None else started[1]))
     if version is not None:

@@ -224,8 +224,8 @@ def _use(flows: Sequence[FlowDef], reader: str, read: str) -> tuple[FlowDef, Nam
     return next((one, name) for one in flows if one.name.text == reader for name in _named(one) if name.text == read)
 
 
-def check_independent(step: ChildStep, use: Span, session: Session) -> None:
-    """A flow that comes after others is started by their ends, not by a flow."""
+def check_has_ended(step: ChildStep, use: Span, session: Session) -> None:
+    """A run that starts another one has not ended then, so that one can't come after it."""
     flow = session.definitions.flows.get((step.flow.flow, step.flow.version))
-    if flow is not None and (others := before(flow)):
-        session.report(mistakes.dependant_started(step.flow.flow, others, use))
+    if flow is not None and session.flow in before(flow):
+        session.report(mistakes.started_before_the_end(step.flow.flow, session.flow, use))

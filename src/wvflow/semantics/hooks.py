@@ -10,7 +10,7 @@ from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import call_activity
 from wvflow.semantics.checked import CallStep, CheckedHook, ChildStep
 from wvflow.semantics.children import call_flow, is_flow
-from wvflow.semantics.dependencies import check_independent
+from wvflow.semantics.dependencies import check_has_ended
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Col, Scope, Shape
 from wvflow.semantics.sinks import activate
@@ -55,7 +55,7 @@ def _step(name: str, node: n.Expr, scope: Scope) -> CallStep | ChildStep | None:
     if is_flow(call.function.text, scope.session):
         started = call_flow(call, call.version, shape, scope, piped=True, apart=False)
         if started is not None:
-            check_independent(started[0], call.span, scope.session)
+            check_has_ended(started[0], call.span, scope.session)
         return None if started is None else started[0]
     called = call_activity(call, shape, scope, piped=True, apart=False)
     return None if called is None else called[0]

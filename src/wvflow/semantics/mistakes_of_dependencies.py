@@ -36,11 +36,10 @@ def too_much(use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, "have a flow for each of them")
 
 
-def dependant_started(name: str, others: Sequence[str], use: Span) -> Diagnostic:
-    message = f"`{name}` comes after runs of {listed(others)}, so no flow can start it"
-    whom = "them" if len(others) > 1 else f"`{others[0]}`"
-    way_out = f"leave out what its header says of {whom}, or this start of it"
-    return Diagnostic(Code.DEPENDANT_STARTED, message, use, way_out)
+def started_before_the_end(name: str, by: str, use: Span) -> Diagnostic:
+    message = f"`{name}` comes after runs of `{by}` that have ended, and the one that starts it here has not"
+    way_out = f"leave out this start: where no flow starts `{name}`, `wvflow serve` does when `{by}` has ended"
+    return Diagnostic(Code.STARTED_BEFORE_END, message, use, way_out)
 
 
 def needs_default(flow: str, name: str, use: Span) -> Diagnostic:

@@ -84,7 +84,9 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
 def _check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     read_models_of([flow], session)
     with session.within(flow.span), session.numbering():
+        session.flow = flow.name.text
         checked = check_flow(flow, session)
+        session.flow = ""
     session.flow_columns[checked.ref] = columns_of(checked)
     if checked.ref == highest(checked.ref.flow, session):
         session.flow_stages[checked.ref.flow] = as_upstreams(checked)

@@ -59,8 +59,9 @@ class Session:
     ``selected``: the relations of `select as` so far. ``wanted``: sources whose columns nobody has asked for.
     ``saved``: the columns of tables and files that statements have written so far.
     ``flow_result``: the name of the table of what a flow yields that a statement runs.
-    ``flow_columns``: of the outputs of the flows that were checked so far, None where nobody knows; ``sagas``: those of
-    them in which a stage has a compensation. ``flow_stages``: by flow, the stages of its highest version so far.
+    ``flow``: the name of the one that is checked. ``flow_columns``: of the outputs of the flows that were checked so
+    far, None where nobody knows; ``sagas``: those of them in which a stage has a compensation. ``flow_stages``: by
+    flow, the stages of its highest version so far.
     ``natives``: how many new ids were asked for so far. ``applied``: where each partial query's body was put in place.
     """
 
@@ -86,6 +87,7 @@ class Session:
         self.applied: dict[Span, list[Name]] = {}
         self.flow_columns: dict[FlowRef, ShapeColumns] = {}
         self.sagas: set[FlowRef] = set()
+        self.flow = ""
         self.flow_stages: dict[str, Mapping[str, Upstream]] = {}
 
     def report(self, *found: Diagnostic) -> None:

@@ -1,4 +1,5 @@
-"""Flows that come after others and have no schedule: their runs are ordered as soon as there are runs to come after.
+"""Flows that come after others and that neither a schedule nor a flow starts: their runs are ordered as soon as there
+are runs to come after.
 
 Nothing that counts is kept here: which runs were used stands in the store, and an order that uses one conflicts with
 any other that does. So several of these on one state folder order each run once, and one that was killed between the
@@ -11,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from wvflow.drivers.run_keys import run_key
+from wvflow.drivers.upstreams import found
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.parameters import bind
+from wvflow.plan.reach import newest, started_by_others
 from wvflow.ports.agenda import Order
 from wvflow.service.starting import Starting
-from wvflow.service.upstreams import found
 
 MOST = 1_000
 """Runs that one look orders of a flow; those behind them are found by the next."""
@@ -41,7 +43,8 @@ class Dependants:
         wanted = {plan.flow: tuple(dict.fromkeys(one for several in plan.after for one in several)) for plan in plans}
         self.since = self._store.attend(self._project, wanted, self._clock.now())
         self._bundle = bundle
-        self._unscheduled = tuple(plan for plan in plans if plan.schedule is None)
+        timed = started_by_others(bundle)
+        self._unscheduled = tuple(plan for plan in plans if plan.schedule is None and plan.flow not in timed)
 
     def look(self) -> list[Order]:
         """Order what can begin; what was ordered is returned. Raises Unavailable."""
@@ -64,12 +67,3 @@ class Dependants:
         params = bind(plan, {})
         key = run_key(plan, params, self._clock.now())
         return self._runs.new_order(self._bundle, plan.ref, params, cause="dependency", key=key, before=rows)
-
-
-def newest(bundle: Bundle) -> list[FlowPlan]:
-    """Of each flow of a program the highest version."""
-    plans: dict[str, FlowPlan] = {}
-    for plan in bundle.flows.values():
-        if plan.flow not in plans or plans[plan.flow].version < plan.version:
-            plans[plan.flow] = plan
-    return list(plans.values())

@@ -16,10 +16,9 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.drivers.projection import compensation_state
+from wvflow.drivers.upstreams import as_before, begun_with
 from wvflow.errors import NotPossible, UserError
-from wvflow.kernel.continued import carried
-from wvflow.kernel.events import Continued, EpochMs, Event, Output, Retry, Reused, RunStarted, Upstream, Window
-from wvflow.kernel.state import RunState
+from wvflow.kernel.events import EpochMs, Output, Retry, Reused, Upstream, Window
 from wvflow.plan.content import contents, work
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, QueryTask, StageId, StagePlan
 from wvflow.plan.parameters import bind
@@ -27,7 +26,6 @@ from wvflow.ports.store import RunRow, StageRow, Store
 from wvflow.service.planned import planned_program
 from wvflow.service.program import Compiled
 from wvflow.service.project import Project
-from wvflow.service.upstreams import as_before
 
 BEHIND = "it depends on one of these"
 
@@ -72,21 +70,10 @@ def planned_retry(
     plan = now.plan(flow)
     declared = {param.name for param in plan.params}
     params = bind(plan, {name: value for name, value in run.params.items() if name in declared})
-    begun = _begun_with(store.events(run.run_id)[0].event)
+    begun = begun_with(store.events(run.run_id)[0].event)
     return PlannedRetry(
         flow, params, run.run_time, retry, begun.input, begun.window, as_before(store, plan, begun.upstream)
     )
-
-
-def _begun_with(first: Event) -> RunStarted | RunState:
-    """What a run was given, its window, and what it came after, by the event that its journal begins with."""
-    match first:
-        case RunStarted():
-            return first
-        case Continued():
-            return carried(first)
-        case _:
-            return RunState()
 
 
 def todays_program(project: Project, flow: str) -> Compiled:

@@ -16,19 +16,20 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from wvflow.drivers.run_keys import run_key
+from wvflow.drivers.upstreams import as_uses, found, why_not
 from wvflow.errors import EvaluationError, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
+from wvflow.plan.reach import newest
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.dependencies import Use
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
 from wvflow.schedule.times import Fire
-from wvflow.service.dependants import Dependants, newest
+from wvflow.service.dependants import Dependants
 from wvflow.service.starting import Starting
-from wvflow.service.upstreams import as_uses, found, why_not
 from wvflow.service.wiring import new_run_id
 
 ON_TIME_MS = 60_000

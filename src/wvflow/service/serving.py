@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from wvflow.drivers.upstreams import as_upstream
 from wvflow.errors import Unavailable, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED, RunPhase
@@ -33,7 +34,6 @@ from wvflow.ports.store import RunRow
 from wvflow.service.orders import Wakes, start
 from wvflow.service.scheduler import Scheduler
 from wvflow.service.starting import Starting
-from wvflow.service.upstreams import as_upstream
 
 if TYPE_CHECKING:
     from wvflow.drivers.embedded.live import Identity

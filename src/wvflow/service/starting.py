@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Watch
+from wvflow.drivers.upstreams import as_upstream, as_uses, run_time_of, wanted, were_used
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.codec import digest, encode
@@ -25,7 +25,6 @@ from wvflow.service.orders import Waiting, start
 from wvflow.service.retrying import PlannedRetry, planned_retry
 from wvflow.service.steering import Steering
 from wvflow.service.summary import RunSummary
-from wvflow.service.upstreams import as_upstream, as_uses, run_time_of, wanted
 from wvflow.service.wiring import new_run_id
 
 if TYPE_CHECKING:
@@ -187,10 +186,8 @@ class Starting(Steering):
 
     def were_used(self, order: Order) -> bool:
         """Whether another run of the flow was quicker to use what this one was to come after."""
-        users = [self._store.users(one.run_id) for one in order.upstream]
-        return any(
-            one.flow == order.flow.flow and one.run_id != order.run_id and not one.again for one in chain(*users)
-        )
+        runs = [one.run_id for one in order.upstream]
+        return were_used(self._store, order.flow.flow, order.run_id, runs)
 
     def keep_bundle(self, bundle: Bundle, flow: FlowRef) -> str:
         """Keep what a flow needs of a compiled program, for runs to come; its hash."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Watch
+from wvflow.drivers.upstreams import as_upstream
 from wvflow.errors import EventLimit, NotPossible, RunDamaged
 from wvflow.kernel.state import RunPhase
 from wvflow.plan.nodes import ChildTask
@@ -16,7 +17,6 @@ from wvflow.service.cleaning import TERMINAL
 from wvflow.service.foreground import Driving
 from wvflow.service.orders import Waiting, start
 from wvflow.service.summary import RunSummary
-from wvflow.service.upstreams import as_upstream
 
 if TYPE_CHECKING:
     from wvflow.drivers.embedded.loop import Driver

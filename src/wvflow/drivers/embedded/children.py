@@ -10,22 +10,28 @@ journal, so that whoever takes it up again only carries it on.
 
 Whoever drives a run drives its children, those that are told to stop, too. One that another process drives is looked at
 from time to time: it may die.
-Where another run has the key of a child, none is begun (``shared``).
+Where another run has the key of a child, none is begun (``shared``). One whose flow comes after others uses runs of
+these in the commit that begins it (``before``).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
+from wvflow.drivers.embedded.before import Before, before_child
+from wvflow.drivers.embedded.holders import Refused
 from wvflow.drivers.embedded.live import Identity, LiveRun, closing
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.shared import Shared, Waiting
 from wvflow.drivers.embedded.turns import turn_of
+from wvflow.drivers.upstreams import were_used
 from wvflow.errors import Bug, RunNotFound, Unavailable, WvflowError
+from wvflow.kernel.children import REFUSED
 from wvflow.kernel.commands import CancelChild, OfChild, StartChild, UndoChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
 from wvflow.kernel.run import outstanding
@@ -45,7 +51,14 @@ class Runs(Protocol):
 
     def get(self, run_id: str) -> LiveRun | None: ...
     def begin_child(
-        self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
+        self,
+        identity: Identity,
+        order: StartChild,
+        parent: LiveRun,
+        link: Parent,
+        turn: Turn,
+        key: RunKey | None,
+        before: Before,
     ) -> None: ...
     def carry_on(self, identity: Identity, parent: LiveRun) -> None: ...
     def undo(self, identity: Identity, parent: LiveRun, by: Parent) -> None: ...
@@ -123,8 +136,17 @@ class Children:
         for order in orders:
             if order.run_id == child.run_id and is_elsewhere:
                 self._elsewhere[order.run_id] = parent, order
+                self._see_to_another(parent, order, child)
             elif order.run_id == child.run_id:
                 self._runs.drop(parent, reason)
+
+    def _see_to_another(self, parent: LiveRun, order: OfChild, child: LiveRun) -> None:
+        """Where another run was quicker to use what the child was to come after, there may be others."""
+        used = [one.run_id for one in child.state.upstream]
+        with suppress(Unavailable):
+            if used and were_used(self._store, child.plan.flow, child.run_id, used):
+                del self._elsewhere[order.run_id]
+                self.see_to(parent, order)
 
     def look(self) -> None:
         """See to the children that other processes drive, to those that have no slot yet, and to the runs that have
@@ -181,9 +203,16 @@ class Children:
         identity = _identity(parent, order, order.flow)
         if (begin := self._shared.settle(parent, order, identity.plan)) is None:
             return
+        try:
+            before = before_child(parent, order, identity.plan, self._store)
+        except Refused as refused:
+            self._shared.close(parent, order, REFUSED, failure=refused.failure)
+            self._look_at(self._shared.decided(order.run_id))
+            return
         found = turn_of(identity.plan, identity.project, order.params, parent.run_id, self._store)
         if found.is_now:
-            self._runs.begin_child(identity, order, parent, _link(parent, order, order.depth), found.turn, begin.key)
+            link = _link(parent, order, order.depth)
+            self._runs.begin_child(identity, order, parent, link, found.turn, begin.key, before)
         else:
             self._wait(parent, order)
 

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wvflow.drivers.embedded.before import Before
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.children import Children
 from wvflow.drivers.embedded.committer import Committer
@@ -77,7 +78,6 @@ from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
-from wvflow.ports.dependencies import Use
 from wvflow.ports.engine import Engine, OutputName
 from wvflow.ports.ledger import RunKey
 from wvflow.ports.stop import StopToken
@@ -260,7 +260,7 @@ class Driver:
             key=key,
             ordered=ordered_at is not None,
             turn=turn,
-            uses=tuple(Use(one.flow, one.run_id, again=retry is not None) for one in upstream),
+            uses=Before(tuple(upstream), again=retry is not None).uses,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
         self._admit(run)
@@ -314,9 +314,18 @@ class Driver:
         return run
 
     def begin_child(
-        self, identity: Identity, order: StartChild, parent: LiveRun, link: Parent, turn: Turn, key: RunKey | None
+        self,
+        identity: Identity,
+        order: StartChild,
+        parent: LiveRun,
+        link: Parent,
+        turn: Turn,
+        key: RunKey | None,
+        before: Before,
     ) -> None:
-        """Begin a run that another of this process has ordered. ``key``: for which there is to be but one."""
+        """Begin a run that another of this process has ordered. ``key``: for which there is to be but one; ``before``:
+        the runs that it comes after."""
+        brought = bring_over(before.upstream, identity.run_id, self._token, self._store, self._engine)
         now = self._clock.now()
         new = NewRun(
             flow=identity.flow,
@@ -328,6 +337,7 @@ class Driver:
             project=identity.project,
             turn=turn,
             key=key,
+            uses=before.uses,
         )
         run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, root=parent.root)
         self._admit(run)
@@ -341,7 +351,9 @@ class Driver:
             input=order.input,
             run_date=_run_date(identity, parent.state.run_time),
             window=parent.state.window,
+            upstream=brought.upstream,
         )
+        run.bring(brought.rows)
         self.apply(run, started, then=lambda _: self._children.began(parent, order))
 
     def carry_on(self, identity: Identity, parent: LiveRun) -> None:

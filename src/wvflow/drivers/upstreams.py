@@ -7,11 +7,14 @@ Of each flow that a header names it is the run that ended first among those that
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from msgspec.structs import replace
 
 from wvflow.errors import NotPossible, RunNotFound
-from wvflow.kernel.events import NOTHING, EpochMs, Output, Upstream
+from wvflow.kernel.continued import carried
+from wvflow.kernel.events import NOTHING, Continued, EpochMs, Event, Output, RunStarted, Upstream
+from wvflow.kernel.state import RunState
 from wvflow.plan.dependencies import After, after_text
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.dependencies import Dependencies, Use
@@ -51,6 +54,12 @@ def wanted(store: Dependencies, project: str, plan: FlowPlan) -> tuple[RunRow, .
 
 def as_uses(rows: Iterable[RunRow]) -> tuple[Use, ...]:
     return tuple(Use(row.flow.flow, row.run_id) for row in rows)
+
+
+def were_used(store: Dependencies, flow: str, run_id: str, runs: Iterable[str]) -> bool:
+    """Whether another run of a flow was quicker to use what this one was to come after."""
+    users = chain.from_iterable(store.users(one) for one in runs)
+    return any(one.flow == flow and one.run_id != run_id and not one.again for one in users)
 
 
 def run_time_of(rows: Sequence[RunRow]) -> EpochMs | None:
@@ -98,6 +107,17 @@ def _upstream(store: Store, plan: FlowPlan, use: Use) -> Upstream:
     stages = {one.stage: one for one in store.stages(row.run_id)}
     outputs, lacking = dict(_outputs(read, stages)), dict(_lacking(read, stages))
     return Upstream(use.flow, use.run_id, row.state, tuple(outputs.items()), tuple(lacking.items()))
+
+
+def begun_with(first: Event) -> RunStarted | RunState:
+    """What a run was given, its window, and what it came after, by the event that its journal begins with."""
+    match first:
+        case RunStarted():
+            return first
+        case Continued():
+            return carried(first)
+        case _:
+            return RunState()
 
 
 def as_before(store: Store, plan: FlowPlan, upstream: Sequence[Upstream]) -> tuple[Upstream, ...]:
