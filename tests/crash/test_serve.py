@@ -81,9 +81,12 @@ def test_a_server_that_is_told_to_stop_lets_work_end_and_leaves_the_rest_to_the_
     project.wvflow("run", "chain.wv", "Long", "--detach", "--run-id", "long")
     server.says("working")
     project.write("broken.wv", "flow Broken = {")
-    server.says("the program has mistakes: the one before stays in force")
+    told = notices(server)
+    *before, refused = (next(told) for _ in range(3))
+    assert ([one["event"] for one in before], refused["event"]) == (["loaded", "began"], "refused")
+    assert [(one["file"], one["line"]) for one in refused["diagnostics"]] == [("broken.wv", 1)]
     (project.root / "broken.wv").unlink()
-    assert [one["event"] for _, one in zip(range(3), notices(server), strict=False)] == ["loaded", "began", "loaded"]
+    assert next(told)["event"] == "loaded"
     server.send_signal(signal.SIGTERM)
     server.says("stops: what is at work has some time to end")
     project.wvflow("run", "chain.wv", "Long", "--detach", "--run-id", "late")

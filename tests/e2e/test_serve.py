@@ -94,7 +94,7 @@ def served(
     if then is not None:
         then(runs)
     runs.close()
-    return [f"{one.event} {one.flow} {re.sub(r'run [0-9a-z]{12}', 'run …', one.detail)}".strip() for one in notices]
+    return [f"{one.event} {one.flow} {re.sub(r'run [0-9a-z]{12}', 'run …', one.what)}".strip() for one in notices]
 
 
 def test_a_flow_begins_when_it_is_first_seen_and_what_was_missed_is_caught_up(folder: Path) -> None:
@@ -196,7 +196,14 @@ def test_schedules_are_listed_paused_resumed_and_triggered(wvflow: Call, folder:
     assert served(folder, hours=48)[1:] == CAUGHT_UP
     fires = json.loads(wvflow("schedule", "list", "Nightly", "--json").stdout)
     assert [(one["decision"], one["state"]) for one in fires] == [("caught_up", "success"), ("skipped", None)]
+    del fires[0]["removed"]
     shown = wvflow("schedule", "list", "Nightly").stdout
+    (folder / "f.wv").write_text("flow Other = { stage a = select 1 as n }")
+    (removed,) = json.loads(wvflow("schedule", "list", "--json").stdout)
+    assert (removed["flow"], removed["next"], removed["last"], removed["removed"]) == ("Nightly", None, fires[0], True)
+    assert "removed from the files: Nightly" in wvflow("schedule", "list").stderr
+    past = wvflow("schedule", "list", "Nightly")
+    assert (past.stdout, "was removed from the files" in past.stderr) == (shown, True)
     assert re.search(rf"due \(Africa/Lagos\).*\n.* {HOUR:02}:00:00 +caught up +\w+ +✓ success", shown)
 
 

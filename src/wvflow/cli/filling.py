@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from wvflow.cli.format import one_line, plural, printable
+from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.cli.states import state_text
 from wvflow.ports.store import ENDED_STATES
 
@@ -149,8 +148,8 @@ def _window(found: Filling, one: Filled) -> str:
 
 
 def _local(found: Filling, at: EpochMs) -> str:
-    local = datetime.fromtimestamp(at / 1_000, ZoneInfo(found.timezone))
-    return f"{local:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    day, time, *offset = instant(at, found.timezone).split()
+    return " ".join((day, time.removesuffix(":00"), *offset))
 
 
 def _utc(at: EpochMs) -> str:

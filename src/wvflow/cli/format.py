@@ -56,9 +56,21 @@ def size(amount: int) -> str:
     return f"{amount} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
 
 
-def instant(ms: int | None) -> str:
-    """An instant in the local time zone."""
-    return "" if ms is None else datetime.fromtimestamp(ms / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def instant(ms: int | None, zone: str | None = None) -> str:
+    """An instant by the clocks of a time zone, default: the machine's. Where they are put back, and show that time
+    twice, with the offset that tells one from the other.
+
+    >>> [instant(1_792_886_400_000 + hours * 3_600_000, "Europe/Berlin") for hours in range(3)]
+    ['2026-10-25 02:00:00 +02:00', '2026-10-25 02:00:00 +01:00', '2026-10-25 03:00:00']
+    """
+    if ms is None:
+        return ""
+    from zoneinfo import ZoneInfo
+
+    place = None if zone is None else ZoneInfo(zone)
+    at = datetime.fromtimestamp(ms / 1_000, UTC).astimezone(place)
+    twice = [at.replace(tzinfo=place, fold=fold).astimezone(place).utcoffset() for fold in (0, 1)]
+    return f"{at:%Y-%m-%d %H:%M:%S}" + (f" {at.isoformat()[-6:]}" if twice[0] != twice[1] else "")
 
 
 def between(start: str | None, end: str | None) -> str:

@@ -7,7 +7,7 @@ steps, ``L`` and ``5#3`` are read. ``@daily`` and the like are names for such te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -25,6 +25,7 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 _FIELDS = 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -96,6 +97,15 @@ def instant_in(zone: str, text: str) -> datetime:
     """
     read = datetime.fromisoformat(text)
     return (read if read.tzinfo is not None else read.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+
+
+def epoch_ms_in(zone: str, text: str) -> int:
+    """The same, in milliseconds since the epoch.
+
+    >>> epoch_ms_in("Europe/Berlin", "1970-01-01T01:00:00.0015"), epoch_ms_in("UTC", "1969-12-31T23:59:59")
+    (1, -1000)
+    """
+    return (instant_in(zone, text) - _EPOCH) // timedelta(milliseconds=1)
 
 
 def date_in(zone: str, epoch_ms: int) -> str:

@@ -97,7 +97,8 @@ class ScheduleRow(msgspec.Struct, frozen=True, kw_only=True):
 class FireRow(msgspec.Struct, frozen=True, kw_only=True):
     """What was decided about a time of a schedule. ``entry``: which of its cron texts; ``run_id``: the run that it
     has begin, ``""`` for none. ``count``: how many times the row stands for, the last of them ``at``. ``late_at``: when
-    it was found to be late."""
+    it was found to be late. ``deadline``: when it will be, unless a run of that time has begun; None where the flow has
+    none, where it has a run, which may be late itself, and where something stands in for that."""
 
     at: EpochMs
     entry: int
@@ -107,6 +108,7 @@ class FireRow(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     count: int = 1
     late_at: EpochMs | None = None
+    deadline: EpochMs | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,9 +173,13 @@ class Agenda(Protocol):
         """Of all flows of a project that had a schedule when it was looked at, by name."""
         ...
 
-    def set_paused(self, project: str, flow: str, paused_at: EpochMs | None, note: str = "") -> bool:
-        """Have no time of a schedule start a run from here on, or have them start runs again. False: there is no such
-        schedule."""
+    def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
+        """Have no time of a schedule start a run from here on. False: there is no such schedule."""
+        ...
+
+    def end_pause(self, project: str, flow: str, now: EpochMs) -> None:
+        """Have the times of a schedule start runs again. Deadlines that weren't over when it was paused are later by as
+        long as it was."""
         ...
 
     def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
@@ -183,6 +189,12 @@ class Agenda(Protocol):
     def mark_late(self, run_id: str, now: EpochMs) -> bool:
         """Note that a run that is to begin is late, and with it the time of a schedule that it is to begin for. False:
         it was noted before, or it has begun."""
+        ...
+
+    def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
+        """Note as late the times without a run whose ``deadline`` is over; those that weren't noted before, by time,
+        each with its flow. A deadline stands still while its schedule is paused, and counts no more where the program
+        has no such schedule, or a run of that time has begun since."""
         ...
 
     def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:

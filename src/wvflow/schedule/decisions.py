@@ -28,6 +28,10 @@ What is started, queued or caught up is skipped all the same where the flow come
 none that it has not used: its schedule decides when, its dependency whether. So it is where another run has its
 idempotency key; then nothing makes room for it.
 
+A time that is skipped is late once the flow's deadline is over, as nothing has begun for it; but not one that was
+paused, nor one that another run stands in for: who has its key, or, with ``overlap: skip``, is open when it comes, and
+is late itself before that.
+
 There is room while fewer runs of the group are open, or are to begin, than ``concurrency`` says: 1 where it says
 nothing. What is caught up runs one after another, and nothing that comes on time meanwhile is lost.
 
@@ -41,7 +45,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import islice, takewhile
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -84,7 +88,7 @@ class Look(NamedTuple):
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a time, and of the ``count - 1`` before it. ``run_id``: of the run that is to begin for it,
     ``""`` for none; ``window``: what that is about; ``limit``: how many of its group may be open with it, 0 for any
-    number; ``may_be_late``: nobody wanted it not to run."""
+    number; ``is_wanted``: it should have a run, and nothing stands in for one."""
 
     fire: Fire
     decision: Literal["started", "queued", "caught_up", "skipped"]
@@ -93,7 +97,17 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     window: tuple[datetime, datetime] | None = None
     limit: int = 0
-    may_be_late: bool = True
+    is_wanted: bool = True
+
+
+class Refusal(NamedTuple):
+    """Why a run can't begin for a time. ``stands_in``: what keeps it from that does its work."""
+
+    why: str
+    stands_in: bool = False
+
+
+WhyNot: TypeAlias = Callable[[Fire, str], Refusal | None]
 
 
 class Outcome(NamedTuple):
@@ -130,14 +144,12 @@ def next_due(plan: FlowPlan, cursor: datetime) -> datetime | None:
     return None if fire is None else due_at(plan, fire)
 
 
-def decide(
-    plan: FlowPlan, look: Look, name: Callable[[], str], why_not: Callable[[Fire, str], str] = lambda fire, run_id: ""
-) -> Outcome:
+def decide(plan: FlowPlan, look: Look, name: Callable[[], str], why_not: WhyNot = lambda fire, run_id: None) -> Outcome:
     """Decide all times of a flow's schedule that are due.
 
     Args:
         name: gives ids for runs, each another one.
-        why_not: why a run, of that id, can't begin for a time, ``""`` where it can; asked once each, in their order.
+        why_not: why a run, of that id, can't begin for a time, None where it can; asked once each, in their order.
     """
     due, before = _due(plan, look)
     decided = [] if before is None else [before]
@@ -156,7 +168,7 @@ class _Judge:
         look: Look,
         due: Sequence[Fire],
         name: Callable[[], str],
-        why_not: Callable[[Fire, str], str],
+        why_not: WhyNot,
     ) -> None:
         self._plan = plan
         self._why_not = why_not
@@ -200,7 +212,7 @@ class _Judge:
 
     def decided(self, fire: Fire) -> Decided:
         if fire in self._paused:
-            return msgspec.structs.replace(_skipped(fire, "the schedule is paused"), may_be_late=False)
+            return _skipped(fire, "the schedule is paused", is_wanted=False)
         if fire in self._caught_up:
             limit = 1 if self._schedule.catchup == "all" else self._room
             return self._to_run(fire, "caught_up", limit)
@@ -216,7 +228,8 @@ class _Judge:
         if len(open_) < self._room:
             return self._to_run(fire, "started", self._room)
         if self._schedule.overlap == "skip" and not any(one.catches_up for one in open_):
-            return _skipped(fire, f"run {open_[0].run_id} is open" + (f" and {len(open_) - 1} more" * (len(open_) > 1)))
+            others = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
+            return _skipped(fire, f"run {open_[0].run_id} is open{others}", is_wanted=False)
         return self._to_run(fire, "queued", self._room, makes_room=self._schedule.overlap == "cancel_other")
 
     def _make_room(self, fire: Fire) -> None:
@@ -235,8 +248,8 @@ class _Judge:
         makes_room: bool = False,
     ) -> Decided:
         run = Open(self._name(), decision == "caught_up")
-        if why := self._why_not(fire, run.run_id):
-            return _skipped(fire, why)
+        if (refusal := self._why_not(fire, run.run_id)) is not None:
+            return _skipped(fire, refusal.why, is_wanted=not refusal.stands_in)
         if makes_room:
             self._make_room(fire)
         self._open.setdefault(self._group(fire), []).append(run)
@@ -266,8 +279,8 @@ def _schedule(plan: FlowPlan) -> Schedule:
     return plan.schedule
 
 
-def _skipped(fire: Fire, reason: str) -> Decided:
-    return Decided(fire=fire, decision="skipped", reason=reason)
+def _skipped(fire: Fire, reason: str, count: int = 1, *, is_wanted: bool = True) -> Decided:
+    return Decided(fire=fire, decision="skipped", reason=reason, count=count, is_wanted=is_wanted)
 
 
 # --- which times ----------------------------------------------------------------------------------------------------
@@ -305,8 +318,7 @@ def _all_before(plan: FlowPlan, look: Look, older: Sequence[Fire]) -> Decided:
     many = f"{len(older):,}" + (" or more" if len(older) == COUNTED else "")
     paused = look.paused_at is not None and due_at(plan, older[0]) >= look.paused_at
     what = "came while the schedule was paused" if paused else "were missed"
-    decided = _skipped(older[-1], f"{many} {what}: too many to tell them apart")
-    return msgspec.structs.replace(decided, count=len(older), may_be_late=not paused)
+    return _skipped(older[-1], f"{many} {what}: too many to tell them apart", len(older), is_wanted=not paused)
 
 
 def window_of(plan: FlowPlan, fire: Fire) -> tuple[datetime, datetime]:

@@ -23,10 +23,11 @@ from wvflow.lang.types import STRING, UNKNOWN, Type
 from wvflow.plan.nodes import Argument, FlowParam
 from wvflow.semantics import expressions
 from wvflow.semantics import mistakes_of_calls as flow_mistakes
-from wvflow.semantics.arguments import Callee, Formal, bind, check_choice, check_type, fits
+from wvflow.semantics.arguments import Callee, Formal, Missing, bind, check_choice, check_type, fits
 from wvflow.semantics.checked import CallStep, Settings
 from wvflow.semantics.checks.bounds import check_bounds, check_heartbeat
 from wvflow.semantics.infer import type_of
+from wvflow.semantics.mistakes import missing_argument
 from wvflow.semantics.models import read_params, values_of
 from wvflow.semantics.properties import check_foreign, read_settings
 from wvflow.semantics.scopes import Col, Relation, Scope, Shape
@@ -231,11 +232,17 @@ def _told_apart(signature: ActivitySignature, key: str, arguments: tuple[Argumen
 
 
 def read_arguments(
-    call: CallExpr, callee: Callee, defaults: Mapping[str, Expr], scope: Scope, *, piped: bool
+    call: CallExpr,
+    callee: Callee,
+    defaults: Mapping[str, Expr],
+    scope: Scope,
+    *,
+    piped: bool,
+    missing: Missing = missing_argument,
 ) -> tuple[Argument, ...]:
     """The arguments in the order of the parameters; ``defaults`` stand for those left out."""
     session = scope.session
-    bound = bind(callee, call.args, call.function.span, session)
+    bound = bind(callee, call.args, call.function.span, session, missing)
     values = {formal.name: defaults[formal.name] for formal in callee.formals if formal.name in defaults}
     for parameter, arg in bound.items():
         values[parameter] = _value(arg, scope, piped=piped)

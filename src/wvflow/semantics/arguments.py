@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
-from wvflow.diagnostics import nearest
+from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.lang.algebra import Expr, Literal
 from wvflow.lang.types import DURATION, INTERVAL, NULL, STRING, UNKNOWN, Type
 from wvflow.semantics import mistakes
@@ -46,7 +46,17 @@ class Callee(NamedTuple):
         return next((one for one in self.formals if one.name == name), None)
 
 
-def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -> dict[str, CallArg]:
+Missing: TypeAlias = Callable[[str, str, Span, str], Diagnostic]
+"""How it is told that a required parameter gets no argument: of what, its name, where, and how that is declared."""
+
+
+def bind(
+    callee: Callee,
+    args: Sequence[CallArg],
+    use: Span,
+    session: Session,
+    missing: Missing = mistakes.missing_argument,
+) -> dict[str, CallArg]:
     """The argument of each parameter that gets one. What doesn't fit is reported and left out."""
     positional = [one for one in args if one.name is None]
     if len(positional) > len(callee.formals) and not callee.rest:
@@ -61,7 +71,7 @@ def bind(callee: Callee, args: Sequence[CallArg], use: Span, session: Session) -
     misspelt = set() if callee.open else _misspelt(callee, args)
     for formal in callee.formals:
         if formal.required and formal.name not in bound and formal.name not in misspelt:
-            session.report(mistakes.missing_argument(callee.name, formal.name, use, callee.signature))
+            session.report(missing(callee.name, formal.name, use, callee.signature))
     return bound
 
 

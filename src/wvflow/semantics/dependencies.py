@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from typing import TypeAlias
 
+from wvflow.diagnostics import Diagnostic
 from wvflow.lang.relations import stages_read, upstream_named
 from wvflow.lang.types import Type
 from wvflow.plan.dependencies import ENDS, After, Alternatives, UpstreamStage, states_of
@@ -97,10 +98,17 @@ def _alternatives(flow: FlowDef, session: Session) -> list[Wanted] | None:
         found = _all_of([found, _meaning(flow.trigger, negated=False)])
     possible = [one for one in found if all(one.values())]
     if flow.trigger is not None and not 0 < len(possible) <= MOST_ALTERNATIVES:
-        wrong = mistakes.too_much if possible else mistakes.never_after
-        session.report(wrong(flow.trigger.span))
+        session.report(mistakes.too_much(flow.trigger.span) if possible else _never(flow, flow.trigger))
         return None
     return [one for one in possible if one]
+
+
+def _never(flow: FlowDef, trigger: TriggerExpr) -> Diagnostic:
+    ends = {one.name.text for one in _leaves(trigger)}
+    twice = next((name for name in flow.depends if name.text in ends), None)
+    if twice is None:
+        return mistakes.never_after(trigger.span)
+    return mistakes.success_and_another_end(flow.name.text, twice.text, trigger.span, twice.span)
 
 
 def _meaning(trigger: TriggerExpr, *, negated: bool) -> list[Wanted]:

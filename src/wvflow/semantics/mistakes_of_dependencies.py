@@ -31,6 +31,12 @@ def never_after(use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, "write `or` between states of one flow")
 
 
+def success_and_another_end(flow: str, name: str, use: Span, depends: Span) -> Diagnostic:
+    message = f"no runs can ever be so: `depends on {name}` wants a run of `{name}` that succeeded"
+    way_out = f"leave out `depends on {name}`: `flow {flow} if {use.text} = …` comes after runs of `{name}` by itself"
+    return Diagnostic(Code.BAD_DEPENDENCY, message, use, way_out, (Note("it stands here", depends),))
+
+
 def too_much(use: Span) -> Diagnostic:
     message = "this says more than 64 different things to wait for"
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, "have a flow for each of them")

@@ -60,6 +60,26 @@ def no_fires(name: str, use: Span) -> Diagnostic:
     )
 
 
+def missing_in_entry(flow: str, name: str, use: Span, signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"this entry of the schedule gives the runs of `{flow}` no `{name}`",
+        use,
+        f"write `{{ cron: {use.text}, args: {{ {name}: … }} }}`, or give `{name}` a default",
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
+def missing_with_interval(flow: str, name: str, use: Span, signature: str) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"the runs of `{flow}` that an `interval` starts have no `{name}`",
+        use,
+        f"give `{name}` a default, or write a `schedule` of entries with `args`",
+        (Note(f"it is declared as {signature}"),),
+    )
+
+
 def argument_not_constant(name: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_SCHEDULE,

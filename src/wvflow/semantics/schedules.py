@@ -14,7 +14,7 @@ from wvflow.plan.nodes import Argument
 from wvflow.plan.schedules import Cron, Schedule
 from wvflow.semantics import mistakes_of_schedules as mistakes
 from wvflow.semantics.activities import read_arguments
-from wvflow.semantics.arguments import Callee
+from wvflow.semantics.arguments import Callee, Missing
 from wvflow.semantics.properties import Read
 from wvflow.semantics.scopes import Scope
 from wvflow.source import Span
@@ -46,7 +46,7 @@ def check_schedule(read: Read, callee: Callee, scope: Scope) -> Schedule | None:
     written = read.structured.get(SCHEDULE)
     crons = tuple(_crons(written, callee, scope)) if written is not None else ()
     if written is None and INTERVAL in settings:
-        _arguments((), callee, spans[INTERVAL], scope)  # a run of nobody's has only defaults
+        _arguments((), callee, spans[INTERVAL], scope, mistakes.missing_with_interval)
     return Schedule(
         crons=crons,
         interval=cast("int | None", settings.get(INTERVAL)),
@@ -80,7 +80,8 @@ def _crons(written: n.ConfigValue, callee: Callee, scope: Scope) -> Iterator[Cro
     for entry in _entries(written, scope):
         if (why := cron_mistake(entry.text)) is not None:
             scope.session.report(mistakes.no_cron(entry.text, why, entry.span))
-        yield Cron(fields_of(entry.text), _arguments(entry.args, callee, entry.span, scope))
+        args = _arguments(entry.args, callee, entry.span, scope, mistakes.missing_in_entry)
+        yield Cron(fields_of(entry.text), args)
 
 
 def _entries(node: n.ConfigValue, scope: Scope) -> Iterator[_Entry]:
@@ -104,7 +105,9 @@ def _entries(node: n.ConfigValue, scope: Scope) -> Iterator[_Entry]:
             scope.session.report(mistakes.no_schedule(node.span))
 
 
-def _arguments(items: tuple[n.ConfigItem, ...], callee: Callee, use: Span, scope: Scope) -> dict[str, object]:
+def _arguments(
+    items: tuple[n.ConfigItem, ...], callee: Callee, use: Span, scope: Scope, missing: Missing
+) -> dict[str, object]:
     """The parameters of the runs, checked as those of a call: constants, as nobody is there to give them others."""
     args = tuple(
         n.CallArg(name=one.key, value=one.value, span=one.span)
@@ -112,7 +115,7 @@ def _arguments(items: tuple[n.ConfigItem, ...], callee: Callee, use: Span, scope
         if not isinstance(one.value, n.Config | n.ConfigList)
     )
     call = n.CallExpr(function=n.Name(text=callee.name, span=use), args=args, span=use)
-    return dict(_values(read_arguments(call, callee, {}, scope, piped=False), use, scope))
+    return dict(_values(read_arguments(call, callee, {}, scope, piped=False, missing=missing), use, scope))
 
 
 def _values(arguments: tuple[Argument, ...], use: Span, scope: Scope) -> Iterator[tuple[str, object]]:

@@ -19,6 +19,7 @@ import msgspec
 
 from wvflow.errors import NotPossible, RunNotFound, UserError
 from wvflow.kernel.events import EpochMs
+from wvflow.lang.calendars import epoch_ms_in
 from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
@@ -80,6 +81,11 @@ class Range(NamedTuple):
 
     begin: EpochMs
     end: EpochMs
+
+
+def range_in(zone: str, begin: str, end: str) -> Range:
+    """Of two moments in ISO 8601, in a zone where they name none."""
+    return Range(EpochMs(epoch_ms_in(zone, begin)), EpochMs(epoch_ms_in(zone, end)))
 
 
 class Backfilling:

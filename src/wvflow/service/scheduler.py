@@ -26,7 +26,7 @@ from wvflow.plan.reach import newest
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.dependencies import Use
 from wvflow.ports.store import Store
-from wvflow.schedule.decisions import Decided, Look, Open, decide, next_due
+from wvflow.schedule.decisions import Decided, Look, Open, Refusal, decide, next_due
 from wvflow.schedule.times import Fire
 from wvflow.service.dependants import Dependants
 from wvflow.service.starting import Starting
@@ -178,7 +178,7 @@ class Scheduler:
             verdict = self._verdict(one, self._clock.now())
             if not verdict.fires or all(self._store.decide([verdict])):
                 break
-        self._store.set_paused(self._project, one.ref.flow, None)
+        self._store.end_pause(self._project, one.ref.flow, self._clock.now())
         return True
 
     def look_at_ends(self) -> list[Order]:
@@ -216,12 +216,15 @@ class Scheduler:
         before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
         keys: dict[str, str] = {}
 
-        def refusal(fire: Fire, run_id: str) -> str:
+        def refusal(fire: Fire, run_id: str) -> Refusal | None:
             key = run_key(one.plan, one.params[fire.entry], now)
-            why = (self._who_has(one, key.key, now, keys) if key is not None else "") or before.why_not()
-            if key is not None and not why:
+            if key is not None and (holder := self._who_has(one, key.key, now, keys)):
+                return Refusal(holder, stands_in=True)
+            if why := before.why_not():
+                return Refusal(why)
+            if key is not None:
                 keys[key.key] = run_id
-            return why
+            return None
 
         outcome = decide(one.plan, look, new_run_id, refusal)
         pairs = [self._fired(one, decided, now, before) for decided in outcome.decided]
@@ -256,16 +259,15 @@ class Scheduler:
             reason=decided.reason,
             run_id=decided.run_id,
             count=decided.count,
-            late_at=now if self._is_late(one, decided, now) else None,
         )
         if not decided.run_id:
-            return fire, None
+            return msgspec.structs.replace(fire, deadline=self._deadline(one, decided)), None
         return fire, msgspec.structs.replace(self._order(one, decided, now), upstream=before.next())
 
-    def _is_late(self, one: Scheduled, decided: Decided, now: EpochMs) -> bool:
-        """Whether its deadline is over as it is decided: nothing was there to decide it before."""
-        deadline = one.plan.deadline
-        return deadline is not None and decided.may_be_late and ms_of(decided.fire.at) + deadline <= now
+    def _deadline(self, one: Scheduled, decided: Decided) -> EpochMs | None:
+        """From when on a time that has no run is late."""
+        deadline = one.plan.deadline if decided.is_wanted else None
+        return None if deadline is None else EpochMs(ms_of(decided.fire.at) + deadline)
 
     def _order(self, one: Scheduled, decided: Decided, now: EpochMs) -> Order:
         params = one.params[decided.fire.entry]

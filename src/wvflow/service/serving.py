@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from wvflow.diagnostics import Diagnostic
 from wvflow.drivers.upstreams import as_upstream
 from wvflow.errors import Unavailable, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
@@ -38,6 +39,7 @@ from wvflow.service.starting import Starting
 if TYPE_CHECKING:
     from wvflow.drivers.embedded.live import Identity
     from wvflow.drivers.embedded.loop import Driver
+    from wvflow.drivers.progress import Progress
 
 STEP_S = 1.0
 TAKE_OVER_S = 5.0
@@ -47,20 +49,35 @@ MOST_AT_ONCE = 1_000
 _OPEN = [phase.value for phase in RunPhase if phase not in ENDED and phase is not RunPhase.PENDING] + ["paused"]
 
 Event = Literal[
-    "decided", "ordered", "late", "began", "took over", "ended", "left", "held", "loaded", "kept"
+    "loaded", "refused", "ignored", "decided", "ordered", "began", "took over", "late", "ended", "left", "held"
 ]  # fmt: skip
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that a server did, for whoever reads its log. ``detail``: the decision about a time, the state in which
-    a run ended, or why something was not done."""
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a server did, for whoever reads its log.
+
+    ``decision``: about the time ``fire_at`` of a schedule; ``state``: that in which a run ended, or was found;
+    ``reason``: why it is so, or was not done; ``stage``: what of a run is late, ``""`` for all of it; ``flows``: how
+    many have a schedule; ``diagnostics``: of the program.
+    """
 
     at: EpochMs
     event: Event
-    detail: str = ""
     flow: str = ""
     run_id: str = ""
     fire_at: EpochMs | None = None
+    decision: str = ""
+    state: str = ""
+    reason: str = ""
+    stage: str = ""
+    flows: int | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """All that is said about it."""
+        flows = "" if self.flows is None else f"{self.flows:,}"
+        return ": ".join(filter(None, (self.decision or self.state or flows, self.reason)))
 
 
 class Server:
@@ -78,6 +95,7 @@ class Server:
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._bundle = lru_cache(maxsize=256)(lambda digest: decode(self._store.bundle(digest)))
         self._next_program: Bundle | None = None
+        self._remarks: tuple[Diagnostic, ...] = ()
         self._woken = asyncio.Event()
         self._is_stopping = False
         self._seen = -1
@@ -87,10 +105,18 @@ class Server:
         self.failed = 0
         """How many of its runs ended otherwise than in success."""
 
-    def use(self, program: Bundle) -> None:
-        """Go by this program from the next step on."""
-        self._next_program = program
+    def use(self, program: Bundle, remarks: Sequence[Diagnostic] = ()) -> None:
+        """Go by this program from the next step on, and tell what there is to remark about it."""
+        self._next_program, self._remarks = program, tuple(remarks)
         self._woken.set()
+
+    def refuse(self, reason: str, mistakes: Sequence[Diagnostic] = ()) -> None:
+        """Stay with the program that there is, and tell why the next one isn't used."""
+        self._tell("refused", reason=reason, diagnostics=tuple(mistakes))
+
+    def ignore(self, reason: str) -> None:
+        """Tell of something that makes no difference to this server."""
+        self._tell("ignored", reason=reason)
 
     def stop(self) -> None:
         """Begin nothing new; what is at work has some time to end."""
@@ -124,7 +150,7 @@ class Server:
         except Unavailable as trouble:
             self._seen = -1  # whatever was written meanwhile
             if self._trouble != trouble.message:
-                self._tell("held", trouble.message)
+                self._tell("held", reason=trouble.message)
             self._trouble = trouble.message
         else:
             self._trouble = ""
@@ -154,26 +180,25 @@ class Server:
     async def _look(self, scheduler: Scheduler) -> bool:
         """Whether something was decided."""
         if (program := self._next_program) is not None:
+            remarks = self._remarks
             try:
                 await asyncio.to_thread(scheduler.load, program)
-                self._tell("loaded", f"{scheduler.flows:,}")
+                self._tell("loaded", flows=scheduler.flows, diagnostics=remarks)
             except UserError as error:
-                self._tell("kept", error.message)
+                self._tell("refused", reason=error.message, diagnostics=remarks)
             self._next_program = None if self._next_program is program else self._next_program
         if scheduler.next_due is None or scheduler.next_due > self._clock.now():
             return False
         found = await asyncio.to_thread(scheduler.look)
         for flow, fire in found:
-            what = f"{fire.decision}: {fire.reason}" if fire.reason else fire.decision
-            self._tell("decided", what, flow=flow, run_id=fire.run_id, fire_at=fire.at)
-            if fire.late_at is not None:
-                self._tell("late", "its deadline was over before", flow=flow, run_id=fire.run_id, fire_at=fire.at)
+            became = {"decision": fire.decision, "reason": fire.reason}
+            self._tell("decided", flow=flow, run_id=fire.run_id, fire_at=fire.at, **became)
         return bool(found)
 
     async def _look_at_ends(self) -> None:
         for order in [] if self._scheduler is None else await asyncio.to_thread(self._scheduler.look_at_ends):
             runs = ", ".join(f"run {one.run_id} of {one.flow}" for one in order.upstream)
-            self._tell("ordered", f"after {runs}", flow=order.flow.flow, run_id=order.run_id)
+            self._tell("ordered", reason=f"after {runs}", flow=order.flow.flow, run_id=order.run_id)
 
     # --- runs coming in ---
 
@@ -184,7 +209,14 @@ class Server:
                 return
             if order.run_id not in self._driven and (identity := self._identity(order)) is not None:
                 upstream = as_upstream(self._store, identity.plan, order.upstream)
-                start(driver, identity, order, upstream=upstream, begun=partial(self._began, order.flow.flow))
+                start(
+                    driver,
+                    identity,
+                    order,
+                    upstream=upstream,
+                    watch=self._watch,
+                    begun=partial(self._began, order.flow.flow),
+                )
                 self._follow(driver, order.run_id, order.flow.flow)
 
     def _in_turn(self) -> Iterator[Order]:
@@ -211,7 +243,7 @@ class Server:
                 raise
             why = f"its plan is damaged: {error}"
             self._store.withdraw(order.run_id, state="failed", at=self._clock.now(), error=why)
-            self._tell("left", why, flow=order.flow.flow, run_id=order.run_id)
+            self._tell("left", reason=why, flow=order.flow.flow, run_id=order.run_id)
             return None
         return Identity(run_id=order.run_id, flow=order.flow, digest=order.bundle, bundle=bundle, project=order.project)
 
@@ -219,13 +251,13 @@ class Server:
         """Carry on the runs that dead processes left, but for those that can't go on by themselves."""
         for row in self._left():
             try:
-                driver.adopt(self._runs.identity_of(row), reopen=False)
+                driver.adopt(self._runs.identity_of(row), reopen=False, watch=self._watch)
             except Unavailable:
                 raise
             except WvflowError as error:  # its record is damaged, and marked so, or another was quicker
-                self._tell("left", error.message, flow=row.flow.flow, run_id=row.run_id)
+                self._tell("left", reason=error.message, flow=row.flow.flow, run_id=row.run_id)
                 continue
-            self._tell("took over", row.state, flow=row.flow.flow, run_id=row.run_id)
+            self._tell("took over", state=row.state, flow=row.flow.flow, run_id=row.run_id)
             self._follow(driver, row.run_id, row.flow.flow)
 
     def _left(self) -> Iterator[RunRow]:
@@ -238,8 +270,10 @@ class Server:
                 yield row
 
     def _look_for_late(self) -> None:
-        """What is to begin and should have been done by now."""
+        """What has not begun and should have been done by now."""
         now = self._clock.now()
+        for flow, fire in self._store.mark_overdue(self._project, now):
+            self._tell("late", reason="no run of it has begun in time", flow=flow, fire_at=fire.at)
         for order in self._store.orders(self._project):
             identity = None if order.run_id in self._late else self._identity(order)
             limit = None if identity is None else identity.plan.deadline
@@ -247,7 +281,7 @@ class Server:
                 self._late.add(order.run_id)
                 if self._store.mark_late(order.run_id, now):
                     why = f"it has not begun within the flow's deadline of {format_duration(limit)} from its run time"
-                    self._tell("late", why, flow=order.flow.flow, run_id=order.run_id)
+                    self._tell("late", reason=why, flow=order.flow.flow, run_id=order.run_id)
 
     # --- runs going out ---
 
@@ -267,19 +301,21 @@ class Server:
             return  # it waits, or another was quicker
         except WvflowError as error:
             self.failed += 1
-            self._tell("left", error.message, flow=flow, run_id=run_id)
+            self._tell("left", reason=error.message, flow=flow, run_id=run_id)
             return
         finally:
             self._driven.pop(run_id, None)
             self._woken.set()
         row = run.row()
         self.failed += row.state != RunPhase.SUCCESS.value
-        self._tell("ended", row.state if row.error is None else f"{row.state}: {row.error}", flow=flow, run_id=run_id)
+        self._tell("ended", state=row.state, reason=row.error or "", flow=flow, run_id=run_id)
         await self._runs.let_go_before(row, run.plan)
 
-    def _tell(
-        self, event: Event, detail: str = "", *, flow: str = "", run_id: str = "", fire_at: EpochMs | None = None
-    ) -> None:
-        self._tell_of(
-            Notice(at=self._clock.now(), event=event, detail=detail, flow=flow, run_id=run_id, fire_at=fire_at)
-        )
+    def _watch(self, progress: Progress) -> None:
+        is_known = not progress.noted and progress.run.run_id in self._late
+        if progress.is_late and not is_known:
+            run, why = progress.run, progress.note.removeprefix("late: ")
+            self._tell("late", reason=why, flow=run.flow.flow, run_id=run.run_id, stage=progress.noted)
+
+    def _tell(self, event: Event, **what: Any) -> None:
+        self._tell_of(Notice(at=self._clock.now(), event=event, **what))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from wvflow.errors import RunNotFound
 from wvflow.kernel.events import EpochMs
+from wvflow.lang.calendars import epoch_ms_in
 from wvflow.plan.nodes import Bundle
 from wvflow.plan.parameters import bind
 from wvflow.ports.agenda import FireRow, ScheduleRow
@@ -30,6 +31,16 @@ class Standing(NamedTuple):
     run: RunRow | None
 
 
+class History(NamedTuple):
+    """What was decided about a flow's times, the latest first, each with its run as long as that is kept. ``removed``:
+    the program has no such schedule any more."""
+
+    flow: str
+    timezone: str
+    times: list[tuple[FireRow, RunRow | None]]
+    removed: bool = False
+
+
 class Timetable:
     """The schedules of a program."""
 
@@ -45,14 +56,27 @@ class Timetable:
         flows = sorted(scheduled(self._bundle, self._project), key=lambda one: one.ref)
         return [self._standing(one, rows.get(one.ref.flow)) for one in flows]
 
-    def zone(self, flow: str) -> str:
-        """That of a flow's schedule. Raises: UserError, it has none."""
-        return scheduler.find(self._bundle, self._project, flow).plan.timezone
+    def removed(self) -> list[History]:
+        """What was decided last about each flow whose schedule the program has no more, by name."""
+        there = {one.ref.flow for one in scheduled(self._bundle, self._project)}
+        gone = (row.flow for row in self._store.schedules(self._project) if row.flow not in there)
+        return [found for flow in gone if (found := self._history_of_removed(flow, 1)).times]
 
-    def fires(self, flow: str, limit: int) -> list[FireRow]:
-        """What was decided about a flow's times, the latest first. Raises: UserError, it has no schedule."""
-        scheduler.find(self._bundle, self._project, flow)
-        return self._store.fires(self._project, flow, limit=limit)
+    def history(self, flow: str, limit: int) -> History:
+        """Of one flow. Raises: UserError, it has no schedule, and had none."""
+        there = {one.ref.flow: one for one in scheduled(self._bundle, self._project)}
+        if flow not in there and (found := self._history_of_removed(flow, limit)).times:
+            return found
+        zone = scheduler.find(self._bundle, self._project, flow).plan.timezone
+        return History(flow, zone, self._times(flow, limit))
+
+    def _history_of_removed(self, flow: str, limit: int) -> History:
+        """By the clocks of the newest run's plan: nothing else tells its zone any more."""
+        plan = next((self._runs.plan(row) for row in self._store.runs(flow=flow, limit=1)), None)
+        return History(flow, "UTC" if plan is None else plan.timezone, self._times(flow, limit), removed=True)
+
+    def _times(self, flow: str, limit: int) -> list[tuple[FireRow, RunRow | None]]:
+        return [(one, self.run(one.run_id)) for one in self._store.fires(self._project, flow, limit=limit)]
 
     def pause(self, flow: str, note: str) -> None:
         """Have no time of a flow's schedule start a run. Raises: UserError, it has no schedule."""
@@ -66,15 +90,16 @@ class Timetable:
         return now_and_then.resume(self._bundle, found)
 
     def trigger(
-        self, flow: str, texts: Mapping[str, str], run_time: EpochMs | None = None, run_id: str | None = None
+        self, flow: str, texts: Mapping[str, str], at: str | None = None, run_id: str | None = None
     ) -> RunSummary:
         """Have a run begin in between, with the parameters of the schedule's first entry where ``texts`` give no
-        others.
+        others. ``at``: the moment that it is about, in the flow's zone where it names none.
 
         Raises: UserError, the flow has no schedule, or a text is none of its parameters.
         """
         found = scheduler.find(self._bundle, self._project, flow)
         given = bind(found.plan, {**found.params[0], **parse(found.plan, texts)})
+        run_time = None if at is None else EpochMs(epoch_ms_in(found.plan.timezone, at))
         return self._runs.order(self._bundle, found.ref, given, run_id=run_id, run_time=run_time, cause="trigger")
 
     def run(self, run_id: str) -> RunRow | None:

@@ -17,10 +17,12 @@ SETTINGS = "wvflow.toml"
 
 
 class Changed(NamedTuple):
-    """What changes of files came to: a program, with or without mistakes; or ``why`` they count for nothing here."""
+    """What changes of files came to: a program, with or without mistakes; why there is none; or why they make no
+    difference here."""
 
-    program: Compiled | None
-    why: str = ""
+    program: Compiled | None = None
+    refused: str = ""
+    ignored: str = ""
 
 
 async def changes(project: Project, stop: asyncio.Event) -> AsyncIterator[Changed]:
@@ -34,14 +36,14 @@ async def changes(project: Project, stop: asyncio.Event) -> AsyncIterator[Change
             yield await asyncio.to_thread(_compiled, project)
         for name in names:
             if name != ".wv":
-                yield Changed(None, f"{name} was changed: it counts from the next start of `wvflow serve` on")
+                yield Changed(ignored=f"{name} was changed: it counts from the next start of `wvflow serve` on")
 
 
 def _compiled(project: Project) -> Changed:
     try:
         return Changed(planned_program(load_project(project.root, profile=project.profile)))
     except (WvflowError, OSError) as error:
-        return Changed(None, f"the program can't be read: {error}")
+        return Changed(refused=f"the program can't be read: {error}")
 
 
 class _Wanted:

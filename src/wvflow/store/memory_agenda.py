@@ -90,13 +90,25 @@ class AgendaStore:
             found = shelf.agenda.schedules
             return [found[key] for key in sorted(found) if key[0] == project]
 
-    def set_paused(self, project: str, flow: str, paused_at: EpochMs | None, note: str = "") -> bool:
+    def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
         with self._writing() as shelf:
             found = shelf.agenda.schedules.get((project, flow))
             if found is not None:
                 changed = msgspec.structs.replace(found, paused_at=paused_at, note=note)
                 shelf.agenda.schedules[project, flow] = changed
             return found is not None
+
+    def end_pause(self, project: str, flow: str, now: EpochMs) -> None:
+        with self._writing() as shelf:
+            found = shelf.agenda.schedules.get((project, flow))
+            if found is None or found.paused_at is None:
+                return
+            shelf.agenda.schedules[project, flow] = msgspec.structs.replace(found, paused_at=None, note="")
+            fires = shelf.agenda.fires.get((project, flow), {})
+            for key, one in fires.items():
+                if one.late_at is None and one.deadline is not None and one.deadline > found.paused_at:
+                    later = EpochMs(one.deadline + now - found.paused_at)
+                    fires[key] = msgspec.structs.replace(one, deadline=later)
 
     def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
         with self._reading() as shelf:
@@ -114,6 +126,20 @@ class AgendaStore:
                     if fire.run_id == run_id and fire.late_at is None:
                         fires[key] = msgspec.structs.replace(fire, late_at=now)
             return True
+
+    def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
+        with self._writing() as shelf:
+            found = []
+            for (of, flow), fires in shelf.agenda.fires.items():
+                for key, one in fires.items():
+                    schedule = shelf.agenda.schedules[of, flow]
+                    if of == project and _is_overdue(schedule, one, now):
+                        counts = _counts(shelf, schedule, one)
+                        fires[key] = msgspec.structs.replace(
+                            one, **({"late_at": now} if counts else {"deadline": None})
+                        )
+                        found += [(flow, fires[key])] * counts
+            return sorted(found, key=lambda one: (one[1].at, one[0], one[1].entry))
 
     def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
         with self._writing() as shelf:
@@ -148,6 +174,19 @@ def _decide(shelf: Shelf, verdict: Verdict) -> bool:
     for run_id in verdict.cancels:
         _cancel(shelf, run_id, verdict.at)
     return True
+
+
+def _is_overdue(schedule: ScheduleRow, fire: FireRow, now: EpochMs) -> bool:
+    if fire.deadline is None or fire.late_at is not None or fire.deadline > now:
+        return False
+    return schedule.paused_at is None or fire.deadline <= schedule.paused_at
+
+
+def _counts(shelf: Shelf, schedule: ScheduleRow, fire: FireRow) -> bool:
+    """Whether the program still has the schedule, and no run of that time has begun."""
+    rows = (run.row for run in shelf.runs.values() if run.created_at >= fire.at)
+    begun = (row for row in rows if row.project == schedule.project and row.flow.flow == schedule.flow and row.position)
+    return bool(schedule.digest) and all(row.run_time != fire.at for row in begun)
 
 
 def _can_order(shelf: Shelf, orders: Sequence[Order]) -> bool:

@@ -183,6 +183,17 @@ def unexpected(
     return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, way_out)
 
 
+def end_behind_depends(token: Token, span: Span, name: str) -> Diagnostic:
+    """``name``: the one in front of it."""
+    message = f"`depends on` takes names and commas, found {describe(token, span.text)}"
+    return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, f"how it ended stands behind `if`: `if {name}.failed`")
+
+
+def no_end(token: Token, span: Span, name: str) -> Diagnostic:
+    message = f"expected `.`, found {describe(token, span.text)}"
+    return Diagnostic(Code.UNEXPECTED_TOKEN, message, span, f"say how it ended: `{name}.failed`, or `{name}.done`")
+
+
 def unclosed(closer: str, token: Token, span: Span, opened: Span) -> Diagnostic:
     found = unexpected(token, span, f"`{closer}`", (closer,))
     return found._replace(notes=(Note("opened here", opened),))

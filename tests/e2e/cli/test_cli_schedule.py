@@ -16,6 +16,7 @@ flow Nightly(region: string) with {
   timezone: 'Europe/Berlin'
 } = { stage a = from [[1]] as t(n) }
 flow Beat with { interval: 6h, end: '2026-03-29' } = { stage a = from [[1]] as t(n) }
+flow Hourly with { schedule: '30 * * * *', timezone: 'Europe/Berlin' } = { stage a = select run_time as t }
 flow Never = { stage a = from [[1]] as t(n) }
 """
 
@@ -34,7 +35,7 @@ def call(*args: str) -> tuple[int, str, str]:
 def test_the_next_times_of_all_flows_stand_in_order(file: str) -> None:
     status, out, _ = call(file, "--after", "2026-03-28T12:00:00Z", "--count", "2")
     assert status == 0
-    assert [" ".join(line.split()) for line in out.splitlines()[1:]] == [
+    assert [" ".join(line.split()) for line in out.splitlines()[1:] if not line.startswith("Hourly")] == [
         "Beat Sat 2026-03-28 18:00:00 UTC 6h 00m",
         "Nightly Sun 2026-03-29 00:00:00 Europe/Berlin 11h 00m region = all",
         "Beat Sun 2026-03-29 00:00:00 UTC 12h 00m",
@@ -53,6 +54,20 @@ def test_as_json_with_the_parameters_of_each(file: str) -> None:
             "params": {"region": "all"},
         }
     ]
+
+
+def test_times_without_an_offset_are_of_the_flows_zone_and_those_that_come_twice_show_theirs(file: str) -> None:
+    _, out, _ = call(file, "Hourly", "--after", "2026-10-25T01:30", "--count", "3")
+    assert [line.split("  ")[1] for line in out.splitlines()[1:]] == [
+        "Sun 2026-10-25 02:30:00 +02:00",
+        "Sun 2026-10-25 02:30:00 +01:00",
+        "Sun 2026-10-25 03:30:00",
+    ]
+    args = ["backfill", file, "Hourly", "--from", "2025-10-26T02:00", "--to", "2025-10-26T03:00", "--dry-run"]
+    windows = CliRunner().invoke(cli, args).stdout.splitlines()[1:]
+    assert [line.split("  ")[0] for line in windows] == ["2025-10-26 02:30 +02:00", "2025-10-26 02:30 +01:00"]
+    done = CliRunner().invoke(cli, ["run", file, "Hourly", "--at", "2026-07-01T02:00", "--json"]).stdout
+    assert json.loads(done)["run_time"] == "2026-07-01T00:00:00.000Z"
 
 
 @pytest.mark.parametrize("flow", ["Never", "Beat"])

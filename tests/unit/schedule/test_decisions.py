@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from wvflow.plan.nodes import FlowPlan
 from wvflow.plan.schedules import Cron, Schedule
-from wvflow.schedule.decisions import COUNTED, MOST, Look, Open, Outcome, decide, due_at, next_due, window_of
+from wvflow.schedule.decisions import (
+    COUNTED,
+    MOST,
+    Look,
+    Open,
+    Outcome,
+    Refusal,
+    decide,
+    due_at,
+    next_due,
+    window_of,
+)
 from wvflow.schedule.times import Fire, fires
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -35,6 +46,7 @@ def look(
     paused: float | None = None,
     open: Sequence[Open] = (),
     minutes: int = 1,
+    refusal: Refusal | None = None,
 ) -> Outcome:
     """Look, ``late`` hours after noon, at what came since so many hours before noon: of the last ``minutes``, on
     time."""
@@ -47,7 +59,7 @@ def look(
         groups=["g"] * 3,
         open={"g": list(open)},
     )
-    return decide(plan, found, lambda: f"new{next(names)}")
+    return decide(plan, found, lambda: f"new{next(names)}", lambda *_: refusal)
 
 
 def told(outcome: Outcome) -> str:
@@ -121,6 +133,23 @@ def test_the_table_of_decisions(plan: FlowPlan, args: dict[str, Any], expected: 
     assert told(look(plan, **args)) == expected
 
 
+@pytest.mark.parametrize(
+    ("args", "refusal", "wanted"),
+    [
+        ({"late": 0.5}, None, True),  # nothing was there
+        ({"paused": 0}, None, False),
+        ({"open": [RUNNING]}, None, False),  # which is late before this one
+        ({}, Refusal("nothing to come after"), True),
+        ({}, Refusal("another has the key", stands_in=True), False),
+    ],
+)
+def test_a_skipped_time_is_wanted_unless_it_was_paused_or_another_run_stands_in_for_it(
+    args: dict[str, Any], refusal: Refusal | None, wanted: bool
+) -> None:
+    (found,) = look(flow(), **args, refusal=refusal).decided
+    assert (found.decision, found.is_wanted) == ("skipped", wanted)
+
+
 def test_who_makes_room_are_the_oldest_as_many_as_need_be() -> None:
     others = [Open("r1"), Open("r2"), Open("r3")]
     assert look(flow(overlap="cancel_other"), open=others).cancels == ("r1", "r2", "r3")
@@ -130,7 +159,7 @@ def test_who_makes_room_are_the_oldest_as_many_as_need_be() -> None:
 def test_nothing_makes_room_for_a_run_that_cannot_begin() -> None:
     seen = Look(NOON - HOUR, NOON, HOUR, groups=["g"], open={"g": [RUNNING]})
     found = decide(
-        flow(overlap="cancel_other"), seen, lambda: "r2", lambda fire, run_id: f"not {run_id} at {fire.at:%H}"
+        flow(overlap="cancel_other"), seen, lambda: "r2", lambda fire, run_id: Refusal(f"not {run_id} at {fire.at:%H}")
     )
     assert ([one.reason for one in found.decided], found.cancels) == (["not r2 at 12"], ())
 
@@ -159,7 +188,7 @@ def test_of_too_many_times_the_newest_are_told_apart() -> None:
     assert "10,000 or more were missed" in found[0].reason
     begin = NOON - HOUR
     (first, *others) = decide(quick, Look(begin, NOON, HOUR, paused_at=begin), lambda: "r").decided
-    assert (first.reason.split(":")[0], first.may_be_late) == ("2,600 came while the schedule was paused", False)
+    assert (first.reason.split(":")[0], first.is_wanted) == ("2,600 came while the schedule was paused", False)
     assert {one.reason for one in others} == {"the schedule is paused"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from wvflow.plan.nodes import FlowPlan
 from wvflow.plan.schedules import Cron, Schedule
-from wvflow.schedule.decisions import Look, Open, Outcome, decide
+from wvflow.schedule.decisions import Look, Open, Outcome, Refusal, decide
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RUNNING = Open("r1")
@@ -21,7 +21,11 @@ def look(ready: int, *, since: int = 1, open: Sequence[Open] = (), **settings: s
     names, left = count(1), iter(range(ready))
     plan = FlowPlan("F", 1, (), (), (), schedule=Schedule(crons=(Cron("0 * * * *"),), **settings))  # type: ignore[arg-type]
     found = Look(NOON - timedelta(hours=since), NOON, timedelta(minutes=1), groups=["g"], open={"g": list(open)})
-    return decide(plan, found, lambda: f"new{next(names)}", lambda *_: "" if next(left, None) is not None else "none")
+
+    def why_not(*_: object) -> Refusal | None:
+        return None if next(left, None) is not None else Refusal("none")
+
+    return decide(plan, found, lambda: f"new{next(names)}", why_not)
 
 
 @pytest.mark.parametrize(

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import click
 
 from wvflow.cli.app import FAILED, INTERRUPTED, OK, App, prints_apart
-from wvflow.cli.commands.options import pairs
+from wvflow.cli.commands.options import Moment, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
 
 if TYPE_CHECKING:
-    from wvflow.kernel.events import EpochMs
-    from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+    from wvflow.plan.nodes import Bundle, FlowRef
     from wvflow.service.backfills import Backfilling, Filling
     from wvflow.service.project import Project
-
-
-class Local(click.ParamType[Any]):
-    """A time in ISO 8601, with or without an offset."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z", param, ctx)
 
 
 @click.command(cls=Command)
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.argument("flow", required=False, shell_complete=complete_flow)
-@click.option("--from", "begin", type=Local(), metavar="TIME", help="The first time that may be in it, ISO 8601.")
-@click.option("--to", "end", type=Local(), metavar="TIME", help="Up to, but without, that time.")
+@click.option("--from", "begin", type=Moment(), metavar="TIME", help="The first time that may be in it, ISO 8601.")
+@click.option("--to", "end", type=Moment(), metavar="TIME", help="Up to, but without, that time.")
 @click.option("--parallel", type=click.IntRange(1, 1_000), default=1, metavar="N", help="So many windows at once.")
 @click.option("--missing", is_flag=True, help="Only windows that no run of the flow has done yet.")
 @click.option("--dry-run", is_flag=True, help="Only tell which windows there are.")
@@ -50,8 +35,8 @@ def backfill(
     app: App,
     file: Path | None,
     flow: str | None,
-    begin: datetime | None,
-    end: datetime | None,
+    begin: str | None,
+    end: str | None,
     parallel: int,
     missing: bool,
     dry_run: bool,
@@ -72,7 +57,7 @@ def backfill(
     if begin is None or end is None:
         raise click.UsageError("say for which times: --from TIME --to TIME")
     from wvflow.cli.programs import chosen, compiled
-    from wvflow.service.backfills import Backfilling, Range
+    from wvflow.service.backfills import Backfilling, range_in
     from wvflow.service.parameters import parse
 
     project, program, _ = compiled(app, file)
@@ -80,7 +65,7 @@ def backfill(
     bundle = program.bundle
     assert bundle is not None  # it has no errors
     plan = bundle.plan(ref)
-    when = Range(_moment(begin, plan), _moment(end, plan))
+    when = range_in(plan.timezone, begin, end)
     given = parse(plan, params)
     with closing(app.runs(project)) as runs:
         backfills = Backfilling(runs)
@@ -94,11 +79,6 @@ def backfill(
         else:
             _say_carried_on(app, found, bundle, ref)
         _drive(app, project, backfills, found, parallel)
-
-
-def _moment(at: datetime, plan: FlowPlan) -> EpochMs:
-    aware = at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(plan.timezone))
-    return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
 
 
 def _say_carried_on(app: App, found: Filling, bundle: Bundle, ref: FlowRef) -> None:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from wvflow.kernel.events import EpochMs
 
 instance_option = click.option(
     "--instance", type=click.IntRange(1), metavar="N", help="Only that instance of a mapped STAGE, counted from 1."
@@ -29,18 +25,25 @@ def pairs(ctx: click.Context, param: click.Parameter, given: Iterable[str]) -> d
     return found
 
 
-class Instant(click.ParamType[Any]):
-    """A time in ISO 8601; without an offset it is UTC. Milliseconds since the epoch."""
+class Moment(click.ParamType[Any]):
+    """A time in ISO 8601, which is of a flow's zone where it names no offset: text, as the flow isn't known yet."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> EpochMs:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31T06:00:00Z", param, ctx)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1_000)  # type: ignore[return-value]  # NewType of an int
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from wvflow.lang.calendars import instant_mistake
+
+        if instant_mistake(value):
+            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z", param, ctx)
+        return str(value)
+
+
+at_option = click.option(
+    "--at",
+    type=Moment(),
+    metavar="TIME",
+    help="Logical time of the run, ISO 8601, without an offset in the flow's time zone. Default: now.",
+)
 
 
 class Duration(click.ParamType[Any]):

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wvflow.cli.app import App
-from wvflow.cli.commands.options import Instant, pairs
+from wvflow.cli.commands.options import at_option, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 from wvflow.errors import UserError
 
 if TYPE_CHECKING:
-    from wvflow.kernel.events import EpochMs
     from wvflow.plan.nodes import FlowPlan
     from wvflow.service.project import Project
 
@@ -27,7 +26,7 @@ TEXT = "-e"
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.argument("flow", required=False, shell_complete=complete_flow)
 @click.option("-p", "--param", "params", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A parameter.")
-@click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
+@at_option
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
 @click.option("-e", "text", metavar="QUERY", help="Run the statements of a text.")
 @click.option(
@@ -44,7 +43,7 @@ def run(
     file: Path | None,
     flow: str | None,
     params: dict[str, str],
-    at: EpochMs | None,
+    at: str | None,
     run_id: str | None,
     text: str | None,
     form: str | None,
@@ -76,6 +75,8 @@ def run(
     from wvflow.cli.driving import drive
     from wvflow.cli.ordered import report
     from wvflow.cli.programs import chosen, compiled
+    from wvflow.kernel.events import EpochMs
+    from wvflow.lang.calendars import epoch_ms_in
     from wvflow.plan.parameters import bind
     from wvflow.service.planned import planned_program
 
@@ -84,16 +85,22 @@ def run(
     bundle = program.bundle
     assert bundle is not None  # it has no errors
     plan = bundle.plan(ref)
+    run_time = None if at is None else EpochMs(epoch_ms_in(plan.timezone, at))
     values = bind(plan, _values(plan, named.call if named else None, params))
     with closing(app.runs(project)) as runs:
         if detach:
-            report(app, project, runs.order(bundle, ref, values, run_id=run_id, run_time=at, key=key), runs.is_served())
+            report(
+                app,
+                project,
+                runs.order(bundle, ref, values, run_id=run_id, run_time=run_time, key=key),
+                runs.is_served(),
+            )
             return
         drive(
             app,
             project,
             plan,
-            lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=at, watch=watch, key=key),
+            lambda watch: runs.run(bundle, ref, values, run_id=run_id, run_time=run_time, watch=watch, key=key),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from wvflow.plan.nodes import FlowPlan
     from wvflow.ports.agenda import FireRow
     from wvflow.ports.store import RunRow
-    from wvflow.service.timetable import Standing
+    from wvflow.service.timetable import History, Standing
 
 
 @click.command("list", cls=Command)
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def list_(app: App, flow: str | None, limit: int) -> None:
     """List the schedules of a project: when each is due next, and what became of it last. With FLOW, what was decided
-    about each of its times, the latest first.
+    about each of its times, the latest first, also where the files have its schedule no more.
 
     JSON: a list of objects.
     """
@@ -42,31 +41,35 @@ def list_(app: App, flow: str | None, limit: int) -> None:
     with closing(app.runs(project)) as runs:
         table = Timetable(runs, bundle)
         if flow is None:
-            _tell_of_all(app, table.standings(), runs.is_served())
+            _tell_of_all(app, table.standings(), table.removed(), runs.is_served())
         else:
-            zone = table.zone(flow)
-            _tell_of_one(app, flow, zone, [(one, table.run(one.run_id)) for one in table.fires(flow, limit)])
+            _tell_of_one(app, table.history(flow, limit))
 
 
-def _tell_of_all(app: App, found: Sequence[Standing], is_served: bool) -> None:
+def _tell_of_all(app: App, found: Sequence[Standing], removed: Sequence[History], is_served: bool) -> None:
     if app.json:
-        app.print_json([_json(one) for one in found])
+        app.print_json([*map(_json, found), *map(_removed_json, removed)])
         return
-    if not found:
-        app.say("no flow has a `schedule` or an `interval`")
-        return
-    app.show(_table(found))
-    if not is_served:
-        app.say("no `wvflow serve` runs here, so nothing starts them")
-
-
-def _tell_of_one(app: App, flow: str, zone: str, found: Sequence[tuple[FireRow, RunRow | None]]) -> None:
-    if app.json:
-        app.print_json([_fire_json(fire, run) for fire, run in found])
-    elif found:
-        app.show(_fires(found, zone))
+    if found:
+        app.show(_table(found))
     else:
-        app.say(f"no time of {flow} has come since `wvflow serve` first looked at it")
+        app.say("no flow has a `schedule` or an `interval`")
+    if found and not is_served:
+        app.say("no `wvflow serve` runs here, so nothing starts them")
+    if removed:
+        flows = ", ".join(one.flow for one in removed)
+        app.say(f"removed from the files: {flows}; what became of their times: wvflow schedule list {removed[0].flow}")
+
+
+def _tell_of_one(app: App, found: History) -> None:
+    if app.json:
+        app.print_json([_fire_json(fire, run) | {"removed": found.removed} for fire, run in found.times])
+    elif found.times:
+        app.show(_fires(found.times, found.timezone))
+    else:
+        app.say(f"no time of {found.flow} has come since `wvflow serve` first looked at it")
+    if found.removed:
+        app.say(f"the schedule of {found.flow} was removed from the files: no more times come")
 
 
 def schedule_text(plan: FlowPlan) -> str:
@@ -90,7 +93,15 @@ def _json(one: Standing) -> dict[str, Any]:
         "paused_at": iso(row.paused_at) if row else None,
         "note": (row.note or None) if row else None,
         "last": None if one.last is None else _fire_json(one.last, one.run),
+        "removed": False,
     }
+
+
+def _removed_json(one: History) -> dict[str, Any]:
+    """With the same fields."""
+    last = _fire_json(*one.times[0])
+    nothing = dict.fromkeys(("version", "schedule", "timezone", "next", "paused_at", "note"))
+    return {"flow": one.flow, **nothing, "last": last, "removed": True}
 
 
 def _fire_json(fire: FireRow, run: RunRow | None) -> dict[str, Any]:
@@ -105,7 +116,7 @@ def _fire_json(fire: FireRow, run: RunRow | None) -> dict[str, Any]:
         "state": run.state if run else None,
         "count": fire.count,
         "decided_at": iso(fire.decided_at),
-        "late_at": iso(fire.late_at),
+        "late_at": iso(_late_at(fire, run)),
     }
 
 
@@ -119,8 +130,8 @@ def _table(found: Sequence[Standing]) -> Table:
             one.flow.ref.shown,
             printable(one_line(schedule_text(one.flow.plan), 40)),
             one.flow.plan.timezone,
-            _local(one.due, one.flow.plan.timezone) or "never",
-            _local(last.at, one.flow.plan.timezone) if last else "",
+            instant(one.due, one.flow.plan.timezone) or "never",
+            instant(last.at, one.flow.plan.timezone) if last else "",
             _decision(last) if last else "",
             state_text(one.run.state) if one.run else "",
             printable(_remark(one)),
@@ -132,7 +143,7 @@ def _remark(one: Standing) -> str:
     if one.row is not None and one.row.paused_at is not None:
         note = f": {one.row.note}" if one.row.note else ""
         return f"paused since {instant(one.row.paused_at)}{note}"
-    return one.last.reason if one.last else ""
+    return _why(one.last, one.run, one.flow.plan.timezone) if one.last is not None else ""
 
 
 def _fires(found: Sequence[tuple[FireRow, RunRow | None]], zone: str) -> Table:
@@ -140,22 +151,25 @@ def _fires(found: Sequence[tuple[FireRow, RunRow | None]], zone: str) -> Table:
 
     table = _new_table("due" if zone == "UTC" else f"due ({zone})", "decision", "run", "state", "")
     for fire, run in found:
-        late = f"late since {instant(fire.late_at)}" if fire.late_at is not None else ""
         table.add_row(
-            _local(fire.at, zone),
+            instant(fire.at, zone),
             _decision(fire),
             fire.run_id,
             state_text(run.state) if run else "",
-            printable("  ".join(filter(None, (fire.reason, late)))),
+            printable(_why(fire, run, zone)),
         )
     return table
 
 
-def _local(at: EpochMs | None, zone: str) -> str:
-    """An instant by the clock on the wall of the flow."""
-    from wvflow.service.scheduler import at_of
+def _why(fire: FireRow, run: RunRow | None, zone: str) -> str:
+    late_at = _late_at(fire, run)
+    late = "" if late_at is None else f"late since {instant(late_at, zone)}"
+    return "  ".join(filter(None, (fire.reason, late)))
 
-    return "" if at is None else f"{at_of(at).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+
+def _late_at(fire: FireRow, run: RunRow | None) -> EpochMs | None:
+    """Since when it is late: nothing has begun for it, or what did has not ended in time."""
+    return fire.late_at if run is None or run.late is None else run.late
 
 
 def _decision(fire: FireRow) -> str:

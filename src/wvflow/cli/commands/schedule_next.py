@@ -13,25 +13,25 @@ from zoneinfo import ZoneInfo
 import click
 
 from wvflow.cli.app import App
-from wvflow.cli.commands.options import Instant
+from wvflow.cli.commands.options import Moment
 from wvflow.cli.completion import complete_flow
-from wvflow.cli.format import duration, printable
+from wvflow.cli.format import duration, instant, printable
 from wvflow.cli.root import Command
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wvflow.kernel.events import EpochMs
     from wvflow.plan.nodes import FlowPlan
 
 
 class Due(NamedTuple):
-    """A time at which a flow is due, in UTC, with the parameters of that run."""
+    """A time at which a flow is due, in UTC, with the parameters of that run, and from when on it was looked for."""
 
     flow: str
     timezone: str
     at: datetime
     args: dict[str, object]
+    since: datetime
 
     @property
     def local(self) -> datetime:
@@ -42,36 +42,40 @@ class Due(NamedTuple):
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("flow", required=False, shell_complete=complete_flow)
 @click.option("--count", default=5, type=click.IntRange(1, 10_000), show_default=True, help="So many for each flow.")
-@click.option("--after", type=Instant(), metavar="TIME", help="Only later ones, ISO 8601. Default: now.")
+@click.option("--after", type=Moment(), metavar="TIME", help="Only later ones, ISO 8601. Default: now.")
 @click.pass_obj
-def next_(app: App, file: Path, flow: str | None, count: int, after: EpochMs | None) -> None:
+def next_(app: App, file: Path, flow: str | None, count: int, after: str | None) -> None:
     """Tell when FLOW, or each flow in FILE, is due next by its `schedule` or `interval`.
 
-    Nothing is asked of recorded runs, and nothing is started. JSON: a list of objects, by time.
+    Nothing is asked of recorded runs, and nothing is started. TIME is of the flow's zone where it has no offset. JSON:
+    a list of objects, by time.
     """
     from wvflow.cli.programs import choose, compiled, flows_of
 
     project, program, bundle = compiled(app, file)
     refs = [choose(program, project, file, flow)] if flow is not None else flows_of(program, project, file)
-    begin = datetime.fromtimestamp(time.time() if after is None else after / 1_000, UTC)
-    due = (one for ref in refs for one in islice(_of(bundle.plan(ref), begin), count))
+    now = datetime.fromtimestamp(time.time(), UTC)
+    due = (one for ref in refs for one in islice(_of(bundle.plan(ref), now, after), count))
     found = sorted(due, key=lambda one: (one.at, one.flow))
     if app.json:
         app.print_json([_json(one) for one in found])
     elif found:
-        app.show(_table(found, begin))
+        app.show(_table(found))
     else:
         app.say(f"never: {flow or file} has no `schedule` and no `interval`, or their `end` is over")
 
 
-def _of(plan: FlowPlan, after: datetime) -> Iterator[Due]:
+def _of(plan: FlowPlan, now: datetime, after: str | None) -> Iterator[Due]:
+    from wvflow.lang.calendars import instant_in
     from wvflow.schedule.times import fires
 
     schedule = plan.schedule
     if schedule is None:
         return
-    for fire in fires(schedule, plan.timezone, after):
-        yield Due(plan.flow, plan.timezone, fire.at, schedule.crons[fire.entry].args if schedule.crons else {})
+    since = now if after is None else instant_in(plan.timezone, after)
+    for fire in fires(schedule, plan.timezone, since):
+        args = schedule.crons[fire.entry].args if schedule.crons else {}
+        yield Due(plan.flow, plan.timezone, fire.at, args, since)
 
 
 def _json(due: Due) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def _json(due: Due) -> dict[str, Any]:
     return {"flow": due.flow, "at": at, "local": due.local.isoformat(), "timezone": due.timezone, "params": due.args}
 
 
-def _table(found: Sequence[Due], begin: datetime) -> Table:
+def _table(found: Sequence[Due]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -87,6 +91,7 @@ def _table(found: Sequence[Due], begin: datetime) -> Table:
         table.add_column(column, justify="right" if column == "in" else "left")
     for due in found:
         params = printable(", ".join(f"{name} = {value}" for name, value in due.args.items()))
-        left = duration((due.at - begin).total_seconds() * 1_000)
-        table.add_row(due.flow, f"{due.local:%a %Y-%m-%d %H:%M:%S}", due.timezone, left, params)
+        left = duration((due.at - due.since).total_seconds() * 1_000)
+        shown = f"{due.local:%a} {instant(round(due.at.timestamp() * 1_000), due.timezone)}"
+        table.add_row(due.flow, shown, due.timezone, left, params)
     return table

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from wvflow.cli.app import App
-from wvflow.cli.commands.options import Instant, pairs
+from wvflow.cli.commands.options import at_option, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
 
 if TYPE_CHECKING:
-    from wvflow.kernel.events import EpochMs
     from wvflow.service.runs import Runs
     from wvflow.service.timetable import Timetable
 
@@ -62,10 +61,10 @@ def _done(app: App, flow: str, *, paused: bool, note: str, text: str) -> None:
 @click.command(cls=Command)
 @click.argument("flow", shell_complete=complete_flow)
 @click.option("-p", "--param", "params", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A parameter.")
-@click.option("--at", type=Instant(), metavar="TIME", help="Logical time of the run, ISO 8601. Default: now.")
+@at_option
 @click.option("--run-id", metavar="ID", help="The new run's id. Default: a random one.")
 @click.pass_obj
-def trigger(app: App, flow: str, params: dict[str, str], at: EpochMs | None, run_id: str | None) -> None:
+def trigger(app: App, flow: str, params: dict[str, str], at: str | None, run_id: str | None) -> None:
     """Have a run of FLOW begin now, besides its schedule, also while that is paused; `wvflow serve` drives it.
 
     Its parameters are those of the schedule's first entry, but for those given. JSON: the run's summary.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from contextlib import closing, suppress
@@ -10,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-import msgspec
 
 from wvflow.cli.app import FAILED, OK, App, prints_apart, shown
 from wvflow.cli.commands.options import Duration
-from wvflow.cli.format import instant, one_line, printable
+from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.cli.root import Command
 
 if TYPE_CHECKING:
-    from wvflow.plan.nodes import Bundle
+    from wvflow.cli.diagnostics import Naming
     from wvflow.service.project import Project
     from wvflow.service.runs import Runs
     from wvflow.service.serving import Notice, Server
@@ -46,7 +46,7 @@ def serve(app: App, folder: Path, once: bool, no_scheduler: bool, grace: int) ->
     project, _, bundle = compiled(app, folder, planned_program)
     log = sys.stdout  # what the user's own code prints goes elsewhere
     with closing(app.runs(project)) as runs, prints_apart():
-        server = _server(app, log, runs, once=once, by_schedules=not no_scheduler, grace_s=grace / 1_000)
+        server = _server(app, project, log, runs, once=once, by_schedules=not no_scheduler, grace_s=grace / 1_000)
         server.use(bundle)
         app.say(f"serves {shown(project.root)}; Control-C ends it")
         with suppress(asyncio.CancelledError, KeyboardInterrupt):
@@ -54,12 +54,16 @@ def serve(app: App, folder: Path, once: bool, no_scheduler: bool, grace: int) ->
     raise SystemExit(FAILED if once and server.failed else OK)
 
 
-def _server(app: App, log: TextIO, runs: Runs, *, once: bool, by_schedules: bool, grace_s: float) -> Server:
+def _server(
+    app: App, project: Project, log: TextIO, runs: Runs, *, once: bool, by_schedules: bool, grace_s: float
+) -> Server:
+    from wvflow.cli.programs import naming
     from wvflow.service.scheduler import ON_TIME_MS, ON_TIME_ONCE_MS, Scheduler
     from wvflow.service.serving import Server
 
     scheduler = Scheduler(runs, ON_TIME_ONCE_MS if once else ON_TIME_MS) if by_schedules else None
-    return Server(runs, scheduler, lambda notice: _print(app, log, notice), grace_s=grace_s)
+    names = naming(project.root)
+    return Server(runs, scheduler, lambda notice: _print(app, names, log, notice), grace_s=grace_s)
 
 
 async def _serve(app: App, project: Project, server: Server, *, once: bool) -> None:
@@ -81,7 +85,7 @@ async def _serve(app: App, project: Project, server: Server, *, once: bool) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # Windows has no handlers on the loop
             asyncio.get_running_loop().add_signal_handler(number, ask)
-    watcher = None if once else asyncio.create_task(_follow_files(app, project, server, stop))
+    watcher = None if once else asyncio.create_task(_follow_files(project, server, stop))
     try:
         await server.serve(once=once)
     finally:
@@ -90,38 +94,32 @@ async def _serve(app: App, project: Project, server: Server, *, once: bool) -> N
             await watcher
 
 
-async def _follow_files(app: App, project: Project, server: Server, stop: asyncio.Event) -> None:
+async def _follow_files(project: Project, server: Server, stop: asyncio.Event) -> None:
     from wvflow.service.watching import changes
 
     async for changed in changes(project, stop):
-        if changed.why:
-            app.say(changed.why)
-        if changed.program is not None:
-            bundle = _checked(app, project, changed.program)
-            if bundle is not None:
-                server.use(bundle)
+        if changed.ignored:
+            server.ignore(changed.ignored)
+        elif changed.program is None:
+            server.refuse(changed.refused)
+        elif changed.program.bundle is None:
+            server.refuse("it has mistakes", changed.program.diagnostics)
+        else:
+            server.use(changed.program.bundle, changed.program.diagnostics)
 
 
-def _checked(app: App, project: Project, program: Any) -> Bundle | None:
-    """The new program; where it has mistakes they are told, and the one before stays."""
+def _print(app: App, names: Naming, log: TextIO, notice: Notice) -> None:
     from wvflow.cli.diagnostics import report
-    from wvflow.cli.programs import naming
 
-    if program.diagnostics:
-        report(app, program.diagnostics, naming(project.root))
-    if program.bundle is None:
-        app.say("the program has mistakes: the one before stays in force")
-    bundle: Bundle | None = program.bundle
-    return bundle
-
-
-def _print(app: App, log: TextIO, notice: Notice) -> None:
-    line = msgspec.json.encode(_as_json(notice)) if app.json else f"{instant(notice.at)}  {_text(notice)}"
+    if not app.json and notice.diagnostics:
+        report(app, notice.diagnostics, names)
+    line = json.dumps(_as_json(notice, names), ensure_ascii=False) if app.json else _line(notice)
     click.echo(line, file=log)
     log.flush()
 
 
-def _as_json(notice: Notice) -> dict[str, Any]:
+def _as_json(notice: Notice, names: Naming) -> dict[str, Any]:
+    from wvflow.cli.diagnostics import as_json
     from wvflow.service.summary import instant as iso
 
     return {
@@ -130,32 +128,44 @@ def _as_json(notice: Notice) -> dict[str, Any]:
         "flow": notice.flow or None,
         "run_id": notice.run_id or None,
         "fire_at": iso(notice.fire_at),
-        "detail": notice.detail or None,
+        "decision": notice.decision or None,
+        "state": notice.state or None,
+        "stage": notice.stage or None,
+        "reason": notice.reason or None,
+        "flows": notice.flows,
+        "diagnostics": [as_json(one, names) for one in notice.diagnostics],
     }
 
 
+def _line(notice: Notice) -> str:
+    return f"{instant(notice.at)}  {_text(notice)}"
+
+
 def _text(notice: Notice) -> str:
-    detail, run = printable(one_line(notice.detail, 200)), f"run {notice.run_id}"
+    what, run = printable(one_line(notice.what, 200)), f"run {notice.run_id}"
     match notice.event:
         case "decided":
             became = f" as {run}" if notice.run_id else ""
-            return f"{notice.flow}: {instant(notice.fire_at)} is due, {detail}{became}"
+            what = what.replace(notice.decision, notice.decision.replace("_", " "), 1)
+            return f"{notice.flow}: {instant(notice.fire_at)} is due, {what}{became}"
         case "ordered":
-            return f"{notice.flow}: {run} is to begin, {detail}"
+            return f"{notice.flow}: {run} is to begin, {what}"
         case "late":
             about = instant(notice.fire_at) if notice.fire_at is not None else run
-            return f"{notice.flow}: {about} is late: {detail}"
+            return f"{notice.flow}: {about}{f', stage {notice.stage},' if notice.stage else ''} is late: {what}"
         case "began":
             return f"{notice.flow}: {run} began"
         case "took over":
             return f"{notice.flow}: {run} is taken over from a process that died"
         case "ended":
-            return f"{notice.flow}: {run} ended, {detail}"
+            return f"{notice.flow}: {run} ended, {what}"
         case "left":
-            return f"{notice.flow}: {run} can't go on: {detail}"
+            return f"{notice.flow}: {run} can't go on: {what}"
         case "held":
-            return f"held: {detail}; it is tried again"
+            return f"held: {what}; it is tried again"
         case "loaded":
-            return f"the program is in force, with {detail} scheduled flow{'' if detail == '1' else 's'}"
-        case "kept":
-            return f"the program before stays in force: {detail}"
+            return f"the program is in force, with {plural(notice.flows or 0, 'scheduled flow')}"
+        case "refused":
+            return f"the program before stays in force: {what}"
+        case "ignored":
+            return what

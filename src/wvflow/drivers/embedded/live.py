@@ -221,12 +221,12 @@ class LiveRun:
             self._values = variables, run_values(self.plan, self.state)
         return self._values[1]
 
-    def tell(self, *stages: int, note: str = "", noted: str = "", held: str = "") -> None:
+    def tell(self, *stages: int, note: str = "", noted: str = "", held: str = "", is_late: bool = False) -> None:
         """Tell whoever watches of some of its stages as they are now, a remark, or the reason why it is held."""
         if self._watch is not None:
             rows = tuple(stage_row(self.plan, index, self.state.stages[index]) for index in stages)
             row = msgspec.structs.replace(self.row(), state="held", problem=held) if held else self.row()
-            self._watch(Progress(run=row, stages=rows, note=note, noted=noted))
+            self._watch(Progress(run=row, stages=rows, note=note, noted=noted, is_late=is_late))
 
     def tell_written(self, batch: RunBatch) -> None:
         """Tell whoever watches of what is durable now."""

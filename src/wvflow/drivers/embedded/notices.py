@@ -16,12 +16,12 @@ def tell_of_lateness(run: LiveRun, notify: Notify, logbook: Logbook) -> None:
             f"late: not done within the flow's deadline of {format_duration(run.plan.deadline or 0)} from its run time"
         )
         logbook.writer(run.run_id, "", 0)("warning", text)
-        run.tell(note=text)
+        run.tell(note=text, is_late=True)
         return
     here, stage = run.plan.stages[notify.stage], run.state.stages[notify.stage]
     text = f"late: not done within its deadline of {format_duration(here.deadline or 0)}"
     logbook.writer(run.run_id, here.name, stage.attempt)("warning", text)
-    run.tell(note=text, noted=here.name)
+    run.tell(note=text, noted=here.name, is_late=True)
 
 
 def tell_of_hooks(run: LiveRun, logbook: Logbook) -> None:

@@ -19,7 +19,20 @@ _ORDER = msgspec.json.Decoder(Order)
 _OPEN = f"state not in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 _PENDING = f"state = {PENDING!r}"
 _SCHEDULE = "project, flow, version, digest, cursor, since, paused_at, note"
-_FIRE = "at, entry, decision, decided_at, reason, run, count, late_at"
+_FIRE = "at, entry, decision, decided_at, reason, run, count, late_at, deadline"
+_OVERDUE = """
+    project = ? and deadline <= ? and late_at is null and not exists (
+        select 1 from schedules as s
+        where s.project = fires.project and s.flow = fires.flow and fires.deadline > s.paused_at
+    )
+"""
+_COUNTS_NO_MORE = """
+    exists (select 1 from schedules as s where s.project = fires.project and s.flow = fires.flow and s.digest = '')
+    or exists (
+        select 1 from runs where runs.flow = fires.flow and runs.created_at >= fires.at and runs.run_time = fires.at
+        and runs.project = fires.project and runs.position > 0
+    )
+"""
 
 
 class Slots:
@@ -160,7 +173,7 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
         (row.project, row.flow, row.version, row.digest, row.cursor, row.since, row.paused_at, row.note),
     )
     connection.executemany(
-        f"insert into fires (project, flow, {_FIRE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"insert into fires (project, flow, {_FIRE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(row.project, row.flow, *_fire_row(one)) for one in verdict.fires],
     )
     for run_id in verdict.cancels:
@@ -191,12 +204,26 @@ def schedules(connection: sqlite3.Connection, project: str) -> list[ScheduleRow]
     return [_schedule(row) for row in found]
 
 
-def set_paused(connection: sqlite3.Connection, project: str, flow: str, paused_at: EpochMs | None, note: str) -> bool:
+def set_paused(connection: sqlite3.Connection, project: str, flow: str, paused_at: EpochMs, note: str) -> bool:
     """As ``Agenda.set_paused``."""
     changed = connection.execute(
         "update schedules set paused_at = ?, note = ? where project = ? and flow = ?", (paused_at, note, project, flow)
     )
     return changed.rowcount > 0
+
+
+def end_pause(connection: sqlite3.Connection, project: str, flow: str, now: EpochMs) -> None:
+    """As ``Agenda.end_pause``."""
+    found = schedule(connection, project, flow)
+    if found is not None and found.paused_at is not None:
+        connection.execute(
+            "update fires set deadline = deadline + ?"
+            " where project = ? and flow = ? and deadline > ? and late_at is null",
+            (now - found.paused_at, project, flow, found.paused_at),
+        )
+        connection.execute(
+            "update schedules set paused_at = null, note = '' where project = ? and flow = ?", (project, flow)
+        )
 
 
 def fires(connection: sqlite3.Connection, project: str, flow: str, limit: int | None) -> list[FireRow]:
@@ -216,6 +243,22 @@ def mark_late(connection: sqlite3.Connection, run_id: str, now: EpochMs) -> bool
     if changed.rowcount:
         connection.execute("update fires set late_at = ? where run = ? and late_at is null", (now, run_id))
     return changed.rowcount > 0
+
+
+def is_overdue(connection: sqlite3.Connection, project: str, now: EpochMs) -> bool:
+    """Whether ``mark_overdue`` would do something."""
+    (found,) = connection.execute(f"select exists (select 1 from fires where {_OVERDUE})", (project, now)).fetchone()
+    return bool(found)
+
+
+def mark_overdue(connection: sqlite3.Connection, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
+    """As ``Agenda.mark_overdue``."""
+    connection.execute(f"update fires set deadline = null where {_OVERDUE} and ({_COUNTS_NO_MORE})", (project, now))
+    found = connection.execute(
+        f"select flow, {_FIRE} from fires where {_OVERDUE} order by at, flow, entry", (project, now)
+    ).fetchall()
+    connection.execute(f"update fires set late_at = ? where {_OVERDUE}", (now, project, now))
+    return [(flow, msgspec.structs.replace(_fire(tuple(row)), late_at=now)) for flow, *row in found]
 
 
 def forget_fires(connection: sqlite3.Connection, project: str, flow: str, until: EpochMs) -> None:
@@ -247,11 +290,11 @@ def servers(connection: sqlite3.Connection, project: str, ask: Callable[[int], O
 
 
 def _fire_row(one: FireRow) -> Row:
-    return one.at, one.entry, one.decision, one.decided_at, one.reason, one.run_id, one.count, one.late_at
+    return one.at, one.entry, one.decision, one.decided_at, one.reason, one.run_id, one.count, one.late_at, one.deadline
 
 
 def _fire(row: Row) -> FireRow:
-    at, entry, decision, decided_at, reason, run, count, late_at = row
+    at, entry, decision, decided_at, reason, run, count, late_at, deadline = row
     return FireRow(
         at=EpochMs(at),
         entry=entry,
@@ -261,6 +304,7 @@ def _fire(row: Row) -> FireRow:
         run_id=run,
         count=count,
         late_at=late_at,
+        deadline=deadline,
     )
 
 

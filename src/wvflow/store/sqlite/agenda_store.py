@@ -54,9 +54,13 @@ class AgendaStore:
         with self._database.reading() as connection:
             return agenda.schedules(connection, project)
 
-    def set_paused(self, project: str, flow: str, paused_at: EpochMs | None, note: str = "") -> bool:
+    def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
         with self._database.writing() as connection:
             return agenda.set_paused(connection, project, flow, paused_at, note)
+
+    def end_pause(self, project: str, flow: str, now: EpochMs) -> None:
+        with self._database.writing() as connection:
+            agenda.end_pause(connection, project, flow, now)
 
     def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
         with self._database.reading() as connection:
@@ -65,6 +69,13 @@ class AgendaStore:
     def mark_late(self, run_id: str, now: EpochMs) -> bool:
         with self._database.writing() as connection:
             return agenda.mark_late(connection, run_id, now)
+
+    def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
+        with self._database.reading() as connection:
+            if not agenda.is_overdue(connection, project, now):
+                return []
+        with self._database.writing() as connection:
+            return agenda.mark_overdue(connection, project, now)
 
     def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
         with self._database.writing() as connection:

@@ -403,6 +403,11 @@ _ENDED_RUNS = (
     "create index runs_ended on runs (flow, finished_at, seq) where parent = '' and finished_at is not null",
 )
 
+_OVERDUE = (
+    "alter table fires add column deadline integer",
+    "create index fires_by_deadline on fires (project, deadline) where deadline is not null and late_at is null",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -427,6 +432,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _NOT_ATTENDED,
     _SERVERS,
     _ENDED_RUNS,
+    _OVERDUE,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -145,6 +145,8 @@ class FlowParser(HandlerParser):
         names = [self._any_name()]
         while self._accept(","):
             names.append(self._any_name())
+        if self._at(".", "and", "or"):
+            raise self._broken(mistakes.end_behind_depends(self._token, self._span_of(self._token), names[-1].text))
         return tuple(names)
 
     def _trigger(self) -> TriggerExpr:
@@ -177,7 +179,8 @@ class FlowParser(HandlerParser):
             self._expect(")")
             return inner
         name = self._any_name("a stage's state such as `extract.failed`")
-        self._expect(".")
+        if not self._accept("."):
+            raise self._broken(mistakes.no_end(self._token, self._span_of(self._token), name.text))
         state = self._state_name()
         return StateOf(name=name, state=state, span=self._since(start))
 

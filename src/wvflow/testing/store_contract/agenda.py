@@ -179,6 +179,39 @@ class AgendaContract:
         commit(store, beginning("r1"))
         assert not store.mark_late("r1", LATER)
 
+    def test_a_time_without_a_run_is_late_once_its_deadline_is_over(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        first, second, third = (EpochMs(NOW + n) for n in range(3))
+        fires = tuple(
+            FireRow(at=at, entry=0, decision="skipped", decided_at=NOW, reason="none", deadline=deadline)
+            for at, deadline in ((first, EpochMs(NOW + 100)), (second, EpochMs(NOW + 200)), (third, None))
+        )
+        decided(here, replace(verdict(None, third), fires=fires))
+        assert here.fires("/p", "Nightly") == list(reversed(fires))
+
+        def overdue(store: Store, after: int) -> list[tuple[str, EpochMs]]:
+            return [(flow, one.at) for flow, one in store.mark_overdue("/p", EpochMs(NOW + after))]
+
+        assert (overdue(here, 99), here.mark_overdue("/q", LATER)) == ([], [])
+        assert (overdue(here, 100), overdue(there, 150)) == ([("Nightly", first)], [])
+        here.set_paused("/p", "Nightly", EpochMs(NOW + 150))
+        assert overdue(there, 1_000) == []  # it stands still
+        there.end_pause("/p", "Nightly", EpochMs(NOW + 1_000))
+        assert (overdue(here, 1_049), overdue(here, 1_050)) == ([], [("Nightly", second)])
+        late = {one.at: one.late_at for one in there.fires("/p", "Nightly")}
+        assert late == {first: NOW + 100, second: NOW + 1_050, third: None}
+
+    def test_a_time_that_a_run_has_begun_for_after_all_is_not_late(self, open_store: OpenStore) -> None:
+        store = open_store()
+        skipped = FireRow(at=NOW, entry=0, decision="skipped", decided_at=NOW, deadline=LATER)
+        for flow in ("Nightly", "Removed"):
+            row = replace(ROW, flow=flow, digest="d" if flow == "Nightly" else "")
+            decided(store, Verdict(row=row, read=None, at=NOW, fires=(skipped,)))
+        store.order(wish("r1"))
+        commit(store, beginning("r1"))
+        assert store.mark_overdue("/p", LATER) == []
+        assert [one.deadline for one in store.fires("/p", "Nightly")] == [None]
+
     def test_what_was_decided_goes_where_its_run_is_gone(self, open_store: OpenStore) -> None:
         store = open_store()
         decided(store, verdict(None, NOW, wish("r1"), wish("r2")))
@@ -198,7 +231,7 @@ class AgendaContract:
         decided(here, verdict(NOW, NOW + 1))
         (row,) = there.schedules("/p")
         assert (row.paused_at, row.note, row.cursor) == (LATER, "year end", NOW + 1)
-        there.set_paused("/p", "Nightly", None)
+        there.end_pause("/p", "Nightly", LATER)
         assert here.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 1))]
 
     def test_what_makes_room_is_asked_to_stop_and_never_begins_where_it_had_not(self, open_store: OpenStore) -> None:
