@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from wvflow.cli.format import plural, printable
-from wvflow.lang.values import to_json
+from wvflow.lang.cells import interval
+from wvflow.lang.values import told
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,8 +46,7 @@ def _cell(value: Any) -> str:
         case str():
             text = value
         case _:
-            json = to_json(value)
-            text = json if isinstance(json, str) else msgspec.json.encode(json).decode()
+            text = _as_text(value)
     text = printable(text.replace("\n", "␊").replace("\t", "␉"))
     return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
 
@@ -63,14 +63,20 @@ def write_csv(rows: pa.RecordBatchReader, sink: IO[bytes]) -> None:
 
 
 def _flat(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if kinds.is_nested(kind) else kind
+    return pa.string() if kinds.is_nested(kind) or kinds.is_interval(kind) or kinds.is_duration(kind) else kind
 
 
 def _flattened(column: pa.Array) -> pa.Array:
-    if not kinds.is_nested(column.type):
+    if _flat(column.type) == column.type:
         return column
-    texts = [None if value is None else _json(value).decode() for value in column.to_pylist()]
+    texts = [None if value is None else _as_text(value) for value in column.to_pylist()]
     return pa.array(texts, pa.string())
+
+
+def _as_text(value: Any) -> str:
+    """Texts as they are, everything else as JSON."""
+    json = _plain(value)
+    return json if isinstance(json, str) else msgspec.json.encode(json).decode()
 
 
 def write_json(rows: pa.RecordBatchReader, sink: IO[bytes]) -> None:
@@ -81,7 +87,20 @@ def write_json(rows: pa.RecordBatchReader, sink: IO[bytes]) -> None:
 
 
 def _json(value: Any) -> bytes:
-    return msgspec.json.encode(to_json(value))
+    return msgspec.json.encode(_plain(value))
+
+
+def _plain(value: Any) -> object:
+    """A value as JSON. Intervals, which may have months, are as the engine writes them."""
+    match value:
+        case pa.MonthDayNano():
+            return interval(value.months, value.days, value.nanoseconds // 1_000)
+        case list():
+            return [_plain(one) for one in value]
+        case dict():
+            return {name: _plain(one) for name, one in value.items()}
+        case _:
+            return told(value)
 
 
 def write_parquet(rows: pa.RecordBatchReader, sink: IO[bytes]) -> None:

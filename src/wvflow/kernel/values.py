@@ -12,7 +12,7 @@ from wvflow.lang.algebra import Expr
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.keys import of_failure
 from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
-from wvflow.lang.values import to_python
+from wvflow.lang.values import to_python, told
 from wvflow.plan.nodes import FAILURE_RULES, PAUSED, FlowPlan, StageId
 
 
@@ -71,9 +71,9 @@ def _moment(at: EpochMs) -> datetime:
 
 
 def variables(plan: FlowPlan, run: RunState) -> dict[str, object]:
-    """The state of a run as JSON values; that it isn't paused is told of those that have more of it."""
+    """The state of a run as JSON values to be shown; that it isn't paused is told of those that have more of it."""
     shown = plan.variables if plan.state or variable(run, PAUSED.name) else ()
-    return {one.name: variable(run, one.name) for one in shown}
+    return {one.name: told(to_python(variable(run, one.name), one.type)) for one in shown}
 
 
 def failures(plan: FlowPlan, run: RunState, here: StageId) -> dict[str, object]:

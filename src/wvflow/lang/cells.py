@@ -174,14 +174,25 @@ def _fraction(microseconds: int) -> str:
 
 
 def _interval(value: timedelta) -> str:
-    """Days, and the time of day where there is one; below zero each of both with a sign."""
-    whole = abs(value)
-    seconds, sign = whole.seconds, "-" if value < timedelta() else ""
-    clock = f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(whole.microseconds)}"
-    days = f"{sign}{whole.days} day{'s' if whole.days != 1 else ''}"
-    if not whole.days:
-        return clock
-    return f"{days} {clock}" if seconds or whole.microseconds else days
+    whole, sign = abs(value), -1 if value < timedelta() else 1
+    return interval(0, sign * whole.days, sign * (whole.seconds * 1_000_000 + whole.microseconds))
+
+
+def interval(months: int, days: int, microseconds: int) -> str:
+    """An interval as the engine writes it: each part with its own sign, the time of day where there is one or nothing
+    else.
+
+    >>> interval(14, 3, 0), interval(0, -1, -1_500_000), interval(0, 0, 0)
+    ('1 year 2 months 3 days', '-1 day -00:00:01.5', '00:00:00')
+    """
+    sign = -1 if months < 0 else 1
+    parts = {"year": sign * (abs(months) // 12), "month": sign * (abs(months) % 12), "day": days}
+    told = [f"{count} {name}{'' if abs(count) == 1 else 's'}" for name, count in parts.items() if count]
+    if microseconds or not told:
+        seconds, rest = divmod(abs(microseconds), 1_000_000)
+        clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{_fraction(rest)}"
+        told.append(f"{'-' if microseconds < 0 else ''}{clock}")
+    return " ".join(told)
 
 
 # --- lists, maps, structs -------------------------------------------------------------------------------------------

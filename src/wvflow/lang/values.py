@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from wvflow.errors import EvaluationError
 from wvflow.lang.casts import cast, checked_integer
-from wvflow.lang.durations import parse_duration
+from wvflow.lang.durations import format_duration, parse_duration
 from wvflow.lang.types import UNKNOWN, Type
 
 _WANTED: Mapping[str, str] = MappingProxyType(
@@ -104,8 +104,13 @@ def to_python(value: object, type: Type) -> object:
         raise ValueError(f"{value!r} is not {wanted(type)}") from None
 
 
-def to_json(value: object) -> object:
-    """The JSON value of a Python value; ``to_python`` with its type is the inverse.
+def _milliseconds(value: timedelta) -> int | float:
+    ms, rest = divmod(value, timedelta(milliseconds=1))
+    return ms + rest / timedelta(milliseconds=1) if rest else ms
+
+
+def to_json(value: object, span: Callable[[timedelta], object] = _milliseconds) -> object:
+    """The JSON value of a Python value; ``to_python`` with its type is the inverse. ``span``: that of a duration.
 
     Raises:
         ValueError: nothing of the language is like it.
@@ -120,18 +125,32 @@ def to_json(value: object) -> object:
         case date() | time():
             return value.isoformat()
         case timedelta():
-            ms, rest = divmod(value, timedelta(milliseconds=1))
-            return ms + rest / timedelta(milliseconds=1) if rest else ms
+            return span(value)
         case bytes():
             return b64encode(value).decode()
         case list() | tuple():
-            return [to_json(item) for item in value]
+            return [to_json(item, span) for item in value]
         case dict() if all(isinstance(key, str) for key in value):
-            return {key: to_json(item) for key, item in value.items()}
+            return {key: to_json(item, span) for key, item in value.items()}
         case dict():
-            return [[to_json(key), to_json(item)] for key, item in value.items()]
+            return [[to_json(key, span), to_json(item, span)] for key, item in value.items()]
         case _:
             raise ValueError(f"{value!r} is no value of the language")
+
+
+def told(value: object) -> object:
+    """The JSON value for people and programs that don't know its type: a duration is a text as the language writes it,
+    in whole milliseconds; ``to_python`` reads that, too.
+
+    >>> told(timedelta(minutes=90)), told([timedelta(seconds=-1.5)]), told("90")
+    ('1h30m', ['-1s500ms'], '90')
+    """
+    return to_json(value, _spelled)
+
+
+def _spelled(value: timedelta) -> str:
+    ms = abs(value) // timedelta(milliseconds=1)
+    return f"{'-' if value < timedelta() and ms else ''}{format_duration(ms)}"
 
 
 def _read(value: object, type: Type) -> object:

@@ -8,7 +8,7 @@ from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.types import UNKNOWN
-from wvflow.lang.values import to_json, to_python
+from wvflow.lang.values import to_json, to_python, told
 from wvflow.plan.nodes import FlowParam, FlowPlan
 
 
@@ -27,6 +27,12 @@ def bind_all(owner: str, params: Sequence[FlowParam], given: Mapping[str, object
     for name in given:
         known(owner, declared, name)
     return {param.name: _bound(owner, param, given, how) for param in params}
+
+
+def shown(params: Sequence[FlowParam], values: Mapping[str, object]) -> dict[str, object]:
+    """Their JSON values for people and programs that don't know their types."""
+    types = {param.name: param.type for param in params}
+    return {name: told(to_python(value, types.get(name, UNKNOWN))) for name, value in values.items()}
 
 
 def known(owner: str, declared: Mapping[str, FlowParam], name: str) -> FlowParam:

@@ -1,7 +1,7 @@
 """Rows as table, CSV, JSON lines and Parquet."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 
@@ -53,6 +53,29 @@ def test_json_is_an_object_a_line() -> None:
     assert written("json", TABLE).decode().splitlines()[0] == (
         '{"n":1,"price":"1.50","name":"a,b","tags":["x","y"],"at":"2026-01-31T06:00:00+00:00"}'
     )
+
+
+SPANS = pa.table(
+    {
+        "i": pa.array([pa.MonthDayNano([14, 0, 1_500_000_000]), None], pa.month_day_nano_interval()),
+        "d": pa.array([timedelta(minutes=90), None], pa.duration("us")),
+        "in_list": pa.array([[pa.MonthDayNano([0, 2, 0])], None], pa.list_(pa.month_day_nano_interval())),
+    }
+)
+
+
+def test_intervals_are_told_as_the_engine_writes_them_and_durations_as_the_language_does(
+    plain: Callable[..., str],
+) -> None:
+    texts = "1 year 2 months 00:00:01.5", "1h30m", '["2 days"]'
+    assert written("csv", SPANS).decode().splitlines()[1] == ",".join(
+        f'"{one.replace(chr(34), chr(34) * 2)}"' for one in texts
+    )
+    assert written("json", SPANS).decode().splitlines() == [
+        f'{{"i":"{texts[0]}","d":"{texts[1]}","in_list":{texts[2]}}}',
+        '{"i":null,"d":null,"in_list":null}',
+    ]
+    assert all(one in plain(as_table(reader(SPANS))[0]) for one in texts)
 
 
 @pytest.mark.parametrize("table", [TABLE, TABLE.slice(0, 0)], ids=["rows", "no rows"])

@@ -8,7 +8,7 @@ import msgspec
 
 from wvflow.errors import TaskError
 from wvflow.lang.catalog import SCALAR_COLUMN
-from wvflow.lang.values import to_json
+from wvflow.lang.values import told
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ def reply_of(activity: str, rows: pa.RecordBatchReader | None) -> Replied:
     records = table.to_pylist()
     is_value = table.column_names == [SCALAR_COLUMN] and len(records) == 1
     try:
-        return Replied(to_json(records[0][SCALAR_COLUMN] if is_value else records))
+        return Replied(told(records[0][SCALAR_COLUMN] if is_value else records))
     except ValueError as error:
         message = f"`{activity}` answers an update and returned what can't be told: {error}"
         raise TaskError("WrongResult", message, retryable=False) from error
