@@ -28,7 +28,6 @@ from wvflow.plan.nodes import (
     Policy,
     StagePlan,
     Task,
-    Trigger,
 )
 from wvflow.plan.reach import flows_named, steps
 from wvflow.plan.triggers import trigger_text
@@ -87,16 +86,6 @@ def work(plan: FlowPlan, stage: StagePlan) -> str:
     trigger = trigger_text(stage.trigger, lambda one: plan.stages[one].name)
     conditions = stage.when, stage.asks, stage.probe, stage.columns
     return _hash((upstreams, trigger, conditions, stage.connector, _bare(stage.all_tasks)))
-
-
-def settings(plan: FlowPlan, stage: StagePlan) -> str:
-    """All that is said about a stage: its work, and how it is tried, limited and described."""
-    apart = replace(
-        stage, upstreams=(), readers=(), controls=(), chains=(), fallbacks=(), shape=None, forking=None, tasks=()
-    )
-    policies = [task.policy for task in steps(stage.all_tasks)]
-    instances = None if stage.map is None else (stage.map.max_parallel, stage.map.tolerate)
-    return _hash((work(plan, stage), policies, instances, replace(apart, trigger=Trigger(), map=None)))
 
 
 def _contents(bundle: Bundle, ref: FlowRef, known: dict[FlowRef, str]) -> dict[str, str]:

@@ -170,10 +170,10 @@ def wait_text(wait: Wait) -> str:
         return f"wait for {wait.signal}"
     if isinstance(wait.duration, int):
         return f"wait({format_duration(wait.duration)})"
-    return f"wait({', '.join(_values(wait.duration)) or '…'})"
+    return f"wait({', '.join(named_values(wait.duration)) or '…'})"
 
 
-def _values(expr: Expr) -> list[str]:
+def named_values(expr: Expr) -> list[str]:
     """The values that an expression depends on, each once."""
     return list(dict.fromkeys(_named(node) for node in nodes(expr) if isinstance(node, Value | Cell)))
 
@@ -277,6 +277,12 @@ def _differs(name: str, policy: Policy, defaults: Policy) -> bool:
     return bool(getattr(policy, name) != getattr(defaults, name))
 
 
+def policy_text(name: str, value: object) -> str | None:
+    """A property of a policy as it is written; None for one that isn't set."""
+    spelled = _spelled(name, value)
+    return None if spelled in (None, "", []) else _flat(spelled)
+
+
 def _spelled(name: str, value: Any) -> Any:
     if name == "retries" and value is None:
         return "unlimited"
@@ -303,7 +309,7 @@ def stage_items(stage: StagePlan) -> dict[str, Any]:
     """Properties of the whole stage that are set, likewise. Of ``when``, the values that it depends on."""
     found: dict[str, Any] = {}
     if (when := stage.when or stage.asks) is not None:
-        found["when"] = f"({', '.join(_values(when))})"
+        found["when"] = f"({', '.join(named_values(when))})"
     if stage.probe is not None:
         found["skip_empty"] = True
     if view_of(stage) is not None:

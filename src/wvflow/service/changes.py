@@ -12,34 +12,21 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from wvflow.lang.algebra import Expr
-from wvflow.lang.durations import format_duration
-from wvflow.plan.content import Part, contents, conversation, settings, work
+from wvflow.plan.content import Part, contents, conversation, work
 from wvflow.plan.conversation import signature, state_text
-from wvflow.plan.dependencies import after_text
-from wvflow.plan.explain import policies_text, schedule_items
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StagePlan
+from wvflow.plan.settings import Changed, changed, flow_settings, stage_settings
 from wvflow.ports.store import RunRow, Store
 from wvflow.service.project import Project
 from wvflow.service.recorded import bundle_of, newest, open_runs, recorded_runs
 from wvflow.service.retrying import Pinned, left_by
 
 Change: TypeAlias = Literal["added", "changed", "removed", "unchanged"]
-_SETTINGS = (
-    "timeout",
-    "cleanup_timeout",
-    "deadline",
-    "max_parallel",
-    "concurrency",
-    "fail_fast",
-    "keep_runs",
-    "description",
-)
 
 
 class StageChange(msgspec.Struct, frozen=True):
     """``change``: ``changed`` where it does something else, ``settings`` where it is only tried, limited or described
-    otherwise. ``why``: in words."""
+    otherwise. ``why``: in words, of settings what each was and is."""
 
     stage: str
     change: Literal["added", "changed", "removed", "settings"]
@@ -53,14 +40,6 @@ class ConversationChange(msgspec.Struct, frozen=True):
     name: str
     change: Literal["added", "changed", "removed"]
     why: str = ""
-
-
-class SettingChange(msgspec.Struct, frozen=True):
-    """A property of the flow, or its parameters; None where it isn't set."""
-
-    name: str
-    before: str | None
-    after: str | None
 
 
 class OpenRun(msgspec.Struct, frozen=True):
@@ -83,7 +62,7 @@ class FlowChange(msgspec.Struct, frozen=True):
     recorded: str | None = None
     stages: tuple[StageChange, ...] = ()
     conversation: tuple[ConversationChange, ...] = ()
-    settings: tuple[SettingChange, ...] = ()
+    settings: tuple[Changed, ...] = ()
     open_runs: tuple[OpenRun, ...] = ()
 
 
@@ -138,7 +117,7 @@ def _change(ref: FlowRef, now: Bundle, before: tuple[RunRow, Pinned] | None, ope
     then, today = before[1], Pinned(now, ref)
     stages = tuple(_stages(then, today))
     told = tuple(_conversation(then.plan, today.plan))
-    settings = tuple(_settings(then.plan, today.plan))
+    settings = tuple(changed(flow_settings(then.plan), flow_settings(today.plan)))
     change: Change = "changed" if stages or told or settings else "unchanged"
     return FlowChange(ref.flow, ref.version, change, run, stages, told, settings, opened)
 
@@ -158,9 +137,14 @@ def _stages(then: Pinned, now: Pinned) -> Iterator[StageChange]:
                 yield StageChange(stage.name, "changed", "does something else")
         elif before.get(stage.name) != after.get(stage.name):
             yield StageChange(stage.name, "changed", _through(stage, now.plan, before, after))
-        elif settings(then.plan, was) != settings(now.plan, stage):
-            yield StageChange(stage.name, "settings", _from_to(policies_text(was), policies_text(stage)))
+        elif set_ := list(changed(stage_settings(then.plan, was), stage_settings(now.plan, stage))):
+            yield StageChange(stage.name, "settings", ", ".join(map(_from_to, set_)))
     yield from (StageChange(name, "removed") for name, was in old.items() if was.hook != "update")
+
+
+def _from_to(change: Changed) -> str:
+    """``retries: 2 → 3``"""
+    return f"{change.name}: {change.before or 'none'} → {change.after or 'none'}"
 
 
 def _through(stage: StagePlan, plan: FlowPlan, before: Mapping[str, str], after: Mapping[str, str]) -> str:
@@ -197,35 +181,3 @@ def _heads(kind: Part, name: str, plan: FlowPlan) -> tuple[str, ...]:
         return next((signature(name, one.params), f"where {one.text}" if one.text else "") for one in found)
     several = plan.signals if kind == "signal" else plan.queries
     return tuple(signature(name, one.params) for one in several if one.name == name)
-
-
-def _settings(then: FlowPlan, now: FlowPlan) -> Iterator[SettingChange]:
-    for name, before in (old := _written(then)).items():
-        if before != (after := _written(now)[name]):
-            yield SettingChange(name, before, after)
-    if then.schedule != now.schedule and all(old[name] == after for name, after in schedule_items(now).items()):
-        yield SettingChange("schedule", "as it was", "with other options")
-    if then.concurrency_key != now.concurrency_key:
-        yield SettingChange("concurrency_key", *_keyed(then.concurrency_key, now.concurrency_key))
-
-
-def _keyed(before: Expr | None, after: Expr | None) -> tuple[str | None, str | None]:
-    return None if before is None else "as it was", None if after is None else "another"
-
-
-def _written(plan: FlowPlan) -> dict[str, str | None]:
-    params = ", ".join(f"{one.name}: {one.type}" + ("" if one.default is None else " = …") for one in plan.params)
-    output = None if plan.output is None else plan.stages[plan.output].name
-    limits = {name: _text(name, getattr(plan, name)) for name in _SETTINGS}
-    after = after_text(plan.after) if plan.after else None
-    return {"parameters": params or None, "output": output, "after": after, **schedule_items(plan), **limits}
-
-
-def _text(name: str, value: object) -> str | None:
-    if name in ("timeout", "cleanup_timeout", "deadline") and isinstance(value, int):
-        return format_duration(value)
-    return None if value in (None, "", False, 0) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _from_to(before: str, after: str) -> str:
-    return f"{before or 'the defaults'} → {after or 'the defaults'}" if before != after else "described otherwise"

@@ -56,10 +56,10 @@ EDITS: dict[str, tuple[str, str, list[str], list[str]]] = {
     "how often one may try": (
         "retries: 2",
         "retries: 3, timeout: 5m",
-        ["b settings: retries: 2 → retries: 3, timeout: 5m"],
+        ["b settings: retries: 2 → 3, timeout: none → 5m"],
         [],
     ),
-    "a description": ("retries: 2", "retries: 2, description: 'x'", ["b settings: described otherwise"], []),
+    "a description": ("retries: 2", "retries: 2, description: 'x'", ["b settings: description: none → x"], []),
     "a flow that is called": (
         "select t.n",
         "select t.n + 1 as n",
@@ -68,7 +68,9 @@ EDITS: dict[str, tuple[str, str, list[str], list[str]]] = {
     ),
     "a limit": ("timeout: 1h", "timeout: 2h, max_parallel: 3", [], ["timeout: 1h → 2h", "max_parallel: None → 3"]),
     "a schedule": ("timeout: 1h", "timeout: 1h, schedule: '0 2 * * *'", [], ["schedule: None → '0 2 * * *'"]),
-    "a parameter": ("(n: int = 1)", "(n: int = 1, day: date)", [], ["parameters: n: int = … → n: int = …, day: date"]),
+    "a parameter": ("(n: int = 1)", "(n: int = 1, day: date)", [], ["parameters: n: int = 1 → n: int = 1, day: date"]),
+    "the default of one": ("(n: int = 1)", "(n: int = 2)", [], ["parameters: n: int = 1 → n: int = 2"]),
+    "a key": ("timeout: 1h", "timeout: 1h, idempotency_key: n", [], ["idempotency_key: None → (n)"]),
     "a hook": ("timeout: 1h", "timeout: 1h, on_success: activate('log')", ["on_success() added: "], []),
 }
 
@@ -124,9 +126,9 @@ def test_what_a_flow_is_told_and_asked_otherwise_is_told(ran_once: Path, wvflow:
         "~ update v does something else",
         "~ query q does something else",
         "- signal gone",
-        "· after: none → depends on A",
         "· deadline: none → 1h",
         "· concurrency: 2 → 3",
+        "· after: none → depends on A",
         "",
         *lines[12:],
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wvflow.lang.catalog import ActivitySignature, Catalog
-from wvflow.plan.content import body, contents, conversation, settings
+from wvflow.plan.content import body, contents, conversation
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.planner import build
 from wvflow.semantics import check
@@ -121,16 +121,6 @@ def test_what_a_run_is_told_is_part_of_its_version(old: str, new: str, part: str
     changed = [" ".join(what) for what, content in conversation(before).items() if told[what] != content]
     assert ", ".join(changed) == part
     assert (body(before) != body(after)) is is_changed
-
-
-def test_settings_are_told_apart_from_work() -> None:
-    before, after = bundle(PROGRAM).plan(F), bundle(PROGRAM.replace("retries: 2", "retries: 3")).plan(F)
-    changed = [
-        old.name
-        for old, new in zip(before.stages, after.stages, strict=True)
-        if settings(before, old) != settings(after, new)
-    ]
-    assert changed == ["b"]
 
 
 def test_flows_that_call_each_other_have_a_content() -> None:
