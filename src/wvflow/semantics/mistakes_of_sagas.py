@@ -36,6 +36,33 @@ def unknown_compensation(name: str, use: Span, known: Iterable[str]) -> Diagnost
     )
 
 
+def computes_a_value(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_COMPENSATION,
+        f"`{name}` is a function of values, and undoes nothing",
+        use,
+        f"name an activity, or make it a part of a query that ends in one: `def {name} = select id | cancel()`",
+    )
+
+
+def delivers(use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.BAD_COMPENSATION,
+        "what undoes a stage is a stage, a flow, an activity or a table function, and `activate` delivers rows",
+        use,
+        "put it in a stage and name that one: `stage undo = from _ | activate(…)`",
+    )
+
+
+def in_compensation(found: Diagnostic, name: str, owner: str) -> Diagnostic:
+    """What was found in a part of a query that undoes a stage: nothing can be put behind its application there."""
+    if found.code is not Code.PARTIAL_QUERY_BODY:
+        return found
+    undo = f"undo_{owner}"
+    stage = f"`stage {undo} = from _ | {name} | append to …`"
+    return found._replace(help=f"put it in a stage, {stage}, and name that one: `compensate: {undo}`")
+
+
 def undoes_itself(name: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_COMPENSATION, f"`{name}` can't undo itself", use, "name another stage, or an activity")
 
@@ -88,12 +115,14 @@ def nothing_to_undo(name: str, use: Span) -> Diagnostic:
     )
 
 
-def undoes_nothing(name: str, use: Span) -> Diagnostic:
+def undoes_nothing(name: str, use: Span, *, is_stage: bool) -> Diagnostic:
+    """``is_stage``: or else a part of a query, which can't save."""
+    save = "let it end in an activity, or in `save to`, `append to` or `delete`"
     return Diagnostic(
         Code.UNDOES_NOTHING,
         f"`{name}` only computes rows, so it undoes nothing",
         use,
-        "let it end in an activity, or in `save to`, `append to` or `delete`",
+        save if is_stage else f"let it end in an activity: `def {name} = … | cancel()`",
     )
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from wvflow.diagnostics import has_errors
 from wvflow.lang import builtins
 from wvflow.lang.keys import is_delivery
 from wvflow.semantics import mistakes_of_sagas as mistakes
@@ -31,6 +32,7 @@ from wvflow.source import Span
 from wvflow.syntax import nodes as n
 
 COMPENSATE, COMPENSATE_ON = "compensate", "compensate_on"
+ACTIVATE = "activate"
 _OF_RUNNING = (
     "idempotency_key", "trigger", "eager", "on_failure", "map", "materialize", "cache", COMPENSATE, COMPENSATE_ON
 )  # fmt: skip
@@ -98,22 +100,15 @@ def check_compensation(stage: CheckedStage, read: Read, columns: Columns, scope:
     if call is None:
         session.report(mistakes.bad_compensation(node.span))
         return None
-    if call.function.text in scope.stages:
-        return None
-    operator: n.Operator = n.ApplyOp(call=call, span=call.span)
-    if is_flow(call.function.text, session):
-        operator = n.InvokeOp(call=call, version=call.version, span=call.span)
-    elif call.version is not None:
-        session.report(version_of_no_flow(call.function.text, "no flow", call.span))
-        return None
-    elif find(call.function.text, session) is None and chosen(call.function.text, session) is None:
-        session.report(mistakes.unknown_compensation(call.function.text, call.function.span, _known(scope)))
+    operator = None if call.function.text in scope.stages else _operator(call, scope)
+    if operator is None:
         return None
     own = n.TableRef(parts=(n.Name(text="_", span=call.span),), span=call.span)
     rows = n.From(sources=(n.Aliased(primary=own, span=call.span),), span=call.span)
     inside = replace(scope, undoing=Shape(columns), instance=None, detach=False)
-    with session.recording() as record:
+    with session.apart() as told, session.recording() as record:
         body = stage_steps(n.Query(input=rows, operators=(operator,), span=call.span), inside)
+    session.report(*(mistakes.in_compensation(one, call.function.text, stage.name) for one in told))
     found = CheckedStage(
         name=_name(stage.name),
         span=node.span,
@@ -123,9 +118,29 @@ def check_compensation(stage: CheckedStage, read: Read, columns: Columns, scope:
         uses=tuple(record.uses),
         connector=session.connector,
     )
-    if not _acts(found) and not isinstance(operator, n.InvokeOp):  # a flow that isn't there is told already
-        session.report(mistakes.undoes_nothing(call.function.text, node.span))
+    if not _acts(found) and not has_errors(tuple(told)):
+        session.report(mistakes.undoes_nothing(call.function.text, node.span, is_stage=False))
     return found
+
+
+def _operator(call: n.CallExpr, scope: Scope) -> n.Operator | None:
+    """What is applied to the rows to undo: a flow, an activity, or a part of a query. None where it is none of these,
+    which is reported."""
+    name, session = call.function.text, scope.session
+    if is_flow(name, session):
+        return n.InvokeOp(call=call, version=call.version, span=call.span)
+    defined = chosen(name, session)
+    if call.version is not None:
+        session.report(version_of_no_flow(name, "no flow", call.span))
+    elif name == ACTIVATE:
+        session.report(mistakes.delivers(call.function.span))
+    elif find(name, session) is None and defined is None:
+        session.report(mistakes.unknown_compensation(name, call.function.span, _known(scope)))
+    elif find(name, session) is None and defined is not None and not isinstance(defined.body, n.PartialQuery):
+        session.report(mistakes.computes_a_value(name, call.function.span))
+    else:
+        return n.ApplyOp(call=call, span=call.span)
+    return None
 
 
 def _known(scope: Scope) -> list[str]:
@@ -159,7 +174,7 @@ def check_undoing(stage: n.StageDef, checked: CheckedStage, read: Read, owner: O
         if isinstance(operator, n.RouteOp | n.ForkOp) or (isinstance(operator, n.InvokeOp) and operator.jump):
             refuse("readers or followers", operator.span)
     if not _acts(checked):
-        session.report(mistakes.undoes_nothing(checked.name, checked.span))
+        session.report(mistakes.undoes_nothing(checked.name, checked.span, is_stage=True))
 
 
 def with_compensations(
