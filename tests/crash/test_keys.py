@@ -108,7 +108,10 @@ def test_of_two_processes_one_does_it_and_the_other_waits_for_what_comes_of_it(n
     assert first.stdout.readline().strip() == "charging"
     second = project.start("run", "chain.wv", "--run-id", "two")
     second.says("waits for run one, which is at the same key")
-    assert "run one is at the key `mon`" in project.wvflow("runs", "explain", "two").stdout
+    (unmet,) = next(
+        one["unmet"] for one in project.json("runs", "explain", "two")["stages"] if one["stage"] == "charge"
+    )
+    assert unmet["condition"].startswith("run one is at the key `mon`")
     project.open_gate("gate")
     assert first.wait(60) == 0
     assert second.wait(60) == 0
@@ -139,7 +142,7 @@ def test_of_two_processes_that_start_a_run_for_a_key_one_does_and_a_dead_ones_is
     first = project.start("run", "chain.wv", "--key", "k", "--run-id", "one")
     assert first.stdout.readline().strip() == "charging"
     second = project.start("run", "chain.wv", "--key", "k", "--json")
-    second.says("run one has the key k")
+    second.says("run an earlier call has started it, for the key `k`")
     first.send_signal(signal.SIGKILL)
     first.wait(60)
     assert second.stdout.readline().strip() == "charging"

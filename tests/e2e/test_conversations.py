@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from wvflow.cli.main import cli
-from wvflow.errors import CallFailed, NotPossible, UserError
+from wvflow.errors import CallFailed, NotPossible, UserError, WvflowError
 from wvflow.service.api import Program, RunHandle
 from wvflow.testing import Sandbox
 
@@ -135,17 +135,20 @@ REFUSED = [
     ("signal", "say", {}, UserError, "signal say needs the parameter `text` (string)"),
     ("signal", "say", {"text": "a", "day": "x"}, UserError, "the parameter `day` must be date, not 'x'"),
     ("signal", "say", {"text": "a" * 1_100_000}, UserError, "take 1,100,"),
-    ("signal", "add", {"more": 1}, UserError, "takes no signal `add`"),
+    ("signal", "add", {"more": 1}, UserError, "no signal `add` | it is one of its updates: `wvflow runs update "),
+    ("signal", "pause", {}, UserError, "no signal `pause` | every run can be told to: `wvflow runs pause "),
+    ("update", "resume", {}, UserError, "no update `resume` | every run can be told to: `wvflow runs resume "),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("how", "name", "args", "error", "message"), REFUSED)
 def test_what_does_not_fit_is_refused_and_changes_nothing(
-    talk: Callable[..., Any], how: str, name: str, args: dict[str, object], error: type[Exception], message: str
+    talk: Callable[..., Any], how: str, name: str, args: dict[str, object], error: type[WvflowError], message: str
 ) -> None:
     async def talking(handle: RunHandle) -> Any:
-        with pytest.raises(error, match=re.escape(message)):
+        with pytest.raises(error) as refused:
             await getattr(handle, how)(name, **args)
+        assert message in f"{refused.value.message} | {refused.value.help}"
         result = await handle.cancel()
         return result.summary.variables
 

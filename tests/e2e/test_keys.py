@@ -421,9 +421,10 @@ def test_statements_start_one_run_for_each_key(make_program: MakeProgram, capsys
 def test_the_command_says_which_run_has_the_key(make_program: MakeProgram) -> None:
     program = make_program(FREE, ACTIVITIES)
     file = str(Path(program.project.root) / "program.wv")
-    first, second = (CliRunner().invoke(cli, ["run", file, "F", "--key", "k"]) for _ in range(2))
-    assert "for the key" not in first.stderr
-    assert "an earlier call has started this run for the key `k`; no other was started" in second.stderr
+    first, second, quiet = (CliRunner().invoke(cli, ["run", file, "F", "--key", "k", *q]) for q in ([], [], ["-q"]))
+    assert "for the key" not in first.output
+    for told in (second, quiet):
+        assert "started by an earlier call for the key `k`; no other was started" in told.stdout
     whole = CliRunner().invoke(cli, ["run", file, "F", "--key", "k", "--json"])
     assert json.loads(whole.stdout)["by_key"] == "k"
     assert len(calls(program)) == 1

@@ -67,26 +67,42 @@ flow F(n: int = 1) = {
   state of_n: int = n + 1
   state day: date = run_date
   state none: string = null
+  state wait_at_most: duration = 90m
   signal go() = set_k(5)
+  query it = k
+  query status = current_status()
+  query spent = elapsed()
+  query rows = from a
+  query own = from stages select stage, state
   stage a with { when: k == 4 } = select 1 as x
 }
 """
+ASKED = {
+    "it": {"value": 4},
+    "status": {"value": "pending"},
+    "spent": {"value": None},
+    "rows": {"rows": []},
+    "own": {"rows": [["a", "pending"]]},
+}
 
 
-def test_a_run_that_has_not_begun_shows_what_its_state_begins_with(
+def test_a_run_that_has_not_begun_shows_and_answers_what_it_begins_with(
     wvflow: Callable[..., Result], tmp_path: Path
 ) -> None:
     (tmp_path / "f.wv").write_text(STATEFUL)
     wvflow("run", "f.wv", "F", "-p", "n=3", "--detach", "--run-id", "r1")
     shown = json.loads(wvflow("runs", "show", "r1", "--json").stdout)
-    state = {"paused": False, "k": 4, "of_n": 4, "day": shown["run_time"][:10], "none": None}
-    assert shown["variables"] == state
+    state = {"paused": False, "k": 4, "of_n": 4, "day": shown["run_time"][:10], "none": None, "wait_at_most": "1h30m"}
+    assert (shown["variables"], shown["params"]) == (state, {"n": 3})
+    for name, answer in ASKED.items():
+        assert json.loads(wvflow("runs", "query", "r1", name, "--json").stdout).items() >= answer.items()
     assert "k = 4, of_n = 4, " in wvflow("runs", "show", "r1").stdout
     wvflow("runs", "resume", "r1")
     assert json.loads(wvflow("runs", "show", "r1", "--json").stdout)["variables"] == state
     wvflow("run", "f.wv", "F", "--detach", "--run-id", "r2")
     wvflow("runs", "cancel", "r2")
     assert json.loads(wvflow("runs", "show", "r2", "--json").stdout)["variables"] == {}
+    assert "run r2 was cancelled before it began" in wvflow("runs", "query", "r2", "it", status=1).stderr
 
 
 def test_a_run_that_is_cancelled_before_it_begins_never_does(wvflow: Callable[..., Result]) -> None:

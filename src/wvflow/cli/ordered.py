@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wvflow.cli.format import printable
-
 if TYPE_CHECKING:
     from wvflow.cli.app import App
     from wvflow.service.project import Project
@@ -17,8 +15,6 @@ def report(app: App, project: Project, summary: RunSummary, is_served: bool) -> 
     if app.json:
         app.print_json(summary)
         return
-    if summary.by_key is not None:
-        app.say(f"an earlier call has started this run for the key `{printable(summary.by_key)}`; no other was started")
     from wvflow.cli.summary import headline
 
     app.show(headline(summary))

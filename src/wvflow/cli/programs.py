@@ -58,9 +58,10 @@ def sources_of(program: Compiled, project: Project, file: Path) -> set[str]:
 
 
 def flows_of(program: Compiled, project: Project, file: Path) -> list[FlowRef]:
-    """The flows that a file defines; of a folder, all."""
+    """The flows that a file defines; of a folder, all. Raises: UserError, the program uses another file's instead."""
     names = sources_of(program, project, file)
-    return [ref for name, refs in program.flows.items() if name in names for ref in refs]
+    refs = dict.fromkeys(ref for name, refs in program.flows.items() if name in names for ref in refs)
+    return [_used(program, project, file, ref) for ref in refs]
 
 
 def choose(program: Compiled, project: Project, file: Path, name: str | None, version: int | None = None) -> FlowRef:
@@ -69,7 +70,7 @@ def choose(program: Compiled, project: Project, file: Path, name: str | None, ve
     Raises: UserError, there is no such flow, a name is needed, or the file's own is not the one that the program uses.
     """
     if name is None:
-        return _used(program, project, file, _only(flows_of(program, project, file), file))
+        return _only(flows_of(program, project, file), file)
     everywhere = [ref for refs in program.flows.values() for ref in refs]
     if versions := [ref for ref in everywhere if ref.flow == name and version in (None, ref.version)]:
         return _used(program, project, file, max(versions))

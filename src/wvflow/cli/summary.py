@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,8 +46,10 @@ _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\w+|.")
 
 
 def headline(summary: RunSummary) -> Text:
-    """The run in one line: state, flow, id, time."""
+    """The run in one line: state, flow, id, time, and that no other was started where one has the key."""
     spent = between(summary.started_at, summary.finished_at)
+    key = summary.by_key
+    found = "" if key is None else f"  started by an earlier call for the key `{printable(key)}`; no other was started"
     text = state_text(summary.state)
     return text.append_text(
         Text.assemble(
@@ -55,6 +57,7 @@ def headline(summary: RunSummary) -> Text:
             (summary.ref.shown, "bold"),
             (f"  run {summary.run_id}{f'  {spent}' if spent else ''}", "dim"),
             ("  late" if summary.late else "", "yellow"),
+            (found, "yellow"),
         )
     )
 
@@ -92,7 +95,7 @@ def _stage_table(stages: Sequence[StageSummary]) -> Table:
         rows = count(stage.rows) if stage.state == "success" else ""
         undoing = (state_text(stage.compensation) if stage.compensation else "",) if undone else ()
         remark = "  ".join(filter(None, ("late" if stage.late else "", _remark(stage))))
-        table.add_row(stage.stage, state_text(stage.state), attempts, rows, spent, *undoing, remark)
+        table.add_row(stage.stage, state_text(stage.phase), attempts, rows, spent, *undoing, remark)
     return table
 
 
@@ -149,8 +152,6 @@ def _routed(stage: StageSummary) -> str:
 
 def print_summary(app: App, summary: RunSummary, project: Project) -> None:
     """Table on stdout; errors and what can be typed next on stderr."""
-    if summary.by_key is not None:
-        app.say(f"an earlier call has started this run for the key `{printable(summary.by_key)}`; no other was started")
     app.show(headline(summary))
     app.show(*stages_in_brief(summary))
     for text in _errors(summary, project.root):
@@ -170,7 +171,7 @@ def _print_steps(app: App, summary: RunSummary, project: Project) -> None:
 def print_run(app: App, summary: RunSummary, row: RunRow, project: Project) -> None:
     """A recorded run in full, on stdout."""
     app.show(headline(summary))
-    facts = (*_facts(row), *_uses(summary), *_variables(summary), *_retries(summary), *_children(summary))
+    facts = (*_facts(row, summary), *_uses(summary), *_variables(summary), *_retries(summary), *_children(summary))
     for name, value in (*facts, *_compensations(summary), *_hooks(summary)):
         app.show(Text.assemble((f"{name:<9} ", "dim"), value))
     app.show("")
@@ -193,10 +194,11 @@ def _uses(summary: RunSummary) -> Iterator[tuple[str, str]]:
 
 def _variables(summary: RunSummary) -> Iterator[tuple[str, str]]:
     if summary.variables:
-        yield (
-            "state",
-            printable(", ".join(f"{name} = {value_text(value)}" for name, value in summary.variables.items())),
-        )
+        yield "state", _values(summary.variables)
+
+
+def _values(values: Mapping[str, object]) -> str:
+    return printable(", ".join(f"{name} = {value_text(value)}" for name, value in values.items()))
 
 
 def _children(summary: RunSummary) -> Iterator[tuple[str, str]]:
@@ -223,7 +225,7 @@ def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:
         yield "then", f"{one.stage}: {one.state}{what}"
 
 
-def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
+def _facts(row: RunRow, summary: RunSummary) -> Iterator[tuple[str, str]]:
     yield "version", f"{row.flow.version}, plan {row.bundle[:SHORT]}"
     if row.parent:
         yield "parent", f"run {row.parent}"
@@ -231,10 +233,11 @@ def _facts(row: RunRow) -> Iterator[tuple[str, str]]:
         yield "begun by", _CAUSES[row.cause]
     if row.retry_of:
         yield "retry of", f"run {row.retry_of}"
-    if row.params:
-        yield "params", printable(", ".join(f"{name} = {value}" for name, value in row.params.items()))
+    if summary.params:
+        yield "params", _values(summary.params)
     yield "run time", instant(row.run_time)
-    yield "started", instant(row.started_at)
+    if row.started_at is not None:
+        yield "started", instant(row.started_at)
     if row.finished_at is not None:
         yield "finished", instant(row.finished_at)
     if row.epoch:

@@ -78,10 +78,13 @@ def tasks_done(here: StagePlan, stage: StageState) -> tuple[Task, ...]:
 
 def iteration_shown(here: StagePlan, stage: StageState) -> int | None:
     """Which iteration is under way, or how many there were once the stage has ended well; None for a stage without a
-    loop, and for one that was taken over. A test that didn't hold was the beginning of none."""
+    loop, and for one that was taken over. A test that isn't made, or didn't hold, was the beginning of none; one that
+    failed is told by its own number."""
     if here.loop is None or stage.reused:
         return None
-    return stage.iteration - (stage.iteration > 0 and len(stage.done) >= here.loop.end)
+    reached = len(stage.done)
+    is_tested = reached == here.loop.test and not stage.phase.is_terminal
+    return stage.iteration - (stage.iteration > 0 and (is_tested or reached >= here.loop.end))
 
 
 def _at(loop: Loop | None, stage: StageState, done: tuple[Output, ...]) -> StageState:

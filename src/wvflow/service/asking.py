@@ -32,7 +32,7 @@ from wvflow.lang.relations import stages_read
 from wvflow.lang.tables import Result
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import FlowPlan, Place, QueryTask, RunQuery, StagePlan
-from wvflow.plan.parameters import bind_all
+from wvflow.plan.parameters import bind_all, shown
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob
 from wvflow.ports.stop import StopToken
@@ -83,7 +83,8 @@ class Told(NamedTuple):
     def own(self, relation: str) -> pa.Table:
         """The rows of its own that stand as this stage."""
         if relation == SIGNALS:
-            return table_of(RECEIVED, [_received(one) for one in self.events() if isinstance(one, SignalReceived)])
+            received = (one for one in self.events() if isinstance(one, SignalReceived))
+            return table_of(RECEIVED, [_received(self.plan, one) for one in received])
         stages = {index: stage_row(self.plan, index, one) for index, one in enumerate(self.run.stages)}
         return summary_table(summary_rows(self.plan, stages, run_id=self.run.run_id, run_state=self.status))
 
@@ -96,9 +97,10 @@ class Told(NamedTuple):
         return output if state.phase is Phase.SUCCESS and output.ref != NOTHING else None
 
 
-def _received(event: SignalReceived) -> Mapping[str, object]:
-    arguments = msgspec.json.encode(event.args).decode()
-    return {"signal": event.name, "arguments": arguments, "received_at": moment(event.at)}
+def _received(plan: FlowPlan, event: SignalReceived) -> Mapping[str, object]:
+    signal = plan.signal(event.name)
+    arguments = shown(() if signal is None else signal.params, event.args)
+    return {"signal": event.name, "arguments": msgspec.json.encode(arguments).decode(), "received_at": moment(event.at)}
 
 
 class Question:

@@ -9,6 +9,7 @@ import msgspec
 
 from wvflow.kernel.values import variables
 from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.parameters import shown
 from wvflow.service.instances import failed_instances
 from wvflow.service.orders import Waiting
 from wvflow.service.reading import Reading, yielding
@@ -38,7 +39,8 @@ class Driving(Reading, Retaining):
             stages, failed = run.stage_rows(), failed_instances(run.state.stages)
             children, undoing = self.children(run_id), plan.compensations
             summary = summarize(row, stages, plan.declared, yielding(plan, stages), children, failed, undoing=undoing)
-            return msgspec.structs.replace(summary, variables=variables(plan, run.state), **self._uses(run_id))
+            facts = {"params": shown(plan.params, row.params), "variables": variables(plan, run.state)}
+            return msgspec.structs.replace(summary, **facts, **self._uses(run_id))
         finally:
             self._waited_for.discard(run_id)
 

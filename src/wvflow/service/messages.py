@@ -38,26 +38,32 @@ class Updated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     called: bool = False
 
 
-def find_signal(plan: FlowPlan, name: str) -> SignalPlan:
-    """The signal of that name. Raises: UserError, the flow takes none such."""
+def find_signal(plan: FlowPlan, name: str, run_id: str) -> SignalPlan:
+    """The signal of that name, for a run. Raises: UserError, the flow takes none such."""
     if (found := plan.signal(name)) is not None:
         return found
-    raise _unknown(plan, "signal", name, [one.name for one in plan.signals], plan.update(name) is not None)
+    raise _unknown(plan, "signal", name, run_id)
 
 
-def find_update(plan: FlowPlan, name: str) -> UpdatePlan:
-    """The update of that name. Raises: UserError, the flow takes none such."""
+def find_update(plan: FlowPlan, name: str, run_id: str) -> UpdatePlan:
+    """The update of that name, for a run. Raises: UserError, the flow takes none such."""
     if (found := plan.update(name)) is not None:
         return found
-    raise _unknown(plan, "update", name, [one.name for one in plan.updates], plan.signal(name) is not None)
+    raise _unknown(plan, "update", name, run_id)
 
 
-def _unknown(plan: FlowPlan, kind: str, name: str, known: list[str], is_other: bool) -> UserError:
-    near = nearest(name, known)
-    names = f"its {kind}s: {', '.join(known)}" if known else "it takes none"
+def _unknown(plan: FlowPlan, kind: Literal["signal", "update"], name: str, run_id: str) -> UserError:
+    known = {"signal": [one.name for one in plan.signals], "update": [one.name for one in plan.updates]}
     other = "update" if kind == "signal" else "signal"
-    help_ = f"it is one of its {other}s: `wvflow runs {other}`" if is_other else names
-    return UserError(f"flow {plan.flow} takes no {kind} `{name}`", help=f"did you mean `{near}`?" if near else help_)
+    if name in ("pause", "resume"):
+        help_ = f"every run can be told to: `wvflow runs {name} {run_id}`"
+    elif name in known[other]:
+        help_ = f"it is one of its {other}s: `wvflow runs {other} {run_id} {name}`"
+    elif near := nearest(name, known[kind]):
+        help_ = f"did you mean `{near}`?"
+    else:
+        help_ = f"its {kind}s: {', '.join(known[kind])}" if known[kind] else "it takes none"
+    return UserError(f"flow {plan.flow} takes no {kind} `{name}`", help=help_)
 
 
 def arguments(

@@ -44,7 +44,7 @@ async def attach(
         begun(run_id)
     if watch is not None:
         known = runs.progress(runs.find(run_id))
-        watch(msgspec.structs.replace(known, note=f"run {run_id} has the key {key.key}"))
+        watch(msgspec.structs.replace(known, note=f"an earlier call has started it, for the key `{key.key}`"))
     changes = runs.changes(run_id)
     while (row := await asyncio.to_thread(next, changes)).state not in TERMINAL:
         if not runs.is_driven(row):

@@ -13,18 +13,18 @@ import msgspec
 from wvflow.drivers.progress import Progress
 from wvflow.drivers.projection import stage_row
 from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, PlanMissing, RunDamaged, RunNotFound, UserError
-from wvflow.kernel.events import Event, Failure
-from wvflow.kernel.signals import state_at_start
+from wvflow.kernel.events import Event
 from wvflow.kernel.state import RunState, StageState
 from wvflow.kernel.values import variables
-from wvflow.lang.calendars import date_in
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowParam, FlowPlan, FlowRef, StageId
+from wvflow.plan.parameters import shown
 from wvflow.plan.views import view_of
 from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
 from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.messages import PAUSED
 from wvflow.service.state_folder import HELD, StateFolder
 from wvflow.service.summary import Failed, RunSummary, UseSummary, summarize
+from wvflow.service.to_come import to_come
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,17 @@ class Reading(StateFolder):
         retries, children = self._store.runs(retry_of=row.run_id)[::-1], self.children(row.run_id)
         stages = self._with_holders(row, stages, children)
         found = summarize(seen, stages, declared, output, children, failed, retries, undoing)
-        return msgspec.structs.replace(found, variables=self._variables(row), **self._uses(row.run_id))
+        facts = {"params": self.params([row])[0], "variables": self._variables(row)}
+        return msgspec.structs.replace(found, **facts, **self._uses(row.run_id))
+
+    def params(self, rows: Sequence[RunRow]) -> list[dict[str, object]]:
+        """The parameters of runs, to be shown; of one whose plan is damaged, as they are recorded."""
+        found: dict[tuple[str, FlowRef], tuple[FlowParam, ...]] = {}
+        for row in rows:
+            with suppress(RunDamaged):
+                if row.params and (row.bundle, row.flow) not in found:
+                    found[row.bundle, row.flow] = self.plan(row).params
+        return [shown(found.get((row.bundle, row.flow), ()), row.params) for row in rows]
 
     def _uses(self, run_id: str) -> dict[str, tuple[UseSummary, ...]]:
         """The runs that a run came after, and that came after it."""
@@ -154,10 +164,11 @@ class Reading(StateFolder):
         return rows_of(output, whose, self._store, self.project.state, is_view=is_view)
 
     def question(self, run: str, name: str, args: Mapping[str, object] | None = None) -> Question:
-        """A query of the flow put to a run, whether that is under way, left, or ended. ``args``: by name, as Python
-        values.
+        """A query of the flow put to a run, whether that is to begin, is under way, left, or ended. ``args``: by name,
+        as Python values.
 
-        Raises: RunNotFound, UserError (no such query, a wrong argument), JournalCorrupt, RunDamaged.
+        Raises: RunNotFound, UserError (no such query, a wrong argument), NotPossible (it was ended before it began),
+            JournalCorrupt, RunDamaged.
         """
         from wvflow.drivers.embedded.recovery import refold
         from wvflow.lang.keys import asking
@@ -165,16 +176,19 @@ class Reading(StateFolder):
         from wvflow.service.outputs import found_anywhere
 
         row = self.find(run)
-        _check_begun(row)
         bundle = self._bundle(row)
         plan = bundle.plan(row.flow)
+        state = None if row.position else self._to_come(row, plan)
+        if state is None:
+            _check_begun(row)
+            state, _ = refold(plan, self._store.journal(row.run_id))
 
         def events() -> Iterator[Event]:
             return (one.event for one in self._store.events(row.run_id))
 
         return Question(
             query_of(plan, name),
-            Told(plan, refold(plan, self._store.journal(row.run_id))[0], row.state, self._clock.now(), events),
+            Told(plan, state, row.state, self._clock.now(), events),
             args or {},
             places=bundle.places.get(row.flow.key, {}).get(asking(name), ()),
             locate=lambda ref: found_anywhere(ref, self._store, self.project.state),
@@ -204,21 +218,15 @@ class Reading(StateFolder):
         with suppress(RunDamaged, JournalCorrupt):
             plan = self.plan(row)
             if not row.position:
-                return self._variables_to_come(row, plan) if plan.state else {}
+                run = self._to_come(row, plan)
+                return {} if run is None or not plan.state else variables(plan, run)
             return variables(plan, self._folded(row)) if plan.state or row.state == PAUSED else {}
         return {}
 
-    def _variables_to_come(self, row: RunRow, plan: FlowPlan) -> dict[str, object]:
-        """What the state of a run that is to begin will begin with. One that was ended before never has any."""
+    def _to_come(self, row: RunRow, plan: FlowPlan) -> RunState | None:
+        """A run that is to begin; None for one that was ended before."""
         order = self._store.ordered(row.run_id)
-        if order is None:
-            return {}
-        date = date_in(plan.timezone, order.run_time)
-        run = RunState(
-            run_id=row.run_id, run_time=order.run_time, run_date=date, params=order.params, window=order.window
-        )
-        begins = state_at_start(plan, run)
-        return {} if isinstance(begins, Failure) else variables(plan, msgspec.structs.replace(run, variables=begins))
+        return None if order is None else to_come(self._store, plan, order)
 
     def _output_stage(self, row: RunRow) -> str:
         plan = self.plan(row)

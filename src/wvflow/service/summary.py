@@ -25,7 +25,8 @@ class InstancesSummary(InstanceCounts, frozen=True):
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage. Times are ISO 8601 in UTC. ``compensation``: how far it is undone (``pending``, ``running``,
+    """One stage. ``phase`` is the finer state (``queued``, ``attempting``, ``retrying``, ``waiting`` of one that is
+    ``running``). Times are ISO 8601 in UTC. ``compensation``: how far it is undone (``pending``, ``running``,
     ``success``, ``compensation_failed``, ``cancelled``, ``not_undone``, ``skipped``), None where it isn't to be.
     ``target`` names where its rows were saved, None when nowhere; ``reused_from`` the run that computed its output,
     None when this one did; ``reused_keys``: how many of its idempotency keys earlier runs have done, by run, None when
@@ -55,6 +56,7 @@ class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
     instances: InstancesSummary | None = None
     iteration: int | None = None
     late: str | None = None
+    phase: str
 
 
 class OutputSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +87,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     started, oldest first. ``upstream``: the runs of other flows that it came after; ``dependants``: those that came
     after it. ``compensations``: what undid its stages, in that order; ``hooks``: what was called, and which flows were
     jumped to, once it had ended; as a stage each. ``variables``: its state, where it has any. ``late``: since when its
-    deadline is over, None where it was in time."""
+    deadline is over, None where it was in time. ``params``: what it was started with. ``problem``: what keeps it from
+    going on, None where nothing is known to."""
 
     run_id: str
     flow: str
@@ -108,6 +111,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     compensations: tuple[StageSummary, ...] = ()
     variables: dict[str, object] = {}
     late: str | None = None
+    params: dict[str, object] = {}
+    problem: str | None = None
     upstream: tuple[UseSummary, ...] = ()
     dependants: tuple[UseSummary, ...] = ()
 
@@ -173,6 +178,8 @@ def summarize(
         hooks=tuple(_stage(row) for row in stages if row.index in hooks and row.state not in _UNCALLED),
         compensations=tuple(_stage(row, failed.get(row.index, ())) for row in told),
         late=instant(run.late),
+        params=run.params,
+        problem=run.problem or None,
     )
 
 
@@ -189,6 +196,7 @@ def _stage(row: StageRow, failed: tuple[InstanceFailed, ...] = (), compensation:
     return StageSummary(
         stage=row.stage,
         state=row.state,
+        phase=row.phase,
         reason=row.reason,
         attempts=row.attempts,
         rows=row.rows,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from wvflow.errors import CallFailed, NotPossible
+from wvflow.plan.parameters import shown
 from wvflow.ports.store import Message, RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.messages import PAUSED, Told, Updated, arguments, find_signal, find_update, send
 from wvflow.service.state_folder import StateFolder
-
-if TYPE_CHECKING:
-    pass
 
 
 class Talking(StateFolder):
@@ -25,10 +23,11 @@ class Talking(StateFolder):
         Raises: RunNotFound, UserError (no such signal, wrong arguments), NotPossible (it has ended), RunDamaged.
         """
         row = self._store.find(run)
-        given = arguments(find_signal(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        message = find_signal(self.plan(row), name, row.run_id)
+        given = arguments(message, args, self.project.limits.signal_payload, texts=texts)
         owner = self._driver_of(row)
         send(self._store, self._clock, row, owner, "signal", Message(name, given))
-        return Told(run_id=row.run_id, signal=name, args=given, driven=owner is not None)
+        return Told(run_id=row.run_id, signal=name, args=shown(message.params, given), driven=owner is not None)
 
     def update(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Updated:
         """Send an update to a run, and wait until whoever drives it has accepted it or not, and for the call that it
@@ -38,7 +37,9 @@ class Talking(StateFolder):
             has ended; no process drives it), CallFailed (it was accepted, and its call failed), RunDamaged.
         """
         row = self._store.find(run)
-        given = arguments(find_update(self.plan(row), name), args, self.project.limits.signal_payload, texts=texts)
+        plan = self.plan(row)
+        update = find_update(plan, name, row.run_id)
+        given = arguments(update, args, self.project.limits.signal_payload, texts=texts)
         owner = self._driver_of(row)
         if owner is None and row.state not in TERMINAL:
             raise NotPossible(
@@ -58,8 +59,9 @@ class Talking(StateFolder):
             raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
         if (failure := answer.failure) is not None:
             raise CallFailed(row.run_id, name, f"{failure.kind}: {failure.message}")
-        result = answer.value if answer.called else answer.result
-        return Updated(run_id=row.run_id, update=name, args=given, result=result, called=answer.called)
+        result = answer.value if answer.called else shown(plan.variables, answer.result)
+        told = shown(update.params, given)
+        return Updated(run_id=row.run_id, update=name, args=told, result=result, called=answer.called)
 
     def _check_answerable(self, row: RunRow) -> None:
         if row.state in TERMINAL:

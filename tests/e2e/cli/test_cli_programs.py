@@ -71,10 +71,12 @@ def test_a_flow_that_another_file_defines_first_is_not_taken_for_the_one_of_the_
     wvflow(command, "b.wv", "F")
 
 
-def test_a_files_only_flow_is_not_taken_from_another_file(project: Path, wvflow: Call) -> None:
+@pytest.mark.parametrize("command", ["run", "show", "schedule next", "compile"])
+def test_a_files_only_flow_is_not_taken_from_another_file(project: Path, wvflow: Call, command: str) -> None:
     for name in ("a", "b"):
         (project / f"{name}.wv").write_text(f"flow F = {{ stage {name} = from [[1]] as t(n) }}\n")
-    assert "a.wv defines the flow `F`, too" in wvflow("run", "b.wv", status=2).stderr
+    assert "a.wv defines the flow `F`, too" in wvflow(*command.split(), "b.wv", status=2).stderr
+    assert wvflow("show", ".").stdout.count("flow F") == 1
 
 
 def test_of_a_missing_data_file_one_with_a_name_like_it_is_told(project: Path, wvflow: Call) -> None:

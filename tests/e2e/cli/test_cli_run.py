@@ -47,7 +47,7 @@ def test_json_is_the_contracts_object(wvflow: Call) -> None:
     assert set(found) == {
         "run_id", "flow", "version", "state", "run_time", "started_at", "finished_at", "stages", "output", "error",
         "parent", "children", "hooks", "plan", "retry_of", "retries", "variables", "compensations", "by_key", "late",
-        "upstream", "dependants",
+        "upstream", "dependants", "params", "problem",
     }  # fmt: skip
     assert (found["run_id"], found["flow"], found["state"], found["error"]) == ("r1", "Sales", "success", None)
     assert found["run_time"] == "2026-01-31T06:00:00.000Z"

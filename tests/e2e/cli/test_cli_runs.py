@@ -29,7 +29,7 @@ def test_runs_are_listed_newest_first(ran: Call) -> None:
 
 def test_a_run_is_shown_with_its_parameters(ran: Call) -> None:
     shown = ran("runs", "show", "last").stdout
-    assert "params    smallest = 10.0, zone = all" in shown
+    assert "params    smallest = 10.0, zone = 'all'" in shown
     assert re.search(r"saved +✓ success +1 +2 .*→ out.csv", shown)
 
 

@@ -24,7 +24,7 @@ FAILURE = {
 def stage(name: str, state: str, **more: object) -> StageSummary:
     facts: dict[str, object] = {"reason": None, "attempts": 1, "rows": None, "error": None}
     times = {"started_at": START, "finished_at": END}
-    return StageSummary(stage=name, state=state, **(facts | times | more))  # type: ignore[arg-type]
+    return StageSummary(stage=name, state=state, **({"phase": state} | facts | times | more))  # type: ignore[arg-type]
 
 
 SUMMARY = RunSummary(

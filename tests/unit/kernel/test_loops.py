@@ -29,6 +29,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TimerFired,
 )
+from wvflow.kernel.loops import iteration_shown
 from wvflow.kernel.sagas import counts
 from wvflow.kernel.state import Phase, StageState
 from wvflow.lang.algebra import Binary, Expr, Literal, Single, Value
@@ -266,8 +267,24 @@ def test_the_state_of_a_stage_does_not_grow_with_its_iterations(flow: Build) -> 
     assert size(90) == size(10)
 
 
-def test_one_that_has_not_begun_is_in_no_iteration() -> None:
-    assert StageState().iteration == 0
+@pytest.mark.parametrize(
+    ("phase", "iteration", "reached", "shown"),
+    [
+        pytest.param(Phase.PENDING, 0, 0, 0, id="not begun"),
+        pytest.param(Phase.ATTEMPTING, 1, 1, 0, id="the first test"),
+        pytest.param(Phase.ATTEMPTING, 1, 2, 1, id="within the first"),
+        pytest.param(Phase.ATTEMPTING, 2, 1, 1, id="the test that may begin another"),
+        pytest.param(Phase.FAILED, 2, 1, 2, id="that test failed"),
+        pytest.param(Phase.ATTEMPTING, 2, 3, 1, id="behind the loop"),
+        pytest.param(Phase.SUCCESS, 2, 4, 1, id="done after one"),
+        pytest.param(Phase.SUCCESS, 1, 4, 0, id="done after none"),
+    ],
+)
+def test_a_test_that_is_only_made_is_shown_as_no_iteration(
+    phase: Phase, iteration: int, reached: int, shown: int
+) -> None:
+    plan = StagePlan("a", (QUERY, TEST, QUERY, QUERY), loop=Loop(1, 3))
+    assert iteration_shown(plan, StageState(phase=phase, iteration=iteration, done=(rows("x"),) * reached)) == shown
 
 
 @pytest.mark.parametrize(

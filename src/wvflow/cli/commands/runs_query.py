@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,7 @@ from wvflow.cli.app import INTERRUPTED, App
 from wvflow.cli.commands.options import pairs
 from wvflow.cli.completion import complete_query, complete_run
 from wvflow.cli.root import Command
-from wvflow.lang.values import to_json
+from wvflow.lang.values import told
 
 if TYPE_CHECKING:
     from wvflow.lang.tables import Result
@@ -57,7 +56,7 @@ def _answer(app: App, question: Question, run_id: str) -> None:
         if question.query.type is not None:
             value = run_stoppable(question.value, question.interrupt)
             if app.json:
-                app.print_json({**facts, "type": str(question.query.type), "value": to_json(value)})
+                app.print_json({**facts, "type": str(question.query.type), "value": told(value)})
             else:
                 click.echo(_text(value))
             return
@@ -86,14 +85,8 @@ def _rows_json(found: Result) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """A value as it is: texts without quotes, times to pass in units, everything else as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, timedelta):
-        from wvflow.lang.durations import format_duration
-
-        return format_duration(value // timedelta(milliseconds=1))
-    json = to_json(value)
+    """A value as it is: texts without quotes, everything else as JSON."""
+    json = told(value)
     if isinstance(json, str):
         return json
     import msgspec

@@ -36,15 +36,16 @@ def list_(app: App, flow: str, state: str | None, limit: int) -> None:
     """List recorded runs, newest first; those that a run started stand below it. JSON: a list of objects."""
     with closing(app.runs()) as runs:
         rows = runs.recent(flow=flow, state=state or "", limit=limit)
+        params = runs.params(rows) if app.json else []
     if app.json:
-        app.print_json([_run_json(row) for row in rows])
+        app.print_json([_run_json(*pair) for pair in zip(rows, params, strict=True)])
     elif rows:
         app.show(_run_table(rows))
     else:
         app.say("no runs" + (" like that" if flow or state else " yet; start one with `wvflow run FILE`"))
 
 
-def _run_json(row: RunRow) -> dict[str, Any]:
+def _run_json(row: RunRow, params: dict[str, object]) -> dict[str, Any]:
     from wvflow.service.summary import instant as iso
 
     return {
@@ -55,7 +56,7 @@ def _run_json(row: RunRow) -> dict[str, Any]:
         "run_time": iso(row.run_time),
         "started_at": iso(row.started_at),
         "finished_at": iso(row.finished_at),
-        "params": row.params,
+        "params": params,
         "parent": row.parent or None,
         "plan": row.bundle,
         "retry_of": row.retry_of or None,
