@@ -119,12 +119,42 @@ def test_other_parameters_are_another_backfill(wvflow: Command) -> None:
 def test_what_another_run_has_the_key_of_is_done_and_what_can_not_begin_is_told(wvflow: Command) -> None:
     Path("f.wv").write_text("""
         flow Once with { schedule: '@daily', idempotency_key: 'x' } = { stage a = select 1 as n }
-        flow After depends on Once with { schedule: '@daily' } = { stage a = select 1 as n }
+        flow After(k: string = 'a') with { schedule: '@daily', idempotency_key: k } = { stage a = select 1 as n }
     """)
     assert states(wvflow("f.wv", "Once", *RANGE, "--json")) == ["success"] * 4
-    refused = wvflow("f.wv", "After", *RANGE, status=1)
-    assert "1 of 4 windows done" in refused.stdout
-    assert "its run could not begin: `After`" in refused.stdout
+    refused = wvflow("f.wv", "After", "-p", "k=", *RANGE, status=1)
+    assert "0 of 4 windows done" in refused.stdout
+    assert "its run could not begin: the idempotency key of this run of flow After is empty" in refused.stdout
+
+
+PAIRS = """
+flow Load with { schedule: '0 2 * * *' } = { stage day = select run_date as d }
+flow Beat with { interval: 6h } = { stage hour = select run_time as t }
+flow Report depends on Load, Beat with { schedule: '0 8 * * *' } = {
+  stage pair =
+    from Load.day as l cross join Beat.hour as b
+    select l.d = run_date as same, b.t = run_date::timestamp + '6h'::interval as last
+}
+"""
+
+
+def test_windows_come_after_the_runs_about_their_times_in_whichever_order_these_ended(wvflow: Command) -> None:
+    Path("f.wv").write_text(PAIRS)
+    for begin, end in (("2026-03-30", "2026-04-01"), ("2026-03-28", "2026-03-29")):
+        for flow in ("Load", "Beat"):
+            wvflow("f.wv", flow, "--from", begin, "--to", end, "--parallel", "4")
+    foreseen = wvflow("f.wv", "Report", *RANGE, "--dry-run", "--json")
+    assert states(foreseen) == [None, "skipped", None, None]
+    report = wvflow("f.wv", "Report", *RANGE, "--parallel", "2", status=1)
+    assert "↷ skipped  Report  3 of 4 windows done, 1 skipped" in report.stdout
+    assert "the window of 2026-03-29 08:00 was skipped: `Report` (depends on Load, Beat) can't begin" in report.stdout
+    assert "2026-03-29 08:00  skipped: " in report.stderr
+    for flow in ("Load", "Beat"):
+        wvflow("f.wv", flow, "--from", "2026-03-29", "--to", "2026-03-30")
+    assert states(wvflow("f.wv", "Report", *RANGE, "--json")) == ["success"] * 4
+    with closing(Runs(load_project(Path("f.wv")))) as runs:
+        pairs = [runs.output(row.run_id).read_all().to_pylist() for row in runs.recent(flow="Report")]
+        assert pairs == [[{"same": True, "last": True}]] * 4
 
 
 @pytest.mark.parametrize(
@@ -202,3 +232,22 @@ def test_a_backfill_under_way_keeps_no_time_to_come_from_its_run(
         wiring.ahead[0] = 3_600_000
         (fired,) = scheduler.look()
         assert fired.fire.decision == decision
+
+
+def test_a_time_to_come_leaves_the_runs_of_backfills_to_backfills(tmp_path: Path) -> None:
+    (tmp_path / "f.wv").write_text("""
+        flow A with { interval: 1h } = { stage a = select 1 as n }
+        flow B depends on A with { interval: 1h } = { stage b = from A.a }
+    """)
+    project, wiring = load_project(tmp_path), Moved()
+    bundle = compile_program(project).bundle
+    assert bundle is not None
+    with closing(Runs(project, wiring)) as runs:
+        scheduler = Scheduler(runs)
+        scheduler.load(bundle)
+        for run_id, cause in (("old", "backfill"), ("new", "trigger")):
+            runs.order(bundle, FlowRef("A"), {}, run_id=run_id, cause=cause)
+            assert asyncio.run(runs.resume(run_id)).state == "success"
+        wiring.ahead[0] = 3_600_000
+        (fired,) = [one.fire for one in scheduler.look() if one.flow == "B"]
+        assert [one.run_id for one in runs.summary(fired.run_id).upstream] == ["new"]

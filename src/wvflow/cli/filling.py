@@ -13,7 +13,6 @@ from rich.text import Text
 
 from wvflow.cli.format import instant, one_line, plural, printable
 from wvflow.cli.states import state_text
-from wvflow.ports.store import ENDED_STATES
 
 if TYPE_CHECKING:
     from wvflow.cli.app import App
@@ -59,7 +58,7 @@ def preview(found: Filling) -> Table:
     shown = found.windows if len(found.windows) <= MOST else found.windows[: MOST - 1]
     for one in shown:
         params = ", ".join(f"{name} = {value}" for name, value in one.window.params.items())
-        earlier = f"done before by run {one.earlier}" if one.earlier else ""
+        earlier = f"done before by run {one.earlier}" if one.earlier else f"{one.state}{_why(one)}"
         table.add_row(_local(found, one.window.run_time), _window(found, one), printable(params), earlier)
     if hidden := len(found.windows) - len(shown):
         table.add_row(f"… and {plural(hidden, 'more window')}", f"the last {_window(found, found.windows[-1])}", "", "")
@@ -77,13 +76,14 @@ def watching(app: App, found: Filling) -> AbstractContextManager[Watch | None]:
 
 class _Lines:
     def __init__(self, found: Filling) -> None:
-        self._told = {one.run for one in found.windows if one.state in ENDED_STATES}
+        self._told = {(one.window.number, one.run) for one in found.windows if one.has_ended}
 
     def __call__(self, now: Filling) -> None:
         for one in now.windows:
-            if one.state in ENDED_STATES and one.run not in self._told:
-                self._told.add(one.run)
-                click.echo(f"{_local(now, one.window.run_time)}  {one.state}{_why(one)}  run {one.run}", err=True)
+            if one.has_ended and (one.window.number, one.run) not in self._told:
+                self._told.add((one.window.number, one.run))
+                run = f"  run {one.run}" if one.run else ""
+                click.echo(f"{_local(now, one.window.run_time)}  {one.state}{_why(one)}{run}", err=True)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _bar(app: App, found: Filling) -> Iterator[Watch]:
         task = bar.add_task(found.flow.flow, total=len(found.windows), completed=found.done)
 
         def tell(now: Filling) -> None:
-            under_way = [one for one in now.windows if one.state and one.state not in ENDED_STATES]
+            under_way = [one for one in now.windows if one.state and not one.has_ended]
             at = ", ".join(_local(now, one.window.run_time) for one in under_way[:3])
             bar.update(task, completed=now.done, description=f"{now.flow.flow}  {at}".rstrip())
 
@@ -109,14 +109,21 @@ def report(app: App, project: Project, found: Filling) -> None:
         return
     assert found.row is not None
     todo = len(found.windows) - found.done
-    text = state_text("success" if not todo else "failed")
+    skipped = found.skipped
+    text = state_text("success" if not todo else "failed" if found.failed or not skipped else "skipped")
     done = f"{found.done:,} of {plural(len(found.windows), 'window')} done"
+    done += f", {len(skipped):,} skipped" if skipped else ""
     app.show(text.append_text(Text.assemble("  ", (found.flow.flow, "bold"), f"  {done}  backfill {found.row.id}")))
     if (failed := found.failed) is not None:
         what = f"run {failed.run} {failed.state}" if failed.run else "its run could not begin"
         app.show(Text(f"the window of {_local(found, failed.window.run_time)}: {what}{_why(failed)}"))
         if failed.run:
             app.say(f"why: {app.typed(project, 'runs', 'show', failed.run)}")
+    if skipped:
+        first = skipped[0]
+        app.show(Text(f"the window of {_local(found, first.window.run_time)} was skipped{_why(first)}"))
+        app.say("backfill the flows that it comes after")
+    if todo:
         app.say("the same command carries the backfill on")
 
 
@@ -132,7 +139,7 @@ def listed(found: Sequence[Filling]) -> Table:
 
 
 def _why(failed: Filled) -> str:
-    return f": {one_line(failed.error, 100)}" if failed.error else ""
+    return f": {one_line(failed.error, 200)}" if failed.error else ""
 
 
 def _table(*columns: str) -> Table:

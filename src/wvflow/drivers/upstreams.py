@@ -17,38 +17,47 @@ from wvflow.kernel.events import NOTHING, Continued, EpochMs, Event, Output, Run
 from wvflow.kernel.state import RunState
 from wvflow.plan.dependencies import After, after_text
 from wvflow.plan.nodes import FlowPlan
-from wvflow.ports.dependencies import Dependencies, Use
+from wvflow.ports.dependencies import Among, Dependencies, Use
 from wvflow.ports.store import RunRow, StageRow, Store
 
+_ANY = Among()
 _ENDED = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
 
 
+class NoUpstreamRun(NotPossible):
+    """There is no run that a run could come after."""
+
+
 def found(
-    store: Dependencies, project: str, plan: FlowPlan, *, since: int = 0, but: Collection[str] = ()
+    store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()
 ) -> tuple[RunRow, ...] | None:
     """The runs that another run of a flow would come after; None where there are none. Of a flow that comes after no
-    others it is none, ``()``. ``since``: from when on ends count; ``but``: runs that are taken already."""
+    others it is none, ``()``. ``but``: runs that are taken already."""
     if not plan.after:
         return ()
     for several in plan.after:
-        rows = [_first(store, project, plan.flow, one, since, but) for one in several]
+        rows = [_first(store, project, plan.flow, one, among, but) for one in several]
         if all(row is not None for row in rows):
             return tuple(row for row in rows if row is not None)
     return None
 
 
 def _first(
-    store: Dependencies, project: str, flow: str, after: After, since: int = 0, but: Collection[str] = ()
+    store: Dependencies, project: str, flow: str, after: After, among: Among, but: Collection[str] = ()
 ) -> RunRow | None:
-    rows = store.unused(project, flow, after, since=since, limit=len(but) + 1)
+    rows = store.unused(project, flow, after, among, limit=len(but) + 1)
     return next((row for row in rows if row.run_id not in but), None)
 
 
-def wanted(store: Dependencies, project: str, plan: FlowPlan) -> tuple[RunRow, ...]:
-    """The same, for who can't do without. Raises: NotPossible, there are none."""
-    rows = found(store, project, plan)
+def wanted(
+    store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()
+) -> tuple[RunRow, ...]:
+    """The same, for who can't do without. Raises: NoUpstreamRun."""
+    rows = found(store, project, plan, among, but)
     if rows is None:
-        raise NotPossible(_refusal(store, project, plan), help=_way_out(store, project, plan))
+        why = why_not(store, project, plan, among, but)
+        message = f"`{plan.flow}` ({after_text(plan.after)}) can't begin: {why}"
+        raise NoUpstreamRun(message, help=_way_out(store, project, plan, among))
     return rows
 
 
@@ -67,15 +76,12 @@ def run_time_of(rows: Sequence[RunRow]) -> EpochMs | None:
     return max((row.run_time for row in rows), default=None)
 
 
-def _refusal(store: Dependencies, project: str, plan: FlowPlan) -> str:
-    return f"`{plan.flow}` ({after_text(plan.after)}) can't begin: {why_not(store, project, plan)}"
-
-
-def why_not(store: Dependencies, project: str, plan: FlowPlan, *, since: int = 0, but: Collection[str] = ()) -> str:
+def why_not(store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()) -> str:
     """Why there are none."""
-    missing = [one for one in plan.after[0] if _first(store, project, plan.flow, one, since, but) is None]
+    missing = [one for one in plan.after[0] if _first(store, project, plan.flow, one, among, but) is None]
     runs = " and none of ".join(f"`{one.flow}` that {_how(one)}" for one in missing)
-    return f"there is no run of {runs} and that it has not used"
+    about = " and whose `run_time` lies in this window" if among.about else ""
+    return f"there is no run of {runs} and that it has not used{about}"
 
 
 def _how(after: After) -> str:
@@ -83,9 +89,10 @@ def _how(after: After) -> str:
     return " or ".join(words) if len(words) < len(_ENDED) else "has ended"
 
 
-def _way_out(store: Dependencies, project: str, plan: FlowPlan) -> str:
-    missing = (one.flow for one in plan.after[0] if _first(store, project, plan.flow, one) is None)
-    return f"run it first: `wvflow run FILE {next(missing, plan.after[0][0].flow)}`; each of its runs is used once"
+def _way_out(store: Dependencies, project: str, plan: FlowPlan, among: Among) -> str:
+    missing = (one.flow for one in plan.after[0] if _first(store, project, plan.flow, one, among) is None)
+    command, flow = "backfill" if among.about else "run", next(missing, plan.after[0][0].flow)
+    return f"run it first: `wvflow {command} FILE {flow}`; each of its runs is used once"
 
 
 # --- what is read of them --------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.dependencies import After
 
 if TYPE_CHECKING:
@@ -30,12 +30,22 @@ class Use(msgspec.Struct, frozen=True, omit_defaults=True):
     again: bool = False
 
 
+class Among(msgspec.Struct, frozen=True):
+    """The runs among which one to come after is looked for: those that ended ``since`` then; ``about`` a window, those
+    whose ``run_time`` lies behind its start and not behind its end; ``live``: none of a backfill."""
+
+    since: int = 0
+    about: Window | None = None
+    live: bool = False
+
+
 class Dependencies(Protocol):
     """What came after what. Reading may raise Unavailable."""
 
-    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
         """The runs that ``after`` is about and that no run of ``flow`` has used: those of the project that no run
-        started, that have begun, and ended ``since`` then; the one that ended first in front."""
+        started and that have begun and ended; the one that ended first in front, of those about a window the one about
+        the latest time, and of those about one time the one that ended last."""
         ...
 
     def uses(self, run_id: str) -> list[Use]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from wvflow.drivers.upstreams import NoUpstreamRun, wanted
 from wvflow.errors import NotPossible, RunNotFound, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.calendars import epoch_ms_in
@@ -24,20 +25,22 @@ from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
 from wvflow.ports.backfills import BackfillRow, WindowRow, run_id
+from wvflow.ports.dependencies import Among
 from wvflow.ports.store import RunRow
 from wvflow.schedule.windows import Stretch, stretches
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.starting import Starting
 from wvflow.service.wiring import new_run_id
 
+SKIPPED = "skipped"
 MOST = 10_000
 """Windows of one backfill."""
 
 
 class Filled(msgspec.Struct, frozen=True):
     """A window and what has become of it: ``state`` is that of ``run``, the last one that was made for it, ``""`` as
-    long as there is none, and ``error`` why that failed. ``earlier``: a run outside of the backfill that had done it
-    before."""
+    long as there is none, and ``error`` why that failed. Where that is ``skipped``, there was no run that it could come
+    after, and ``error`` tells which. ``earlier``: a run outside of the backfill that had done it before."""
 
     window: WindowRow
     state: str = ""
@@ -48,6 +51,16 @@ class Filled(msgspec.Struct, frozen=True):
     @property
     def is_done(self) -> bool:
         return bool(self.window.run) or self.state == "success"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its run ended without a success, or could not begin though it had runs to come after."""
+        return self.has_ended and not self.is_done and self.state != SKIPPED
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it by itself."""
+        return self.state in TERMINAL
 
 
 class Filling(msgspec.Struct, frozen=True):
@@ -69,8 +82,12 @@ class Filling(msgspec.Struct, frozen=True):
     @property
     def failed(self) -> Filled | None:
         """The first window whose run ended without a success."""
-        bad = (one for one in self.windows if not one.is_done and one.state in TERMINAL)
-        return next(bad, None)
+        return next((one for one in self.windows if one.has_failed), None)
+
+    @property
+    def skipped(self) -> list[Filled]:
+        """The windows that had no run to come after."""
+        return [one for one in self.windows if one.state == SKIPPED]
 
 
 Watch = Callable[[Filling], None]
@@ -120,6 +137,21 @@ class Backfilling:
             kept = [one for one in filled if not one.earlier]
             filled = [_numbered(one, number) for number, one in enumerate(kept, 1)]
         return Filling(ref, plan.timezone, tuple(filled))
+
+    def foreseen(self, preview: Filling, plan: FlowPlan) -> Filling:
+        """The same with the windows that would be skipped, as there is no run yet that they could come after."""
+        taken: set[str] = set()
+        return msgspec.structs.replace(
+            preview, windows=tuple(self._foreseen(one, plan, taken) for one in preview.windows)
+        )
+
+    def _foreseen(self, one: Filled, plan: FlowPlan, taken: set[str]) -> Filled:
+        try:
+            rows = wanted(self._store, self._project, plan, Among(about=one.window.window), taken)
+        except NoUpstreamRun as refusal:
+            return msgspec.structs.replace(one, state=SKIPPED, error=refusal.message)
+        taken |= {row.run_id for row in rows}
+        return one
 
     def _check(self, plan: FlowPlan, when: Range) -> None:
         if plan.schedule is None:
@@ -213,7 +245,7 @@ class Backfilling:
 
     async def drive(self, filling: Filling, *, parallel: int = 1, watch: Watch | None = None) -> Filling:
         """Have the windows run that aren't done, in order, so many at once. After one that ends without a success no
-        other begins."""
+        other begins; one that has no run to come after is skipped."""
         row = filling.row
         assert row is not None
         work = _Work(self, row, self._bundle(row), filling, watch)
@@ -271,6 +303,7 @@ class _Work:
         self._row = row
         self._bundle = bundle
         self._watch = watch
+        self._has_failed = False
         self.filling = filling
 
     async def all(self, parallel: int) -> None:
@@ -288,9 +321,11 @@ class _Work:
             window = self.filling.windows[index].window
             try:
                 await self._backfills.run_of(self._row, self._bundle, window, partial(self._tell, index))
+            except NoUpstreamRun as refusal:
+                self._show(index, Filled(window, SKIPPED, error=refusal.message))
             except (NotPossible, UserError) as refusal:
                 self._show(index, Filled(window, "failed", error=refusal.message))
-            if self.filling.failed is not None:
+            if self._has_failed:
                 return
 
     def _tell(self, index: int, run: RunRow) -> None:
@@ -303,6 +338,7 @@ class _Work:
     def _show(self, index: int, filled: Filled) -> None:
         windows = list(self.filling.windows)
         windows[index] = filled
+        self._has_failed = self._has_failed or filled.has_failed
         self.filling = msgspec.structs.replace(self.filling, windows=tuple(windows))
         if self._watch is not None:
             self._watch(self.filling)

@@ -18,6 +18,7 @@ from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.parameters import bind
 from wvflow.plan.reach import newest, started_by_others
 from wvflow.ports.agenda import Order
+from wvflow.ports.dependencies import Among
 from wvflow.service.starting import Starting
 
 MOST = 1_000
@@ -61,7 +62,7 @@ class Dependants:
                 return  # another run has its key
 
     def _next(self, plan: FlowPlan) -> Order | None:
-        rows = found(self._store, self._project, plan, since=self.since[plan.flow])
+        rows = found(self._store, self._project, plan, Among(self.since[plan.flow]))
         if rows is None or self._bundle is None:
             return None
         params = bind(plan, {})

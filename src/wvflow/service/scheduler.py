@@ -24,7 +24,7 @@ from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
 from wvflow.plan.reach import newest
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
-from wvflow.ports.dependencies import Use
+from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, Refusal, decide, next_due
 from wvflow.schedule.times import Fire
@@ -293,15 +293,16 @@ class _Before:
     """The runs of other flows that those which are decided to run come after, each the next ones."""
 
     def __init__(self, store: Store, project: str, plan: FlowPlan, since: int) -> None:
-        self._store, self._project, self._plan, self._since = store, project, plan, since
+        self._store, self._project, self._plan = store, project, plan
+        self._among = Among(since, live=True)  # runs of a backfill are for a backfill
         self._found: deque[tuple[Use, ...]] = deque()
         self._taken: set[str] = set()
 
     def why_not(self) -> str:
         """Why there are none, ``""`` where there are; then they are the next."""
-        rows = found(self._store, self._project, self._plan, since=self._since, but=self._taken)
+        rows = found(self._store, self._project, self._plan, self._among, self._taken)
         if rows is None:
-            return why_not(self._store, self._project, self._plan, since=self._since, but=self._taken)
+            return why_not(self._store, self._project, self._plan, self._among, self._taken)
         self._found.append(as_uses(rows))
         self._taken |= {row.run_id for row in rows}
         return ""

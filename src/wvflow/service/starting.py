@@ -18,6 +18,7 @@ from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.plan.reach import reached
 from wvflow.ports.agenda import Cause, Order
+from wvflow.ports.dependencies import Among
 from wvflow.ports.ledger import RunKey
 from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import TERMINAL
@@ -124,12 +125,17 @@ class Starting(Steering):
         """Have a run begin later: by `wvflow serve`, or by who resumes it. When this returns, it is recorded and will
         begin once. The summary is its own, or that of the run which has its ``key`` (``by_key``).
 
-        Raises: UserError, as ``run``.
+        A window of a backfill comes after runs about times in it. Raises: UserError, NoUpstreamRun.
         """
         from wvflow.drivers.run_keys import check_same, run_key
 
-        once = run_key(bundle.plan(flow), params, self._clock.now(), key)
-        before = self._before(bundle, flow)
+        plan = bundle.plan(flow)
+        once = run_key(plan, params, self._clock.now(), key)
+        if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
+            check_same(plan, once, entry)
+            return msgspec.structs.replace(self.summary(entry.run_id), by_key=once.key)
+        among = Among(about=window) if cause == "backfill" else Among()
+        before = self._before(bundle, flow, among)
         order = self.new_order(
             bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window, before=before
         )
@@ -144,7 +150,7 @@ class Starting(Steering):
         entry = None if once is None else self._store.run_of(flow.flow, once.key, self._clock.now())
         if once is None or entry is None:
             raise UserError(f"there is a run `{order.run_id}` already", help=f"wvflow runs show {order.run_id}")
-        check_same(bundle.plan(flow), once, entry)
+        check_same(plan, once, entry)
         return msgspec.structs.replace(self.summary(entry.run_id), by_key=once.key)
 
     def new_order(
@@ -180,9 +186,9 @@ class Starting(Steering):
             upstream=as_uses(before),
         )
 
-    def _before(self, bundle: Bundle, flow: FlowRef) -> tuple[RunRow, ...]:
-        """The runs that a run of a flow would come after. Raises: NotPossible, there are none."""
-        return wanted(self._store, str(self.project.root), bundle.plan(flow))
+    def _before(self, bundle: Bundle, flow: FlowRef, among: Among = Among()) -> tuple[RunRow, ...]:  # noqa: B008 - immutable
+        """The runs that a run of a flow would come after. Raises: NoUpstreamRun."""
+        return wanted(self._store, str(self.project.root), bundle.plan(flow), among)
 
     def were_used(self, order: Order) -> bool:
         """Whether another run of the flow was quicker to use what this one was to come after."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.dependencies import After
-from wvflow.ports.dependencies import Use
+from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import ENDED_STATES, RunRow
 
 if TYPE_CHECKING:
@@ -64,13 +64,16 @@ def wanted(shelf: Shelf) -> frozenset[str]:
         for (project, flow), one in shelf.attended.items()
         if one.is_on
         for after in one.after
-        for row in _unused(shelf, project, flow, after, one.since)
+        for row in _unused(shelf, project, flow, after, Among(one.since))
     }
 
 
-def _unused(shelf: Shelf, project: str, flow: str, after: After, since: int) -> list[RunRow]:
-    rows = [run.row for run in shelf.runs.values() if _is_meant(run.row, project, after, since)]
-    return sorted((row for row in rows if not _is_used(shelf, flow, row.run_id)), key=lambda row: row.finished_at or 0)
+def _unused(shelf: Shelf, project: str, flow: str, after: After, among: Among) -> list[RunRow]:
+    meant = [run.row for run in shelf.runs.values() if _is_meant(run.row, project, after, among)]
+    rows = [row for row in meant if not _is_used(shelf, flow, row.run_id)]
+    if among.about is None:
+        return sorted(rows, key=lambda row: row.finished_at or 0)
+    return sorted(rows, key=lambda row: (row.run_time, row.finished_at or 0), reverse=True)
 
 
 class DependenciesStore:
@@ -79,9 +82,9 @@ class DependenciesStore:
     _reading: Callable[[], AbstractContextManager[Shelf]]
     _writing: Callable[[], AbstractContextManager[Shelf]]
 
-    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
         with self._reading() as shelf:
-            return _unused(shelf, project, flow, after, since)[:limit]
+            return _unused(shelf, project, flow, after, among)[:limit]
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         with self._writing() as shelf:
@@ -100,6 +103,11 @@ class DependenciesStore:
             return [Use(one.flow, one.run_id, one.use.again) for one in shelf.used if one.use.run_id == run_id]
 
 
-def _is_meant(row: RunRow, project: str, after: After, since: int) -> bool:
+def _is_meant(row: RunRow, project: str, after: After, among: Among) -> bool:
     is_root = row.flow.flow == after.flow and row.project == project and not row.parent and row.position > 0
-    return is_root and row.state in after.states and (row.finished_at or 0) >= since
+    has_ended = row.state in after.states and (row.finished_at or 0) >= among.since
+    return is_root and has_ended and not (among.live and row.cause == "backfill") and _is_about(row, among.about)
+
+
+def _is_about(row: RunRow, window: Window | None) -> bool:
+    return window is None or window[0] < row.run_time <= window[1]

@@ -45,11 +45,12 @@ def backfill(
 ) -> None:
     """Run FLOW of FILE once for each time of its schedule from --from up to --to, in order.
 
-    Times without an offset are of the flow's time zone. It stops at the first window that fails. The same command
-    carries it on from there, also after an interrupt or a crash, with the program that it began with. Without FILE:
-    list the backfills of the project.
+    Times without an offset are of the flow's time zone. It stops at the first window that fails; of a flow that comes
+    after others, those windows are skipped that have no run to come after. The same command carries it on from there,
+    also after an interrupt or a crash, with the program that it began with. Without FILE: list the backfills of the
+    project.
 
-    Exit status: 0 all windows are done, 1 one failed, 2 wrong usage, 130 interrupted.
+    Exit status: 0 all windows are done, 1 one failed or was skipped, 2 wrong usage, 130 interrupted.
     """
     if file is None:
         _list(app)
@@ -73,7 +74,7 @@ def backfill(
         if found is None:
             found = backfills.preview(plan, ref.version, when, given, missing=missing)
             if dry_run or not found.windows:
-                _preview(app, found)
+                _preview(app, backfills.foreseen(found, plan))
                 return
             found = backfills.begin(found, bundle, when, given, missing=missing)
         else:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from wvflow.drivers.embedded.holders import Refused
 from wvflow.drivers.embedded.live import LiveRun
-from wvflow.drivers.upstreams import as_before, as_upstream, as_uses, begun_with, wanted
-from wvflow.errors import JournalCorrupt, NotPossible, RunNotFound
+from wvflow.drivers.upstreams import NoUpstreamRun, as_before, as_upstream, as_uses, begun_with, wanted
+from wvflow.errors import JournalCorrupt, RunNotFound
 from wvflow.kernel.children import child_run_id
 from wvflow.kernel.commands import StartChild
 from wvflow.kernel.events import Failure, Upstream
@@ -42,7 +42,7 @@ def before_child(parent: LiveRun, order: StartChild, plan: FlowPlan, store: Stor
             return Before(_same(replaced, uses, plan, store), again=True)
     try:
         rows = wanted(store, parent.identity.project, plan)
-    except NotPossible as refusal:
+    except NoUpstreamRun as refusal:
         raise Refused(Failure("NoUpstreamRun", f"{refusal.message} ({refusal.help})")) from None
     return Before(as_upstream(store, plan, as_uses(rows)))
 

@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import After
-from wvflow.ports.dependencies import Use
+from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import ENDED_STATES, RunRow
 from wvflow.store.sqlite import rows
 from wvflow.store.sqlite.database import Database
@@ -17,10 +17,14 @@ from wvflow.store.sqlite.database import Database
 _ENDED = f"state in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 _AFTER = msgspec.json.Decoder(tuple[After, ...])
 _FREE = "not exists (select 1 from used where flow = ? and upstream = runs.run and not again)"
-UNUSED = (  # by the index ``runs_ended``, in its order: none is sorted, and those that ended before are not looked at
+_MEANT = (
     f"select {rows.RUN} from runs where flow = ? and parent = '' and finished_at >= ? and project = ? and position > 0"
-    f" and state in (select value from json_each(?)) and {_FREE} order by finished_at, seq limit ?"
+    f" and state in (select value from json_each(?)) and (not ? or cause <> 'backfill') and {_FREE}"
 )
+# By the index ``runs_ended``, in its order: none is sorted, and those that ended before are not looked at.
+UNUSED = f"{_MEANT} order by finished_at, seq limit ?"
+# By ``runs_about``: only those about the window are looked at.
+UNUSED_ABOUT = f"{_MEANT} and run_time > ? and run_time <= ? order by run_time desc, finished_at desc, seq desc limit ?"
 
 
 def are_free(connection: sqlite3.Connection, flow: str, uses: Sequence[Use]) -> bool:
@@ -79,15 +83,17 @@ def wanted(connection: sqlite3.Connection) -> frozenset[str]:
         row.run_id
         for project, flow, since, after in attended
         for one in _AFTER.decode(after)
-        for row in unused(connection, project, flow, one, since, -1)
+        for row in unused(connection, project, flow, one, Among(since), -1)
     }
 
 
 def unused(
-    connection: sqlite3.Connection, project: str, flow: str, after: After, since: int, limit: int
+    connection: sqlite3.Connection, project: str, flow: str, after: After, among: Among, limit: int
 ) -> list[RunRow]:
     """As ``Dependencies.unused``; of a limit below 0, all."""
-    found = connection.execute(UNUSED, (after.flow, since, project, rows.encoded(after.states).decode(), flow, limit))
+    states = rows.encoded(after.states).decode()
+    query, window = (UNUSED, ()) if among.about is None else (UNUSED_ABOUT, among.about)
+    found = connection.execute(query, (after.flow, among.since, project, states, among.live, flow, *window, limit))
     return [rows.run_of(row) for row in found]
 
 
@@ -96,9 +102,9 @@ class DependenciesStore:
 
     _database: Database
 
-    def unused(self, project: str, flow: str, after: After, *, since: int = 0, limit: int = 1) -> list[RunRow]:
+    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
         with self._database.reading() as connection:
-            return unused(connection, project, flow, after, since, limit)
+            return unused(connection, project, flow, after, among, limit)
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         with self._database.writing() as connection:

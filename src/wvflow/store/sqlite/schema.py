@@ -408,6 +408,10 @@ _OVERDUE = (
     "create index fires_by_deadline on fires (project, deadline) where deadline is not null and late_at is null",
 )
 
+_RUNS_ABOUT = (
+    "create index runs_about on runs (flow, run_time, finished_at, seq) where parent = '' and finished_at is not null",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -433,6 +437,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _SERVERS,
     _ENDED_RUNS,
     _OVERDUE,
+    _RUNS_ABOUT,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

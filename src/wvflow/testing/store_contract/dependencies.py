@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import ENDS, After
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.agenda import Order
-from wvflow.ports.dependencies import Use
+from wvflow.ports.agenda import Order, Turn
+from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import RunBatch, RunRow, Store
 from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, timer
 
 A = After("A")
 
 
-def ended(store: Store, run_id: str, *, at: int = NOW, state: str = "success", flow: str = "A", **new: str) -> None:
+def ended(
+    store: Store,
+    run_id: str,
+    *,
+    at: int = NOW,
+    state: str = "success",
+    flow: str = "A",
+    about: int = NOW,
+    cause: str = "",
+    **new: str,
+) -> None:
     """Have a run begin and end."""
-    row = RunRow(run_id=run_id, flow=FlowRef(flow), bundle="b1", state=state, run_time=NOW, owner=TOKEN)
-    commit(store, begun(run_id, flow=flow, **new))  # type: ignore[arg-type]
+    row = RunRow(run_id=run_id, flow=FlowRef(flow), bundle="b1", state=state, run_time=EpochMs(about), owner=TOKEN)
+    part = begun(run_id, flow=flow, **new)  # type: ignore[arg-type]
+    assert part.new is not None
+    first = replace(part.run, run_time=row.run_time)
+    commit(store, replace(part, new=replace(part.new, turn=Turn(cause=cause)), run=first))
     commit(store, batch(run_id, 1, timer(1), run=replace(row, finished_at=at)))
 
 
@@ -41,8 +56,8 @@ def ordered(run_id: str, *runs: str) -> Order:
     )
 
 
-def unused(store: Store, wanted: After = A, *, flow: str = "B", since: int = 0) -> list[str]:
-    return [row.run_id for row in store.unused("/p", flow, wanted, since=since, limit=9)]
+def unused(store: Store, wanted: After = A, *, flow: str = "B", **among: Any) -> list[str]:
+    return [row.run_id for row in store.unused("/p", flow, wanted, Among(**among), limit=9)]
 
 
 class DependenciesContract:
@@ -67,6 +82,20 @@ class DependenciesContract:
         assert unused(store) == []
         assert unused(store, After("A", ("failed", "timed_out"))) == ["failed", "late"]
         assert unused(store, After("A", ENDS)) == ["failed", "late"]
+
+    def test_of_those_about_a_window_the_latest_comes_first(self, open_store: OpenStore) -> None:
+        store = open_store()
+        for run_id, about, at in (("a1", 10, 5), ("a2", 20, 9), ("a3", 15, 7), ("a4", 21, 1), ("a5", 15, 6)):
+            ended(store, run_id, about=NOW + about, at=NOW + at)
+        assert unused(store, about=(NOW + 10, NOW + 20)) == ["a2", "a3", "a5"]
+        assert unused(store, about=(NOW + 9, NOW + 10), since=NOW + 5) == ["a1"]
+        assert unused(store, about=(NOW, NOW + 30), since=NOW + 8) == ["a2"]
+
+    def test_those_of_a_backfill_are_left_to_backfills(self, open_store: OpenStore) -> None:
+        store = open_store()
+        ended(store, "a1", cause="backfill", at=NOW + 1)
+        ended(store, "a2", cause="fire", at=NOW + 2)
+        assert (unused(store, live=True), unused(store)) == (["a2"], ["a1", "a2"])
 
     def test_a_run_is_used_once_by_each_flow(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
