@@ -148,7 +148,6 @@ class Code(Enum):
     NOTHING_TO_UNDO = ("WV0532", "INVALID_ARGUMENT", "warning")
     UNDOES_NOTHING = ("WV0533", "INVALID_ARGUMENT", "warning")
     CHILD_UNDOES_ITSELF = ("WV0534", "INVALID_ARGUMENT", "warning")
-    UNDONE_AS_A_WHOLE = ("WV0535", "INVALID_ARGUMENT", "warning")
     UNCHANGING_LOOP = ("WV0560", "INVALID_ARGUMENT", "warning")
     # activities
     ACTIVITY_IMPORT = ("WV0701", "INVALID_ARGUMENT", "error")

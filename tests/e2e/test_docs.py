@@ -129,6 +129,17 @@ def dispatch(rows: list[dict]) -> None:
 
 @activity
 def call_back(rows: list[dict], *, why: str) -> None: ...
+
+@activity
+def book_seat(rows: list[dict]) -> list[dict]:
+    return [{**row, "booked": row["booked"] + 1} for row in rows]
+
+@activity
+def cancel_seat(rows: list[dict]) -> None: ...
+
+@activity
+def pay(rows: list[dict]) -> None:
+    raise NonRetryable("there is no money")
 """
 
 
@@ -138,7 +149,8 @@ def call_back(rows: list[dict], *, why: str) -> None: ...
         (0, {"book_flight": "success", "book_hotel": "success"}),
         (1, {"pay": "success"}),
         (2, {"paid": "success"}),
-        (3, {"trip": "success"}),
+        (3, {"seats": "success"}),
+        (4, {"trip": "success"}),
     ],
 )
 def test_the_examples_of_sagas_have_no_mistakes_and_are_undone_as_the_page_says(
@@ -146,7 +158,7 @@ def test_the_examples_of_sagas_have_no_mistakes_and_are_undone_as_the_page_says(
 ) -> None:
     programs = re.findall(r"^```wv\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
     python = re.findall(r"^```python\n(.*?)^```$", _SAGAS, re.MULTILINE | re.DOTALL)
-    assert len(programs) == 4
+    assert len(programs) == 5
     (tmp_path / "example.wv").write_text(programs[number])
     (tmp_path / "activities.py").write_text(python[0] + _ACTIVITIES)
     with Sandbox(tmp_path / "example.wv") as box:

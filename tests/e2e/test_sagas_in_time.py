@@ -39,7 +39,14 @@ def flow(body: str, config: str = "") -> str:
 
 LOOP = "from wanted | where n = 0 | while _.n < 3 | book()"
 MAP = "from wanted | book()"
-SEAT = {"n": 1, "place": "seat 1"}
+PASS = "where n >= 0"
+
+
+def seat(number: int) -> dict[str, Any]:
+    return {"n": number, "place": f"seat {number}"}
+
+
+SEAT = seat(1)
 
 
 def undone(sandbox: Sandbox) -> list[list[dict[str, Any]]]:
@@ -59,10 +66,18 @@ def timers(sandbox: Sandbox, result: RunResult) -> list[str]:
 
 CASES = [
     # the stage, what else it has, what `book` answers, whether `pay` breaks, the rows of each cancellation, the error
-    pytest.param(LOOP, "", None, True, [[{"n": 3, "place": "seat 3"}]], "no money", id="a loop, with its last rows"),
+    pytest.param(LOOP, "", None, True, [[seat(3)], [seat(2)], [SEAT]], "no money", id="a loop, each iteration"),
     pytest.param(
-        LOOP, "schedule_timeout: 1h", ([SEAT], after("2h")), False, [[SEAT]], "schedule_timeout of 1h",
-        id="a loop whose time was over, with the rows so far",
+        LOOP, "continue_as_new: 4", None, True, [[seat(3)], [seat(2)], [SEAT]], "no money",
+        id="a loop whose journal begins anew",
+    ),
+    pytest.param(
+        f"from wanted | where n = 0 | book() | while _.n < 3 | {PASS} | book()", "", None, True,
+        [[seat(3)], [seat(2)], [SEAT]], "no money", id="what is in front of a loop, by itself",
+    ),
+    pytest.param(
+        LOOP, "schedule_timeout: 1h", ([SEAT], after("2h")), False, [[SEAT], [SEAT]], "schedule_timeout of 1h",
+        id="a loop whose time was over, the iteration under way with the rows that it began with",
     ),
     pytest.param(
         LOOP, "schedule_timeout: 1h", ([SEAT], ERROR), False, [[SEAT]], "no money", id="a loop that breaks in time"
@@ -78,7 +93,11 @@ CASES = [
     ),
     pytest.param(
         MAP, "map: each, max_parallel: 1", None, True,
-        [[{"n": 11, "place": "seat 11"}], [SEAT]], "no money", id="a map, each instance with its rows",
+        [[seat(11)], [SEAT]], "no money", id="a map, each instance with its rows",
+    ),
+    pytest.param(
+        "from wanted | while _.n < 2 or (_.n >= 10 and _.n < 12) | book()", "map: each, max_parallel: 1", None, True,
+        [[seat(12)], [seat(11)], [seat(2)], [SEAT]], "no money", id="a loop in a map, each iteration of each instance",
     ),
 ]  # fmt: skip
 

@@ -54,6 +54,7 @@ from wvflow.plan.nodes import (
     UntilTask,
     UpdatePlan,
     WaitTask,
+    is_effect,
 )
 
 BOOLEANS = (Literal(True, BOOLEAN), Literal(False, BOOLEAN), Literal(None, NULL))
@@ -134,13 +135,25 @@ def _undone(stages: Sequence[StagePlan], undoing: Mapping[int, tuple[list[Task],
         elif not errors and any(isinstance(one, ChildTask) and not one.detach for one in here.all_tasks):
             here, tasks = _asked(here), [UndoChildrenTask()]
         body = StagePlan(f"undo {here.name}", tuple(tasks), hook="compensation", undoes=Undo(StageId(owner)))
+        iterations = not isinstance(tasks[0], UndoKeysTask | UndoChildrenTask) and _acts_again(here.of_instance(1))
         if here.map is not None:
-            instance = replace(here.map.instance, **own)
+            instance = replace(here.map.instance, **own, undoes_iterations=iterations)
             here = replace(here, map=replace(here.map, instance=instance))
+        else:
+            here = replace(here, undoes_iterations=iterations)
+        if here.map is not None or iterations:
             body = replace(body, tasks=(), map=MapPlan(StagePlan(body.name, tuple(tasks)), 1))
         made[owner] = replace(here, **own)
         made.append(body)
     return tuple(made)
+
+
+def _acts_again(body: StagePlan) -> bool:
+    """Whether a loop does anything, and what is behind it doesn't."""
+    loop = body.loop
+    if loop is None or any(map(is_effect, body.tasks[loop.end :])):
+        return False
+    return any(map(is_effect, body.tasks[loop.test : loop.end]))
 
 
 def _asked(here: StagePlan) -> StagePlan:

@@ -17,8 +17,19 @@ from wvflow.kernel.commands import TellCaller
 from wvflow.kernel.events import EpochMs, PauseRequested, SignalReceived, UpdateAccepted
 from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
-from wvflow.kernel.state import Instances, Phase, RunPhase, RunState
-from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, Millis, SignalTask, StageId
+from wvflow.kernel.scopes import place
+from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState
+from wvflow.plan.nodes import (
+    ActivityTask,
+    ChildTask,
+    FlowPlan,
+    KeyedTask,
+    Millis,
+    SignalTask,
+    StageId,
+    StagePlan,
+    Task,
+)
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
 CALM = World(
@@ -129,21 +140,40 @@ def test_what_was_done_is_undone_once_and_one_after_another_in_a_rough_world(
     if run.phase is RunPhase.SUCCESS:
         assert all(run.stages[owner].phase is Phase.FAILED for owner, _ in run.undo)  # another stood in for it
     elif run.phase is not RunPhase.TERMINATED:  # which a compensation that waits for people may come to
-        assert done(plan, run) <= set(run.undo[: run.undone])
+        begun = run.undo[: run.undone]
+        assert done(plan, run) <= {(one, *place(plan.stages[one], run.stages[one], number)) for one, number in begun}
 
 
-def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int]]:
-    """The stages and instances that have finished a call of something."""
+def done(plan: FlowPlan, run: RunState) -> set[tuple[StageId, int, int]]:
+    """The stages, instances and iterations that have finished a call of something."""
     found = set()
     for index, (here, stage) in enumerate(zip(plan.stages, run.stages, strict=True)):
         group = [] if stage.instances is None or here.hook is not None else list(stage.instances.states)
         for number, one in enumerate(group or [stage], 1 if group else 0):
             body = here.of_instance(number)
-            own = [task for place, task in enumerate(body.tasks[: len(one.done)]) if place not in one.others]
-            acted = any(isinstance(task, ActivityTask | KeyedTask | ChildTask) for task in own)
-            if here.hook is None and (bool(one.children) if body.asks_children else acted):
-                found.add((StageId(index), number))
+            own = [task for task in finished(body, one) if task not in one.others and is_call(body.tasks[task])]
+            if here.hook is None and (bool(one.children) if body.asks_children else bool(own)):
+                found |= {(StageId(index), number, iteration_of(body, one, task)) for task in own or [0]}
+            past = [iteration for iteration, ended in enumerate(one.iterations) if iteration and ended.own]
+            found |= {(StageId(index), number, iteration) for iteration in past}
     return found
+
+
+def finished(body: StagePlan, stage: StageState) -> list[int]:
+    """The tasks that are done; of a loop that is left and undone by iterations, those around it."""
+    loop, tasks = body.loop if body.undoes_iterations else None, range(len(stage.done))
+    if loop is None or len(stage.done) < loop.end:
+        return list(tasks)
+    return [task for task in tasks if not loop.test <= task < loop.end]
+
+
+def is_call(task: Task) -> bool:
+    return isinstance(task, ActivityTask | KeyedTask | ChildTask)
+
+
+def iteration_of(body: StagePlan, stage: StageState, task: int) -> int:
+    """The one in which a task was done last, where these are undone one by one."""
+    return stage.iteration if body.loop is not None and body.undoes_iterations and task >= body.loop.test else 0
 
 
 @given(data=st.data(), seed=seeds)

@@ -22,6 +22,7 @@ from wvflow.kernel.loops import behind, decide_test, own_test, with_output
 from wvflow.kernel.orders import arm, disarm, due_in, run_task, start_due, stop_due, stop_wait
 from wvflow.kernel.retries import may_retry, retry_delay
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Left, Move, Scene, Step
+from wvflow.kernel.scopes import turned
 from wvflow.kernel.state import WORKING, Phase, StageState
 from wvflow.kernel.undone_children import undo_next
 from wvflow.kernel.waits import begin_wait
@@ -34,7 +35,7 @@ def complete(scene: Scene, move: Move, now: EpochMs) -> Step:
         case Step():
             return move
         case Done(stage, output):
-            step = _go_on(scene, stage, with_output(scene.plan, stage, output), now)
+            step = _go_on(scene, stage, turned(scene.plan, with_output(scene.plan, stage, output), now), now)
         case Left(stage):
             step = _go_on(scene, stage, behind(scene.plan, stage), now)
         case Failed(stage, failure, draw):

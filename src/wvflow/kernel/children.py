@@ -170,8 +170,9 @@ def _close(scene: Scene, stage: StageState, event: ChildClosed) -> Move:
 
 
 def _by_another(scene: Scene, stage: StageState) -> StageState:
-    """The stage whose child is a run that another had started. In a loop nobody remembers of each iteration."""
-    return stage if scene.plan.loop is not None else replace(stage, others=(*stage.others, len(stage.done)))
+    """The stage whose child is a run that another had started. In a loop that is remembered where it is asked for."""
+    forgets = scene.plan.loop is not None and not scene.plan.undoes_iterations
+    return stage if forgets else replace(stage, others=(*stage.others, len(stage.done)))
 
 
 REFUSED = "refused"

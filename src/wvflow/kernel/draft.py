@@ -30,6 +30,7 @@ from wvflow.kernel.line import NOBODY, Ticket
 from wvflow.kernel.mail import Mail
 from wvflow.kernel.orders import patience
 from wvflow.kernel.scene import Scene
+from wvflow.kernel.scopes import count, holding
 from wvflow.kernel.stage import advance
 from wvflow.kernel.state import WORKING, Call, Instances, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import TIMER_FIELDS, run_timer, run_timers
@@ -407,7 +408,8 @@ class Draft:
         owner, number = self.run.undo[self.run.undone]
         compensation = self._compensation(owner)
         self.run = replace(self.run, undone=self.run.undone + 1)
-        one = self._instances(owner)[number] if number else self.stage(owner)
+        here, stage = self.plan.stages[owner], self.stage(owner)
+        one = holding(here, stage, number)
         opening = self._opening(self.plan.stages[compensation])
         if one.children:
             opening = TriggerHeld(self.now, children=one.children[::-1])
@@ -416,7 +418,7 @@ class Draft:
             return
         if self._phase(compensation) is Phase.PENDING:
             due = tuple(one for stage, one in self.run.undo if stage == owner)
-            self.move(compensation, UndoBegan(self.now, self._instances(owner).count, due))
+            self.move(compensation, UndoBegan(self.now, count(here, stage, due), due))
         self.move_instance(compensation, number, opening if one.children else TriggerHeld(self.now))
 
     def _compensation(self, owner: StageId) -> StageId:

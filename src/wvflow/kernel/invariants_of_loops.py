@@ -15,6 +15,8 @@ def wrong_place(here: StagePlan, stage: StageState) -> Iterator[str]:
     reached = here.loop is not None and len(stage.done) >= here.loop.test
     if (stage.iteration > 0) != reached and not stage.reused and here.hook != "update":
         yield f"is in iteration {stage.iteration} with {len(stage.done)} tasks done"
+    if here.undoes_iterations and len(stage.iterations) != stage.iteration and not stage.reused:
+        yield f"is in iteration {stage.iteration} and could undo {len(stage.iterations)}"
     if stage.phase in RUNNING - {Phase.IN_LINE, Phase.RETRYING} and own_test(here.tasks[len(stage.done)]) is not None:
         yield f"is {stage.phase.value} at a test that needs no worker"
 

@@ -497,4 +497,5 @@ def _anew(stage: StageState) -> StageState:
         iteration=stage.iteration,
         children=stage.children,
         others=stage.others,
+        iterations=stage.iterations,
     )

@@ -1,9 +1,9 @@
 """Sagas: what of a run is to be undone when it fails, in which order, and what of that went wrong.
 
-    stages and instances that count ──newest end first──▶ ``RunState.undo`` ──one after another──▶ compensations
+    scopes that count ──newest end first──▶ ``RunState.undo`` ──one after another──▶ compensations
 
-A compensation is a pseudo-stage of the plan, as a hook is, with the policy of what it calls. The unit of undoing is a
-stage without instances, or one instance of a mapped stage; the compensation of a mapped stage has the same instances.
+A compensation is a pseudo-stage of the plan, as a hook is, with the policy of what it calls. What is undone by itself
+is an effect scope (``scopes``): a stage, or an instance or iteration of one; there the compensation has instances.
 It counts when any of its effects completed, or when nobody knows whether one did: an attempt timed out, was lost, or
 was cancelled midway. What an attempt that returned an error did is its own business, unless ``compensate_on: attempt``.
 What is done key by key may be done for some of them although the attempt failed. Only the ledger knows that, so such a
@@ -24,20 +24,20 @@ Source: flow language, section 6.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
 from wvflow.kernel.children import ending
 from wvflow.kernel.events import NOTHING_TO_UNDO, ChildClosed, Failure, TaskFailed, TaskLost, TaskTimedOut
-from wvflow.kernel.loops import tasks_done
 from wvflow.kernel.scene import Scene
+from wvflow.kernel.scopes import scopes
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally, Vector
 from wvflow.kernel.told import Abandoned, ChildOverdue, ScheduleOver, StageEvent, UndoBegan
-from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, KeyedTask, QueryTask, StageId, StagePlan, Task
+from wvflow.plan.nodes import ChildTask, FlowPlan, StageId, is_effect
 
 Unit = tuple[StageId, int]
-"""What is undone at once: a stage with 0, or an instance of it."""
+"""What is undone at once: a stage, and the number of the scope, 0 for the whole."""
 
 StateOf = Callable[[StageId], StageState]
 
@@ -62,20 +62,6 @@ def is_unsure(stage: StageState) -> bool:
     return stage.unsure or (stage.instances is not None and any(one.unsure for one in stage.instances.states))
 
 
-def counts(here: StagePlan, stage: StageState) -> bool:
-    """Whether a stage, or an instance, is to be undone. What another run did is that run's."""
-    if here.asks_children:
-        return bool(stage.children)
-    own = (task for task in tasks_done(here, stage) if not any(here.tasks[one] is task for one in stage.others))
-    done = stage.unsure or any(map(is_effect, own)) or _may_have_done_keys(here, stage)
-    return done and not stage.reused
-
-
-def _may_have_done_keys(here: StagePlan, stage: StageState) -> bool:
-    began = stage.attempt > 0 and (stage.failure is not None or stage.phase is Phase.CANCELLED)
-    return began and len(stage.done) < len(here.tasks) and isinstance(here.tasks[len(stage.done)], KeyedTask)
-
-
 def was_undone(plan: FlowPlan, run: RunState) -> bool:
     """Whether anything of a run was undone, or was to be, rather than found not to have been done at all."""
     return any(not _found_nothing(plan, run, *unit) for unit in run.undo)
@@ -90,27 +76,14 @@ def _found_nothing(plan: FlowPlan, run: RunState, owner: StageId, number: int) -
     return one.phase is Phase.SKIPPED and one.reason == NOTHING_TO_UNDO
 
 
-def is_effect(task: Task) -> bool:
-    """Whether a task changes anything outside of the run."""
-    saves = isinstance(task, QueryTask) and task.save is not None
-    return saves or isinstance(task, ActivityTask | KeyedTask | ChildTask)
-
-
-def _newest_first(ids: Sequence[StageId] | Iterator[StageId], plan: FlowPlan, state_of: StateOf) -> tuple[Unit, ...]:
+def _newest_first(ids: Iterable[StageId], plan: FlowPlan, state_of: StateOf) -> tuple[Unit, ...]:
     """Of those that ended in the same millisecond, a stage comes before what it reads."""
-    found = [unit for one in ids for unit in _units(plan.stages[one], one, state_of(one))]
-    return tuple((stage, number) for _, stage, number in sorted(found, reverse=True))
-
-
-def _units(here: StagePlan, id: StageId, stage: StageState) -> Iterator[tuple[int, StageId, int]]:
-    """Those that count, each behind the time of its end."""
-    if here.map is None:
-        if counts(here, stage):
-            yield stage.ended_at or 0, id, 0
-    elif stage.instances is not None:
-        for number, one in enumerate(stage.instances.states, 1):
-            if counts(here.map.instance, one):
-                yield one.ended_at or 0, id, number
+    found = [
+        (scope.ended_at, owner, order, scope.number)
+        for owner in ids
+        for order, scope in enumerate(scopes(plan.stages[owner], state_of(owner)))
+    ]
+    return tuple((owner, number) for _, owner, _, number in sorted(found, reverse=True))
 
 
 # --- what an event leaves unknown -----------------------------------------------------------------------------------
@@ -159,12 +132,12 @@ def _child_in_doubt(scene: Scene, task: ChildTask, event: StageEvent) -> bool:
             return False
 
 
-# --- compensations of mapped stages, and what failed ----------------------------------------------------------------
+# --- compensations of several scopes, and what failed ----------------------------------------------------------------
 
 
 def begin_instances(stage: StageState, event: UndoBegan) -> StageState:
-    """The compensation of a mapped stage, before the first of its instances begins. The queue gives them their turn. In
-    a run that was reopened, their attempts have numbers that none has had."""
+    """The compensation of a stage with several scopes, before the first of its instances begins. The queue gives them
+    their turn. In a run that was reopened, their attempts have numbers that none has had."""
     due, nothing = frozenset(event.due), StageState(phase=Phase.SKIPPED, reason=NOTHING_TO_UNDO, ended_at=event.at)
     group = Instances(event.count, Vector.of(StageState(attempt=stage.attempt), event.count))
     states = group.states.update({number - 1: nothing for number in range(1, event.count + 1) if number not in due})

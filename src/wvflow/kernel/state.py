@@ -161,6 +161,15 @@ class Call(msgspec.Struct, frozen=True, array_like=True):
     args: Arguments
 
 
+class Iteration(msgspec.Struct, frozen=True, array_like=True):
+    """One of a loop that has come to its end and may have to be undone: when, and the rows that it put out. ``own``:
+    whether it did anything itself, rather than take over what other runs did."""
+
+    ended_at: EpochMs
+    output: Output
+    own: bool
+
+
 class Instances(msgspec.Struct, frozen=True, omit_defaults=True):
     """Those of a mapped stage, numbered from 1: each is like a stage that does the body for one element.
 
@@ -215,7 +224,8 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     they did themselves; of a compensation, those that it is yet to ask for that. ``overdue``: which time was over when
     its child was told to stop, where what that comes to is waited for. ``others``: which of its tasks, each a call of a
     flow, were done by a run that another had started for the same key. ``calls``: of what updates end with, those to be
-    made, the one that is under way first.
+    made, the one that is under way first. ``iterations``: of a stage whose iterations are undone, those that have come
+    to their end, by number; number 0 is what it did in front of its loop.
     """
 
     phase: Phase = Phase.PENDING
@@ -246,6 +256,7 @@ class StageState(msgspec.Struct, frozen=True, omit_defaults=True):
     overdue: Overdue = ""
     others: tuple[int, ...] = ()
     calls: tuple[Call, ...] = ()
+    iterations: Vector[Iteration] = Vector()
 
     @property
     def output(self) -> Output | None:
@@ -266,11 +277,11 @@ class RunState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``variables``: its state, as JSON values. ``mail``: by name, the signals that came of those that a stage waits for;
     ``past``: how many came before these, of which nothing is kept.
-    ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: the stages and
-    instances to undo, in that order; ``undone``: for how many of them that has begun. ``late``: since when its deadline
-    is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for a pause
-    that isn't over. ``upstream``: the runs that it comes after. ``undone_by``: of a run that succeeded and was asked to
-    undo what it did, what waits for that.
+    ``paused_at``: since when nothing new begins; ``pauses``: how many pauses are over. ``undo``: what of which
+    stages is to be undone, in that order; ``undone``: for how many of these that has begun. ``late``: since when its
+    deadline is over, where that was while its stages were under way; ``stood``: for how long that stood still, but for
+    a pause that isn't over. ``upstream``: the runs that it comes after. ``undone_by``: of a run that succeeded and was
+    asked to undo what it did, what waits for that.
     """
 
     phase: RunPhase = RunPhase.PENDING

@@ -95,7 +95,7 @@ class InstancesEnded(Told, frozen=True):
 
 
 class UndoBegan(Told, frozen=True):
-    """What a mapped stage did is undone, instance by instance: of ``count`` those numbered ``due``."""
+    """What a stage did is undone, scope by scope: of ``count`` those numbered ``due``."""
 
     count: int
     due: tuple[int, ...]

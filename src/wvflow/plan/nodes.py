@@ -402,6 +402,12 @@ Task: TypeAlias = (
 )
 
 
+def is_effect(task: Task) -> bool:
+    """Whether a task changes anything outside of the run."""
+    saves = isinstance(task, QueryTask) and task.save is not None
+    return saves or isinstance(task, ActivityTask | KeyedTask | ChildTask)
+
+
 def called(task: Task) -> ActivityTask | None:
     """The activity that a task calls, if it calls one."""
     found = task.condition if isinstance(task, LoopTask) else task
@@ -524,9 +530,9 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     ``map``: it has instances. Then its own tasks are a split, a collecting one, and a route where it has one.
 
     ``hook``: it is no stage of the language, but what is done once all of these have ended, or what an update ends
-    with. ``undoes``: it is a compensation; of a mapped stage it has the same instances, and no task of its own.
-    ``compensation``: what undoes this stage; ``undo_errors``: also where all that is known is that an attempt returned
-    an error.
+    with. ``undoes``: it is a compensation; of a stage of which several things are undone it has an instance for each,
+    and no task of its own. ``compensation``: what undoes this stage; ``undo_errors``: also where all that is known is
+    that an attempt returned an error; ``undoes_iterations``: each iteration of its loop by itself.
 
     ``loop``: some of its tasks are repeated; of a mapped stage, those of each instance. ``continue_as_new``: at how
     many events the journal begins anew while it is at work. ``deadline``: from its first start on; after it, it is
@@ -561,6 +567,7 @@ class StagePlan(msgspec.Struct, frozen=True, omit_defaults=True):
     loop: Loop | None = None
     continue_as_new: int | None = None
     deadline: Millis | None = None
+    undoes_iterations: bool = False
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:

@@ -18,6 +18,7 @@ from wvflow.plan.nodes import (
     Undo,
     UndoChildrenTask,
     UndoKeysTask,
+    is_effect,
 )
 from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep, Settings
 
@@ -41,7 +42,7 @@ def with_compensations(
             continue
         if _asks_children(stage):
             made.append(_asking(stage, StageId(owner)))
-            made[owner] = _owning(stage, StageId(len(made) - 1), errors=False)
+            made[owner] = _owning(stage, StageId(len(made) - 1), errors=False, iterations=False)
             continue
         if found.compensation is None:
             continue
@@ -49,11 +50,12 @@ def with_compensations(
         undoes = Undo(StageId(owner), found.input if computed else None)
         own = _compensation(plan_of(found.compensation), found.compensation, undoes, numbers)
         own = own if found.key is None else _by_key(own)
-        if stage.map is not None:
-            own = _of_instances(own)
+        iterations = found.key is None and _acts_again(stage.of_instance(1))
+        if stage.map is not None or iterations:
+            own = _of_scopes(own)
         number = StageId(len(made))
         made.append(own)
-        made[owner] = _owning(made[owner], number, undo_errors(found))
+        made[owner] = _owning(made[owner], number, undo_errors(found), iterations)
         for source in own.upstreams:
             made[source] = replace(made[source], readers=(*made[source].readers, number))
     return tuple(made)
@@ -81,7 +83,7 @@ def _asks_children(stage: StagePlan) -> bool:
 def _asking(stage: StagePlan, owner: StageId) -> StagePlan:
     """What undoes a stage by the runs that it started."""
     plan = StagePlan(f"compensate {stage.name}", (UndoChildrenTask(),), hook="compensation", undoes=Undo(owner))
-    return plan if stage.map is None else _of_instances(plan)
+    return plan if stage.map is None else _of_scopes(plan)
 
 
 def _compensation(plan: StagePlan, checked: CheckedStage, undoes: Undo, numbers: Mapping[str, StageId]) -> StagePlan:
@@ -99,15 +101,20 @@ def _by_key(plan: StagePlan) -> StagePlan:
     return replace(plan, tasks=(UndoKeysTask(tasks, named),), loop=None)
 
 
-def _of_instances(plan: StagePlan) -> StagePlan:
-    """Of a mapped stage: the same once for each instance that is to be undone."""
+def _acts_again(body: StagePlan) -> bool:
+    """Whether the iterations of a loop do anything that is to be undone."""
+    return body.loop is not None and any(map(is_effect, body.tasks[body.loop.test : body.loop.end]))
+
+
+def _of_scopes(plan: StagePlan) -> StagePlan:
+    """Of a stage that is mapped, or has a loop: the same once for each instance and iteration that is to be undone."""
     bounds = {"schedule_timeout": None, "deadline": None}
     return replace(plan, tasks=(), loop=None, map=MapPlan(replace(plan, readers=(), deadline=None), 1), **bounds)
 
 
-def _owning(stage: StagePlan, by: StageId, errors: bool) -> StagePlan:
-    owning = replace(stage, compensation=by, undo_errors=errors)
+def _owning(stage: StagePlan, by: StageId, errors: bool, iterations: bool) -> StagePlan:
+    owning = replace(stage, compensation=by, undo_errors=errors, undoes_iterations=iterations and stage.map is None)
     if stage.map is None:
         return owning
-    instance = replace(stage.map.instance, compensation=by, undo_errors=errors)
+    instance = replace(stage.map.instance, compensation=by, undo_errors=errors, undoes_iterations=iterations)
     return replace(owning, map=replace(stage.map, instance=instance))

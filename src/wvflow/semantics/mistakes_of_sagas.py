@@ -133,12 +133,3 @@ def child_undoes_itself(flow: str, use: Span) -> Diagnostic:
         use,
         "set `parent_close: request_cancel`: then it undoes what it did before this stage is undone",
     )
-
-
-def undone_as_a_whole(name: str, use: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.UNDONE_AS_A_WHOLE,
-        f"what the iterations of `{name}` did is undone once, with its last rows",
-        use,
-        "keep in the rows what each of them did, or set `idempotency_key`: then each is undone with its own rows",
-    )

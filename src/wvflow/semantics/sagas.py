@@ -18,7 +18,7 @@ from wvflow.lang.keys import is_delivery
 from wvflow.semantics import mistakes_of_sagas as mistakes
 from wvflow.semantics.activities import find
 from wvflow.semantics.bodies import stage_steps
-from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, LoopStep, SaveStep
+from wvflow.semantics.checked import CallStep, CheckedStage, ChildStep, DeleteStep, SaveStep
 from wvflow.semantics.children import is_flow
 from wvflow.semantics.functions import chosen
 from wvflow.semantics.keys import done_otherwise
@@ -216,7 +216,6 @@ def check_sagas(stages: Sequence[CheckedStage], spans: Mapping[str, Mapping[str,
         use = spans[stage.name][COMPENSATE]
         _check_children(stage, use, session)
         _check_by_key(stage, use, session)
-        _check_loop(stage, use, session)
         if not _acts(stage):
             session.report(mistakes.nothing_to_undo(stage.name, use))
     for stage in stages:
@@ -239,13 +238,6 @@ def _check_by_key(stage: CheckedStage, use: Span, session: Session) -> None:
     for step in steps:
         if isinstance(step, SaveStep) and step.save.mode == "replace":
             session.report(replaced_by_each_key(str(step.save.target), use))
-
-
-def _check_loop(stage: CheckedStage, use: Span, session: Session) -> None:
-    """Warn of iterations that are not undone one by one."""
-    loop = next((place for place, step in enumerate(stage.steps) if isinstance(step, LoopStep)), None)
-    if loop is not None and stage.key is None and any(isinstance(step, _EFFECTS) for step in stage.steps[loop:]):
-        session.report(mistakes.undone_as_a_whole(stage.name, use))
 
 
 def undoes_children(stage: CheckedStage, session: Session) -> bool:

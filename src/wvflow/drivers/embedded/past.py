@@ -4,7 +4,8 @@ Nobody can ask for them any more: what reads the stage sees its last rows, and a
 the rows that the state of its stage still names. They leave the store with the event that ends the iteration, and the
 state folder once that is durable; what is left there by a crash in between is collected by the run's next owner.
 
-Rows that were handed to a child that nobody waits for are kept, as nobody knows when it reads them.
+Rows that were handed to a child that nobody waits for are kept, as nobody knows when it reads them; and so is what an
+iteration put out that is to be undone if need be.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def _pairs(old: StageState, new: StageState) -> Iterator[tuple[StageState, Stage
 def _superfluous(old: StageState, new: StageState) -> set[str]:
     if not new.iteration > old.iteration:
         return set()
-    return {one.ref for one in old.done} - {one.ref for one in new.done}
+    undoable = {old.iterations[len(old.iterations) - 1].output.ref} if old.iterations else set()
+    return {one.ref for one in old.done} - {one.ref for one in new.done} - undoable
 
 
 def _outlives(task: Task) -> bool:

@@ -11,6 +11,7 @@ from itertools import product
 from wvflow.drivers.embedded.mapped import row_of
 from wvflow.kernel.children import child_run_id
 from wvflow.kernel.events import NOTHING, Output
+from wvflow.kernel.scopes import Place, holding, place, rows
 from wvflow.kernel.state import RunState, StageState
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Shape
@@ -18,18 +19,18 @@ from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, StagePlan, UndoKeysTa
 from wvflow.ports.store import Voided
 
 
-def rows_to_undo(plan: FlowPlan, run: RunState, here: StagePlan, instance: int) -> tuple[Output | None, Shape | None]:
+def rows_to_undo(plan: FlowPlan, run: RunState, here: StagePlan, number: int) -> tuple[Output | None, Shape | None]:
     """The rows where they are recorded, and the columns that there would be otherwise, as far as they are known."""
     if here.undoes is None:
         return None, None
     shape = plan.stages[here.undoes.stage].shape
     if isinstance(here.tasks[0], UndoKeysTask):
         return None, shape  # of each key its own
-    stage = run.stages[here.undoes.stage]
-    done = _unit(stage, instance).done
-    if not done and instance:
-        return row_of(stage, instance), shape
-    return (done[-1] if done and done[-1].ref != NOTHING else None), shape
+    owner, stage = plan.stages[here.undoes.stage], run.stages[here.undoes.stage]
+    found, where = rows(owner, stage, number), place(owner, stage, number)
+    if found is None and where.instance:
+        return row_of(stage, where.instance), shape
+    return (None if found is None or found.ref == NOTHING else found), shape
 
 
 def rows_to_compute(run: RunState, here: StagePlan) -> Rel | None:
@@ -43,18 +44,18 @@ def newly_undone(bundle: Bundle, plan: FlowPlan, before: RunState, after: RunSta
     """What a step between two states has begun to undo: its keys and what others may reuse of it are voided with that
     step, before anything is carried out that follows from it."""
     for owner, number in after.undo[before.undone : after.undone]:
-        here, stage = plan.stages[owner].of_instance(number), _unit(after.stages[owner], number)
-        yield Voided(owner, plan.stages[owner].name, number, tuple(_runs_for_keys(bundle, here, stage, after, number)))
+        here, stage = plan.stages[owner], after.stages[owner]
+        where = place(here, stage, number)
+        runs = _runs_for_keys(bundle, here.of_instance(number), holding(here, stage, number), after, where)
+        yield Voided(owner, here.name, where.instance, tuple(runs))
 
 
-def _runs_for_keys(bundle: Bundle, here: StagePlan, stage: StageState, run: RunState, instance: int) -> Iterator[str]:
-    """The runs that a stage may have started for keys: what another has started stays that one's."""
+def _runs_for_keys(bundle: Bundle, here: StagePlan, stage: StageState, run: RunState, where: Place) -> Iterator[str]:
+    """The runs that a scope may have started for keys: what another has started stays that one's."""
+    iterations = (where.iteration,) if here.undoes_iterations else range(stage.iteration + 1)
+    others = () if where.iteration < len(stage.iterations) else stage.others
     for number, task in enumerate(here.tasks):
-        if not isinstance(task, ChildTask) or bundle.plan(task.flow).key is None or number in stage.others:
+        if not isinstance(task, ChildTask) or bundle.plan(task.flow).key is None or number in others:
             continue
-        for iteration, attempt in product(range(stage.iteration + 1), range(1, stage.attempt + 1)):
-            yield child_run_id(run.run_id, here.name, number, attempt, iteration=iteration, instance=instance)
-
-
-def _unit(stage: StageState, instance: int) -> StageState:
-    return stage if not instance or stage.instances is None else stage.instances[instance]
+        for iteration, attempt in product(iterations, range(1, stage.attempt + 1)):
+            yield child_run_id(run.run_id, here.name, number, attempt, iteration=iteration, instance=where.instance)
