@@ -42,7 +42,7 @@ def edges(plan: FlowPlan) -> Iterator[Edge]:
     """All edges, by target, then by source."""
     routes = [dict(_routes(stage)) for stage in plan.stages]
     for index, stage in enumerate(plan.stages):
-        read = frozenset(_read(stage))
+        read = frozenset(stages_read(stage))
         states = _states(stage)
         for source in stage.upstreams:
             owner = plan.stages[source]
@@ -77,8 +77,8 @@ def _routes(stage: StagePlan) -> Iterator[tuple[str, str]]:
                 yield target, " or ".join(text for text, to in task.cases if to == target)
 
 
-def _read(stage: StagePlan) -> Iterator[str]:
-    """The stages whose rows it reads."""
+def stages_read(stage: StagePlan) -> Iterator[str]:
+    """The names of the stages whose rows it reads, those of other flows among them."""
     parts: tuple[msgspec.Struct | None, ...] = (stage.probe, stage.asks, *stage.all_tasks)
     return (node.stage for part in parts if part is not None for node in nodes(part) if isinstance(node, StageRows))
 

@@ -31,9 +31,10 @@ from wvflow.lang.algebra import (
 from wvflow.lang.durations import format_duration
 from wvflow.lang.keys import failure_named, is_delivery
 from wvflow.lang.relations import HANDED, UNDONE, fan_in_stages, nodes, upstream_named
+from wvflow.plan.before import before
 from wvflow.plan.conversation import conversation_json, conversation_lines, params_json, signature, typed
 from wvflow.plan.dependencies import after_text
-from wvflow.plan.edges import Edge, edges
+from wvflow.plan.edges import Edge, edges, stages_read
 from wvflow.plan.nodes import (
     DEFAULT_POLL_INTERVAL,
     INSTANCE,
@@ -417,7 +418,8 @@ def _stage_lines(plan: FlowPlan, index: StageId, head: str, inner: str) -> Itera
     stage = plan.stages[index]
     above = _above(stage)
     told_by_place = len(above) == 1 and len(head) > _INDENT
-    upstreams = "" if told_by_place else ", ".join(plan.stages[one].name for one in above)
+    read = [".".join(pair) for name in stages_read(stage) if (pair := upstream_named(name)) is not None]
+    upstreams = ", ".join([*([] if told_by_place else [plan.stages[one].name for one in above]), *dict.fromkeys(read)])
     output = "  (output)" if index == plan.output else ""
     yield f"{head}{stage.name}{f' ← {upstreams}' if upstreams else ''}{output}"
     for task in stage.tasks or stage.all_tasks:
@@ -461,9 +463,9 @@ def _gates_text(plan: FlowPlan, stage: StagePlan) -> str:
 
 
 def mermaid(plan: FlowPlan) -> str:
-    """A Mermaid flow chart; the output stage has a double border, what is no data comes along a dotted arrow, and so do
-    the signals that stages wait for."""
-    lines = ["flowchart LR"]
+    """A Mermaid flow chart; the output stage has a double border, flows that it comes after are round, what is no data
+    comes along a dotted arrow, and so do the signals that stages wait for."""
+    lines = ["flowchart LR", *_flows_before(plan)]
     for index, stage in enumerate(plan.stages):
         left, right = ("[[", "]]") if index == plan.output else ("[", "]")
         lines.append(f'  s{index}{left}"{_escaped(stage.name)}"{right}')
@@ -473,6 +475,14 @@ def mermaid(plan: FlowPlan) -> str:
             lines.append(f'  m{number}>"{_escaped(signature(signal.name, signal.params))}"]')
             lines.extend(f"  m{number} -.-> s{waiter}" for waiter in signal.waiters)
     return "\n".join(lines)
+
+
+def _flows_before(plan: FlowPlan) -> Iterator[str]:
+    for number, one in enumerate(before(plan)):
+        yield f'  f{number}(["{_escaped(one.shown)}"])'
+        for reading in one.readings:
+            label = f'|"{_escaped(", ".join(reading.stages))}"|' if reading.stages else ""
+            yield f"  f{number} {'-->' if reading.stages else '-.->'}{label} s{reading.target}"
 
 
 def _escaped(text: str) -> str:
@@ -502,6 +512,12 @@ def as_json(plan: FlowPlan) -> dict[str, Any]:
         "schedule": None if plan.schedule is None else msgspec.to_builtins(plan.schedule),
         "deadline": None if plan.deadline is None else format_duration(plan.deadline),
         "after": [[{"flow": one.flow, "states": one.states} for one in several] for several in plan.after],
+        "reads": [
+            {"flow": one.flow, "stage": stage, "by": names[reading.target]}
+            for one in before(plan)
+            for reading in one.readings
+            for stage in reading.stages
+        ],
         "stages": [_stage_json(plan, plan.stages[index], names) for index in plan.declared],
         "edges": [_edge_json(edge, names) for edge in edges(plan)],
         **conversation_json(plan),

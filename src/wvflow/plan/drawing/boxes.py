@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
 from wvflow.lang.keys import is_delivery
+from wvflow.plan.before import FlowBefore
 from wvflow.plan.drawing.layout import Size, height_for
 from wvflow.plan.explain import kind_of, policies_text, policy_items, stage_items, task_text, wait_text
 from wvflow.plan.nodes import (
@@ -47,7 +48,8 @@ KINDS = ("activate", "activity", "child", "route", "wait", "query")
 
 
 class Box(NamedTuple):
-    """``work``: in a few words; ``kind``: how it is coloured; ``title``: all of it in full."""
+    """``work``: in a few words; ``kind``: how it is coloured; ``title``: all of it in full. ``is_flow``: it stands for
+    another flow."""
 
     name: str
     work: str
@@ -56,6 +58,7 @@ class Box(NamedTuple):
     title: str
     is_output: bool
     size: Size
+    is_flow: bool = False
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
@@ -105,6 +108,21 @@ def box_of(plan: FlowPlan, id: StageId, ports: int) -> Box:
         title="\n".join(_title(plan, stage)),
         is_output=id == plan.output,
         size=Size(width, max(height, height_for(ports))),
+    )
+
+
+def box_before(one: FlowBefore) -> Box:
+    """The box of a flow that another comes after."""
+    inner = max(text_width(one.flow, NAME, bold=True), text_width(one.how, SMALL))
+    return Box(
+        name=one.flow,
+        work=one.how,
+        kind="child",
+        badges=(),
+        title=f"the flow {one.flow}, a run of it that ended: {one.how}",
+        is_output=False,
+        size=Size(min(max(inner + 2 * PADDING, NARROWEST), WIDEST), 44.0),
+        is_flow=True,
     )
 
 

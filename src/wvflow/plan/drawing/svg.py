@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from wvflow.lang.durations import format_duration
-from wvflow.plan.drawing.boxes import KINDS, NAME, PADDING, PILL, SMALL, Box, box_of, cut, pills, text_width
+from wvflow.plan.before import FlowBefore, before
+from wvflow.plan.dependencies import after_text
+from wvflow.plan.drawing.boxes import KINDS, NAME, PADDING, PILL, SMALL, Box, box_before, box_of, cut, pills, text_width
 from wvflow.plan.drawing.layers import Link, Port
 from wvflow.plan.drawing.layout import ARROW, MARGIN, Label, Layout, Line, Placed, arranged
 from wvflow.plan.drawing.paths import Path
-from wvflow.plan.edges import Edge, edges
+from wvflow.plan.edges import edges
 from wvflow.plan.nodes import FlowPlan, StageId
 
 HEAD = 58.0  # of the title
@@ -59,15 +61,31 @@ _FONT = "font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',
 
 def svg(plan: FlowPlan) -> str:
     """The picture of a plan, as a document of its own."""
-    shown = list(edges(plan))
-    links = [Link(edge.source, edge.target, _port(edge)) for edge in shown]
+    flows = before(plan)
+    lines = [*_from_flows(flows), *_from_stages(plan, len(flows))]
     arriving: dict[int, set[Port]] = defaultdict(set)
-    for link in links:
+    for link, _ in lines:
         arriving[link.target].add(link.port)
-    boxes = [box_of(plan, StageId(index), len(arriving[index])) for index in range(len(plan.stages))]
+    stages = [box_of(plan, StageId(index), len(arriving[len(flows) + index])) for index in range(len(plan.stages))]
+    boxes = [*map(box_before, flows), *stages]
+    links = [link for link, _ in lines]
     widths = {link.port.label: text_width(link.port.label, SMALL) for link in links}
     layout = arranged([box.size for box in boxes], links, widths)
-    return "\n".join(_document(plan, boxes, layout, {link.port: edge for link, edge in zip(links, shown, strict=True)}))
+    return "\n".join(_document(plan, boxes, layout, {link.port: label for link, label in lines}))
+
+
+def _from_flows(flows: Sequence[FlowBefore]) -> Iterator[tuple[Link, str]]:
+    """The lines from the flows that it comes after, whose boxes come first, each with its label in full."""
+    for number, one in enumerate(flows):
+        for reading in one.readings:
+            label = ", ".join(reading.stages)
+            yield Link(number, len(flows) + reading.target, _port(reading.kind, label)), label
+
+
+def _from_stages(plan: FlowPlan, first: int) -> Iterator[tuple[Link, str]]:
+    """Those between its stages, the boxes of which begin with that number."""
+    for edge in edges(plan):
+        yield Link(first + edge.source, first + edge.target, _port(edge.kind, edge.label)), edge.label
 
 
 def _text(text: str) -> str:
@@ -75,11 +93,11 @@ def _text(text: str) -> str:
     return escape(_FOREIGN.sub("\N{REPLACEMENT CHARACTER}", text), {'"': "&quot;"})
 
 
-def _port(edge: Edge) -> Port:
-    return Port(edge.kind, cut(edge.label, _LABEL, SMALL))
+def _port(kind: str, label: str) -> Port:
+    return Port(kind, cut(label, _LABEL, SMALL))
 
 
-def _document(plan: FlowPlan, boxes: list[Box], layout: Layout, edge_of: dict[Port, Edge]) -> Iterator[str]:
+def _document(plan: FlowPlan, boxes: list[Box], layout: Layout, labels: dict[Port, str]) -> Iterator[str]:
     head = _headline(plan)
     width = max(
         layout.width, text_width(head[0], TITLE, bold=True) + 2 * MARGIN, text_width(head[1], SMALL) + 2 * MARGIN
@@ -95,7 +113,7 @@ def _document(plan: FlowPlan, boxes: list[Box], layout: Layout, edge_of: dict[Po
     yield f'<g transform="translate(0 {HEAD - MARGIN:g})">'
     yield from _lines(layout.lines)
     for label in layout.labels:
-        yield _label(label, edge_of[label.port])
+        yield _label(label, labels[label.port])
     for box, placed in zip(boxes, layout.boxes, strict=True):
         yield from _stage(box, placed)
     yield "</g>\n</svg>\n"
@@ -108,6 +126,7 @@ def _headline(plan: FlowPlan) -> tuple[str, str]:
     facts = [f"{count:,} stage{'' if count == 1 else 's'}"]
     facts += [f"max_parallel {plan.max_parallel}"] if plan.max_parallel is not None else []
     facts += [f"timeout {format_duration(plan.timeout)}"] if plan.timeout is not None else []
+    facts += [after_text(plan.after)] if plan.after else []
     facts += ["fail_fast"] if plan.fail_fast else []
     return cut(f"{plan.flow}{version}" + (f"({params})" if params else ""), 1_200, TITLE), " · ".join(facts)
 
@@ -121,6 +140,7 @@ def _rules(colors: dict[str, str]) -> str:
         f".wvflow .soft{{fill:{colors['soft']}}}"
         f".wvflow .box{{fill:{colors['box']};stroke:{colors['edge']}}}"
         f".wvflow .output{{stroke:{colors['output']};stroke-width:2}}"
+        ".wvflow .flow{stroke-dasharray:5 4}"
         f".wvflow .pill{{fill:{colors['pill']}}}"
         f".wvflow .badge{{fill:{colors['text']}}}"
         f".wvflow .line{{fill:none;stroke:{colors['line']};stroke-width:1.4}}"
@@ -159,11 +179,11 @@ def _at(point: tuple[float, float]) -> str:
     return f"{point[0]:.1f} {point[1]:.1f}"
 
 
-def _label(label: Label, edge: Edge) -> str:
+def _label(label: Label, whole: str) -> str:
     text = _text(label.port.label)
-    title = f"<title>{_text(edge.label)}</title>" if edge.label != label.port.label else ""
+    title = f"<title>{_text(whole)}</title>" if whole != label.port.label else ""
     return (
-        f'<text class="told of-{edge.kind}" x="{label.x:.1f}" y="{label.y:.1f}" font-size="{SMALL:g}" '
+        f'<text class="told of-{label.port.kind}" x="{label.x:.1f}" y="{label.y:.1f}" font-size="{SMALL:g}" '
         f'text-anchor="end">{title}{text}</text>'
     )
 
@@ -173,8 +193,8 @@ def _label(label: Label, edge: Edge) -> str:
 
 def _stage(box: Box, at: Placed) -> Iterator[str]:
     inner = at.width - 2 * PADDING
-    yield f'<g data-stage="{_text(box.name)}"><title>{_text(box.title)}</title>'
-    output = " output" if box.is_output else ""
+    yield f'<g data-{"flow" if box.is_flow else "stage"}="{_text(box.name)}"><title>{_text(box.title)}</title>'
+    output = " output" if box.is_output else " flow" if box.is_flow else ""
     frame = f'x="{at.x:.1f}" y="{at.y:.1f}" width="{at.width:.1f}" height="{at.height:.1f}" rx="6"'
     yield f'<rect class="box{output}" {frame}/>'
     stripe = f'x="{at.x + 4:.1f}" y="{at.y + 8:.1f}" width="3" height="{at.height - 16:.1f}" rx="1.5"'

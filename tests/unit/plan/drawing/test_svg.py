@@ -11,10 +11,14 @@ from msgspec.structs import replace
 
 from wvflow.lang import algebra as a
 from wvflow.lang.keys import SINK
+from wvflow.lang.relations import of_upstream
 from wvflow.lang.types import BOOLEAN, LONG
+from wvflow.plan.before import before
+from wvflow.plan.dependencies import ENDS, After
 from wvflow.plan.drawing.boxes import PADDING, box_of, cut, pills, text_width
 from wvflow.plan.drawing.svg import svg
 from wvflow.plan.edges import Edge, edges
+from wvflow.plan.explain import as_json, mermaid, tree
 from wvflow.plan.graph import readers
 from wvflow.plan.nodes import (
     ActivityTask,
@@ -105,6 +109,53 @@ def test_edges_say_what_leads_along_them() -> None:
         Edge(source=REST, target=ALERT, kind="trigger", states=("not success",)),
         Edge(source=BIG, target=TIDY, kind="order"),
         Edge(source=PART, target=TIDY, kind="order"),
+    ]
+
+
+def behind_others() -> FlowPlan:
+    """One that reads stages of a flow that it comes after, and only waits for another."""
+    rows = tuple(a.StageRows(of_upstream("Shop", name), name) for name in ("orders", "lines"))
+    stages = (
+        StagePlan("total", (QueryTask(a.FanIn(rows)),), readers=(StageId(1),)),
+        StagePlan("sent", (reading("total"),), (StageId(0),)),
+        StagePlan("alone", (ActivityTask("sweep"),)),
+    )
+    after = ((After("Shop"), After("Bank", ENDS)), (After("Audit", ("failed", "timed_out", "terminated")),))
+    return FlowPlan("Demo", 1, (), stages, tuple(map(StageId, range(3))), output=StageId(1), after=after)
+
+
+def test_flows_that_it_comes_after_stand_in_front_of_what_reads_them_or_begins() -> None:
+    found = before(behind_others())
+    assert [(one.shown, [(to.target, to.stages) for to in one.readings]) for one in found] == [
+        ("Shop", [(0, ("orders", "lines"))]),
+        ("Bank.done", [(0, ()), (2, ())]),
+        ("Audit.failed", [(0, ()), (2, ())]),
+    ]
+    root = drawn(behind_others())
+    assert texts(root, "name") == ["Demo", "Shop", "Bank", "Audit", "total", "sent", "alone"]
+    assert texts(root, "soft")[:4] == [
+        "3 stages · if (Shop.success and Bank.done) or Audit.failed",
+        "success",
+        "done",
+        "failed",
+    ]
+    assert texts(root, "told") == ["orders, lines"]
+    groups = [(one.get("data-flow"), one.get("data-stage")) for one in root.iter("{http://www.w3.org/2000/svg}g")]
+    stages = [(None, name) for name in ("total", "sent", "alone")]
+    assert groups[1:] == [*((name, None) for name in ("Shop", "Bank", "Audit")), *stages]
+    assert mermaid(behind_others()).splitlines()[1:9] == [
+        '  f0(["Shop"])',
+        '  f0 -->|"orders, lines"| s0',
+        '  f1(["Bank.done"])',
+        "  f1 -.-> s0",
+        "  f1 -.-> s2",
+        '  f2(["Audit.failed"])',
+        "  f2 -.-> s0",
+        "  f2 -.-> s2",
+    ]
+    assert "├─ total ← Shop.orders, Shop.lines" in tree(behind_others())
+    assert as_json(behind_others())["reads"] == [
+        {"flow": "Shop", "stage": name, "by": "total"} for name in ("orders", "lines")
     ]
 
 
