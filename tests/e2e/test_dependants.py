@@ -113,3 +113,19 @@ def test_runs_that_a_flow_is_to_come_after_are_kept(make: Make) -> None:
     assert runs.clean().runs == ()
     assert carried_out(runs, dependants) == ["B"] * 3
     assert len(runs.clean().runs) == 6
+
+
+def test_a_run_that_somebody_cancels_before_it_begins_is_not_ordered_again(make: Make) -> None:
+    program, runs, dependants = make("""
+        flow A = { stage a = select 1 as n }
+        flow B depends on A = { stage b = from A.a }
+    """)
+    program.run("A", run_id="a1")
+    (order,) = dependants.look()
+    asyncio.run(runs.cancel(order.run_id))
+    assert dependants.look() == []
+    retried = asyncio.run(runs.retry(order.run_id, program.bundle))
+    assert (retried.state, [one.run_id for one in retried.upstream]) == ("success", ["a1"])
+    assert retried.run_time == runs.summary(order.run_id).run_time
+    program.run("A", run_id="a2")
+    assert [[one.run_id for one in order.upstream] for order in dependants.look()] == [["a2"]]

@@ -108,10 +108,14 @@ def test_a_run_that_has_not_begun_shows_and_answers_what_it_begins_with(
 def test_a_run_that_is_cancelled_before_it_begins_never_does(wvflow: Callable[..., Result]) -> None:
     wvflow("run", "f.wv", "F", "--detach", "--run-id", "r1")
     assert "cancelled" in wvflow("runs", "cancel", "r1").stdout
-    for command in (("resume", "r1"), ("retry", "r1"), ("output", "r1"), ("cancel", "r1")):
+    for command in (("resume", "r1"), ("output", "r1"), ("cancel", "r1")):
         assert "cancelled" in wvflow("runs", *command, status=1).stderr
     assert "it was cancelled before it began" in wvflow("runs", "explain", "r1").stdout
     assert wvflow("runs", "events", "r1").stdout == ""
+    assert "wvflow runs retry r1" in wvflow("runs", "resume", "r1", status=1).stderr
+    retried = json.loads(wvflow("runs", "retry", "r1", "--run-id", "r2", "--json").stdout)
+    assert (retried["state"], retried["retry_of"]) == ("success", "r1")
+    assert retried["run_time"] == json.loads(wvflow("runs", "show", "r1", "--json").stdout)["run_time"]
     wvflow("runs", "clean", "--keep", "0")
     assert json.loads(wvflow("runs", "list", "--json").stdout) == []
 

@@ -148,8 +148,13 @@ class Agenda(Protocol):
     def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
         """End a run that hasn't begun, in that state. False: it has begun, or was never to.
 
-        The runs that it was to come after are free for another, unless it failed: the next one would fail the same way.
+        It has used the runs that it was to come after: somebody has decided about them, and the next one would fail as
+        it did. One that makes room for another (``decide``) leaves them for the next.
         """
+        ...
+
+    def withdrawn(self, run_id: str) -> Order | None:
+        """The order of a run that was ended before it began; None of any other."""
         ...
 
     def occupants(self, group: str) -> list[Occupant]:

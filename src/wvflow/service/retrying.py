@@ -16,7 +16,7 @@ import msgspec
 
 from wvflow.diagnostics import nearest
 from wvflow.drivers.projection import compensation_state
-from wvflow.drivers.upstreams import as_before, begun_with
+from wvflow.drivers.upstreams import as_before, as_upstream, begun_with
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import EpochMs, Output, Retry, Reused, Upstream, Window
 from wvflow.plan.content import contents, work
@@ -68,12 +68,29 @@ def planned_retry(
     flow = todays_flow(now, run, version)
     retry = retry_of(run, store.stages(run.run_id), Pinned(then, run.flow), Pinned(now, flow), again)
     plan = now.plan(flow)
-    declared = {param.name for param in plan.params}
-    params = bind(plan, {name: value for name, value in run.params.items() if name in declared})
+    params = _still_declared(plan, run.params)
     begun = begun_with(store.events(run.run_id)[0].event)
     return PlannedRetry(
         flow, params, run.run_time, retry, begun.input, begun.window, as_before(store, plan, begun.upstream)
     )
+
+
+def in_its_place(store: Store, run: RunRow, now: Bundle, again: Sequence[str], version: int | None) -> PlannedRetry:
+    """A retry of a run that was ended before it began: nothing of it is done. Raises: UserError, NotPossible."""
+    order, flow = store.withdrawn(run.run_id), todays_flow(now, run, version)
+    plan, uses = now.plan(flow), store.uses(run.run_id)
+    for name in again:
+        _check_stage(plan, name)
+    if order is None or (plan.after and not uses):
+        raise NotPossible(f"run {run.run_id} was {run.state} before it began", help="start another: `wvflow run`")
+    params = _still_declared(plan, order.params)
+    upstream = as_upstream(store, plan, uses)
+    return PlannedRetry(flow, params, order.run_time, Retry(run.run_id), None, order.window, upstream)
+
+
+def _still_declared(plan: FlowPlan, params: Mapping[str, object]) -> dict[str, object]:
+    declared = {param.name for param in plan.params}
+    return bind(plan, {name: value for name, value in params.items() if name in declared})
 
 
 def todays_program(project: Project, flow: str) -> Compiled:

@@ -23,7 +23,7 @@ from wvflow.ports.ledger import RunKey
 from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.orders import Waiting, start
-from wvflow.service.retrying import PlannedRetry, planned_retry
+from wvflow.service.retrying import PlannedRetry, in_its_place, planned_retry
 from wvflow.service.steering import Steering
 from wvflow.service.summary import RunSummary
 from wvflow.service.wiring import new_run_id
@@ -220,7 +220,8 @@ class Starting(Steering):
         watch: Watch | None = None,
     ) -> RunSummary:
         """Start a run of today's plan, in ``bundle``, that takes over what an ended run has done, and drive it to its
-        end. Logical time, parameters and the rows handed over are that run's; new parameters have their defaults.
+        end; of one that was ended before it began, all. Logical time, parameters and the rows handed over are that
+        run's; new parameters have their defaults.
 
         ``again``: stages that are to run again with all that follows from them; ``version``: of the flow, default the
         run's own, or the highest where the program has that no more.
@@ -265,7 +266,7 @@ class Starting(Steering):
                 help=f"`wvflow runs resume {row.run_id}` carries it on, `wvflow runs cancel {row.run_id}` ends it",
             )
         if not row.position:
-            raise NotPossible(f"run {row.run_id} was {row.state} before it began", help="start another: `wvflow run`")
+            return in_its_place(self._store, row, bundle, again, version)
         return planned_retry(self._store, row, self._bundle(row), bundle, again, version)
 
     def _checked_id(self, run_id: str) -> str:

@@ -117,7 +117,10 @@ class Steering(Driving):
         if row.state == QUARANTINED:
             raise RunDamaged(row.run_id, f"run {row.run_id} is quarantined: {row.problem}")
         if row.state in TERMINAL and not row.position:
-            raise NotPossible(f"run {row.run_id} was {row.state} before it began", help="start another: `wvflow run`")
+            raise NotPossible(
+                f"run {row.run_id} was {row.state} before it began",
+                help=f"start another in its place: `wvflow runs retry {row.run_id}`",
+            )
         if row.state in TERMINAL - REOPENED:
             again = " --from STAGE" if row.state == "success" else ""
             raise NotPossible(

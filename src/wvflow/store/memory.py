@@ -372,6 +372,7 @@ class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
                 return False
             del shelf.runs[run_id]
             shelf.ledger.forget(run_id)
+            shelf.agenda.withdrawn.pop(run_id, None)
             shelf.logs.pop(run_id, None)
             shelf.heartbeats.pop(run_id, None)
             shelf.inbox = {number: row for number, row in shelf.inbox.items() if row.run_id != run_id}

@@ -25,6 +25,7 @@ class AgendaOfShelf:
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
+        self.withdrawn: dict[str, Order] = {}
         self.schedules: dict[_Flow, ScheduleRow] = {}
         self.fires: dict[_Flow, dict[tuple[int, int], FireRow]] = {}
         self.serving: dict[int, str] = {}
@@ -72,6 +73,10 @@ class AgendaStore:
     def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
         with self._writing() as shelf:
             return _withdraw(shelf, run_id, state, at, error)
+
+    def withdrawn(self, run_id: str) -> Order | None:
+        with self._reading() as shelf:
+            return shelf.agenda.withdrawn.get(run_id)
 
     def occupants(self, group: str) -> list[Occupant]:
         with self._reading() as shelf:
@@ -230,18 +235,19 @@ def _pending(new: Order) -> RunRow:
 
 
 def _withdraw(shelf: Shelf, run_id: str, state: str, at: EpochMs, error: str | None) -> bool:
-    shelf.agenda.orders.pop(run_id, None)
+    order = shelf.agenda.orders.pop(run_id, None)
     run: StoredRun | None = shelf.runs.get(run_id)
     if run is None or run.row.state != PENDING:
         return False
     run.row = msgspec.structs.replace(run.row, state=state, finished_at=at, error=error)
-    if state != "failed":
-        dependencies.let_go(shelf, run_id)
+    if order is not None:
+        shelf.agenda.withdrawn[run_id] = order
     return True
 
 
 def _cancel(shelf: Shelf, run_id: str, at: EpochMs) -> None:
     if _withdraw(shelf, run_id, "cancelled", at, None):
+        dependencies.let_go(shelf, run_id)
         return
     if run_id in shelf.runs and shelf.runs[run_id].row.state not in ENDED_STATES:
         number = next(shelf.message_ids)

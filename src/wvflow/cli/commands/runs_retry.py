@@ -23,8 +23,8 @@ def retry(app: App, run: str, again: tuple[str, ...], version: int | None, run_i
     """Start a new run on today's plan that takes over what an ended RUN has done: the outputs of all stages that
     succeeded, or with --from those that don't follow from STAGE.
 
-    It has the same parameters and logical time. Refused, with a list, where a stage to be taken over does something
-    else now than it did in RUN.
+    It has the same parameters and logical time. Of one that was ended before it began, all is done. Refused, with a
+    list, where a stage to be taken over does something else now than it did in RUN.
 
     Exit status: as of `wvflow run`.
     """

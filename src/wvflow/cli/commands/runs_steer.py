@@ -39,6 +39,9 @@ def _end(app: App, run: str, *, terminate: bool) -> None:
     from wvflow.cli.summary import headline
 
     app.show(headline(summary))
+    if summary.upstream and summary.started_at is None:
+        after = ", ".join(f"run {one.run_id} of {one.flow}" for one in summary.upstream)
+        app.say(f"it counts as the run after {after}; another one after the same: wvflow runs retry {summary.run_id}")
 
 
 @click.command(cls=Command)

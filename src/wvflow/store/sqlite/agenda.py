@@ -132,14 +132,19 @@ def wait_for(connection: sqlite3.Connection, run_id: str, token: int) -> bool:
 
 def withdraw(connection: sqlite3.Connection, run_id: str, state: str, at: EpochMs, error: str | None) -> bool:
     """As ``Agenda.withdraw``."""
+    connection.execute("insert into withdrawn (run, body) select run, body from orders where run = ?", (run_id,))
     connection.execute("delete from orders where run = ?", (run_id,))
     ended = connection.execute(
         f"update runs set state = ?, finished_at = ?, error = ? where run = ? and {_PENDING}",
         (state, at, error, run_id),
     )
-    if ended.rowcount and state != "failed":
-        dependencies.let_go(connection, run_id)
     return ended.rowcount > 0
+
+
+def withdrawn(connection: sqlite3.Connection, run_id: str) -> Order | None:
+    """As ``Agenda.withdrawn``."""
+    found = connection.execute("select body from withdrawn where run = ?", (run_id,)).fetchone()
+    return None if found is None else _ORDER.decode(found[0])
 
 
 def occupants(connection: sqlite3.Connection, group: str) -> list[Occupant]:
@@ -182,7 +187,9 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
 
 
 def _cancel(connection: sqlite3.Connection, run_id: str, at: EpochMs) -> None:
-    if not withdraw(connection, run_id, "cancelled", at, None):
+    if withdraw(connection, run_id, "cancelled", at, None):
+        dependencies.let_go(connection, run_id)
+    else:
         connection.execute(
             "insert into inbox (run, kind, body, at)"
             f" select run, 'cancel', '{{}}', ? from runs where run = ? and {_OPEN}",

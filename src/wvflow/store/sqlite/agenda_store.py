@@ -38,6 +38,10 @@ class AgendaStore:
         with self._database.writing() as connection:
             return agenda.withdraw(connection, run_id, state, at, error)
 
+    def withdrawn(self, run_id: str) -> Order | None:
+        with self._database.reading() as connection:
+            return agenda.withdrawn(connection, run_id)
+
     def occupants(self, group: str) -> list[Occupant]:
         with self._database.reading() as connection:
             return agenda.occupants(connection, group)

@@ -46,7 +46,7 @@ def take(connection: sqlite3.Connection, flow: str, run_id: str, uses: Sequence[
 
 
 def let_go(connection: sqlite3.Connection, run_id: str) -> None:
-    """Have the runs that this one was to use be free again. What it was to use again is another's."""
+    """Have the runs that this one was to use be free again, as it makes room. What it was to use again is another's."""
     connection.execute("delete from used where run = ? and not again", (run_id,))
 
 

@@ -412,6 +412,9 @@ _RUNS_ABOUT = (
     "create index runs_about on runs (flow, run_time, finished_at, seq) where parent = '' and finished_at is not null",
 )
 
+# The orders of runs that were ended before they began.
+_WITHDRAWN = ("create table withdrawn (run text primary key, body text not null) strict, without rowid",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -438,6 +441,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _ENDED_RUNS,
     _OVERDUE,
     _RUNS_ABOUT,
+    _WITHDRAWN,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)
@@ -454,6 +458,7 @@ TABLES_OF_RUN: Final = (
     "heartbeats",
     "key_waits",
     "keys_voided",
+    "withdrawn",
     "runs",
 )
 

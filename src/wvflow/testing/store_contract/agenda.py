@@ -110,13 +110,15 @@ class AgendaContract:
         store.order(wish("r1"))
         store.order(wish("r2"))
         commit(store, beginning("r2"))
+        assert store.withdrawn("r1") is None
         assert store.withdraw("r1", state="cancelled", at=LATER, error="no")
+        assert (store.withdrawn("r1"), store.withdrawn("r2")) == (wish("r1"), None)
         assert not store.withdraw("r1", state="cancelled", at=LATER)
         assert not store.withdraw("r2", state="cancelled", at=LATER)
         row = store.find("r1")
         assert (row.state, row.finished_at, row.error, row.position) == ("cancelled", LATER, "no", 0)
         assert commit(store, beginning("r1")) == ("r1",)
-        assert (group_of(store), store.delete("r1")) == ([("r2", True)], True)
+        assert (group_of(store), store.delete("r1"), store.withdrawn("r1")) == ([("r2", True)], True, None)
 
     def test_a_process_waits_for_an_order_and_hears_what_was_sent_to_the_run(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()

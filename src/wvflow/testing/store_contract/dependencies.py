@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import ENDS, After
 from wvflow.plan.nodes import FlowRef
-from wvflow.ports.agenda import Order, Turn
+from wvflow.ports.agenda import Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import RunBatch, RunRow, Store
 from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, timer
@@ -128,7 +128,9 @@ class DependenciesContract:
         assert store.uses("b1") == [Use("A", "a1")]
         assert store.kept_runs(NOW) == frozenset()
 
-    def test_a_run_that_is_not_to_begin_any_more_has_used_none_unless_it_failed(self, open_store: OpenStore) -> None:
+    def test_a_run_that_is_ended_before_it_begins_has_used_them_unless_it_makes_room(
+        self, open_store: OpenStore
+    ) -> None:
         store = open_store()
         for run_id in ("a1", "a2", "a3"):
             ended(store, run_id)
@@ -136,8 +138,9 @@ class DependenciesContract:
         for run_id, run in (("b1", "a1"), ("b2", "a2")):
             assert store.order(ordered(run_id, run))
         assert store.order(replace(ordered("b3"), upstream=(Use("A", "a3", again=True),)))
-        for run_id, state in (("b0", "cancelled"), ("b1", "cancelled"), ("b2", "failed"), ("b3", "terminated")):
-            assert store.withdraw(run_id, state=state, at=NOW) == (run_id != "b0")
+        assert store.withdraw("b2", state="cancelled", at=NOW)
+        row = ScheduleRow(project="/p", flow="B", version=1, digest="d", cursor=NOW, since=NOW)
+        assert store.decide([Verdict(row=row, read=None, at=NOW, cancels=("b1", "b3"))]) == [True]
         assert unused(store) == ["a1"]
         assert [store.uses(one) for one in ("b1", "b2")] == [[], [Use("A", "a2")]]
         assert [one.run_id for one in store.users("a3")] == ["b0", "b3"]
