@@ -42,8 +42,8 @@ def reached(bundle: Bundle, ref: FlowRef) -> Bundle:
         if (one := waiting.pop()).key not in found:
             found[one.key] = None
             waiting += flows_named(bundle.plan(one))
-    places = {key: bundle.places[key] for key in bundle.places if key in found}
-    return Bundle({key: bundle.flows[key] for key in bundle.flows if key in found}, places)
+    places = {key: bundle.places[key] for key in found if key in bundle.places}
+    return Bundle({key: bundle.flows[key] for key in found}, places)
 
 
 def joined(bundle: Bundle, other: Bundle) -> Bundle:

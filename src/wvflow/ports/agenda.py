@@ -15,7 +15,7 @@ schedule is decided once, whoever looks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -47,8 +47,8 @@ Decision: TypeAlias = Literal["started", "queued", "caught_up", "skipped"]
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run that is to begin. ``group``, ``limit`` and ``cause``: its ``Turn``. ``waiter``: the token of the process
-    that waits to begin it; while that one lives, no other does. ``upstream``: the runs whose end has it begin.
-    ``series``: what it is a part of, where it is one."""
+    that waits to begin it; while that one lives, no other does. ``begin_by``: when it is late, None for never.
+    ``upstream``: the runs whose end has it begin. ``series``: what it is a part of, where it is one."""
 
     run_id: str
     flow: FlowRef
@@ -63,6 +63,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: int = 0
     key: RunKey | None = None
     waiter: int = 0
+    begin_by: EpochMs | None = None
     upstream: tuple[Use, ...] = ()
     series: str = ""
 
@@ -133,8 +134,10 @@ class Agenda(Protocol):
         one of those that it comes after."""
         ...
 
-    def orders(self, project: str) -> list[Order]:
-        """All of a project, those that came first in front."""
+    def in_turn(self, project: str, now: EpochMs, limit: int) -> list[Order]:
+        """Those of a project whose turn it is and that no live process waits to begin itself: of each group the first,
+        as many as it has free slots; those that came first in front. What it costs goes by how many these are and by
+        how many groups have any, not by how many wait."""
         ...
 
     def ordered(self, run_id: str) -> Order | None:
@@ -157,8 +160,14 @@ class Agenda(Protocol):
         """The order of a run that was ended before it began; None of any other."""
         ...
 
-    def occupants(self, group: str) -> list[Occupant]:
-        """The runs of a group that are open, and then those that are to begin; the oldest of each first."""
+    def mark_late(self, project: str, now: EpochMs) -> list[Order]:
+        """Note which runs that are to begin are late by now, and with them the times of schedules that they are to
+        begin for. Returned are those of which it was not noted before."""
+        ...
+
+    def occupants(self, groups: Collection[str]) -> dict[str, list[Occupant]]:
+        """Of each of these groups the runs that are open, and then those that are to begin; the oldest of each
+        first."""
         ...
 
     # --- schedules ---
@@ -174,8 +183,8 @@ class Agenda(Protocol):
         """That of a flow, None where it was never looked at."""
         ...
 
-    def schedules(self, project: str) -> list[ScheduleRow]:
-        """Of all flows of a project that had a schedule when it was looked at, by name."""
+    def schedules(self, project: str, flows: Collection[str] | None = None) -> list[ScheduleRow]:
+        """Of all flows of a project that had a schedule when it was looked at, or of these among them, by name."""
         ...
 
     def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
@@ -189,11 +198,6 @@ class Agenda(Protocol):
 
     def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
         """What was decided about the times of a flow's schedule, the latest first."""
-        ...
-
-    def mark_late(self, run_id: str, now: EpochMs) -> bool:
-        """Note that a run that is to begin is late, and with it the time of a schedule that it is to begin for. False:
-        it was noted before, or it has begun."""
         ...
 
     def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:

@@ -426,8 +426,8 @@ class Store(Agenda, Backfills, Dependencies, Ledger, Protocol):
 
     # --- bundles, logs, cleaning ---
 
-    def put_bundle(self, digest: str, body: bytes) -> None:
-        """Keep a compiled bundle under its content hash. Doing it again is free."""
+    def put_bundles(self, bodies: Mapping[str, bytes]) -> None:
+        """Keep compiled bundles under their content hashes. Doing it again is free."""
         ...
 
     def bundle(self, digest: str) -> bytes:

@@ -48,7 +48,7 @@ def in_front(store: Store, turn: Turn, run_id: str, now: EpochMs) -> list[Occupa
     """The runs of its group whose turn is before that of a run: those that are open, and those that were ordered before
     it and that somebody is there to begin."""
     found, wakes = [], Wakes(store, now)
-    for one in store.occupants(turn.group) if turn.limit else ():
+    for one in store.occupants([turn.group])[turn.group] if turn.limit else ():
         if one.run_id == run_id:
             break
         order = None if one.has_begun else store.ordered(one.run_id)

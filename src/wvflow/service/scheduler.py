@@ -23,13 +23,13 @@ from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.plan.parameters import bind
 from wvflow.plan.reach import newest
-from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
+from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Verdict
 from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import Store
 from wvflow.schedule.decisions import Decided, Look, Open, Refusal, decide, next_due
 from wvflow.schedule.times import Fire
 from wvflow.service.dependants import Dependants
-from wvflow.service.starting import Starting
+from wvflow.service.starting import Starting, begin_by
 from wvflow.service.wiring import new_run_id
 
 ON_TIME_MS = 60_000
@@ -37,7 +37,9 @@ ON_TIME_ONCE_MS = 3_600_000
 """How long after it was due a time is on time: where somebody looks all the while, and where now and then."""
 AGAIN_MS = 1_000
 """After how long a verdict that the store refused is tried again, where no other process was quicker."""
-_TOGETHER = 200
+AHEAD_MS = 30_000
+"""How long before flows are due it is prepared what they need to begin."""
+_TOGETHER = 250
 _TRIES = 10
 T = TypeVar("T")
 
@@ -99,6 +101,7 @@ class Scheduler:
         self._bundle: Bundle | None = None
         self._templates: dict[tuple[str, int], Order] = {}
         self._heap: list[tuple[EpochMs, str]] = []
+        self._ahead: list[tuple[EpochMs, str]] = []
         self._dependants = Dependants(runs)
 
     @property
@@ -131,6 +134,7 @@ class Scheduler:
             if (due := next_due(one.plan, at_of(rows[flow].cursor))) is not None
         ]
         heapify(self._heap)
+        self._ahead = list(self._heap)
 
     def _changes(self, rows: dict[str, ScheduleRow], now: EpochMs) -> Iterator[Verdict]:
         for flow, one in self._flows.items():
@@ -143,6 +147,20 @@ class Scheduler:
         for flow, row in rows.items():
             if flow not in self._flows and row.digest:
                 yield Verdict(row=msgspec.structs.replace(row, digest=""), read=row.cursor, at=now)
+
+    def prepare(self) -> None:
+        """Have at hand what some of the flows that are due soon need to begin. Raises Unavailable."""
+        soon, flows = self._clock.now() + AHEAD_MS, list[Scheduled]()
+        while self._ahead and self._ahead[0][0] <= soon and len(flows) < _TOGETHER:
+            flows.append(self._flows[heappop(self._ahead)[1]])
+        self._keep(flows)
+        for one in flows:
+            for entry in range(len(one.params)):
+                self._template(one, entry)
+
+    def _keep(self, flows: Sequence[Scheduled]) -> None:
+        if self._bundle is not None and flows:
+            self._runs.pins.keep(self._bundle, [one.ref for one in flows])
 
     def look(self) -> list[Fired]:
         """Decide what is due, and order what follows from it. What was decided is returned once it is durable.
@@ -175,7 +193,7 @@ class Scheduler:
             if row.digest != one.digest:
                 break  # other times, which begin when somebody looks
             self._bundle = bundle
-            verdict = self._verdict(one, self._clock.now())
+            (verdict,) = self._verdicts([one], self._clock.now())
             if not verdict.fires or all(self._store.decide([verdict])):
                 break
         self._store.end_pause(self._project, one.ref.flow, self._clock.now())
@@ -186,7 +204,7 @@ class Scheduler:
         return self._dependants.look()
 
     def _decide(self, flows: Sequence[str], now: EpochMs) -> list[Fired]:
-        verdicts = [self._verdict(self._flows[flow], now) for flow in flows]
+        verdicts = self._verdicts([self._flows[flow] for flow in flows], now)
         told = [one for one in verdicts if one.fires]
         lost = {one.row.flow for one, done in zip(told, self._store.decide(told), strict=True) if not done}
         for verdict in verdicts:
@@ -206,11 +224,18 @@ class Scheduler:
         if (due := next_due(self._flows[flow].plan, at_of(cursor))) is not None:
             heappush(self._heap, (ms_of(due), flow))
 
-    def _verdict(self, one: Scheduled, now: EpochMs) -> Verdict:
-        """What becomes of the times of a flow that are due."""
-        stored = self._store.schedule(self._project, one.ref.flow)
+    def _verdicts(self, flows: Sequence[Scheduled], now: EpochMs) -> list[Verdict]:
+        """What becomes of the times of flows that are due."""
+        self._keep(flows)
+        rows = {row.flow: row for row in self._store.schedules(self._project, [one.ref.flow for one in flows])}
+        open_ = self._store.occupants(list(dict.fromkeys(group for one in flows for group in one.groups)))
+        return [self._verdict(one, rows.get(one.ref.flow), open_, now) for one in flows]
+
+    def _verdict(
+        self, one: Scheduled, stored: ScheduleRow | None, open_: Mapping[str, Sequence[Occupant]], now: EpochMs
+    ) -> Verdict:
         row = stored or _first(self._project, one, now)
-        groups = {group: self._open(one.plan, group) for group in dict.fromkeys(one.groups)}
+        groups = {group: _who_takes_room(one.plan, open_[group]) for group in one.groups}
         paused_at = None if row.paused_at is None else at_of(row.paused_at)
         look = Look(at_of(row.cursor), at_of(now), self._grace, paused_at, one.groups, groups)
         before = _Before(self._store, self._project, one.plan, self._dependants.since.get(one.ref.flow, 0))
@@ -236,13 +261,6 @@ class Scheduler:
             orders=tuple(order for _, order in pairs if order is not None),
             cancels=outcome.cancels,
         )
-
-    def _open(self, plan: FlowPlan, group: str) -> list[Open]:
-        """The runs that take up room. Those of a backfill are about other times: they do where the flow bounds all."""
-        found = self._store.occupants(group)
-        return [
-            Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"
-        ]
 
     def _who_has(self, one: Scheduled, key: str, now: EpochMs, keys: Mapping[str, str]) -> str:
         """Which run has a key, ``""`` for none. ``keys``: those that the runs of this verdict take."""
@@ -270,23 +288,27 @@ class Scheduler:
         return None if deadline is None else EpochMs(ms_of(decided.fire.at) + deadline)
 
     def _order(self, one: Scheduled, decided: Decided, now: EpochMs) -> Order:
-        params = one.params[decided.fire.entry]
-        template = self._templates.get((one.ref.flow, decided.fire.entry))
-        if template is None:
-            assert self._bundle is not None
-            template = self._runs.new_order(self._bundle, one.ref, params)
-            self._templates[one.ref.flow, decided.fire.entry] = template
         assert decided.window is not None
         return msgspec.structs.replace(
-            template,
+            self._template(one, decided.fire.entry),
             run_id=decided.run_id,
             run_time=ms_of(decided.fire.at),
+            begin_by=begin_by(one.plan, ms_of(decided.fire.at)),
             created_at=now,
             window=(ms_of(decided.window[0]), ms_of(decided.window[1])),
             cause="catchup" if decided.decision == "caught_up" else "fire",
             limit=decided.limit,
-            key=run_key(one.plan, params, now),
+            key=run_key(one.plan, one.params[decided.fire.entry], now),
         )
+
+    def _template(self, one: Scheduled, entry: int) -> Order:
+        """What all orders for an entry of a schedule have in common."""
+        known = self._templates.get((one.ref.flow, entry))
+        if known is None:
+            assert self._bundle is not None
+            known = self._runs.new_order(self._bundle, one.ref, one.params[entry])
+            self._templates[one.ref.flow, entry] = known
+        return known
 
 
 class _Before:
@@ -309,6 +331,11 @@ class _Before:
 
     def next(self) -> tuple[Use, ...]:
         return self._found.popleft()
+
+
+def _who_takes_room(plan: FlowPlan, found: Sequence[Occupant]) -> list[Open]:
+    """The runs that take up room. Those of a backfill are about other times: they do where the flow bounds all."""
+    return [Open(one.run_id, one.cause == "catchup") for one in found if plan.concurrency or one.cause != "backfill"]
 
 
 def pause(store: Store, project: str, one: Scheduled, now: EpochMs, note: str) -> None:

@@ -14,10 +14,9 @@ that is killed loses nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -28,11 +27,10 @@ from wvflow.errors import Unavailable, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED, RunPhase
 from wvflow.lang.durations import format_duration
-from wvflow.plan.codec import decode
-from wvflow.plan.nodes import Bundle
+from wvflow.plan.nodes import Bundle, Millis
 from wvflow.ports.agenda import Order
 from wvflow.ports.store import RunRow
-from wvflow.service.orders import Wakes, start
+from wvflow.service.orders import start
 from wvflow.service.scheduler import Scheduler
 from wvflow.service.starting import Starting
 
@@ -93,13 +91,13 @@ class Server:
         self._store, self._clock = runs.agenda
         self._project = str(runs.project.root)
         self._driven: dict[str, asyncio.Task[None]] = {}
-        self._bundle = lru_cache(maxsize=256)(lambda digest: decode(self._store.bundle(digest)))
         self._next_program: Bundle | None = None
         self._remarks: tuple[Diagnostic, ...] = ()
         self._woken = asyncio.Event()
         self._is_stopping = False
         self._seen = -1
         self._next_take_over = 0.0
+        self._beginning: set[str] = set()
         self._late: set[str] = set()
         self._trouble = ""
         self.failed = 0
@@ -171,11 +169,15 @@ class Server:
             self._next_take_over = self._clock.monotonic() + TAKE_OVER_S
             self._take_over(driver)
         version = await asyncio.to_thread(self._store.version)
-        if called or version != self._seen:
-            self._seen = version
+        is_news = called or version != self._seen
+        self._seen = version
+        if is_news:
             await self._look_at_ends()
-            self._take_orders(driver)
-        self._look_for_late()
+        await self._look_for_late()
+        if is_news:
+            await self._take_orders(driver)
+        if self._scheduler is not None:
+            await asyncio.to_thread(self._scheduler.prepare)
 
     async def _look(self, scheduler: Scheduler) -> bool:
         """Whether something was decided."""
@@ -202,42 +204,29 @@ class Server:
 
     # --- runs coming in ---
 
-    def _take_orders(self, driver: Driver) -> None:
+    async def _take_orders(self, driver: Driver) -> None:
         """Begin what can be begun, in each group in the order in which it was ordered."""
-        for order in self._in_turn():
-            if len(self._driven) >= MOST_AT_ONCE:
-                return
-            if order.run_id not in self._driven and (identity := self._identity(order)) is not None:
-                upstream = as_upstream(self._store, identity.plan, order.upstream)
-                start(
-                    driver,
-                    identity,
-                    order,
-                    upstream=upstream,
-                    watch=self._watch,
-                    begun=partial(self._began, order.flow.flow),
-                )
-                self._follow(driver, order.run_id, order.flow.flow)
+        if (room := MOST_AT_ONCE - len(self._driven)) <= 0:
+            return
+        limit = room + len(self._beginning)  # these are to begin still, as far as the store knows
+        found = await asyncio.to_thread(self._store.in_turn, self._project, self._clock.now(), limit)
+        for order in [one for one in found if one.run_id not in self._driven][:room]:
+            if (identity := self._identity(order)) is not None:
+                self._begin(driver, identity, order)
 
-    def _in_turn(self) -> Iterator[Order]:
-        wakes, taken = Wakes(self._store, self._clock.now()), Counter[str]()
-        for order in self._store.orders(self._project):
-            waits = wakes.waits(order)
-            if order.limit:
-                if order.group not in taken:
-                    taken[order.group] = sum(one.has_begun for one in self._store.occupants(order.group))
-                taken[order.group] += 1
-                if taken[order.group] > order.limit:
-                    continue
-            if not waits:
-                yield order
+    def _begin(self, driver: Driver, identity: Identity, order: Order) -> None:
+        upstream = as_upstream(self._store, identity.plan, order.upstream)
+        begun = partial(self._began, order.flow.flow)
+        start(driver, identity, order, upstream=upstream, watch=self._watch, begun=begun)
+        self._beginning.add(order.run_id)
+        self._follow(driver, order.run_id, order.flow.flow)
 
     def _identity(self, order: Order) -> Identity | None:
         """What a run is pinned to. One whose plan can't be read ends without a start."""
         from wvflow.drivers.embedded.live import Identity
 
         try:
-            bundle = self._bundle(order.bundle)
+            bundle = self._runs.pins.bundle(order.bundle)
         except (msgspec.MsgspecError, WvflowError) as error:
             if isinstance(error, Unavailable):
                 raise
@@ -269,23 +258,21 @@ class Server:
             if not known and not self._runs.is_driven(row):
                 yield row
 
-    def _look_for_late(self) -> None:
+    async def _look_for_late(self) -> None:
         """What has not begun and should have been done by now."""
         now = self._clock.now()
-        for flow, fire in self._store.mark_overdue(self._project, now):
+        for flow, fire in await asyncio.to_thread(self._store.mark_overdue, self._project, now):
             self._tell("late", reason="no run of it has begun in time", flow=flow, fire_at=fire.at)
-        for order in self._store.orders(self._project):
-            identity = None if order.run_id in self._late else self._identity(order)
-            limit = None if identity is None else identity.plan.deadline
-            if limit is not None and order.run_time + limit <= now:
-                self._late.add(order.run_id)
-                if self._store.mark_late(order.run_id, now):
-                    why = f"it has not begun within the flow's deadline of {format_duration(limit)} from its run time"
-                    self._tell("late", reason=why, flow=order.flow.flow, run_id=order.run_id)
+        for order in await asyncio.to_thread(self._store.mark_late, self._project, now):
+            self._late.add(order.run_id)
+            limit = format_duration(Millis((order.begin_by or 0) - order.run_time))
+            why = f"it has not begun within the flow's deadline of {limit} from its run time"
+            self._tell("late", reason=why, flow=order.flow.flow, run_id=order.run_id)
 
     # --- runs going out ---
 
     def _began(self, flow: str, run_id: str) -> None:
+        self._beginning.discard(run_id)
         self._tell("began", flow=flow, run_id=run_id)
 
     def _follow(self, driver: Driver, run_id: str, flow: str) -> None:
@@ -305,10 +292,12 @@ class Server:
             return
         finally:
             self._driven.pop(run_id, None)
+            self._beginning.discard(run_id)
             self._woken.set()
         row = run.row()
         self.failed += row.state != RunPhase.SUCCESS.value
         self._tell("ended", state=row.state, reason=row.error or "", flow=flow, run_id=run_id)
+        self._late.discard(run_id)
         await self._runs.let_go_before(row, run.plan)
 
     def _watch(self, progress: Progress) -> None:

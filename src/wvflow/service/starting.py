@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wvflow.drivers.embedded.live import Identity
 from wvflow.drivers.progress import Watch
 from wvflow.drivers.upstreams import as_upstream, as_uses, run_time_of, wanted, were_used
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import EpochMs, Window
-from wvflow.plan.codec import digest, encode
 from wvflow.plan.groups import group_of
-from wvflow.plan.nodes import Bundle, FlowRef
-from wvflow.plan.reach import reached
+from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.agenda import Cause, Order
 from wvflow.ports.dependencies import Among
 from wvflow.ports.ledger import RunKey
@@ -35,6 +32,11 @@ if TYPE_CHECKING:
 
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def begin_by(plan: FlowPlan, run_time: EpochMs) -> EpochMs | None:
+    """When a run that has not begun is late: at its flow's deadline."""
+    return None if plan.deadline is None else EpochMs(run_time + plan.deadline)
 
 
 class Starting(Steering):
@@ -81,7 +83,7 @@ class Starting(Steering):
         def begin(driver: Driver) -> None:
             start(
                 driver,
-                self._pin(order.run_id, flow, bundle),
+                self.pins.of(bundle, flow, order.run_id),
                 order,
                 stored=turn.stored,
                 upstream=upstream,
@@ -139,7 +141,6 @@ class Starting(Steering):
         order = self.new_order(
             bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window, before=before
         )
-        self._pin(order.run_id, flow, bundle)
         if self._store.order(order):
             self._wake_servers()
             return self.summary(order.run_id)
@@ -169,19 +170,20 @@ class Starting(Steering):
         """An order of this moment, which the store hasn't got yet. ``before``: the runs that it comes after, whose time
         it has where none is given. Raises: UserError (the id is taken or no id)."""
         plan, project, now = bundle.plan(flow), str(self.project.root), self._clock.now()
-        run_id = self._checked_id(run_id) if run_id is not None else new_run_id()
+        at = next(one for one in (run_time, run_time_of(before), now) if one is not None)
         return Order(
-            run_id=run_id,
+            run_id=self._checked_id(run_id) if run_id is not None else new_run_id(),
             flow=flow,
-            bundle=self._pin(run_id, flow, bundle).digest,
+            bundle=self.pins.of(bundle, flow).digest,
             project=project,
-            run_time=next(one for one in (run_time, run_time_of(before), now) if one is not None),
+            run_time=at,
             created_at=now,
             params=dict(params),
             window=window,
             cause=cause,
             group=group_of(plan, project, params),
             limit=plan.concurrency,
+            begin_by=begin_by(plan, at),
             key=key,
             upstream=as_uses(before),
         )
@@ -197,7 +199,7 @@ class Starting(Steering):
 
     def keep_bundle(self, bundle: Bundle, flow: FlowRef) -> str:
         """Keep what a flow needs of a compiled program, for runs to come; its hash."""
-        return self._pin("", flow, bundle).digest
+        return self.pins.of(bundle, flow).digest
 
     def is_served(self) -> bool:
         """Whether a live `wvflow serve` begins what is to begin in this project."""
@@ -240,7 +242,7 @@ class Starting(Steering):
         )
 
         def begin(driver: Driver) -> None:
-            identity = self._pin(order.run_id, planned.flow, bundle)
+            identity = self.pins.of(bundle, planned.flow, order.run_id)
             start(
                 driver,
                 identity,
@@ -278,14 +280,3 @@ class Starting(Steering):
         if self._exists(run_id):
             raise UserError(f"there is a run `{run_id}` already", help=f"wvflow runs show {run_id}")
         return run_id
-
-    def _pin(self, run_id: str, flow: FlowRef, bundle: Bundle) -> Identity:
-        if self._pinned is None or self._pinned[0] is not bundle or self._pinned[1].flow != flow:
-            own = reached(bundle, flow)
-            name = digest(own)
-            self._store.put_bundle(name, encode(own))
-            self._pinned = (
-                bundle,
-                Identity(run_id=run_id, flow=flow, digest=name, bundle=own, project=str(self.project.root)),
-            )
-        return msgspec.structs.replace(self._pinned[1], run_id=run_id)

@@ -20,6 +20,7 @@ from wvflow.ports.store import PENDING, QUARANTINED, Owner, RunRow, Store
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.driving import Drivers
 from wvflow.service.orders import waits_for
+from wvflow.service.pins import Pins
 from wvflow.service.project import Project
 from wvflow.service.wiring import Wiring
 
@@ -40,7 +41,7 @@ class StateFolder:
         self._wiring = wiring or Wiring()
         self._clock = self._wiring.clock
         self._drivers = Drivers(lambda: self._wiring.driver(self.project, self._store, self._activities))
-        self._pinned: tuple[Bundle, Identity] | None = None
+        self.pins = Pins(lambda: self._store, str(project.root))
         self._waited_for: set[str] = set()
 
     @cached_property

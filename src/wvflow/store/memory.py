@@ -336,9 +336,9 @@ class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
 
     # --- bundles, logs, cleaning ---
 
-    def put_bundle(self, digest: str, body: bytes) -> None:
+    def put_bundles(self, bodies: Mapping[str, bytes]) -> None:
         with self._writing() as shelf:
-            shelf.bundles.setdefault(digest, body)
+            shelf.bundles = {**bodies, **shelf.bundles}
 
     def bundle(self, digest: str) -> bytes:
         with self._reading() as shelf:

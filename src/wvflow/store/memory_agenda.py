@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,11 @@ def has_slot(turn: Turn, shelf: Shelf) -> bool:
     """Whether a run may begin now."""
     if not turn.group or not turn.limit:
         return True
-    return sum(one.has_begun for one in _occupants(shelf, turn.group)) < turn.limit
+    return _taken(shelf, turn.group) < turn.limit
+
+
+def _taken(shelf: Shelf, group: str) -> int:
+    return sum(one.has_begun for one in _occupants(shelf, group))
 
 
 def _occupants(shelf: Shelf, group: str) -> list[Occupant]:
@@ -55,9 +59,12 @@ class AgendaStore:
         with self._writing() as shelf:
             return _order(shelf, order)
 
-    def orders(self, project: str) -> list[Order]:
+    def in_turn(self, project: str, now: EpochMs, limit: int) -> list[Order]:
         with self._reading() as shelf:
-            return [one for one in shelf.agenda.orders.values() if one.project == project]
+            own = [one for one in shelf.agenda.orders.values() if one.project == project]
+            owners = {one.waiter: self.owner(one.waiter, now) for one in own}
+            waiting = {token for token, owner in owners.items() if owner is not None and owner.alive}
+            return [one for one in _first(shelf, own) if one.waiter not in waiting][:limit]
 
     def ordered(self, run_id: str) -> Order | None:
         with self._reading() as shelf:
@@ -78,9 +85,18 @@ class AgendaStore:
         with self._reading() as shelf:
             return shelf.agenda.withdrawn.get(run_id)
 
-    def occupants(self, group: str) -> list[Occupant]:
+    def mark_late(self, project: str, now: EpochMs) -> list[Order]:
+        with self._writing() as shelf:
+            own = [one for one in shelf.agenda.orders.values() if one.project == project]
+            late = [one for one in own if one.begin_by is not None and one.begin_by <= now]
+            found = [one for one in late if shelf.runs[one.run_id].row.late is None]
+            for one in found:
+                _mark_late(shelf, one.run_id, now)
+            return found
+
+    def occupants(self, groups: Collection[str]) -> dict[str, list[Occupant]]:
         with self._reading() as shelf:
-            return _occupants(shelf, group)
+            return {group: _occupants(shelf, group) if group else [] for group in groups}
 
     def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
         with self._writing() as shelf:
@@ -90,10 +106,10 @@ class AgendaStore:
         with self._reading() as shelf:
             return shelf.agenda.schedules.get((project, flow))
 
-    def schedules(self, project: str) -> list[ScheduleRow]:
+    def schedules(self, project: str, flows: Collection[str] | None = None) -> list[ScheduleRow]:
         with self._reading() as shelf:
             found = shelf.agenda.schedules
-            return [found[key] for key in sorted(found) if key[0] == project]
+            return [found[key] for key in sorted(found) if key[0] == project and (flows is None or key[1] in flows)]
 
     def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
         with self._writing() as shelf:
@@ -119,18 +135,6 @@ class AgendaStore:
         with self._reading() as shelf:
             found = shelf.agenda.fires.get((project, flow), {})
             return [found[key] for key in sorted(found, reverse=True)][:limit]
-
-    def mark_late(self, run_id: str, now: EpochMs) -> bool:
-        with self._writing() as shelf:
-            run: StoredRun | None = shelf.runs.get(run_id)
-            if run is None or run.row.state != PENDING or run.row.late is not None:
-                return False
-            run.row = msgspec.structs.replace(run.row, late=now)
-            for fires in shelf.agenda.fires.values():
-                for key, fire in fires.items():
-                    if fire.run_id == run_id and fire.late_at is None:
-                        fires[key] = msgspec.structs.replace(fire, late_at=now)
-            return True
 
     def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
         with self._writing() as shelf:
@@ -161,6 +165,25 @@ class AgendaStore:
         with self._reading() as shelf:
             owners = [self.owner(token, now) for token, served in shelf.agenda.serving.items() if served == project]
         return [one.port for one in owners if one is not None and one.alive]
+
+
+def _first(shelf: Shelf, orders: Sequence[Order]) -> Iterator[Order]:
+    """Those that there are slots for: each counts against its own limit, with all of its group that come before it."""
+    taken: dict[str, int] = {}
+    for one in orders:
+        if one.group and one.limit:
+            taken[one.group] = taken.get(one.group, _taken(shelf, one.group)) + 1
+        if not one.limit or taken.get(one.group, 0) <= one.limit:
+            yield one
+
+
+def _mark_late(shelf: Shelf, run_id: str, now: EpochMs) -> None:
+    run = shelf.runs[run_id]
+    run.row = msgspec.structs.replace(run.row, late=now)
+    for fires in shelf.agenda.fires.values():
+        for key, fire in fires.items():
+            if fire.run_id == run_id and fire.late_at is None:
+                fires[key] = msgspec.structs.replace(fire, late_at=now)
 
 
 def _decide(shelf: Shelf, verdict: Verdict) -> bool:

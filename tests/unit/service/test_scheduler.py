@@ -110,16 +110,18 @@ class World:
         """Begin what may begin, and end what is over: at once, where it ``lasts`` no time."""
         for run_id in [run for run, ends in self.open.items() if ends <= self.clock.at]:
             self._end(run_id)
-        full: set[str] = set()
-        for order in self.store.orders(str(PROJECT)):
-            if order.group not in full and not self._begins(order):
-                full.add(order.group)
-            elif order.group not in full:
+        while found := self.store.in_turn(str(PROJECT), self.clock.now(), 1_000):
+            for order in found:
+                self._begin(order)
                 self.open[order.run_id] = self.clock.at + lasts
                 if not lasts:
                     self._end(order.run_id)
 
-    def _begins(self, order: Order) -> bool:
+    def waiting(self) -> list[RunRow]:
+        """What is to begin."""
+        return self.store.runs(state="pending")
+
+    def _begin(self, order: Order) -> None:
         new = NewRun(
             flow=order.flow,
             bundle=order.bundle,
@@ -129,9 +131,8 @@ class World:
             turn=order.turn,
         )
         told = self._commit(replace(self._part(order.run_id, 0, "running"), new=new))
-        assert not told.conflicts
-        self.begun += [] if told.full else [order]
-        return not told.full
+        assert told == Committed()
+        self.begun.append(order)
 
     def _end(self, run_id: str) -> None:
         del self.open[run_id]
@@ -186,7 +187,7 @@ def test_a_year_of_an_hourly_a_daily_and_a_monthly_flow_with_crashes() -> None:
         world.drive(timedelta(minutes=chance.choice([0, 0, 0, 20, 90])))
     world.process(flawless=True).look()
     due = {plan.flow: world.due(plan) for plan in FLOWS}
-    while world.store.orders(str(PROJECT)):  # what is caught up comes one after another
+    while world.waiting():  # what is caught up comes one after another
         world.clock.at += timedelta(hours=2)
         world.drive()
     check(world, due)
@@ -223,6 +224,17 @@ def test_of_two_versions_the_highest_has_the_schedule() -> None:
     assert world.store.schedules(str(PROJECT))[0].digest == ""
 
 
+def test_what_flows_need_to_begin_is_prepared_shortly_before_they_are_due() -> None:
+    world = World([flow("Soon", "1 * * * *"), flow("Later", "2 * * * *")])
+    scheduler = world.process()
+    kept = []
+    for seconds in (20, 40, 110):
+        world.clock.at = BEGIN + timedelta(seconds=seconds)
+        scheduler.prepare()
+        kept.append(len(world.shelf.bundles))
+    assert kept == [0, 1, 2]
+
+
 def test_who_makes_room_is_cancelled_with_the_order_that_it_makes_room_for() -> None:
     world = World([flow("F", "0 * * * *", overlap="cancel_other")])
     scheduler = world.process()
@@ -232,7 +244,7 @@ def test_who_makes_room_is_cancelled_with_the_order_that_it_makes_room_for() -> 
         world.drive(timedelta(days=9))
     (open_,) = world.open
     assert [(row.run_id, row.kind) for row in world.store.inbox([open_])] == [(open_, "cancel")]
-    assert len(world.store.orders(str(PROJECT))) == 1
+    assert len(world.waiting()) == 1
 
 
 @pytest.mark.parametrize(("overlap", "second"), [("skip", "skipped"), ("queue", "queued"), ("allow", "started")])

@@ -94,18 +94,21 @@ class Committer:
                 self._written_now()
 
     def _report(self, taken: list[Taken], committed: Committed) -> None:
+        """All is told of before anything new begins: that may take a while, where many runs were written together."""
+        durable: list[tuple[LiveRun, tuple[Command, ...]]] = []
         for run, batch, commands, followers in taken:
             self._holds.end(run, Committer)
             if run.run_id in committed.conflicts:
                 self._conflict(run)
-                continue
-            if run.run_id in committed.full:
+            elif run.run_id in committed.full:
                 self._full(run)
-                continue
-            run.tell_written(batch)
-            self._dropped(batch.dropped)
-            for follow in followers:
-                follow(run)
+            else:
+                run.tell_written(batch)
+                self._dropped(batch.dropped)
+                for follow in followers:
+                    follow(run)
+                durable.append((run, commands))
+        for run, commands in durable:
             self._durable(run, commands)
 
     async def _commit(self, taken: list[Taken]) -> Committed:

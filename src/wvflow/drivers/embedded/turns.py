@@ -34,7 +34,7 @@ def turn_of(plan: FlowPlan, project: str, params: Mapping[str, object], parent: 
     if not plan.concurrency:
         return ChildTurn(Turn())
     group = group_of(plan, project, params)
-    begun = tuple(one.run_id for one in store.occupants(group) if one.has_begun)
+    begun = tuple(one.run_id for one in store.occupants([group])[group] if one.has_begun)
     if any(one in begun for one in _above(parent, store)):
         return ChildTurn(Turn())
     return ChildTurn(Turn(group, plan.concurrency), begun)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Verdict
-from wvflow.store.sqlite import agenda
+from wvflow.store.sqlite import agenda, orders
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.owners import Owners
 
@@ -20,31 +20,40 @@ class AgendaStore:
 
     def order(self, order: Order) -> bool:
         with self._database.writing() as connection:
-            return agenda.order(connection, order)
+            return orders.order(connection, order)
 
-    def orders(self, project: str) -> list[Order]:
+    def in_turn(self, project: str, now: EpochMs, limit: int) -> list[Order]:
         with self._database.reading() as connection:
-            return agenda.orders(connection, project)
+            return orders.in_turn(connection, project, limit, lambda one: self._owners.owner(connection, one, now))
 
     def ordered(self, run_id: str) -> Order | None:
         with self._database.reading() as connection:
-            return agenda.ordered(connection, run_id)
+            return orders.ordered(connection, run_id)
 
     def wait_for(self, run_id: str, token: int) -> bool:
         with self._database.writing() as connection:
-            return agenda.wait_for(connection, run_id, token)
+            return orders.wait_for(connection, run_id, token)
 
     def withdraw(self, run_id: str, *, state: str, at: EpochMs, error: str | None = None) -> bool:
         with self._database.writing() as connection:
-            return agenda.withdraw(connection, run_id, state, at, error)
+            return orders.withdraw(connection, run_id, state, at, error)
 
     def withdrawn(self, run_id: str) -> Order | None:
         with self._database.reading() as connection:
-            return agenda.withdrawn(connection, run_id)
+            return orders.withdrawn(connection, run_id)
 
-    def occupants(self, group: str) -> list[Occupant]:
+    def mark_late(self, project: str, now: EpochMs) -> list[Order]:
         with self._database.reading() as connection:
-            return agenda.occupants(connection, group)
+            if not orders.late(connection, project, now):
+                return []
+        with self._database.writing() as connection:
+            found = orders.late(connection, project, now)
+            orders.note_late(connection, found, now)
+        return found
+
+    def occupants(self, groups: Collection[str]) -> dict[str, list[Occupant]]:
+        with self._database.reading() as connection:
+            return orders.occupants(connection, groups)
 
     def decide(self, verdicts: Sequence[Verdict]) -> list[bool]:
         with self._database.writing() as connection:
@@ -54,9 +63,9 @@ class AgendaStore:
         with self._database.reading() as connection:
             return agenda.schedule(connection, project, flow)
 
-    def schedules(self, project: str) -> list[ScheduleRow]:
+    def schedules(self, project: str, flows: Collection[str] | None = None) -> list[ScheduleRow]:
         with self._database.reading() as connection:
-            return agenda.schedules(connection, project)
+            return agenda.schedules(connection, project, flows)
 
     def set_paused(self, project: str, flow: str, paused_at: EpochMs, note: str = "") -> bool:
         with self._database.writing() as connection:
@@ -69,10 +78,6 @@ class AgendaStore:
     def fires(self, project: str, flow: str, *, limit: int | None = None) -> list[FireRow]:
         with self._database.reading() as connection:
             return agenda.fires(connection, project, flow, limit)
-
-    def mark_late(self, run_id: str, now: EpochMs) -> bool:
-        with self._database.writing() as connection:
-            return agenda.mark_late(connection, run_id, now)
 
     def mark_overdue(self, project: str, now: EpochMs) -> list[tuple[str, FireRow]]:
         with self._database.reading() as connection:

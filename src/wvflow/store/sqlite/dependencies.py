@@ -25,16 +25,18 @@ _MEANT = (
 UNUSED = f"{_MEANT} order by finished_at, seq limit ?"
 # By ``runs_about``: only those about the window are looked at.
 UNUSED_ABOUT = f"{_MEANT} and run_time > ? and run_time <= ? order by run_time desc, finished_at desc, seq desc limit ?"
+ARE_FREE = (  # by the ids alone: most runs have ended
+    f"select count(*) from runs where run in (select value from json_each(?)) and +{_ENDED} and {_FREE}"
+)
 
 
 def are_free(connection: sqlite3.Connection, flow: str, uses: Sequence[Use]) -> bool:
     """Whether a run of a flow may use all of these: they have ended, and none of them is used by another."""
     wanted = [one.run_id for one in uses if not one.again]
-    found = connection.execute(
-        f"select count(*) from runs where run in (select value from json_each(?)) and {_ENDED} and {_FREE}",
-        (rows.encoded(wanted).decode(), flow),
-    ).fetchone()
-    return int(found[0]) == len(wanted)
+    if not wanted:
+        return True
+    (found,) = connection.execute(ARE_FREE, (rows.encoded(wanted).decode(), flow)).fetchone()
+    return int(found) == len(wanted)
 
 
 def take(connection: sqlite3.Connection, flow: str, run_id: str, uses: Sequence[Use]) -> None:

@@ -110,6 +110,14 @@ def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxR
     return [rows.inbox_of(row) for row in found]
 
 
+def missing_bundles(connection: sqlite3.Connection, digests: Sequence[str]) -> list[str]:
+    found = connection.execute(
+        "select value from json_each(?) where value not in (select digest from bundles)",
+        (rows.encoded(digests).decode(),),
+    )
+    return [digest for (digest,) in found]
+
+
 def bundle(connection: sqlite3.Connection, digest: str) -> bytes:
     row = connection.execute("select body from bundles where digest = ?", (digest,)).fetchone()
     if row is None:

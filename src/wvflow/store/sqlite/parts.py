@@ -17,7 +17,7 @@ from wvflow import __version__
 from wvflow.kernel.events import OwnerChanged, RunStarted
 from wvflow.ports.ledger import Claimant
 from wvflow.ports.store import PENDING, RunBatch
-from wvflow.store.sqlite import agenda, dependencies, ledger, rows
+from wvflow.store.sqlite import dependencies, ledger, orders, rows
 from wvflow.store.sqlite.rows import Row
 
 _PLACES = ", ".join("?" * (2 + rows.STAGE.count(",")))
@@ -70,7 +70,7 @@ def write(connection: sqlite3.Connection, parts: Sequence[Part]) -> list[Verdict
     written: list[tuple[Part, End]] = []
     verdicts: list[Verdict] = []
     records: list[Row] = []
-    slots = agenda.Slots(connection)
+    slots = orders.Slots(connection)
     for part in parts:
         end = ends.get(part.batch.run_id)
         verdict: Verdict = "written"
@@ -174,7 +174,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
     connection.executemany(
         "insert into events (run, position, at, body, commands, crc) values (?, ?, ?, ?, ?, ?)", records
     )
-    agenda.forget(connection, [part.batch.run_id for part, _ in written if part.batch.new and part.batch.new.ordered])
+    orders.forget(connection, [part.batch.run_id for part, _ in written if part.batch.new and part.batch.new.ordered])
     for sql, begins in ((_INSERT_RUN, True), (_UPDATE_RUN, False)):
         runs = [
             part.run | {"position": end.position, "crc": end.crc}

@@ -3,8 +3,9 @@
 ``events`` is the truth; ``runs`` and ``stages`` are projections of it that lists read, ``snapshots`` a cache of its
 fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum of ``rows.chained``. ``ledger``
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
-with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin; ``slots_of`` is the
-group that a run takes a slot of. ``used`` says which runs came after which, but for those that ``again`` do so;
+with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin, and beside it what
+says whose turn it is; ``slots_of`` is the group that a run takes a slot of, ``most`` how many of it may be open, 0 for
+any number. ``used`` says which runs came after which, but for those that ``again`` do so;
 ``attended`` which flows are to come after others, and since when; one that is to no more is no longer ``is_on``.
 ``schedules`` says up to where the times of a flow's schedule are decided, ``fires`` how. ``keys_voided`` has what a run
 did under keys and is to undo, or has undone.
@@ -415,6 +416,29 @@ _RUNS_ABOUT = (
 # The orders of runs that were ended before they began.
 _WITHDRAWN = ("create table withdrawn (run text primary key, body text not null) strict, without rowid",)
 
+
+# A run that was to begin before this was written is not told of as late.
+_IN_TURN = (
+    "alter table orders add column slots_of text not null default ''",
+    "alter table orders add column most integer not null default 0",
+    "alter table orders add column waiter integer not null default 0",
+    "alter table orders add column begin_by integer",
+    """
+    update orders set slots_of = coalesce(json_extract(body, '$.group'), ''),
+                      most = coalesce(json_extract(body, '$.limit'), 0),
+                      waiter = coalesce(json_extract(body, '$.waiter'), 0)
+    """,
+    "update orders set most = 0 where slots_of = ''",
+    "drop index orders_of_project",
+    "create index orders_of_any_number on orders (project, seq) where most = 0",
+    "create index orders_in_turn on orders (project, slots_of, seq) where most > 0",
+    "create index orders_of_most on orders (project, slots_of, most) where most > 0",
+    "create index orders_waited_for on orders (waiter) where waiter > 0",
+    "create index orders_begin_by on orders (project, begin_by) where begin_by is not null",
+    "drop index runs_of_group",
+    "create index runs_open on runs (slots_of, state) where slots_of <> '' and finished_at is null",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -442,6 +466,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _OVERDUE,
     _RUNS_ABOUT,
     _WITHDRAWN,
+    _IN_TURN,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

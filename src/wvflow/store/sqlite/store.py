@@ -231,12 +231,15 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
 
     # --- bundles, logs, cleaning ---
 
-    def put_bundle(self, digest: str, body: bytes) -> None:
+    def put_bundles(self, bodies: Mapping[str, bytes]) -> None:
         with self._database.reading() as connection:
-            if connection.execute("select 1 from bundles where digest = ?", (digest,)).fetchone():
-                return
-        with self._database.writing() as connection:
-            connection.execute("insert or ignore into bundles (digest, body) values (?, ?)", (digest, body))
+            missing = lists.missing_bundles(connection, tuple(bodies))
+        if missing:
+            with self._database.writing() as connection:
+                connection.executemany(
+                    "insert or ignore into bundles (digest, body) values (?, ?)",
+                    [(one, bodies[one]) for one in missing],
+                )
 
     def bundle(self, digest: str) -> bytes:
         with self._database.reading() as connection:

@@ -56,7 +56,16 @@ def decided(store: Store, *verdicts: Verdict) -> bool:
 
 
 def group_of(store: Store) -> list[tuple[str, bool]]:
-    return [(one.run_id, one.has_begun) for one in store.occupants(GROUP)]
+    return [(one.run_id, one.has_begun) for one in store.occupants([GROUP])[GROUP]]
+
+
+def waiting(store: Store, project: str = "/p", limit: int = 99) -> list[Order]:
+    """Those whose turn it is."""
+    return store.in_turn(project, NOW, limit)
+
+
+def names(orders: list[Order]) -> list[str]:
+    return [one.run_id for one in orders]
 
 
 class AgendaContract:
@@ -71,12 +80,12 @@ class AgendaContract:
             "fire",
             {"segment": "a"},
         )
-        assert (there.orders("/p"), there.orders("/q"), there.ordered("r1")) == ([wish("r1")], [], wish("r1"))
+        assert (waiting(there, "/p"), waiting(there, "/q"), there.ordered("r1")) == ([wish("r1")], [], wish("r1"))
         assert there.events("r1") == ()
         assert commit(there, beginning("r1")) == ()
         assert commit(here, beginning("r1", token=TOKEN + 1)) == ("r1",)
         assert (here.find("r1").state, here.find("r1").cause, here.find("r1").owner) == ("running", "fire", TOKEN)
-        assert (here.orders("/p"), here.ordered("r1")) == ([], None)
+        assert (waiting(here, "/p"), here.ordered("r1")) == ([], None)
         assert len(here.events("r1")) == 1
         assert commit(there, batch("r1", 1, timer(1))) == ()
 
@@ -100,10 +109,10 @@ class AgendaContract:
             ("r4",),
         )
         assert group_of(store) == [("r1", True), ("r2", True), ("r4", False)]
-        assert store.occupants(GROUP)[-1] == Occupant("r4", "fire", has_begun=False)
+        assert store.occupants([GROUP])[GROUP][-1] == Occupant("r4", "fire", has_begun=False)
         commit(store, batch("r1", 1, timer(1), state="success"))
         assert committed(store, beginning("r4", limit=2)).full == ()
-        assert (group_of(store), store.occupants("")) == ([("r2", True), ("r4", True)], [])
+        assert (group_of(store), store.occupants([""])) == ([("r2", True), ("r4", True)], {"": []})
 
     def test_a_run_that_is_to_begin_can_be_withdrawn_and_one_that_has_begun_not(self, open_store: OpenStore) -> None:
         store = open_store()
@@ -125,7 +134,7 @@ class AgendaContract:
         here.order(wish("r1", waiter=3))
         number = there.send(InboxRow(run_id="r1", kind="pause", at=NOW))
         assert (there.wait_for("r1", 4), there.wait_for("r2", 4)) == (True, False)
-        assert here.orders("/p") == [wish("r1", waiter=4)]
+        assert waiting(here, "/p") == [wish("r1", waiter=4)]
         commit(here, beginning("r1"))
         assert [row.id for row in here.inbox(["r1"])] == [number]
 
@@ -147,7 +156,7 @@ class AgendaContract:
         assert decided(here, verdict(NOW, NOW + 10, wish("r1")))
         assert not decided(there, verdict(NOW, NOW + 10, wish("r2")))
         assert there.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 10))]
-        assert [one.run_id for one in there.orders("/p")] == ["r1"]
+        assert names(waiting(there)) == ["r1"]
         assert [(one.at, one.run_id) for one in there.fires("/p", "Nightly")] == [(NOW + 10, "r1")]
         assert (there.schedules("/q"), there.fires("/p", "Daily")) == ([], [])
 
@@ -157,7 +166,8 @@ class AgendaContract:
         daily = replace(other, row=replace(other.row, flow="Daily"))
         assert store.decide([verdict(None, NOW), verdict(None, NOW + 1, wish("r2")), daily]) == [True, False, True]
         assert [row.flow for row in store.schedules("/p")] == ["Daily", "Nightly"]
-        assert [one.run_id for one in store.orders("/p")] == ["r3"]
+        assert names(waiting(store)) == ["r3"]
+        assert store.schedules("/p", ["Nightly", "Weekly"]) == [ROW]
         assert (store.schedule("/p", "Nightly"), store.schedule("/p", "Weekly")) == (ROW, None)
 
     def test_a_verdict_whose_order_has_the_key_of_another_run_is_none(self, open_store: OpenStore) -> None:
@@ -166,20 +176,54 @@ class AgendaContract:
         store.order(wish("r1", key=key))
         assert not decided(store, verdict(None, NOW, wish("r2"), wish("r3", key=key)))
         assert (store.schedules("/p"), store.fires("/p", "Nightly")) == ([], [])
-        assert [one.run_id for one in store.orders("/p")] == ["r1"]
+        assert names(waiting(store)) == ["r1"]
 
-    def test_fires_are_listed_latest_first_and_noted_as_late_once(self, open_store: OpenStore) -> None:
+    def test_those_are_in_turn_that_there_are_slots_for_and_that_nobody_else_begins(
+        self, open_store: OpenStore
+    ) -> None:
+        here, there = open_store(), open_store()
+        live = here.register(port=41, at=NOW)
+        for run_id, group, limit, waiter in (
+            ("a1", "a", 2, 0),
+            ("b1", "b", 1, live),  # a live process begins it, and has the slot
+            ("c1", "", 0, live),
+            ("b2", "b", 1, 0),
+            ("a2", "a", 2, live + 1),  # its process is dead
+            ("c2", "c", 0, 0),
+            ("a3", "a", 2, 0),
+            ("d1", "d", 1, 0),  # one that is caught up, before those that come on time
+            ("d2", "d", 3, 0),
+            ("d3", "d", 3, 0),
+        ):
+            assert here.order(wish(run_id, group=group, limit=limit, waiter=waiter))
+        assert here.order(replace(wish("elsewhere"), project="/q"))
+        assert names(waiting(there)) == ["a1", "a2", "c2", "d1", "d2", "d3"]
+        assert names(waiting(there, limit=3)) == ["a1", "a2", "c2"]
+        for run_id, group, limit in (("a1", "a", 2), ("c2", "c", 0), ("d2", "d", 3)):
+            part = beginning(run_id)
+            assert part.new is not None
+            assert commit(here, replace(part, new=replace(part.new, turn=Turn(group, limit, "fire")))) == ()
+        assert names(waiting(there)) == ["a2", "d3"]
+        commit(here, batch("a1", 1, timer(1), state="success"))
+        here.release(live)
+        assert names(waiting(there)) == ["b1", "c1", "a2", "a3", "d3"]
+
+    def test_fires_are_listed_latest_first(self, open_store: OpenStore) -> None:
         store = open_store()
         decided(store, verdict(None, NOW, wish("r1"), wish("r2")))
         decided(store, verdict(NOW, NOW + 1, wish("r3")))
         assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2", "r1"]
         assert [one.run_id for one in store.fires("/p", "Nightly", limit=1)] == ["r3"]
-        assert [store.mark_late("r2", LATER) for _ in range(2)] == [True, False]
-        assert not store.mark_late("r7", LATER)
-        assert [one.late_at for one in store.fires("/p", "Nightly")] == [None, LATER, None]
-        assert [store.find(run_id).late for run_id in ("r1", "r2")] == [None, LATER]
+
+    def test_what_is_to_begin_is_noted_as_late_once(self, open_store: OpenStore) -> None:
+        store = open_store()
+        r1, r2, r3 = (replace(wish(one), begin_by=at) for one, at in (("r1", NOW), ("r2", LATER), ("r3", LATER + 1)))
+        decided(store, verdict(None, NOW, r1, r2, r3, wish("r4")))
+        assert store.order(replace(r1, run_id="r5", project="/q"))
         commit(store, beginning("r1"))
-        assert not store.mark_late("r1", LATER)
+        assert [store.mark_late("/p", LATER) for _ in range(2)] == [[r2], []]
+        assert [one.late_at for one in store.fires("/p", "Nightly")] == [None, None, LATER, None]
+        assert [store.find(run_id).late for run_id in ("r1", "r2", "r5")] == [None, LATER, None]
 
     def test_a_time_without_a_run_is_late_once_its_deadline_is_over(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()

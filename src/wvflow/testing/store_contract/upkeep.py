@@ -113,10 +113,10 @@ class UpkeepContract:
     def test_a_bundle_is_kept_under_its_hash(self, open_store: OpenStore) -> None:
         store, other = open_store(), open_store()
         for _ in range(2):
-            store.put_bundle("d1", b"{}")
-        assert other.bundle("d1") == b"{}"
-        with pytest.raises(UserError, match="d2"):
-            other.bundle("d2")
+            store.put_bundles({"d1": b"{}", "d2": b"[]"})
+        assert (other.bundle("d1"), other.bundle("d2")) == (b"{}", b"[]")
+        with pytest.raises(UserError, match="d3"):
+            other.bundle("d3")
 
     def test_log_lines_are_kept_in_order_by_run_and_stage(self, open_store: OpenStore) -> None:
         store = open_store()
