@@ -337,7 +337,7 @@ def test_rows_are_merged_by_several_columns_into_a_table_that_is_made(
     ("select", "words"),
     [
         ("select 1 as i from generate_series(1, 2)", "several rows have the key `i` = 1"),
-        ("select null::int as i", "1 rows have no value in the key `i`"),
+        ("select null::int as i", "1 row has no value in the key `i`"),
     ],
 )
 def test_rows_without_a_key_of_their_own_are_not_merged(

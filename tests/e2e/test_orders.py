@@ -68,6 +68,8 @@ flow F(n: int = 1) = {
   state day: date = run_date
   state none: string = null
   state wait_at_most: duration = 90m
+  state late: string = 'no'
+  signal note(text: string) = set_late(text)
   signal go() = set_k(5)
   query it = k
   query status = current_status()
@@ -92,13 +94,27 @@ def test_a_run_that_has_not_begun_shows_and_answers_what_it_begins_with(
     (tmp_path / "f.wv").write_text(STATEFUL)
     wvflow("run", "f.wv", "F", "-p", "n=3", "--detach", "--run-id", "r1")
     shown = json.loads(wvflow("runs", "show", "r1", "--json").stdout)
-    state = {"paused": False, "k": 4, "of_n": 4, "day": shown["run_time"][:10], "none": None, "wait_at_most": "1h30m"}
+    state = {
+        "paused": False,
+        "k": 4,
+        "of_n": 4,
+        "day": shown["run_time"][:10],
+        "none": None,
+        "wait_at_most": "1h30m",
+        "late": "no",
+    }
     assert (shown["variables"], shown["params"]) == (state, {"n": 3})
     for name, answer in ASKED.items():
         assert json.loads(wvflow("runs", "query", "r1", name, "--json").stdout).items() >= answer.items()
     assert "k = 4, of_n = 4, " in wvflow("runs", "show", "r1").stdout
+    wvflow("runs", "signal", "r1", "note", "text=x")
+    assert "will be paused" in wvflow("runs", "pause", "r1").stdout
+    explained = json.loads(wvflow("runs", "explain", "r1", "--json").stdout)
+    assert (explained["unheard"], explained["variables"]) == (["signal note", "pause"], {})
+    assert "unheard    signal note, pause: recorded" in wvflow("runs", "explain", "r1").stdout
     wvflow("runs", "resume", "r1")
-    assert json.loads(wvflow("runs", "show", "r1", "--json").stdout)["variables"] == state
+    assert json.loads(wvflow("runs", "show", "r1", "--json").stdout)["variables"] == {**state, "late": "x"}
+    assert json.loads(wvflow("runs", "explain", "r1", "--json").stdout)["variables"]["late"] == "x"
     wvflow("run", "f.wv", "F", "--detach", "--run-id", "r2")
     wvflow("runs", "cancel", "r2")
     assert json.loads(wvflow("runs", "show", "r2", "--json").stdout)["variables"] == {}

@@ -103,7 +103,7 @@ def test_merge_by_all_columns_adds_what_is_not_there(run_flow: RunFlow, table: A
     ("rows", "message"),
     [
         ("[1, 'a'], [1, 'b']", "several rows have the key `id` = 1"),
-        ("[1, 'a'], [null, 'b']", "1 rows have no value in the key `id`"),
+        ("[1, 'a'], [null, 'b']", "1 row has no value in the key `id`"),
     ],
 )
 def test_rows_without_a_key_of_their_own_are_not_merged(run_flow: RunFlow, table: Any, rows: str, message: str) -> None:

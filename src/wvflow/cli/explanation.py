@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wvflow.service.explaining import RunExplained
 
 MOST_STAGES = 60
+MOST_UNHEARD = 20
 
 
 def lines(found: RunExplained, *, wanted: str = "") -> Iterator[RenderableType]:
@@ -36,6 +37,11 @@ def lines(found: RunExplained, *, wanted: str = "") -> Iterator[RenderableType]:
         yield from _unmet(one, clock, 1)
     for bound in why.unless:
         yield _indented("at most", _bound(bound, clock), 1)
+    if found.unheard:
+        more = f" and {len(found.unheard) - MOST_UNHEARD:,} more" if len(found.unheard) > MOST_UNHEARD else ""
+        yield _indented(
+            "unheard", f"{', '.join(found.unheard[:MOST_UNHEARD])}{more}: recorded, and told to who drives it", 1
+        )
     yield from _lateness(why, clock, 1)
     told = [one for one in why.stages if wanted or one.unmet or one.reasons or one.late or _lost_some(one)]
     for stage in told[:MOST_STAGES]:

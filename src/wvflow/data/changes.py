@@ -118,7 +118,8 @@ def check_keys(ask: Callable[[str], Sequence[Sequence[object]]], by: Sequence[st
     named = ", ".join(by)
     absent = " OR ".join(f"{quoted(one)} IS NULL" for one in by)
     if nulls := ask(f"SELECT count(*) FROM {new} WHERE {absent} HAVING count(*) > 0"):
-        raise _not_merged(f"{nulls[0][0]:,} rows have no value in the key `{named}`")
+        count = nulls[0][0]
+        raise _not_merged(f"{'1 row has' if count == 1 else f'{count:,} rows have'} no value in the key `{named}`")
     if doubles := ask(f"SELECT {key} FROM {new} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"):
         raise _not_merged(f"several rows have the key `{named}` = {', '.join(map(str, doubles[0]))}")
 

@@ -372,9 +372,8 @@ def _above(stage: StagePlan) -> tuple[StageId, ...]:
 
 def _headline(plan: FlowPlan) -> str:
     params = typed((param.name, param.type) for param in plan.params)
-    version = f"@version({plan.version})" if plan.version != 1 else ""
     after = f" {after_text(plan.after)}" if plan.after else ""
-    return f"flow {plan.flow}{version}" + (f" ({params})" if params else "") + after + _limits(plan)
+    return f"flow {plan.ref.shown}" + (f" ({params})" if params else "") + after + _limits(plan)
 
 
 def schedule_items(plan: FlowPlan) -> dict[str, str | None]:

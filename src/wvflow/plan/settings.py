@@ -31,7 +31,7 @@ DURATIONS_OF_SCHEDULES = frozenset({"interval", "catchup_window", "jitter"})
 
 OF_STAGES = frozenset(
     {"name", "tasks", "upstreams", "readers", "trigger", "when", "asks", "probe", "columns", "controls", "chains"}
-    | {"fallbacks", "shape", "connector", "forking", "map", "hook", "undoes", "loop"}
+    | {"fallbacks", "shape", "connector", "forking", "map", "hook", "undoes", "loop", "undoes_iterations"}
 )
 """The fields of a stage that are its work, or its place in the graph."""
 
@@ -111,7 +111,7 @@ def stage_settings(plan: FlowPlan, stage: StagePlan) -> dict[str, Setting]:
 
 def _of_tasks(tasks: tuple[Task, ...]) -> Iterator[tuple[str, Setting]]:
     for name in Policy.__struct_fields__:
-        values = tuple(getattr(task.policy, name) for task in tasks)
+        values = tuple(dict.fromkeys(getattr(task.policy, name) for task in tasks))
         yield name, Setting(values, _told(policy_text(name, value) for value in values))
     for name in _OF_TASKS:
         there = [task for task in tasks if name in task.__struct_fields__]
@@ -119,7 +119,7 @@ def _of_tasks(tasks: tuple[Task, ...]) -> Iterator[tuple[str, Setting]]:
 
 
 def _several(settings: list[Setting]) -> Setting:
-    return Setting(tuple(one.value for one in settings), _told(one.text for one in settings))
+    return Setting(tuple(dict.fromkeys(one.value for one in settings)), _told(one.text for one in settings))
 
 
 def _told(texts: Iterable[str | None]) -> str | None:

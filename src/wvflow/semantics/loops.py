@@ -35,7 +35,7 @@ from wvflow.semantics.activities import call_activity, find, report_unknown
 from wvflow.semantics.checked import CallStep, LoopStep, RouteStep, Step
 from wvflow.semantics.names import NOTHING
 from wvflow.semantics.scopes import Scope, Shape
-from wvflow.semantics.waits import state_in
+from wvflow.semantics.waits import state_in, warn_of_hidden_state
 from wvflow.syntax import nodes as n
 
 _HOLDS = "holds"
@@ -50,6 +50,8 @@ def loop_step(node: n.WhileOp, shape: Shape | None, scope: Scope) -> LoopStep:
     over = scope.over(None if shape is None else Shape(shape.columns))
     if state_in(node.condition, shape, scope) is not None:
         over = replace(scope.over(None), for_state=True)  # no row takes part
+    else:
+        warn_of_hidden_state(node.condition, shape, scope)
     found = expressions.condition(node.condition, over)
     if any(one is NOTHING for one in nodes(found)):
         return LoopStep(found, text, node.span)  # reported already

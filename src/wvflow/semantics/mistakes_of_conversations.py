@@ -54,6 +54,15 @@ def one_value_wanted(action: str, given: int, use: Span) -> Diagnostic:
     )
 
 
+def hidden_state(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.NAME_HIDES_COLUMN,
+        f"the column `{name}` hides the state variable of that name",
+        use,
+        f"write `_.{name}` for the column; for the variable, rename one of the two",
+    )
+
+
 def mistyped_state(variable: str, wanted: object, found: object, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_ARGUMENT, f"the state variable `{variable}` is of type {wanted}, and this is {found}", use

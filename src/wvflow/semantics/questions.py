@@ -61,7 +61,8 @@ def _own(scope: Scope) -> Iterator[tuple[str, Relation]]:
     yield "stages", Relation(StageRows(RUN_SUMMARY, "stages"), _shape(SUMMARY).named("stages"))
     received = tuple(Item(name, _received(name, type_)) for name, type_ in RECEIVED)
     yield "signals", _made(Select(StageRows(SIGNALS, "signals"), received), received, "signals")
-    items = tuple(Item(name, Value(of_state(name), type_of(one))) for name, one in scope.state.items())
+    values = {name: Value(of_state(name), type_of(one)) for name, one in scope.state.items()}
+    items = tuple(Item(name, Cast(one, one.type) if one.type.is_known else one) for name, one in values.items())
     yield "state", _made(Select(Single(), items), items, "state")
 
 

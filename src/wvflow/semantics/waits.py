@@ -97,6 +97,7 @@ def until_step(node: n.WaitUntilOp, shape: Shape | None, scope: Scope) -> tuple[
     if not isinstance(node.condition, n.Query) and state_in(node.condition, shape, scope) is not None:
         return None, _state_step(node.condition, text, node.span, shape, scope)
     if not isinstance(node.condition, n.Query):
+        warn_of_hidden_state(node.condition, shape, scope)
         return None, UntilStep(_condition(node.condition, shape, scope), text, node.span, rowless=shape is None)
     text = f"{{ {text} }}" if "|" in text else text  # its span is without the braces
     found = scope.session.query(node.condition, scope.over(None))
@@ -125,6 +126,14 @@ def state_in(node: n.Expr, shape: Shape | None, scope: Scope) -> Name | None:
     over = scope.over(shape)
     names = (one.name for one in walk(node) if isinstance(one, n.NameRef) and not one.name.quoted)
     return next((name for name in names if name.text in scope.state and _is_free(name.text, over)), None)
+
+
+def warn_of_hidden_state(node: n.Expr, shape: Shape | None, scope: Scope) -> None:
+    """Of a condition over rows: it may have been meant to be about the run."""
+    over = scope.over(shape)
+    for name in [one.name for one in walk(node) if isinstance(one, n.NameRef) and not one.name.quoted]:
+        if name.text in scope.state and not _is_free(name.text, over) and name.text not in scope.values:
+            scope.session.report(mistakes_of_conversations.hidden_state(name.text, name.span))
 
 
 def _is_free(name: str, scope: Scope) -> bool:

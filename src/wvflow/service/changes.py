@@ -132,13 +132,15 @@ def _stages(then: Pinned, now: Pinned) -> Iterator[StageChange]:
         if (was := old.pop(stage.name, None)) is None:
             if stage.hook != "update":
                 yield StageChange(stage.name, "added")
-        elif work(then.plan, was) != work(now.plan, stage):
+            continue
+        set_ = [_from_to(one) for one in changed(stage_settings(then.plan, was), stage_settings(now.plan, stage))]
+        if work(then.plan, was) != work(now.plan, stage):
             if stage.hook != "update":
-                yield StageChange(stage.name, "changed", "does something else")
+                yield StageChange(stage.name, "changed", ", ".join(["does something else", *set_]))
         elif before.get(stage.name) != after.get(stage.name):
-            yield StageChange(stage.name, "changed", _through(stage, now.plan, before, after))
-        elif set_ := list(changed(stage_settings(then.plan, was), stage_settings(now.plan, stage))):
-            yield StageChange(stage.name, "settings", ", ".join(map(_from_to, set_)))
+            yield StageChange(stage.name, "changed", ", ".join([_through(stage, now.plan, before, after), *set_]))
+        elif set_:
+            yield StageChange(stage.name, "settings", ", ".join(set_))
     yield from (StageChange(name, "removed") for name, was in old.items() if was.hook != "update")
 
 

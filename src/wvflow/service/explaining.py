@@ -21,16 +21,18 @@ from wvflow.kernel.state import HANDED_OUT, RunState
 from wvflow.kernel.unmet import Unmet
 from wvflow.plan.nodes import Bundle, FlowPlan, StageId
 from wvflow.ports.ledger import KeyWait
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, Owner, RunRow, Store
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
 from wvflow.service.orders import waits_for
 
 
 class RunExplained(msgspec.Struct, frozen=True, kw_only=True):
-    """A run and its explanation, as it was at ``at``."""
+    """A run and its explanation, as it was at ``at``. ``unheard``: what it was told and hasn't heard of yet, as nobody
+    drives it, oldest first."""
 
     row: RunRow
     at: EpochMs
     why: Explained
+    unheard: tuple[str, ...] = ()
 
 
 class Wanted(NamedTuple):
@@ -55,8 +57,9 @@ def explained(
     """
     if row.state == QUARANTINED:
         return RunExplained(row=row, at=at, why=Explained(unmet=(_quarantined(row),)))
+    unheard = _unheard(store, row, owner)
     if not row.position:
-        return RunExplained(row=row, at=at, why=_before_it_began(store, row, at))
+        return RunExplained(row=row, at=at, why=_before_it_began(store, row, at), unheard=unheard)
     journal, plan = store.journal(row.run_id), bundle.plan(row.flow)
     state, _ = refold(plan, journal)
     began = starts(record.event for record in journal.records)
@@ -70,7 +73,19 @@ def explained(
     look = _Look(store, plan, state, bundle, at, find, wanted.instance if wanted is not None else 0, row.project)
     seen = tuple(_with_key_waits(_with_children(one, look), look) for one in stages)
     why = msgspec.structs.replace(why, stages=seen, unmet=(*hindrances, *why.unmet))
-    return RunExplained(row=row, at=at, why=why)
+    return RunExplained(row=row, at=at, why=why, unheard=unheard)
+
+
+def _unheard(store: Store, row: RunRow, owner: Owner | None) -> tuple[str, ...]:
+    if owner is not None or row.state in ENDED_STATES:
+        return ()
+    return tuple(_in_words(one) for one in store.inbox([row.run_id]) if one.kind != "child")
+
+
+def _in_words(sent: InboxRow) -> str:
+    if sent.kind not in ("signal", "update"):
+        return sent.kind
+    return f"{sent.kind} {msgspec.json.decode(sent.body, type=Message).name}"
 
 
 def _before_it_began(store: Store, row: RunRow, at: EpochMs) -> Explained:

@@ -211,10 +211,16 @@ def _way_out(token: Token, known: Iterable[str]) -> str | None:
     return f"did you mean `{near}`?" if near and near != token.key else None
 
 
+_OF_FLOWS = frozenset({"while", "route", "fork", "end", "activate"})
+"""Operators that are words of flows alone, and may be names elsewhere."""
+
+
 def missing_from(name: str, span: Span, meant: Iterable[str], *, called: bool) -> Diagnostic:
     """``meant``: what begins a query, where more than the name follows. ``called``: ``(`` follows."""
     near = nearest(name, meant)
     reading = f"to call an activity, write `call {name}(…)`" if called else f"to read it, write `from {name}`"
+    if name in _OF_FLOWS:
+        reading = f"begin with the rows that it works on: `from … | {name}…`"
     way_out = f"did you mean `{near}`?" if near else reading
     if near and near == name.lower():
         way_out = f"keywords are lower case: `{near}`"

@@ -116,7 +116,7 @@ PLAN = FlowPlan(
 
 def test_the_tree_shows_each_stage_once_below_its_last_upstream() -> None:
     assert tree(PLAN) == (
-        "flow Report@version(2) (day: string, n: int)\n"
+        "flow Report @version(2) (day: string, n: int)\n"
         "├─ a\n"
         "│     from 'a.csv'\n"
         "└─ b\n"

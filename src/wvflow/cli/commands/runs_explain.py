@@ -42,7 +42,9 @@ def _json(found: Any) -> dict[str, Any]:
 
     row = found.row
     facts = {"run_id": row.run_id, "flow": row.flow.flow, "version": row.flow.version, "state": row.state}
-    return {**facts, **_with_instants(msgspec.to_builtins(found.why))}
+    why = msgspec.to_builtins(found.why)
+    variables = why.pop("variables")  # whatever their names
+    return {**facts, **_with_instants(why), "variables": variables, "unheard": found.unheard}
 
 
 def _with_instants(value: Any) -> Any:
