@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wvflow.errors import NotPossible
 from wvflow.service.api import Program, load
 from wvflow.service.dependants import Dependants
 from wvflow.service.runs import Runs
@@ -129,3 +130,22 @@ def test_a_run_that_somebody_cancels_before_it_begins_is_not_ordered_again(make:
     assert retried.run_time == runs.summary(order.run_id).run_time
     program.run("A", run_id="a2")
     assert [[one.run_id for one in order.upstream] for order in dependants.look()] == [["a2"]]
+
+
+def test_what_came_of_one_run_is_put_together_whichever_side_is_quicker(make: Make) -> None:
+    program, runs, dependants = make(DIAMOND)
+    for number in (1, 2, 3):
+        program.run("A", {"n": number}, run_id=f"a{number}")
+    orders = dependants.look()
+    begun = {(order.flow.flow, order.upstream[0].run_id): order.run_id for order in orders}
+    for one in (("B", "a1"), ("C", "a2")):
+        asyncio.run(runs.resume(begun[one]))
+    assert dependants.look() == []
+    with pytest.raises(NotPossible, match="runs of `B` and `C` that it has not used, but none of them come after the"):
+        program.run("D")
+    asyncio.run(runs.cancel(begun["B", "a3"]))
+    for one in (("B", "a2"), ("C", "a3"), ("C", "a1")):
+        asyncio.run(runs.resume(begun[one]))
+    assert carried_out(runs, dependants) == ["D", "D"]
+    rows = [runs.output(row.run_id).read_all().to_pylist() for row in runs.recent(flow="D")]
+    assert sorted(row["n"] for (row,) in rows) == [110, 220]

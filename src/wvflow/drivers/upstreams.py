@@ -1,7 +1,8 @@
 """The runs of other flows that a run comes after: which ones it uses, and what of them it reads (flow language, section
 5, "depends on").
 
-Of each flow that a header names it is the run that ended first among those that no run of this flow has used.
+Of each flow that a header names it is the run that ended first among those that no run of this flow has used, and
+that fits the others: those that come after one flow come after one run of it (``fitting``).
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from itertools import chain
 
 from msgspec.structs import replace
 
+from wvflow.drivers.fitting import fitting
 from wvflow.errors import NotPossible, RunNotFound
 from wvflow.kernel.continued import carried
 from wvflow.kernel.events import NOTHING, Continued, EpochMs, Event, Output, RunStarted, Upstream
 from wvflow.kernel.state import RunState
 from wvflow.plan.dependencies import After, after_text
 from wvflow.plan.nodes import FlowPlan
-from wvflow.ports.dependencies import Among, Dependencies, Use
+from wvflow.ports.dependencies import ANY, Among, Dependencies, Use
 from wvflow.ports.store import RunRow, StageRow, Store
 
-_ANY = Among()
 _ENDED = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
 
 
@@ -29,17 +30,28 @@ class NoUpstreamRun(NotPossible):
 
 
 def found(
-    store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()
+    store: Dependencies, project: str, plan: FlowPlan, among: Among = ANY, but: Collection[str] = ()
 ) -> tuple[RunRow, ...] | None:
     """The runs that another run of a flow would come after; None where there are none. Of a flow that comes after no
     others it is none, ``()``. ``but``: runs that are taken already."""
     if not plan.after:
         return ()
-    for several in plan.after:
-        rows = [_first(store, project, plan.flow, one, among, but) for one in several]
-        if all(row is not None for row in rows):
-            return tuple(row for row in rows if row is not None)
-    return None
+    several = (_several(store, project, plan.flow, one, among, but) for one in plan.after)
+    return next((rows for rows in several if rows is not None), None)
+
+
+def _several(
+    store: Dependencies, project: str, flow: str, several: Sequence[After], among: Among, but: Collection[str]
+) -> tuple[RunRow, ...] | None:
+    first = [_first(store, project, flow, one, among, but) for one in several]
+    if any(row is None for row in first):
+        return None
+    rows = tuple(row for row in first if row is not None)
+    if len(rows) == 1 or fitting([[row] for row in rows], store.origins([row.run_id for row in rows])):
+        return rows
+    every = [store.unused(project, flow, one, among, limit=None) for one in several]
+    free = [[row for row in rows if row.run_id not in but] for rows in every]
+    return fitting(free, store.origins([row.run_id for rows in free for row in rows]))
 
 
 def _first(
@@ -50,7 +62,7 @@ def _first(
 
 
 def wanted(
-    store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()
+    store: Dependencies, project: str, plan: FlowPlan, among: Among = ANY, but: Collection[str] = ()
 ) -> tuple[RunRow, ...]:
     """The same, for who can't do without. Raises: NoUpstreamRun."""
     rows = found(store, project, plan, among, but)
@@ -76,9 +88,12 @@ def run_time_of(rows: Sequence[RunRow]) -> EpochMs | None:
     return max((row.run_time for row in rows), default=None)
 
 
-def why_not(store: Dependencies, project: str, plan: FlowPlan, among: Among = _ANY, but: Collection[str] = ()) -> str:
+def why_not(store: Dependencies, project: str, plan: FlowPlan, among: Among = ANY, but: Collection[str] = ()) -> str:
     """Why there are none."""
     missing = [one for one in plan.after[0] if _first(store, project, plan.flow, one, among, but) is None]
+    if not missing:
+        names = " and ".join(f"`{one.flow}`" for one in plan.after[0])
+        return f"there are runs of {names} that it has not used, but none of them come after the same runs"
     runs = " and none of ".join(f"`{one.flow}` that {_how(one)}" for one in missing)
     about = " and whose `run_time` lies in this window" if among.about else ""
     return f"there is no run of {runs} and that it has not used{about}"
@@ -91,7 +106,9 @@ def _how(after: After) -> str:
 
 def _way_out(store: Dependencies, project: str, plan: FlowPlan, among: Among) -> str:
     missing = (one.flow for one in plan.after[0] if _first(store, project, plan.flow, one, among) is None)
-    command, flow = "backfill" if among.about else "run", next(missing, plan.after[0][0].flow)
+    if (flow := next(missing, None)) is None:
+        return "have those run that are missing beside them: `wvflow runs retry RUN` where one failed"
+    command = "backfill" if among.about else "run"
     return f"run it first: `wvflow {command} FILE {flow}`; each of its runs is used once"
 
 

@@ -11,7 +11,7 @@ Where somebody sees to it that flows come after others (``attend``), the runs th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -39,13 +39,23 @@ class Among(msgspec.Struct, frozen=True):
     live: bool = False
 
 
+ANY: Final = Among()
+
+
 class Dependencies(Protocol):
     """What came after what. Reading may raise Unavailable."""
 
-    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
+    def unused(
+        self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
+    ) -> list[RunRow]:
         """The runs that ``after`` is about and that no run of ``flow`` has used: those of the project that no run
         started and that have begun and ended; the one that ended first in front, of those about a window the one about
-        the latest time, and of those about one time the one that ended last."""
+        the latest time, and of those about one time the one that ended last. ``limit``: so many, None for all."""
+        ...
+
+    def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """By run, all runs that it came after, those before these included: by flow, one of each. Of a run that came
+        after none, none."""
         ...
 
     def uses(self, run_id: str) -> list[Use]:

@@ -15,7 +15,7 @@ from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.groups import group_of
 from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
 from wvflow.ports.agenda import Cause, Order
-from wvflow.ports.dependencies import Among
+from wvflow.ports.dependencies import ANY, Among
 from wvflow.ports.ledger import RunKey
 from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import TERMINAL
@@ -136,7 +136,7 @@ class Starting(Steering):
         if once is not None and (entry := self._store.run_of(flow.flow, once.key, self._clock.now())) is not None:
             check_same(plan, once, entry)
             return msgspec.structs.replace(self.summary(entry.run_id), by_key=once.key)
-        among = Among(about=window) if cause == "backfill" else Among()
+        among = Among(about=window) if cause == "backfill" else ANY
         before = self._before(bundle, flow, among)
         order = self.new_order(
             bundle, flow, params, run_id=run_id, run_time=run_time, cause=cause, key=once, window=window, before=before
@@ -188,7 +188,7 @@ class Starting(Steering):
             upstream=as_uses(before),
         )
 
-    def _before(self, bundle: Bundle, flow: FlowRef, among: Among = Among()) -> tuple[RunRow, ...]:  # noqa: B008 - immutable
+    def _before(self, bundle: Bundle, flow: FlowRef, among: Among = ANY) -> tuple[RunRow, ...]:
         """The runs that a run of a flow would come after. Raises: NoUpstreamRun."""
         return wanted(self._store, str(self.project.root), bundle.plan(flow), among)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.dependencies import After
-from wvflow.ports.dependencies import Among, Use
+from wvflow.ports.dependencies import ANY, Among, Use
 from wvflow.ports.store import ENDED_STATES, RunRow
 
 if TYPE_CHECKING:
@@ -49,8 +49,23 @@ def let_go(shelf: Shelf, run_id: str) -> None:
 
 
 def forget(shelf: Shelf) -> None:
-    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
-    shelf.used = [one for one in shelf.used if one.run_id in shelf.runs or one.use.run_id in shelf.runs]
+    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named; and
+    as long as it is known what came after them, so is what they came after."""
+    before = -1
+    while before != len(shelf.used):
+        before, known = len(shelf.used), {one.use.run_id for one in shelf.used} | shelf.runs.keys()
+        shelf.used = [one for one in shelf.used if one.run_id in known or one.use.run_id in shelf.runs]
+
+
+def _origins(shelf: Shelf, run_id: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    due = [run_id]
+    while due:
+        above = [one.use for one in shelf.used if one.run_id == due[-1]]
+        del due[-1]
+        due += [one.run_id for one in above]
+        found = {one.flow: one.run_id for one in above} | found
+    return found
 
 
 def _is_used(shelf: Shelf, flow: str, run_id: str) -> bool:
@@ -82,7 +97,9 @@ class DependenciesStore:
     _reading: Callable[[], AbstractContextManager[Shelf]]
     _writing: Callable[[], AbstractContextManager[Shelf]]
 
-    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
+    def unused(
+        self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
+    ) -> list[RunRow]:
         with self._reading() as shelf:
             return _unused(shelf, project, flow, after, among)[:limit]
 
@@ -93,6 +110,11 @@ class DependenciesStore:
             shelf.attended |= {(project, flow): one._replace(is_on=False) for flow, one in before.items()}
             shelf.attended |= {(project, flow): Attended(since[flow], tuple(after)) for flow, after in flows.items()}
             return since
+
+    def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        with self._reading() as shelf:
+            found = {run_id: _origins(shelf, run_id) for run_id in run_ids}
+            return {run_id: above for run_id, above in found.items() if above}
 
     def uses(self, run_id: str) -> list[Use]:
         with self._reading() as shelf:

@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import After
-from wvflow.ports.dependencies import Among, Use
+from wvflow.ports.dependencies import ANY, Among, Use
 from wvflow.ports.store import ENDED_STATES, RunRow
 from wvflow.store.sqlite import rows
 from wvflow.store.sqlite.database import Database
@@ -52,13 +52,39 @@ def let_go(connection: sqlite3.Connection, run_id: str) -> None:
     connection.execute("delete from used where run = ? and not again", (run_id,))
 
 
-def forget(connection: sqlite3.Connection, run_id: str) -> None:
-    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named."""
-    connection.execute(
-        "delete from used where ? in (run, upstream) and not exists (select 1 from runs where runs.run = used.run)"
-        " and not exists (select 1 from runs where runs.run = used.upstream)",
-        (run_id,),
+_GONE = (
+    "not exists (select 1 from runs where runs.run = used.run)"
+    " and not exists (select 1 from runs where runs.run = used.upstream)"
+    " and not exists (select 1 from used as later where later.upstream = used.run)"
+)
+ORIGINS = """
+    with recursive origins (top, flow, run) as (
+        select value, '', value from json_each(?)
+        union
+        select origins.top, used.upstream_flow, used.upstream from origins join used on used.run = origins.run
     )
+    select top, flow, run from origins where flow <> ''
+"""
+
+
+def forget(connection: sqlite3.Connection, run_id: str) -> None:
+    """What is said of runs that are both gone. As long as one is there, the other is not used again, and is named; and
+    as long as it is known what came after them, so is what they came after."""
+    due = [run_id]
+    while due:
+        one = due.pop()
+        gone = connection.execute(
+            f"delete from used where ? in (run, upstream) and {_GONE} returning run, upstream", (one,)
+        ).fetchall()
+        due += [upstream for _, upstream in gone if upstream != one]
+
+
+def origins(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """As ``Dependencies.origins``."""
+    found: dict[str, dict[str, str]] = {}
+    for top, flow, run in connection.execute(ORIGINS, (rows.encoded(tuple(run_ids)).decode(),)):
+        found.setdefault(top, {}).setdefault(flow, run)
+    return found
 
 
 def attend(
@@ -85,17 +111,19 @@ def wanted(connection: sqlite3.Connection) -> frozenset[str]:
         row.run_id
         for project, flow, since, after in attended
         for one in _AFTER.decode(after)
-        for row in unused(connection, project, flow, one, Among(since), -1)
+        for row in unused(connection, project, flow, one, Among(since), None)
     }
 
 
 def unused(
-    connection: sqlite3.Connection, project: str, flow: str, after: After, among: Among, limit: int
+    connection: sqlite3.Connection, project: str, flow: str, after: After, among: Among, limit: int | None
 ) -> list[RunRow]:
-    """As ``Dependencies.unused``; of a limit below 0, all."""
+    """As ``Dependencies.unused``."""
     states = rows.encoded(after.states).decode()
     query, window = (UNUSED, ()) if among.about is None else (UNUSED_ABOUT, among.about)
-    found = connection.execute(query, (after.flow, among.since, project, states, among.live, flow, *window, limit))
+    found = connection.execute(
+        query, (after.flow, among.since, project, states, among.live, flow, *window, -1 if limit is None else limit)
+    )
     return [rows.run_of(row) for row in found]
 
 
@@ -104,13 +132,19 @@ class DependenciesStore:
 
     _database: Database
 
-    def unused(self, project: str, flow: str, after: After, among: Among = Among(), *, limit: int = 1) -> list[RunRow]:  # noqa: B008 - immutable
+    def unused(
+        self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
+    ) -> list[RunRow]:
         with self._database.reading() as connection:
             return unused(connection, project, flow, after, among, limit)
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         with self._database.writing() as connection:
             return attend(connection, project, flows, now)
+
+    def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        with self._database.reading() as connection:
+            return origins(connection, run_ids)
 
     def uses(self, run_id: str) -> list[Use]:
         with self._database.reading() as connection:

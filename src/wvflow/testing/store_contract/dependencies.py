@@ -44,6 +44,16 @@ def after(run_id: str, *runs: str, flow: str = "B", again: bool = False) -> RunB
     return replace(part, new=replace(part.new, uses=tuple(Use("A", one, again) for one in runs)))
 
 
+def came_after(store: Store, run_id: str, *uses: Use) -> None:
+    """Have a run of the flow with its letter begin after others, and end."""
+    flow = run_id[0].upper()
+    part = begun(run_id, flow=flow)
+    assert part.new is not None
+    row = RunRow(run_id=run_id, flow=FlowRef(flow), bundle="b1", state="success", run_time=NOW, owner=TOKEN)
+    assert commit(store, replace(part, new=replace(part.new, uses=uses))) == ()
+    commit(store, batch(run_id, 1, timer(1), run=row))
+
+
 def ordered(run_id: str, *runs: str) -> Order:
     return Order(
         run_id=run_id,
@@ -152,6 +162,23 @@ class DependenciesContract:
         assert commit(store, after("b1", "a1"), after("b2", "a1", again=True), after("b3", "a1", again=True)) == ()
         assert store.uses("b2") == [Use("A", "a1", again=True)]
         assert [one.run_id for one in store.users("a1")] == ["b1", "b2", "b3"]
+
+    def test_what_runs_came_after_is_known_up_to_the_first(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        for run_id in ("a1", "a2"):
+            ended(here, run_id)
+        came_after(here, "b1", Use("A", "a1"))
+        came_after(here, "c1", Use("B", "b1"))
+        came_after(here, "d1", Use("C", "c1"), Use("A", "a2"))
+        found = {"b1": {"A": "a1"}, "c1": {"A": "a1", "B": "b1"}}
+        assert there.origins(["a1", "b1", "c1", "none"]) == found
+        assert there.origins(["d1"])["d1"].keys() == {"A", "B", "C"}
+        for run_id in ("a1", "b1"):
+            here.delete(run_id)
+        assert there.origins(["b1", "c1"]) == found
+        for run_id in ("c1", "d1", "a2"):
+            here.delete(run_id)
+        assert there.origins(["b1", "c1", "d1"]) == {}
 
     def test_what_a_flow_is_to_come_after_yet_is_kept(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
