@@ -89,10 +89,16 @@ def run_time_of(rows: Sequence[RunRow]) -> EpochMs | None:
 
 
 def why_not(store: Dependencies, project: str, plan: FlowPlan, among: Among = ANY, but: Collection[str] = ()) -> str:
-    """Why there are none."""
-    missing = [one for one in plan.after[0] if _first(store, project, plan.flow, one, among, but) is None]
+    """Why there are none, of each thing that it could come after."""
+    return "; and ".join(_why_not(store, project, plan, several, among, but) for several in plan.after)
+
+
+def _why_not(
+    store: Dependencies, project: str, plan: FlowPlan, several: Sequence[After], among: Among, but: Collection[str]
+) -> str:
+    missing = [one for one in several if _first(store, project, plan.flow, one, among, but) is None]
     if not missing:
-        names = " and ".join(f"`{one.flow}`" for one in plan.after[0])
+        names = " and ".join(f"`{one.flow}`" for one in several)
         return f"there are runs of {names} that it has not used, but none of them come after the same runs"
     runs = " and none of ".join(f"`{one.flow}` that {_how(one)}" for one in missing)
     about = " and whose `run_time` lies in this window" if among.about else ""
