@@ -86,10 +86,49 @@ def test_it_runs_in_order_stops_at_the_first_failure_and_goes_on_there(wvflow: C
     assert json.loads(wvflow("--json").stdout)[0]["done"] == 4
 
 
+@pytest.mark.parametrize(
+    ("flow", "text", "said"),
+    [
+        ("Daily", "flow Daily = {", "today's has mistakes (see `wvflow check f.wv`)"),
+        ("Daily", "flow Other = { stage a = select 1 as n }", "today's has no flow Daily"),
+        ("", None, "today's has mistakes"),
+    ],
+)
+def test_it_goes_on_whatever_has_become_of_its_file(wvflow: Command, flow: str, text: str | None, said: str) -> None:
+    Path("f.wv").write_text(FLOW.partition("flow Unscheduled")[0])
+    Path("2026-03-30").write_text("")
+    command = ["f.wv", *([flow] if flow else []), *RANGE]
+    wvflow(*command, status=1)
+    Path("2026-03-30").unlink()
+    Path("f.wv").unlink()
+    if text is not None:
+        Path("f.wv").write_text(text)
+    done = wvflow(*command)
+    assert said in done.stderr
+    assert fetched() == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
+    assert [line.split()[2] for line in done.stderr.splitlines()[-2:]] == ["success", "success"]
+
+
+def test_one_that_is_done_is_not_done_again_unless_that_is_said(wvflow: Command) -> None:
+    whole = "f.wv", "Daily(region = 'us')", *RANGE
+    first = states(wvflow(*whole, "--json"))
+    again = wvflow(*whole)
+    assert (first, len(fetched())) == (["success"] * 4, 4)
+    assert "4 of 4 windows done" in again.stdout
+    assert "it was done before, so nothing is started; --new --missing" in again.stderr
+    assert states(wvflow(*whole, "--json")) == first
+    assert "nothing is missing" in wvflow(*whole, "--new", "--missing").stderr
+    assert "nothing is missing" in wvflow(*whole, "--missing").stderr
+    wvflow(*whole, "--new")
+    assert (len(fetched()), len(json.loads(wvflow("--json").stdout))) == (8, 2)
+
+
 def test_what_was_done_before_can_be_left_out(wvflow: Command) -> None:
     wvflow("f.wv", "Daily", "--from", "2026-03-29", "--to", "2026-03-30")
     seen = wvflow("f.wv", "Daily", *RANGE, "--missing", "--dry-run", "--json")
     assert states(seen) == [None] * 3
+    shown = json.loads(seen.stdout)
+    assert (shown["from"], shown["to"]) == ("2026-03-27T23:00:00Z", "2026-03-31T22:00:00Z")
     wvflow("f.wv", "Daily", *RANGE, "--missing", "--parallel", "3")
     assert sorted(fetched()) == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
     again = wvflow("f.wv", "Daily", *RANGE, "--missing")
@@ -193,7 +232,7 @@ def test_an_interrupt_leaves_it_to_be_carried_on(wvflow: Command) -> None:
     with closing(Runs(project)) as runs:
         backfills = Backfilling(runs)
         preview = backfills.preview(bundle.plan(ref), ref.version, when, {})
-        asyncio.run(interrupted(backfills, backfills.begin(preview, bundle, when, {}, missing=False)))
+        asyncio.run(interrupted(backfills, backfills.begin(preview, bundle, {}, missing=False)))
     assert states(wvflow("f.wv", "Daily", *RANGE, "--json")) == ["success"] * 4
     assert fetched() == ["28 27 28", "29 28 29", "30 29 30", "31 30 31"]
 

@@ -31,8 +31,8 @@ def as_json(found: Filling) -> dict[str, Any]:
         "backfill": None if row is None else row.id,
         "flow": found.flow.flow,
         "version": found.flow.version,
-        "from": None if row is None else _utc(row.begin),
-        "to": None if row is None else _utc(row.end),
+        "from": _utc(found.when.begin),
+        "to": _utc(found.when.end),
         "done": found.done,
         "windows": [_window_json(one) for one in found.windows],
     }
@@ -76,14 +76,14 @@ def watching(app: App, found: Filling) -> AbstractContextManager[Watch | None]:
 
 class _Lines:
     def __init__(self, found: Filling) -> None:
-        self._told = {(one.window.number, one.run) for one in found.windows if one.has_ended}
+        self._seen = {one.window.number: one for one in found.windows}
 
     def __call__(self, now: Filling) -> None:
         for one in now.windows:
-            if one.has_ended and (one.window.number, one.run) not in self._told:
-                self._told.add((one.window.number, one.run))
+            if one.has_ended and self._seen.get(one.window.number) != one:
                 run = f"  run {one.run}" if one.run else ""
                 click.echo(f"{_local(now, one.window.run_time)}  {one.state}{_why(one)}{run}", err=True)
+            self._seen[one.window.number] = one
 
 
 @contextmanager
@@ -131,10 +131,10 @@ def listed(found: Sequence[Filling]) -> Table:
     """All backfills, a line each."""
     table = _table("backfill", "flow", "from", "to", "done", "")
     for one in found:
-        assert one.row is not None
         failed = "" if one.failed is None else f"stopped at {_local(one, one.failed.window.run_time)}{_why(one.failed)}"
         done = f"{one.done:,} of {len(one.windows):,}"
-        table.add_row(one.row.id, one.flow.shown, _local(one, one.row.begin), _local(one, one.row.end), done, failed)
+        begin, end = (_local(one, at) for at in one.when)
+        table.add_row("" if one.row is None else one.row.id, one.flow.shown, begin, end, done, failed)
     return table
 
 

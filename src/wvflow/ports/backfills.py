@@ -19,7 +19,7 @@ from wvflow.plan.nodes import FlowRef
 class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):
     """A series of runs for the times from ``begin`` up to, but without, ``end``. ``parallel``: how many may run at
     once. ``missing``: only those that no earlier run had done. ``given``: parameters that come before those of the
-    schedule."""
+    schedule. ``file``: the source that was named with it."""
 
     id: str
     project: str
@@ -31,6 +31,7 @@ class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):
     parallel: int = 1
     missing: bool = False
     given: dict[str, object] = {}
+    file: str = ""
 
 
 class WindowRow(msgspec.Struct, frozen=True, kw_only=True):

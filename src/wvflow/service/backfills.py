@@ -29,6 +29,7 @@ from wvflow.ports.dependencies import Among
 from wvflow.ports.store import RunRow
 from wvflow.schedule.windows import Stretch, stretches
 from wvflow.service.cleaning import TERMINAL
+from wvflow.service.invocation import Invocation, values
 from wvflow.service.starting import Starting
 from wvflow.service.wiring import new_run_id
 
@@ -63,11 +64,19 @@ class Filled(msgspec.Struct, frozen=True):
         return self.state in TERMINAL
 
 
+class Range(NamedTuple):
+    """From ``begin`` up to, but without, ``end``."""
+
+    begin: EpochMs
+    end: EpochMs
+
+
 class Filling(msgspec.Struct, frozen=True):
-    """A backfill and its windows. ``row`` is None of one that is not recorded."""
+    """A backfill and its windows, those of the times ``when``. ``row`` is None of one that is not recorded."""
 
     flow: FlowRef
     timezone: str
+    when: Range
     windows: tuple[Filled, ...]
     row: BackfillRow | None = None
 
@@ -93,11 +102,27 @@ class Filling(msgspec.Struct, frozen=True):
 Watch = Callable[[Filling], None]
 
 
-class Range(NamedTuple):
-    """From ``begin`` up to, but without, ``end``."""
+class Wish(NamedTuple):
+    """A backfill as it is asked for: ``begin`` and ``end`` are moments in ISO 8601, in the flow's zone where they name
+    none, ``texts`` values of parameters. ``named``: the flow, None for the only one of ``file``."""
 
-    begin: EpochMs
-    end: EpochMs
+    file: str
+    named: Invocation | None
+    begin: str
+    end: str
+    texts: Mapping[str, str]
+
+    def when(self, plan: FlowPlan) -> Range:
+        return range_in(plan.timezone, self.begin, self.end)
+
+    def given(self, plan: FlowPlan) -> dict[str, object]:
+        """Raises: UserError, the flow has no such parameters."""
+        return values(plan, self.named, self.texts)
+
+    def may_mean(self, row: BackfillRow) -> bool:
+        if self.named is None:
+            return self.file == row.file
+        return self.named.name == row.flow.flow and self.named.version in (None, row.flow.version)
 
 
 def range_in(zone: str, begin: str, end: str) -> Range:
@@ -136,7 +161,7 @@ class Backfilling:
         if missing:
             kept = [one for one in filled if not one.earlier]
             filled = [_numbered(one, number) for number, one in enumerate(kept, 1)]
-        return Filling(ref, plan.timezone, tuple(filled))
+        return Filling(ref, plan.timezone, when, tuple(filled))
 
     def foreseen(self, preview: Filling, plan: FlowPlan) -> Filling:
         """The same with the windows that would be skipped, as there is no run yet that they could come after."""
@@ -185,17 +210,22 @@ class Backfilling:
         """Those of the project, the newest first."""
         return [self._filling(row) for row in self._store.backfills(self._project)]
 
-    def unfinished(self, flow: str, when: Range, given: Mapping[str, object]) -> Filling | None:
-        """The newest of a flow, a range and parameters that isn't done."""
-        wanted = flow, when.begin, when.end, dict(given)
-        rows = self._store.backfills(self._project)
-        same = (row for row in rows if (row.flow.flow, row.begin, row.end, row.given) == wanted)
-        newest = next(same, None)
-        found = None if newest is None else self._filling(newest)
-        return None if found is None or found.is_done else found
+    def begun(self, wish: Wish) -> Filling | None:
+        """The newest one that was asked for in the same words, which are read as they were then: whatever has become
+        of its program."""
+        rows = (row for row in self._store.backfills(self._project) if wish.may_mean(row))
+        newest = next((row for row in rows if self._is_of(row, wish)), None)
+        return None if newest is None else self._filling(newest)
+
+    def _is_of(self, row: BackfillRow, wish: Wish) -> bool:
+        plan = self._bundle(row).plan(row.flow)
+        try:
+            return (row.begin, row.end) == wish.when(plan) and row.given == wish.given(plan)
+        except UserError:
+            return False
 
     def begin(
-        self, preview: Filling, bundle: Bundle, when: Range, given: Mapping[str, object], *, missing: bool
+        self, preview: Filling, bundle: Bundle, given: Mapping[str, object], *, missing: bool, file: str = ""
     ) -> Filling:
         """Record a backfill: it uses the bundle of this moment until it is done."""
         row = BackfillRow(
@@ -203,11 +233,12 @@ class Backfilling:
             project=self._project,
             flow=preview.flow,
             bundle=self._runs.keep_bundle(bundle, preview.flow),
-            begin=when.begin,
-            end=when.end,
+            begin=preview.when.begin,
+            end=preview.when.end,
             created_at=self._clock.now(),
             missing=missing,
             given=dict(given),
+            file=file,
         )
         self._store.put_backfill(row, [one.window for one in preview.windows])
         return msgspec.structs.replace(preview, row=row)
@@ -215,7 +246,8 @@ class Backfilling:
     def _filling(self, row: BackfillRow) -> Filling:
         plan = self._bundle(row).plan(row.flow)
         windows = self._store.windows(row.id)
-        return Filling(row.flow, plan.timezone, tuple(self._filled(row, one) for one in windows), row)
+        filled = tuple(self._filled(row, one) for one in windows)
+        return Filling(row.flow, plan.timezone, Range(row.begin, row.end), filled, row)
 
     def _filled(self, row: BackfillRow, window: WindowRow) -> Filled:
         if window.run:

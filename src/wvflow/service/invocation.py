@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from wvflow.diagnostics import has_errors
 from wvflow.errors import UserError
 from wvflow.plan.nodes import FlowPlan
+from wvflow.service.parameters import parse as parse_texts
 from wvflow.source import Source
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def split(text: str) -> Invocation:
     raise UserError(
         f"`{text}` is no call of a flow", help="write it as F(name = 'value', count = 3), or F @version(1) (…)"
     )
+
+
+def values(plan: FlowPlan, named: Invocation | None, texts: Mapping[str, str]) -> dict[str, object]:
+    """The parameters' values from a call's arguments and from texts, each once.
+
+    Raises: UserError, one is given twice, or is none of a parameter's type.
+    """
+    given = arguments(plan, named.call) if named is not None and named.call is not None else {}
+    if both := sorted(given.keys() & texts.keys()):
+        raise UserError(f"the parameter `{both[0]}` is given twice: in the call and with -p")
+    return parse_texts(plan, given | dict(texts))
 
 
 def arguments(plan: FlowPlan, call: CallExpr) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,8 +15,7 @@ from wvflow.cli.root import Command
 from wvflow.errors import UserError
 
 if TYPE_CHECKING:
-    from wvflow.plan.nodes import Bundle, FlowRef
-    from wvflow.service.backfills import Backfilling, Filling
+    from wvflow.service.backfills import Backfilling, Filling, Wish
     from wvflow.service.project import Project
 
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--parallel", type=click.IntRange(1, 1_000), default=1, metavar="N", help="So many windows at once.")
 @click.option("--missing", is_flag=True, help="Only windows that no run of the flow has done yet.")
 @click.option("--dry-run", is_flag=True, help="Only tell which windows there are.")
-@click.option("--new", is_flag=True, help="Begin another one, although one of that range isn't done.")
+@click.option("--new", is_flag=True, help="Begin another one, although there is one of that range.")
 @click.option("-p", "--param", "params", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A parameter.")
 @click.pass_obj
 def backfill(
@@ -47,7 +46,8 @@ def backfill(
 
     Times without an offset are of the flow's time zone. It stops at the first window that fails; of a flow that comes
     after others, those windows are skipped that have no run to come after. The same command carries it on from there,
-    also after an interrupt or a crash, with the program that it began with. Without FILE: list the backfills of the
+    also after an interrupt or a crash, with the program that it began with, whatever has become of FILE. Once all is
+    done it starts nothing any more: --new does. Without FILE: list the backfills of the
     project.
 
     Exit status: 0 all windows are done, 1 one failed or was skipped, 2 wrong usage, 130 interrupted.
@@ -57,46 +57,90 @@ def backfill(
         return
     if begin is None or end is None:
         raise click.UsageError("say for which times: --from TIME --to TIME")
+    from wvflow.service.backfills import Wish
+    from wvflow.service.invocation import split
+    from wvflow.service.program import source_name
+
+    project = app.project(file)
+    wish = Wish(source_name(project, file), split(flow) if flow else None, begin, end, params)
+    if not new and (project.state / "state.db").exists():
+        _carry_on(app, project, file, wish, parallel, missing=missing, dry_run=dry_run)
+    _begin(app, file, flow, wish, parallel, missing=missing, dry_run=dry_run)
+
+
+def _carry_on(
+    app: App, project: Project, file: Path, wish: Wish, parallel: int, *, missing: bool, dry_run: bool
+) -> None:
+    """The one that was begun before, if there is one and it is meant; then the command ends with it."""
+    from wvflow.cli.filling import report
+    from wvflow.service.backfills import Backfilling
+
+    with closing(app.runs(project)) as runs:
+        backfills = Backfilling(runs)
+        found = backfills.begun(wish)
+        if found is None or (found.is_done and (missing or dry_run)):
+            return
+        if dry_run:
+            app.say(f"{_begun(found)}; without --dry-run it goes on, with --new another one begins")
+            return
+        if not found.is_done:
+            app.say(f"{_begun(found)}; it goes on")
+            if remark := _remark(project, file, found):
+                app.say(remark)
+            _drive(app, project, backfills, found, parallel)
+        app.say("it was done before, so nothing is started; --new --missing: what no run has done, --new: all again")
+        report(app, project, found)
+        raise SystemExit(OK)
+
+
+def _begun(found: Filling) -> str:
+    from wvflow.cli.format import instant
+
+    assert found.row is not None
+    done = f"{found.done:,} of {len(found.windows):,} windows are done"
+    return f"backfill {found.row.id} was begun {instant(found.row.created_at)}: {done}"
+
+
+def _remark(project: Project, file: Path, found: Filling) -> str:
+    """That it goes by another program than the one that there is now."""
+    from wvflow.plan.codec import digest
+    from wvflow.plan.reach import reached
+    from wvflow.service.program import compile_program
+
+    assert found.row is not None
+    with prints_apart():
+        bundle = compile_program(project, file).bundle
+    if bundle is None:
+        return f"it uses the program that it began with: today's has mistakes (see `wvflow check {file}`)"
+    if found.flow.key not in bundle.flows:
+        return f"it uses the program that it began with: today's has no flow {found.flow.shown}"
+    if found.row.bundle != digest(reached(bundle, found.flow)):
+        return "it uses the program that it began with, which differs from today's; for that: --new --missing"
+    return ""
+
+
+def _begin(app: App, file: Path, flow: str | None, wish: Wish, parallel: int, *, missing: bool, dry_run: bool) -> None:
+    """Another one, of the program as it is."""
     from wvflow.cli.programs import chosen, compiled
-    from wvflow.service.backfills import Backfilling, range_in
-    from wvflow.service.parameters import parse
+    from wvflow.service.backfills import Backfilling
 
     project, program, _ = compiled(app, file)
     program, ref, _ = chosen(app, program, project, file, flow)
     bundle = program.bundle
     assert bundle is not None  # it has no errors
     plan = bundle.plan(ref)
-    when = range_in(plan.timezone, begin, end)
-    given = parse(plan, params)
+    given = wish.given(plan)
     with closing(app.runs(project)) as runs:
         backfills = Backfilling(runs)
-        found = None if new or dry_run else backfills.unfinished(plan.flow, when, given)
-        if found is None:
-            found = backfills.preview(plan, ref.version, when, given, missing=missing)
-            if dry_run or not found.windows:
-                _preview(app, backfills.foreseen(found, plan))
-                return
-            found = backfills.begin(found, bundle, when, given, missing=missing)
-        else:
-            _say_carried_on(app, found, bundle, ref)
-        _drive(app, project, backfills, found, parallel)
+        found = backfills.preview(plan, ref.version, wish.when(plan), given, missing=missing)
+        if dry_run or not found.windows:
+            _preview(app, backfills.foreseen(found, plan))
+            return
+        begun = backfills.begin(found, bundle, given, missing=missing, file=wish.file)
+        _drive(app, project, backfills, begun, parallel)
 
 
-def _say_carried_on(app: App, found: Filling, bundle: Bundle, ref: FlowRef) -> None:
-    from wvflow.cli.format import instant
-    from wvflow.plan.codec import digest
-    from wvflow.plan.reach import reached
-
-    assert found.row is not None
-    app.say(
-        f"backfill {found.row.id}, begun {instant(found.row.created_at)}, goes on: "
-        f"{found.done:,} of {len(found.windows):,} windows are done"
-    )
-    if found.row.bundle != digest(reached(bundle, ref)):
-        app.say("it uses the program that it began with, which differs from today's; for that: --new --missing")
-
-
-def _drive(app: App, project: Project, backfills: Backfilling, found: Filling, parallel: int) -> None:
+def _drive(app: App, project: Project, backfills: Backfilling, found: Filling, parallel: int) -> NoReturn:
     from wvflow.cli.driving import to_end
     from wvflow.cli.filling import report, watching
 

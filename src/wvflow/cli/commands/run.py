@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +12,8 @@ from wvflow.cli.app import App
 from wvflow.cli.commands.options import at_option, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
-from wvflow.errors import UserError
 
 if TYPE_CHECKING:
-    from wvflow.plan.nodes import FlowPlan
     from wvflow.service.project import Project
 
 TEXT = "-e"
@@ -78,6 +76,7 @@ def run(
     from wvflow.kernel.events import EpochMs
     from wvflow.lang.calendars import epoch_ms_in
     from wvflow.plan.parameters import bind
+    from wvflow.service.invocation import values as values_of
     from wvflow.service.planned import planned_program
 
     project, program, _ = compiled(app, file, planned_program)
@@ -86,7 +85,7 @@ def run(
     assert bundle is not None  # it has no errors
     plan = bundle.plan(ref)
     run_time = None if at is None else EpochMs(epoch_ms_in(plan.timezone, at))
-    values = bind(plan, _values(plan, named.call if named else None, params))
+    values = bind(plan, values_of(plan, named, params))
     with closing(app.runs(project)) as runs:
         if detach:
             report(
@@ -139,14 +138,3 @@ def _refuse_of_flows(given: dict[str, object]) -> None:
     for option, value in given.items():
         if value is not None and value != {}:
             raise click.UsageError(f"{option} is of a flow, and statements are run here: name the flow behind its file")
-
-
-def _values(plan: FlowPlan, call: Any, params: dict[str, str]) -> dict[str, object]:
-    """The parameters' values from the call's arguments and from ``-p``, each once."""
-    from wvflow.service.invocation import arguments
-    from wvflow.service.parameters import parse
-
-    given = arguments(plan, call) if call is not None else {}
-    if both := sorted(given.keys() & params.keys()):
-        raise UserError(f"the parameter `{both[0]}` is given twice: in the call and with -p")
-    return parse(plan, given | params)
