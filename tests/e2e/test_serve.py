@@ -198,6 +198,12 @@ def test_schedules_are_listed_paused_resumed_and_triggered(wvflow: Call, folder:
     assert [(one["decision"], one["state"]) for one in fires] == [("caught_up", "success"), ("skipped", None)]
     del fires[0]["removed"]
     shown = wvflow("schedule", "list", "Nightly").stdout
+    (folder / "f.wv").write_text("flow Nightly = {")  # a server would stay with the one before
+    past = wvflow("schedule", "list", "Nightly")
+    assert (past.stdout, "removed" in past.stderr, "the program has mistakes" in past.stderr) == (shown, False, True)
+    wvflow("schedule", "pause", "Nightly", "--note", "two\nlines")
+    assert "no schedule of Nigtly is recorded" in wvflow("schedule", "pause", "Nigtly", status=2).stderr
+    wvflow("schedule", "resume", "Nightly", status=1)
     (folder / "f.wv").write_text("flow Other = { stage a = select 1 as n }")
     (removed,) = json.loads(wvflow("schedule", "list", "--json").stdout)
     assert (removed["flow"], removed["next"], removed["last"], removed["removed"]) == ("Nightly", None, fires[0], True)

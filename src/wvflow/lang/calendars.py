@@ -25,6 +25,7 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 _FIELDS = 5
+_COMPARED = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -60,6 +61,24 @@ def cron_mistake(cron: str) -> str | None:
         return str(error)[:1].lower() + str(error)[1:]
     except StopIteration:
         return "no such day ever comes"
+    return None
+
+
+def common_time(first: str, second: str) -> str | None:
+    """A time that two cron texts have in common, None where the first thousand show none.
+
+    >>> common_time("30 2 * * *", "30 2 * * MON"), common_time("0 * * * *", "30 2 * * *")
+    ('2024-01-01 02:30', None)
+    """
+    from cronsim import CronSim
+
+    sides = [CronSim(fields, _SOME_TIME) for fields in (first, second)]
+    times = [next(side) for side in sides]
+    for _ in range(_COMPARED):
+        if times[0] == times[1]:
+            return f"{times[0]:%Y-%m-%d %H:%M}"
+        behind = 0 if times[0] < times[1] else 1
+        times[behind] = next(sides[behind])
     return None
 
 

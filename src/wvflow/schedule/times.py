@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from heapq import merge
+from heapq import heappop, heappush, merge
 from itertools import count, dropwhile, takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -24,6 +24,9 @@ from wvflow.plan.schedules import Cron, Schedule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+_NONE = timedelta()
 
 
 class Fire(NamedTuple):
@@ -62,12 +65,43 @@ def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
 
 
 def _of_cron(cron: Cron, entry: int, zone: ZoneInfo, after: datetime) -> Iterator[Fire]:
-    last = after
-    for local in CronSim(cron.fields, after.astimezone(zone)):
-        at = local.astimezone(UTC)
-        if at > last:  # two local times of a gap are due at one instant, right behind it
-            last = at
-            yield Fire(at, entry)
+    """The texts are read on the wall, where each time comes once; what that means in the zone is decided here."""
+    instants = _of_certain_hours if _is_of_certain_hours(cron) else _of_each_hour
+    last, later = after, list[datetime]()
+    for local in CronSim(cron.fields, _wall(after, zone)):
+        found = instants(local, zone)
+        for at in found:
+            heappush(later, at)
+        while found and later and later[0] <= found[0]:  # what the wall shows again comes when it does
+            at = heappop(later)
+            if at > last:  # two local times of a gap are due at one instant, right behind it
+                last = at
+                yield Fire(at, entry)
+
+
+def _wall(after: datetime, zone: ZoneInfo) -> datetime:
+    """What the wall shows at an instant. As much earlier where it is put back soon: what it showed then comes again."""
+    local, tomorrow = after.astimezone(zone), (after + _DAY).astimezone(zone)
+    back = (local.utcoffset() or _NONE) - (tomorrow.utcoffset() or _NONE)
+    return local.replace(tzinfo=None) - max(back, _NONE)
+
+
+def _is_of_certain_hours(cron: Cron) -> bool:
+    minute, hour, *_ = cron.fields.split()
+    return not minute.startswith("*") and not hour.startswith("*")
+
+
+def _of_certain_hours(local: datetime, zone: ZoneInfo) -> list[datetime]:
+    """The first time that the wall shows it, or goes past it."""
+    while not (found := _of_each_hour(local, zone)):
+        local += _MINUTE
+    return found[:1]
+
+
+def _of_each_hour(local: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Each time that the wall shows it."""
+    both = dict.fromkeys(local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return [at for at in both if at.astimezone(zone).replace(tzinfo=None) == local]
 
 
 def _of_interval(interval: int, anchor: datetime, after: datetime) -> Iterator[Fire]:

@@ -20,6 +20,17 @@ def no_cron(text: str, why: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.BAD_SCHEDULE, f"`{text}` says no times: {why}", use, f"the fields are {fields}")
 
 
+def only_one_gets_through(overlap: str, when: str, second: Span, first: Span) -> Diagnostic:
+    fate = "begins" if overlap == "skip" else "gets to its end"
+    return Diagnostic(
+        Code.COINCIDING_ENTRIES,
+        f"two entries are due at the same time ({when}), and with `overlap: {overlap}` only one of their runs {fate}",
+        second,
+        "write `overlap: queue`, a `concurrency` of 2, or a `concurrency_key` of what tells the runs apart",
+        (Note("the other is here", first),),
+    )
+
+
 def schedule_and_interval(second: Span, first: Span) -> Diagnostic:
     return Diagnostic(
         Code.BAD_SCHEDULE,

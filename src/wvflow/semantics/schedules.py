@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import NamedTuple, cast
 
 from wvflow.errors import EvaluationError
-from wvflow.lang.calendars import cron_mistake, fields_of, instant_in, instant_mistake, zone_mistake
+from wvflow.lang.calendars import common_time, cron_mistake, fields_of, instant_in, instant_mistake, zone_mistake
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.properties import Catchup, Overlap
 from wvflow.lang.values import to_json
@@ -44,7 +45,9 @@ def check_schedule(read: Read, callee: Callee, scope: Scope) -> Schedule | None:
         return None
     _check_bounds(read, scope)
     written = read.structured.get(SCHEDULE)
-    crons = tuple(_crons(written, callee, scope)) if written is not None else ()
+    entries = list(_entries(written, scope)) if written is not None else []
+    crons = tuple(_cron(entry, callee, scope) for entry in entries)
+    _check_apart(entries, crons, read, scope)
     if written is None and INTERVAL in settings:
         _arguments((), callee, spans[INTERVAL], scope, mistakes.missing_with_interval)
     return Schedule(
@@ -76,12 +79,25 @@ def _check_bounds(read: Read, scope: Scope) -> None:
         scope.session.report(mistakes.over_before_it_starts(read.spans["end"], read.spans["start"]))
 
 
-def _crons(written: n.ConfigValue, callee: Callee, scope: Scope) -> Iterator[Cron]:
-    for entry in _entries(written, scope):
-        if (why := cron_mistake(entry.text)) is not None:
-            scope.session.report(mistakes.no_cron(entry.text, why, entry.span))
-        args = _arguments(entry.args, callee, entry.span, scope, mistakes.missing_in_entry)
-        yield Cron(fields_of(entry.text), args)
+def _cron(entry: _Entry, callee: Callee, scope: Scope) -> Cron:
+    if (why := cron_mistake(entry.text)) is not None:
+        scope.session.report(mistakes.no_cron(entry.text, why, entry.span))
+    args = _arguments(entry.args, callee, entry.span, scope, mistakes.missing_in_entry)
+    return Cron(fields_of(entry.text), args)
+
+
+def _check_apart(entries: Sequence[_Entry], crons: Sequence[Cron], read: Read, scope: Scope) -> None:
+    """Of entries with other arguments that are due at once, each is meant to have its run."""
+    overlap = str(read.values.get("overlap", "skip"))
+    one_by_one = cast("int", read.values.get("concurrency", 1)) < 2 and "concurrency_key" not in read.spans
+    if overlap not in ("skip", "cancel_other") or not one_by_one:
+        return
+    for (first, mine), (second, other) in combinations(zip(entries, crons, strict=True), 2):
+        wrong = cron_mistake(first.text) or cron_mistake(second.text)
+        when = None if wrong or mine.args == other.args else common_time(mine.fields, other.fields)
+        if when is not None:
+            scope.session.report(mistakes.only_one_gets_through(overlap, when, second.span, first.span))
+            return
 
 
 def _entries(node: n.ConfigValue, scope: Scope) -> Iterator[_Entry]:

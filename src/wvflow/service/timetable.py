@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from wvflow.errors import RunNotFound
+from wvflow.errors import RunNotFound, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.calendars import epoch_ms_in
 from wvflow.plan.nodes import Bundle
@@ -42,11 +42,12 @@ class History(NamedTuple):
 
 
 class Timetable:
-    """The schedules of a program."""
+    """The schedules of a program. One that doesn't check has none; of such, what is recorded can be paused and told."""
 
-    def __init__(self, runs: Starting, bundle: Bundle) -> None:
+    def __init__(self, runs: Starting, bundle: Bundle | None) -> None:
         self._runs = runs
-        self._bundle = bundle
+        self._checks = bundle is not None
+        self._bundle = Bundle({}) if bundle is None else bundle
         self._store, self._clock = runs.agenda
         self._project = str(runs.project.root)
 
@@ -67,25 +68,29 @@ class Timetable:
         there = {one.ref.flow: one for one in scheduled(self._bundle, self._project)}
         if flow not in there and (found := self._history_of_removed(flow, limit)).times:
             return found
-        zone = scheduler.find(self._bundle, self._project, flow).plan.timezone
+        zone = self._find(flow).plan.timezone
         return History(flow, zone, self._times(flow, limit))
 
     def _history_of_removed(self, flow: str, limit: int) -> History:
         """By the clocks of the newest run's plan: nothing else tells its zone any more."""
         plan = next((self._runs.plan(row) for row in self._store.runs(flow=flow, limit=1)), None)
-        return History(flow, "UTC" if plan is None else plan.timezone, self._times(flow, limit), removed=True)
+        zone = "UTC" if plan is None else plan.timezone
+        return History(flow, zone, self._times(flow, limit), removed=self._checks)
 
     def _times(self, flow: str, limit: int) -> list[tuple[FireRow, RunRow | None]]:
         return [(one, self.run(one.run_id)) for one in self._store.fires(self._project, flow, limit=limit)]
 
     def pause(self, flow: str, note: str) -> None:
         """Have no time of a flow's schedule start a run. Raises: UserError, it has no schedule."""
-        found = scheduler.find(self._bundle, self._project, flow)
-        scheduler.pause(self._store, self._project, found, self._clock.now(), note)
+        now, recorded = self._clock.now(), self._store.schedule(self._project, flow)
+        if not self._checks and recorded is not None:
+            self._store.set_paused(self._project, flow, recorded.paused_at or now, note)
+        else:
+            scheduler.pause(self._store, self._project, self._find(flow), now, note)
 
     def resume(self, flow: str) -> bool:
         """Have those from now on start runs again; whether it was paused. Raises: UserError, it has no schedule."""
-        found = scheduler.find(self._bundle, self._project, flow)
+        found = self._find(flow)
         now_and_then = scheduler.Scheduler(self._runs, scheduler.ON_TIME_ONCE_MS)
         return now_and_then.resume(self._bundle, found)
 
@@ -97,10 +102,15 @@ class Timetable:
 
         Raises: UserError, the flow has no schedule, or a text is none of its parameters.
         """
-        found = scheduler.find(self._bundle, self._project, flow)
+        found = self._find(flow)
         given = bind(found.plan, {**found.params[0], **parse(found.plan, texts)})
         run_time = None if at is None else EpochMs(epoch_ms_in(found.plan.timezone, at))
         return self._runs.order(self._bundle, found.ref, given, run_id=run_id, run_time=run_time, cause="trigger")
+
+    def _find(self, flow: str) -> Scheduled:
+        if not self._checks:
+            raise UserError(f"no schedule of {flow} is recorded", help="mend the program: `wvflow check`")
+        return scheduler.find(self._bundle, self._project, flow)
 
     def run(self, run_id: str) -> RunRow | None:
         """A run, as long as it is kept."""

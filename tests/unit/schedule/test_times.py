@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wvflow.plan.schedules import Cron, Schedule
@@ -43,6 +43,12 @@ def due(cron: str, zone: str, after: str, many: int) -> list[str]:
         ("America/New_York", "*/30 * * * *", "2026-11-01T00:59",
          ["01. 01:00 -0400", "01. 01:30 -0400", "01. 01:00 -0500", "01. 01:30 -0500", "01. 02:00 -0500"]),
         ("Australia/Lord_Howe", "45 1 * * *", "2026-04-04T12:00", ["05. 01:45 +1100", "06. 01:45 +1030"]),
+        # Half an hour later, or earlier, than the hours before; and where midnight falls into the gap.
+        ("Australia/Lord_Howe", "0,30 */3 * * *", "2026-04-04T23:00",
+         ["05. 00:00 +1100", "05. 00:30 +1100", "05. 03:00 +1030", "05. 03:30 +1030"]),
+        ("Australia/Lord_Howe", "*/20 3 * * *", "2026-10-03T12:00",
+         ["04. 03:00 +1100", "04. 03:20 +1100", "04. 03:40 +1100"]),
+        ("America/Sao_Paulo", "*/30 1 * * SUN", "2018-11-03T12:00", ["04. 01:00 -0200", "04. 01:30 -0200"]),
         # None at all.
         ("Asia/Kolkata", "30 2 * * *", "2026-03-28T12:00", ["29. 02:30 +0530", "30. 02:30 +0530"]),
         ("UTC", "0 0 29 2 *", "2026-01-01", ["29. 00:00 +0000"]),
@@ -99,6 +105,42 @@ def test_where_no_clock_changes_it_is_due_in_exactly_the_minutes_that_the_fields
     found = fires(Schedule(crons=(Cron(cron),)), "UTC", after)
     soon = takewhile(lambda fire: fire.at <= minutes[-1], found)
     assert [one.at for one in soon] == [at for at in minutes if is_due(cron, at)]
+
+
+CHANGES = [
+    ("Europe/Berlin", datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    ("Europe/Berlin", datetime(2026, 10, 25, 1, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2018, 11, 4, 3, tzinfo=UTC)),
+]
+"""Zones, and when their clocks change."""
+AROUND = 8 * 60
+SOON = st.tuples(_list(0, 59), _list(0, 4), st.sampled_from(["*", "*/2", "4,25,29"]), st.just("*"), _list(0, 6))
+
+
+@settings(max_examples=40)
+@given(cron=SOON.map(" ".join), change=st.sampled_from(CHANGES), minutes=st.integers(-AROUND, AROUND))
+def test_where_clocks_change_it_is_due_whenever_the_wall_shows_it_or_once_behind_it(
+    cron: str, change: tuple[str, datetime], minutes: int
+) -> None:
+    name, at = change
+    zone = ZoneInfo(name)
+    instants = [at + timedelta(minutes=one) for one in range(-2 * AROUND, 2 * AROUND)]
+    shown = [one.astimezone(zone).replace(tzinfo=None) for one in instants]
+    certain = not any(field.startswith("*") for field in cron.split()[:2])
+    walls = [shown[0] + timedelta(minutes=one) for one in range(4 * AROUND - 90)]
+    wanted = [wall for wall in walls if is_due(cron, wall)]
+    if certain:  # once, at the first time that the wall shows it, or is past it
+        due = {next(one for one, wall in zip(instants, shown, strict=True) if wall >= each) for each in wanted}
+    else:
+        due = {one for one, wall in zip(instants, shown, strict=True) if wall in set(wanted)}
+    after = at + timedelta(minutes=minutes, seconds=1)
+    found = takewhile(
+        lambda fire: fire.at <= at + timedelta(minutes=AROUND), fires(Schedule(crons=(Cron(cron),)), name, after)
+    )
+    assert [one.at for one in found] == sorted(one for one in due if after < one <= at + timedelta(minutes=AROUND))
 
 
 @given(

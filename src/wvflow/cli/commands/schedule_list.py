@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,13 +32,9 @@ def list_(app: App, flow: str | None, limit: int) -> None:
 
     JSON: a list of objects.
     """
-    from wvflow.cli.programs import compiled
-    from wvflow.service.planned import planned_program
-    from wvflow.service.timetable import Timetable
+    from wvflow.cli.timetables import timetable
 
-    project, _, bundle = compiled(app, app.project().root, planned_program)
-    with closing(app.runs(project)) as runs:
-        table = Timetable(runs, bundle)
+    with timetable(app, may_have_mistakes=flow is not None) as (runs, table):
         if flow is None:
             _tell_of_all(app, table.standings(), table.removed(), runs.is_served())
         else:
@@ -141,7 +136,7 @@ def _table(found: Sequence[Standing]) -> Table:
 
 def _remark(one: Standing) -> str:
     if one.row is not None and one.row.paused_at is not None:
-        note = f": {one.row.note}" if one.row.note else ""
+        note = f": {one_line(one.row.note)}" if one.row.note else ""
         return f"paused since {instant(one.row.paused_at)}{note}"
     return _why(one.last, one.run, one.flow.plan.timezone) if one.last is not None else ""
 

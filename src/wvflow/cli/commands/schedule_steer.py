@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
-
 import click
 
 from wvflow.cli.app import App
 from wvflow.cli.commands.options import at_option, pairs
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.root import Command
-
-if TYPE_CHECKING:
-    from wvflow.service.runs import Runs
-    from wvflow.service.timetable import Timetable
-
-
-@contextmanager
-def _timetable(app: App) -> Iterator[tuple[Runs, Timetable]]:
-    from wvflow.cli.programs import compiled
-    from wvflow.service.planned import planned_program
-    from wvflow.service.timetable import Timetable
-
-    project, _, bundle = compiled(app, app.project().root, planned_program)
-    with closing(app.runs(project)) as runs:
-        yield runs, Timetable(runs, bundle)
+from wvflow.cli.timetables import timetable
 
 
 @click.command(cls=Command)
@@ -35,7 +17,7 @@ def _timetable(app: App) -> Iterator[tuple[Runs, Timetable]]:
 @click.pass_obj
 def pause(app: App, flow: str, note: str) -> None:
     """Let no time of FLOW's schedule start a run, until it is resumed. Each is recorded as skipped."""
-    with _timetable(app) as (_, table):
+    with timetable(app, may_have_mistakes=True) as (_, table):
         table.pause(flow, note)
     _done(app, flow, paused=True, note=note, text=f"the schedule of {flow} is paused")
 
@@ -45,7 +27,7 @@ def pause(app: App, flow: str, note: str) -> None:
 @click.pass_obj
 def resume(app: App, flow: str) -> None:
     """Let FLOW's schedule start runs again, from its next time on."""
-    with _timetable(app) as (_, table):
+    with timetable(app) as (_, table):
         was_paused = table.resume(flow)
     text = f"the schedule of {flow} goes on" if was_paused else f"the schedule of {flow} was not paused"
     _done(app, flow, paused=False, note="", text=text)
@@ -71,5 +53,5 @@ def trigger(app: App, flow: str, params: dict[str, str], at: str | None, run_id:
     """
     from wvflow.cli.ordered import report
 
-    with _timetable(app) as (runs, table):
+    with timetable(app) as (runs, table):
         report(app, runs.project, table.trigger(flow, params, at, run_id), runs.is_served())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from contextlib import closing, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+import msgspec
 
 from wvflow.cli.app import FAILED, OK, App, prints_apart, shown
 from wvflow.cli.commands.options import Duration
@@ -43,7 +43,7 @@ def serve(app: App, folder: Path, once: bool, no_scheduler: bool, grace: int) ->
     from wvflow.cli.programs import compiled
     from wvflow.service.planned import planned_program
 
-    project, _, bundle = compiled(app, folder, planned_program)
+    project, _, bundle = compiled(app, app.project(folder).root, planned_program)
     log = sys.stdout  # what the user's own code prints goes elsewhere
     with closing(app.runs(project)) as runs, prints_apart():
         server = _server(app, project, log, runs, once=once, by_schedules=not no_scheduler, grace_s=grace / 1_000)
@@ -113,7 +113,7 @@ def _print(app: App, names: Naming, log: TextIO, notice: Notice) -> None:
 
     if not app.json and notice.diagnostics:
         report(app, notice.diagnostics, names)
-    line = json.dumps(_as_json(notice, names), ensure_ascii=False) if app.json else _line(notice)
+    line = msgspec.json.encode(_as_json(notice, names)) if app.json else _line(notice)
     click.echo(line, file=log)
     log.flush()
 
