@@ -19,7 +19,8 @@ from typing import NamedTuple
 import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt
-from wvflow.drivers.embedded.effects import Effects, Errand, Idle, Prepared
+from wvflow.drivers.embedded.effects import Effects
+from wvflow.drivers.embedded.errand import Errand, Idle, Prepared
 from wvflow.drivers.embedded.replies import Replied
 from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError

@@ -9,12 +9,13 @@ from typing import Protocol, cast
 import msgspec
 
 from wvflow.drivers.embedded.attempts import Attempt, AttemptKey, Overdue, key_of, not_begun
+from wvflow.drivers.embedded.batches import KeysTaken
 from wvflow.drivers.embedded.calls import Calls
-from wvflow.drivers.embedded.effects import Effects, Errand, Idle, NotMet, Prepared
+from wvflow.drivers.embedded.effects import Effects
+from wvflow.drivers.embedded.errand import Errand, Idle, NotMet, Prepared
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
-from wvflow.drivers.embedded.keyed import KeysTaken
 from wvflow.drivers.embedded.live import Follower, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.mapped import row_of

@@ -9,17 +9,13 @@ was done. So the world sees another key than that of the first call, and for wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from wvflow.drivers.embedded.keyed import Batch, Group, World
+from wvflow.drivers.embedded.batches import Batch, Group, World
+from wvflow.drivers.embedded.errand import Errand
 from wvflow.kernel.events import NOTHING
 from wvflow.lang.relations import UNDONE
 from wvflow.plan.nodes import UndoKeysTask
 from wvflow.ports.ledger import KeyEntry
 from wvflow.ports.stop import Stop
-
-if TYPE_CHECKING:
-    from wvflow.drivers.embedded.effects import Errand
 
 _SO_MUCH_OF_A_CLAIM = 12
 
