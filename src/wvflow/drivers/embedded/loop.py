@@ -32,6 +32,7 @@ from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.notices import tell_of_hooks, tell_of_lateness
 from wvflow.drivers.embedded.past import remove
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
+from wvflow.drivers.embedded.reports import Reports
 from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.drivers.embedded.taken import Retaken, take_over
@@ -155,10 +156,8 @@ class Driver:
             holds=self._holds,
             logbook=self._logbook,
             heartbeats=self._heartbeats,
-            secrets=secrets,
+            reports=Reports(secrets=secrets, clock=clock, draw=draw, apply=self.apply),
             clock=clock,
-            draw=draw,
-            apply=self.apply,
         )
 
     # --- opening and closing ---
