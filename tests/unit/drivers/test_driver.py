@@ -105,7 +105,7 @@ def test_messages_that_cannot_be_read_now_are_read_later(bench: Any, gate: Any, 
         await gate.reached()
         bench.store.send(InboxRow(run_id="r", kind="terminate", at=NOON))
         bench.store.reading = [StoreUnavailable("away")]
-        driver._mail.set()
+        driver.wake()
         await driver.finished("r")
         await driver.close()
 

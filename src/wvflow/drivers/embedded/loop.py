@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wvflow.drivers.embedded.before import Before
+from wvflow.drivers.embedded.beginnings import Beginning, Beginnings
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.children import Children
 from wvflow.drivers.embedded.committer import Committer
@@ -26,19 +27,17 @@ from wvflow.drivers.embedded.effects import Effects
 from wvflow.drivers.embedded.gates import Gates
 from wvflow.drivers.embedded.heartbeats import Heartbeats
 from wvflow.drivers.embedded.holds import Holds
-from wvflow.drivers.embedded.inbox import fate_of, judged, told_by
 from wvflow.drivers.embedded.live import Follower, Identity, LiveRun
 from wvflow.drivers.embedded.logbook import Logbook
 from wvflow.drivers.embedded.notices import tell_of_hooks, tell_of_lateness
 from wvflow.drivers.embedded.past import remove
+from wvflow.drivers.embedded.post import Post
 from wvflow.drivers.embedded.recovery import collect_orphans, refold
 from wvflow.drivers.embedded.reports import Reports
 from wvflow.drivers.embedded.reuse import Reuse
 from wvflow.drivers.embedded.secrets import Secrets
-from wvflow.drivers.embedded.taken import Retaken, take_over
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.drivers.embedded.timers import Timers
-from wvflow.drivers.embedded.upstreams import bring_over
 from wvflow.drivers.embedded.wakeup import SAFETY_NET_S, Ear
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Watch
@@ -56,7 +55,6 @@ from wvflow.kernel.commands import (
     UndoChild,
 )
 from wvflow.kernel.events import (
-    SEMANTICS,
     CancelRequested,
     EpochMs,
     Event,
@@ -65,7 +63,6 @@ from wvflow.kernel.events import (
     Parent,
     Reopened,
     Retry,
-    RunStarted,
     TimerFired,
     UndoRequested,
     Upstream,
@@ -74,15 +71,12 @@ from wvflow.kernel.events import (
 from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.sagas import was_undone
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.lang.calendars import date_in
-from wvflow.lang.relations import HANDED
 from wvflow.ports.activities import Activities
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
-from wvflow.ports.engine import Engine, OutputName
+from wvflow.ports.engine import Engine
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.stop import StopToken
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, InboxRow, NewRun, OutputRow, Reply, Store
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, OutputRow, Reply, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,7 +123,6 @@ class Driver:
         self._most_events = most_events
         self._runs: dict[str, LiveRun] = {}
         self._ends: dict[str, asyncio.Future[LiveRun]] = {}
-        self._mail = asyncio.Event()
         self._ear = Ear(self._woken)
         self._closing = False
         self._called: Callable[[], None] = lambda: None
@@ -146,6 +139,8 @@ class Driver:
         self._gates = Gates(store, clock, pools or {})
         tell = self._carry_out, self._conflict, self._full, self._ear.call_followers
         self._committer = Committer(store, self._holds, *tell, partial(remove, folder))
+        self._post = Post(store, clock, self._runs, self._children, self._committer, self.apply)
+        self._beginnings = Beginnings(store, engine, clock)
         effects = Effects(store, engine, activities, secrets.get, clock, scalar_rows)
         self._tasks = Tasks(
             effects=effects,
@@ -171,7 +166,7 @@ class Driver:
         except BaseException:
             self._ear.close()
             raise
-        services = [self._committer.serve(), self._gates.serve(self._token), self._postman()]
+        services = [self._committer.serve(), self._gates.serve(self._token), self._post.serve()]
         if not self._alone:
             services += [self._safety_net(), self._heart()]
         self._services = [asyncio.create_task(service) for service in services]
@@ -248,48 +243,26 @@ class Driver:
         after, a retry those that the run before it came after.
         Raises: OutputMissing, some of that isn't kept any more.
         """
-        before = None if retry is None else self._take_over(identity, retry, handed)
-        now = self._clock.now()
-        new = NewRun(
-            flow=identity.flow,
-            bundle=identity.digest,
-            created_at=now if ordered_at is None else ordered_at,
-            semantics=SEMANTICS,
-            project=identity.project,
+        begins = self._beginnings.of_run(
+            identity,
+            self._token,
+            params,
+            run_time,
+            rows=rows,
+            retry=retry,
+            handed=handed,
+            watch=watch,
             key=key,
-            ordered=ordered_at is not None,
-            turn=turn,
-            uses=Before(tuple(upstream), again=retry is not None).uses,
-        )
-        run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, watch=watch)
-        self._admit(run)
-        kept = None if rows is None else self._keep(run, rows)
-        brought = bring_over(upstream, run.run_id, self._token, self._store, self._engine)
-        started = RunStarted(
-            at=now,
-            run_id=run.run_id,
-            run_time=run_time,
-            params=params,
-            token=self._token,
-            input=kept.output if kept is not None else before.input if before is not None else None,
-            run_date=_run_date(identity, run_time),
-            retry=None if before is None else before.retry,
             window=window,
-            upstream=brought.upstream,
+            turn=turn,
+            ordered_at=ordered_at,
+            upstream=upstream,
         )
-        run.bring(brought.rows)
-        if before is not None:
-            run.bring(before.rows)
-        self.apply(run, started, output=kept, then=None if begun is None else lambda run: begun(run.run_id))
+        self._begin(begins, None if begun is None else lambda run: begun(run.run_id))
 
-    def _take_over(self, identity: Identity, retry: Retry, handed: Output | None) -> Retaken:
-        return take_over(retry, handed, identity.plan, identity.run_id, self._token, self._store, self._engine)
-
-    def _keep(self, run: LiveRun, rows: pa.RecordBatchReader) -> OutputRow:
-        """What a run is handed by somebody who isn't a run, as an output of its own."""
-        name = OutputName(run_id=run.run_id, stage=HANDED, task=0, attempt=0, token=self._token)
-        stored = self._engine.keep(rows, name, StopToken())
-        return OutputRow(stage=-1, task=0, attempt=0, output=stored.output, inline=stored.inline)
+    def _begin(self, begins: Beginning, then: Follower | None) -> None:
+        self._admit(begins.run)
+        self.apply(begins.run, begins.started, output=begins.output, then=then)
 
     def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None, root: str = "") -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
@@ -324,36 +297,8 @@ class Driver:
     ) -> None:
         """Begin a run that another of this process has ordered. ``key``: for which there is to be but one; ``before``:
         the runs that it comes after."""
-        brought = bring_over(before.upstream, identity.run_id, self._token, self._store, self._engine)
-        now = self._clock.now()
-        new = NewRun(
-            flow=identity.flow,
-            bundle=identity.digest,
-            parent=parent.run_id,
-            fence=self._token,
-            created_at=now,
-            semantics=SEMANTICS,
-            project=identity.project,
-            turn=turn,
-            key=key,
-            uses=before.uses,
-        )
-        run = LiveRun(identity, self._token, state=RunState(), position=0, new=new, root=parent.root)
-        self._admit(run)
-        started = RunStarted(
-            at=now,
-            run_id=run.run_id,
-            run_time=parent.state.run_time,
-            params=order.params,
-            token=self._token,
-            parent=link,
-            input=order.input,
-            run_date=_run_date(identity, parent.state.run_time),
-            window=parent.state.window,
-            upstream=brought.upstream,
-        )
-        run.bring(brought.rows)
-        self.apply(run, started, then=lambda _: self._children.began(parent, order))
+        begins = self._beginnings.of_child(identity, order, parent, link, turn, key, before)
+        self._begin(begins, lambda _: self._children.began(parent, order))
 
     def carry_on(self, identity: Identity, parent: LiveRun) -> None:
         """Carry on a child that nobody drives. Raises as ``adopt``."""
@@ -367,7 +312,7 @@ class Driver:
 
     def request_cancel(self, run_id: str, *, terminate: bool = False) -> None:
         """Ask a run of this process to stop."""
-        self._cancel(self._runs[run_id], terminate)
+        self._post.cancel(self._runs[run_id], terminate)
 
     async def finished(self, run_id: str) -> LiveRun:
         """The run, when its end is durable. To be asked once: what is known of the run is dropped then.
@@ -399,7 +344,7 @@ class Driver:
     def _admit(self, run: LiveRun) -> None:
         self._runs[run.run_id] = run
         self._ends[run.run_id] = asyncio.get_running_loop().create_future()
-        self._mail.set()
+        self._post.look()
 
     def refold(self, identity: Identity) -> tuple[RunState, int]:
         """A recorded run's state, and the number of its events. Raises JournalCorrupt: it is marked ``quarantined``."""
@@ -447,7 +392,7 @@ class Driver:
     def _carry_out(self, run: LiveRun, commands: tuple[Command, ...]) -> None:
         run.is_ours = True
         if any(isinstance(command, CancelChild | CompleteRun) for command in commands):
-            self._mail.set()  # others are told of these
+            self._post.look()  # others are told of these
             self._children.begin_waiting()
         for command in commands:
             if run.run_id in self._runs:
@@ -476,10 +421,6 @@ class Driver:
 
     def _fire(self, run: LiveRun, timer: str) -> None:
         self.apply(run, TimerFired(at=run.now(self._clock.now()), timer=timer))
-
-    def _cancel(self, run: LiveRun, terminate: bool, consumed: Sequence[int] = ()) -> None:
-        at = run.now(self._clock.now())
-        self.apply(run, CancelRequested(at=at, mode="terminate" if terminate else "cancel"), consumed=consumed)
 
     # --- runs going out ---
 
@@ -548,50 +489,13 @@ class Driver:
     # --- messages and liveness ---
 
     def _woken(self) -> None:
-        self._mail.set()
+        self._post.look()
         self._gates.look()
         self._called()
 
-    async def _postman(self) -> None:
-        while True:
-            await self._mail.wait()
-            self._mail.clear()
-            if self._runs:
-                with suppress(Unavailable):  # the safety net asks again
-                    for row in await asyncio.to_thread(self._store.inbox, tuple(self._runs)):
-                        self._deliver(row)
-
-    def _deliver(self, row: InboxRow) -> None:
-        run = self._runs.get(row.run_id)
-        if run is not None and row.id > run.heard:
-            run.heard = row.id
-            match row.kind:
-                case "child":
-                    self._children.heard(run, row)
-                case "signal" | "pause" | "resume":
-                    told = told_by(row, run.now(self._clock.now()))
-                    if note := fate_of(run, told):
-                        run.tell(note=note)
-                    self.apply(run, told, consumed=(row.id,))
-                case "update":
-                    self._update(run, row)
-                case "cancel" | "terminate":
-                    self._cancel(run, row.kind == "terminate", (row.id,))
-
-    def _update(self, run: LiveRun, row: InboxRow) -> None:
-        """Accept it or not: that is decided by the state as it is, and answered with what follows from it, or by the
-        call that it ends with."""
-        accepted, answer = judged(run, row, run.now(self._clock.now()))
-        reply = None if answer is None else Reply(row.id, answer)
-        if accepted is not None:
-            self.apply(run, accepted, consumed=(row.id,), reply=reply)
-        elif reply is not None:
-            run.refuse(reply)
-            self._committer.gathered(run)
-
     def wake(self) -> None:
         """Look for messages now."""
-        self._mail.set()
+        self._post.look()
 
     async def _safety_net(self) -> None:
         """Calls that got lost: once a second, look whether another process has written."""
@@ -605,7 +509,7 @@ class Driver:
                 await asyncio.to_thread(self._heartbeats.flush)
                 if self._runs and (now := await asyncio.to_thread(self._store.version)) != seen:
                     seen = now
-                    self._mail.set()
+                    self._post.look()
 
     async def _heart(self) -> None:
         """Say that this process lives. After a silence (it was stopped, the machine slept) others may have taken its
@@ -643,8 +547,3 @@ def _refusal(identity: Identity, state: RunState) -> NotPossible:
 def _goes_on(run: LiveRun, event: Event) -> bool:
     """Whether the run goes on by itself. To be taken up and cancelled is asked of it, and what is cancelled ends."""
     return run.state.phase is RunPhase.RUNNING and not isinstance(event, OwnerChanged | CancelRequested)
-
-
-def _run_date(identity: Identity, run_time: EpochMs) -> str:
-    zone = identity.plan.timezone
-    return "" if zone == "UTC" else date_in(zone, run_time)
