@@ -128,10 +128,12 @@ def test_a_handle_signals_and_updates_its_run(talk: Callable[..., Any]) -> None:
 
 REFUSED = [
     ("update", "add", {"more": 10}, NotPossible, "does not hold with more = 10, n = 1"),
+    ("update", "add", {"more": None}, NotPossible, "does not hold with more = null, n = 1"),
     ("update", "split", {"by_": 0}, NotPossible, "`n` can't be set by `split`"),
     ("update", "ad", {}, UserError, "takes no update `ad`"),
     ("update", "say", {}, UserError, "takes no update `say`"),
     ("signal", "say", {"text": 5}, UserError, "the parameter `text` must be string, not 5"),
+    ("signal", "say", {"text": object}, UserError, "the parameter `text` must be string, not <class 'object'>"),
     ("signal", "say", {}, UserError, "signal say needs the parameter `text` (string)"),
     ("signal", "say", {"text": "a", "day": "x"}, UserError, "the parameter `day` must be date, not 'x'"),
     ("signal", "say", {"text": "a" * 1_100_000}, UserError, "take 1,100,"),

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from wvflow.cli.main import cli
+from wvflow.drivers.progress import Progress
 from wvflow.errors import NotPossible, UserError
 from wvflow.service.api import Program, RunResult
 from wvflow.testing import Sandbox
@@ -401,11 +402,14 @@ def test_a_success_under_a_key_is_not_cleaned_away_before_it_expires(make_progra
 def test_of_calls_at_once_one_starts_a_run_and_all_are_given_its_result(make_program: MakeProgram) -> None:
     program = make_program(FREE, ACTIVITIES)
 
+    seen: list[list[Progress]] = [[], [], []]
+
     async def both() -> list[RunResult]:
-        handles = [await program.start("F", key="k") for _ in range(3)]
+        handles = [await program.start("F", key="k", watch=one.append) for one in seen]
         return [await handle.result() for handle in handles]
 
     results = asyncio.run(both())
+    assert [one[-1].run.state for one in seen] == ["success"] * 3
     assert len({one.run_id for one in results}) == 1
     assert {one.state for one in results} == {"success"}
     assert len(calls(program)) == 1

@@ -117,7 +117,7 @@ REFUSALS: dict[str, tuple[str, str, str, str, str]] = {
         "kept",
         "kept: its rows were not kept, as nobody read them",
     ),
-    "what --from doesn't reach": ("range(500)", "range(600)", "child", "many", "retry r1 --from many"),
+    "what --from doesn't reach": ("range(500)", "range(600)", "child", "many", "retry r1 --from child --from many"),
 }
 
 
@@ -220,6 +220,9 @@ def test_the_version_of_the_run_is_retried_or_the_highest_or_one_that_is_named(f
     assert retried(failed, program=both, version=2).version == 2
     with pytest.raises(UserError, match="no flow `F` in version 3"):
         retried(failed, program=both, version=3)
+    with pytest.raises(StagesChanged) as refusal:
+        retried(failed, program=both.replace("range(500)", "range(600)"), version=2)
+    assert str(refusal.value.help).endswith("retry r1 --from many --version 2")
     with pytest.raises(UserError, match="no flow `F` any more"):
         retried(failed, program="flow G = { stage a = from range(3) as r(i) }")
 

@@ -113,7 +113,10 @@ def chosen(
     wanted = FlowRef(named.name, named.version)
     defines = any(wanted in refs for refs in program.flows.values())
     if not defines and (found := with_version(project, program, wanted)) is not None:
-        app.say(f"the program has no {wanted.key} any more; the plan that runs have recorded is used")
+        app.say(
+            f"the program has no version {wanted.version} of {wanted.flow} any more; "
+            "the plan that runs have recorded is used"
+        )
         return found, wanted, named
     return program, choose(program, project, file, named.name, named.version), named
 

@@ -84,8 +84,9 @@ class Lines:
 
     def __init__(self, plan: FlowPlan) -> None:
         self.run_id = ""
+        self._paused = False
         self._width = max((len(stage.name) for stage in plan.stages), default=0)
-        self._told: dict[str, tuple[str, int, int, int]] = {}
+        self._told: dict[str, tuple[int, set[tuple[str, int, int]]]] = {}
 
     def __call__(self, progress: Progress) -> None:
         if not self.run_id and _recorded(progress):
@@ -93,23 +94,35 @@ class Lines:
             self._say(f"run {self.run_id} of flow {progress.run.flow.flow}")
         for stage in progress.stages:
             self._change(stage)
+        if self._paused != (is_paused := progress.run.state == "paused"):
+            self._paused = is_paused
+            how = f"paused; go on with: wvflow runs resume {progress.run.run_id}" if is_paused else "goes on"
+            self._say(f"{'run':<{self._width}}  {how}")
         if progress.note:
             self._say(f"{progress.noted or 'run':<{self._width}}  {progress.note}")
 
     def remind(self, known: Progress) -> None:
         """Tell of a run that is carried on what it waits for: nothing of that changes."""
+        self._paused = known.run.state == "paused"
         waiting = tuple(stage for stage in known.stages if stage.phase == Phase.WAITING.value)
         if waiting:
             self(msgspec.structs.replace(known, stages=waiting))
 
     def _change(self, stage: StageRow) -> None:
         tenths = 0 if stage.instances is None else 10 * stage.instances.ended // max(stage.instances.count, 1)
-        now = (stage.phase, stage.attempts, tenths, _few(stage.iteration or 0))
         unsaid = stage.phase in ("pending", "queued") or stage.reason in (NOTHING_TO_UNDO, UNCALLED)
-        if unsaid or self._told.get(stage.stage) == now:
+        if unsaid or self._is_told(stage, (stage.phase, stage.attempts, tenths)):
             return
-        self._told[stage.stage] = now
         self._say(f"{stage.stage:<{self._width}}  {_in_words(stage)}".rstrip())
+
+    def _is_told(self, stage: StageRow, now: tuple[str, int, int]) -> bool:
+        """Whether that was the last; in a loop, whether that was told since the iteration that was told of last."""
+        few = _few(stage.iteration or 0)
+        before, seen = self._told.get(stage.stage, (few, set()))
+        if before == few and now in seen:
+            return True
+        self._told[stage.stage] = few, ({now} if before != few or not few else {now, *seen})
+        return False
 
     @staticmethod
     def _say(line: str) -> None:
@@ -188,10 +201,12 @@ class Board:
         self._by_phase: dict[str, dict[int, StageRow]] = {"pending": dict(self._rows)}
         self._notes: dict[str, str] = {}
         self._started: float | None = None
+        self._paused = False
 
     def __call__(self, progress: Progress) -> None:
         self.run_id = _recorded(progress) or self.run_id
         self._started = progress.run.started_at
+        self._paused = progress.run.state == "paused"
         for stage in progress.stages:
             if stage.index not in self._rows and not self._takes_up(stage):
                 continue
@@ -258,7 +273,7 @@ class Board:
         text = Text.assemble(
             (self._flow, "bold"), (f"  {self.run_id}  {done}/{len(self._rows)} stages  {spent}", "dim")
         )
-        if note := self._notes.get(""):
+        if note := self._notes.get("") or "paused" * self._paused:
             text.append(f"  {one_line(note)}", style="yellow")
         return text
 

@@ -21,6 +21,7 @@ from wvflow.kernel.state import HANDED_OUT, RUNNING, Instances, Phase, RunPhase,
 from wvflow.kernel.triggers import RULES, truth, units
 from wvflow.kernel.values import holds, run_values
 from wvflow.lang.algebra import Expr, Value
+from wvflow.lang.casts import shown
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
@@ -95,7 +96,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
     """What a stage waits for, first things first."""
     match seen.phase(id):
-        case Phase.IN_LINE if seen.run.paused_at is not None:
+        case Phase.PENDING | Phase.IN_LINE | Phase.MAPPING if _is_held_back(seen, id):
             yield paused(seen.run)
         case Phase.PENDING | Phase.IN_LINE if seen.instance:
             yield _place(seen, id)
@@ -122,6 +123,17 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
             yield _wait(seen, id, wait)
         case phase if not phase.is_terminal:
             yield Unmet(condition=f"{_work(seen, id)} must end", event="it ends, or its time is over")
+
+
+def _is_held_back(seen: Picture, id: StageId) -> bool:
+    """Whether it would go on but for a pause; a mapped stage, where none of its instances does."""
+    if seen.run.paused_at is None:
+        return False
+    stage = seen.stage(id)
+    if stage.phase is Phase.MAPPING and stage.instances is not None:
+        phases = {one.phase for one in stage.instances.states}
+        return all(one.is_terminal or one in (Phase.PENDING, Phase.IN_LINE) for one in phases)
+    return stage.phase is Phase.IN_LINE or bool(seen.instance)
 
 
 # --- pending --------------------------------------------------------------------------------------------------------
@@ -208,8 +220,8 @@ def given(seen: Picture, when: Expr) -> str:
         values = run_values(seen.plan, seen.run)
     except (EvaluationError, ValueError):
         return ""
-    shown = [f"{name} = {values[name]}" for name in names if name in values]
-    return f" with {listed(shown)}" if shown else ""
+    found = [f"{name} = {shown(values[name])}" for name in names if name in values]
+    return f" with {listed(found)}" if found else ""
 
 
 # --- running --------------------------------------------------------------------------------------------------------
@@ -217,11 +229,12 @@ def given(seen: Picture, when: Expr) -> str:
 
 def _turn(seen: Picture, id: StageId) -> Unmet:
     ahead = seen.line.get(id, 0)
-    line = f"{ahead:,} stand before it in the line" if ahead else "it is the next"
+    line = f"{ahead:,} {'stands' if ahead == 1 else 'stand'} before it in the line" if ahead else "it is the next"
+    most = seen.plan.max_parallel
+    places = "the only place" if most == 1 else f"one of {most} places"
     return Unmet(
-        condition=f"one of {seen.plan.max_parallel} places (`max_parallel`) must be free; {line}; "
-        f"at work: {seen.named(*seen.at_work)}",
-        event="one of these ends, or waits for another attempt",
+        condition=f"{places} (`max_parallel`) must be free; {line}; at work: {seen.named(*seen.at_work)}",
+        event=f"{'this' if most == 1 else 'one of these'} ends, or waits for another attempt",
     )
 
 

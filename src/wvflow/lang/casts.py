@@ -15,7 +15,7 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal, InvalidOpe
 from types import MappingProxyType
 
 from wvflow.errors import EvaluationError
-from wvflow.lang.durations import parse_duration
+from wvflow.lang.durations import format_duration, parse_duration
 from wvflow.lang.types import DECIMAL, STRING, Type
 
 # Enough digits for any decimal of the language (38), and for products of two.
@@ -45,8 +45,20 @@ def cast(value: object, type: Type) -> object:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message."""
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    """A value as it stands in a message.
+
+    >>> [shown(one) for one in ("a", None, True, 1.5, timedelta(minutes=90))]
+    ["'a'", 'null', 'true', '1.5', '1h30m']
+    """
+    match value:
+        case None | bool():
+            return "null" if value is None else str(value).lower()
+        case str():
+            return f"'{value}'"
+        case timedelta() if value >= timedelta():
+            return format_duration(value // timedelta(milliseconds=1))
+        case _:
+            return str(value)
 
 
 def text_of(value: object) -> str:

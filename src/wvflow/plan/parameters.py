@@ -54,11 +54,10 @@ def _bound(owner: str, param: FlowParam, given: Mapping[str, object], how: str) 
 
 def _checked(param: FlowParam, value: object) -> object:
     """The value as JSON, if it is of its type."""
-    json = to_json(value)
-    if value is None or param.type == UNKNOWN:
-        return json
     try:
-        to_python(json, param.type)
+        json = to_json(value)
+        if value is not None and param.type != UNKNOWN:
+            to_python(json, param.type)
     except (ValueError, TypeError) as error:
         raise UserError(f"the parameter `{param.name}` must be {param.type}, not {value!r}") from error
     return json

@@ -182,8 +182,14 @@ def table_as_value(name: str, use: Span) -> Diagnostic:
     )
 
 
+_ELSEWHERE = {"text": "string", "str": "string", "datetime": "timestamp", "number": "double", "list": "array"}
+"""What types are called in other languages."""
+
+
 def unknown_type(name: str, use: Span, defined: Iterable[str] = ()) -> Diagnostic:
     help_ = did_you_mean(name, [*NAMES, *defined], "such as string, long or date")
+    if name in _ELSEWHERE:
+        help_ = f"it is called `{_ELSEWHERE[name]}` here"
     return Diagnostic(Code.UNKNOWN_TYPE, f"no type named `{name}`", use, help_)
 
 

@@ -46,7 +46,12 @@ async def attach(
         known = runs.progress(runs.find(run_id))
         watch(msgspec.structs.replace(known, note=f"an earlier call has started it, for the key `{key.key}`"))
     changes = runs.changes(run_id)
-    while (row := await asyncio.to_thread(next, changes)).state not in TERMINAL:
+    while True:
+        row = await asyncio.to_thread(next, changes)
+        if watch is not None:
+            watch(runs.progress(row))
+        if row.state in TERMINAL:
+            break
         if not runs.is_driven(row):
             with suppress(NotPossible):  # somebody was quicker
                 await runs.resume(run_id, watch=watch)

@@ -134,7 +134,7 @@ def retry_of(run: RunRow, rows: Sequence[StageRow], then: Pinned, now: Pinned, a
         _check_stage(now.plan, name)
     left = left_by(run, rows, then, now, again)
     if left.again:
-        raise _refusal(run, left.again)
+        raise _refusal(run, now, again, left.again)
     return Retry(run.run_id, left.taken)
 
 
@@ -205,11 +205,15 @@ def _changed(stage: StagePlan, before: StagePlan, is_same: bool, then: FlowPlan,
     return ""
 
 
-def _refusal(run: RunRow, again: Mapping[str, str]) -> StagesChanged:
-    options = " ".join(f"--from {shlex.quote(name)}" for name, why in again.items() if why != BEHIND)
+def _refusal(run: RunRow, now: Pinned, asked: Sequence[str], again: Mapping[str, str]) -> StagesChanged:
+    """``asked``: the stages that are to run again anyway."""
+    names = dict.fromkeys((*asked, *(name for name, why in again.items() if why != BEHIND)))
+    options = [f"--from {shlex.quote(name)}" for name in names]
+    if now.flow.version != run.flow.version:
+        options.append(f"--version {now.flow.version}")
     told = "\n".join(f"  {name}: {why}" for name, why in again.items())
     return StagesChanged(
         f"run {run.run_id} can't be retried as it was: of its finished stages these would run again\n{told}",
-        help=f"to run them: wvflow runs retry {run.run_id} {options}",
+        help=f"to run them: wvflow runs retry {run.run_id} {' '.join(options)}",
         stages=tuple(again),
     )

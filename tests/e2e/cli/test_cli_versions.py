@@ -71,7 +71,7 @@ def test_a_version_that_is_gone_is_run_from_what_runs_have_recorded(orders: Path
     assert (hooked["state"], hooked["children"][0]["version"]) == ("success", 1)
     orders.write_text(TWO + "flow Uses = { stage u = call Order @version(1) | select n }\n")
     again = wvflow("run", "orders.wv", "Order @version(1)", "--run-id", "r2")
-    assert "the program has no Order@1 any more; the plan that runs have recorded is used" in again.stderr
+    assert "the program has no version 1 of Order any more; the plan that runs have recorded is used" in again.stderr
     shown = [json.loads(wvflow("runs", "show", run, "--json").stdout) for run in ("r1", "r2")]
     assert shown[0]["plan"] == shown[1]["plan"]
     assert "flow Order\n" in wvflow("show", "orders.wv", "Order@1").stdout

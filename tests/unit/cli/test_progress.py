@@ -112,6 +112,31 @@ def test_lines_tell_each_tenth_of_a_mapped_stage(capsys: pytest.CaptureFixture[s
     assert told == ["load  instances 0/500", "load  instances 50/500", "load  instances 120/500"]
 
 
+def test_a_pause_and_its_end_are_told_once(capsys: pytest.CaptureFixture[str], plain: Callable[..., str]) -> None:
+    lines, board = Lines(plan("load")), Board(plan("load"))
+    for state in ("running", "paused", "paused", "running", "success"):
+        progress = news()
+        progress = structs.replace(progress, run=structs.replace(progress.run, state=state))
+        lines(progress)
+        board(progress)
+        assert ("  paused" in plain(board.render())) == (state == "paused")
+    assert capsys.readouterr().err.splitlines() == [
+        "run r1 of flow Sales",
+        "run   paused; go on with: wvflow runs resume r1",
+        "run   goes on",
+    ]
+
+
+def test_lines_tell_seldom_of_a_loop_that_waits_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(plan("load"))
+    for iteration in range(1, 25):
+        for phase in ("attempting", "waiting"):
+            lines(news(structs.replace(row(0, "load", phase, attempts=1), iteration=iteration, awaited="wait(1s)")))
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("load")]
+    assert [line for line in told if "iteration" in line] == [f"load  iteration {n}" for n in (*range(1, 11), 20)]
+    assert len(told) == 22
+
+
 def test_of_many_stages_those_under_way_are_shown(plain: Callable[..., str]) -> None:
     board = Board(plan(*(f"s{i}" for i in range(1000))))
     board.room = 5

@@ -20,6 +20,7 @@ from wvflow.kernel.events import (
     Failure,
     Output,
     OwnerChanged,
+    PauseRequested,
     RunStarted,
     TaskEvent,
     TaskFailed,
@@ -353,6 +354,16 @@ def test_a_mapped_stage_counts_its_instances_and_names_the_first_that_failed(flo
     assert told(mapped(flow, Policy()), "a").instances is None
 
 
+def test_in_a_pause_a_mapped_stage_waits_for_its_end_once_nothing_of_it_is_at_work(flow: Build) -> None:
+    plan, paused = mapped(flow, Policy()), PauseRequested(EpochMs(13))
+    at_work = [done(A, rows=6), *[of(number, done(A)) for number in (1, 2)]]
+    ended = [*at_work, paused, *[of(number, done(A)) for number in (3, 4, 5)]]
+    for events, said in ((at_work, "instances must end"), (ended, "the run is paused")):
+        assert [said in one.condition for one in told(plan, "a", *events).unmet] == [True]
+    one = explain_instance(plan, fold(plan, (START, *ended)), A, 6, {})
+    assert ["the run is paused" in unmet.condition for unmet in one.unmet] == [True]
+
+
 @pytest.mark.parametrize(
     ("tolerate", "fate"),
     [(1, ": 1 failed, and `tolerate` allows 1"), (0, ": then it fails, as 1 failed and none may")],
@@ -406,8 +417,8 @@ def test_an_instance_is_explained_as_a_stage(flow: Build, number: int, state: st
 def test_who_waits_for_a_turn_is_told_its_place_in_the_line(flow: Build) -> None:
     plan = flow({"a": (), "b": (), "c": ()}, max_parallel=1)
     told_b, told_c = (told(plan, name).unmet[0].condition for name in "bc")
-    assert told_b == "one of 1 places (`max_parallel`) must be free; it is the next; at work: `a`"
-    assert "1 stand before it in the line" in told_c
+    assert told_b == "the only place (`max_parallel`) must be free; it is the next; at work: `a`"
+    assert "1 stands before it in the line" in told_c
 
 
 # --- why it ended ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from wvflow.kernel.events import EpochMs, Failure, PauseRequested, SignalReceive
 from wvflow.kernel.signals import assigned, is_accepted, message_of
 from wvflow.kernel.values import variable
 from wvflow.lang.algebra import Value
+from wvflow.lang.casts import shown
 from wvflow.lang.relations import nodes
+from wvflow.lang.values import to_python
 from wvflow.plan.nodes import UpdatePlan
 from wvflow.ports.store import Answer, InboxRow, Message
 
@@ -45,8 +47,9 @@ def _unmet(run: LiveRun, update: UpdatePlan, message: Message) -> str:
     """Why the ``where`` of an update doesn't hold: the values that it is about."""
     named = dict.fromkeys(one.name for one in nodes(update.where) if isinstance(one, Value))
     values = {**{one.name: variable(run.state, one.name) for one in run.plan.variables}, **message.args}
-    shown = [f"{name} = {values[name]}" for name in named if name in values]
-    return f"`where {update.text}` does not hold{' with ' if shown else ''}{', '.join(shown)}"
+    types = {one.name: one.type for one in (*run.plan.variables, *update.params)}
+    found = [f"{name} = {shown(to_python(values[name], types[name]))}" for name in named if name in values]
+    return f"`where {update.text}` does not hold{' with ' if found else ''}{', '.join(found)}"
 
 
 def fate_of(run: LiveRun, told: Told) -> str:
