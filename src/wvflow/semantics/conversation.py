@@ -52,7 +52,8 @@ def _read_state(flow: n.FlowDef, scope: Scope) -> tuple[FlowParam, ...]:
             scope.session.report(flow_mistakes.paused_is_there(one.name.span))
         elif (first := taken.get(one.name.text)) is not None:
             scope.session.report(mistakes.duplicate_name(one.name.text, "flow", one.name.span, first.span))
-    found = read_params(tuple(written), scope.session, scope)
+    variables = {one.name.text: Value(one.name.text) for one in written}  # named here, they have no value yet
+    found = read_params(tuple(written), scope.session, replace(scope, for_state=False, state=variables))
     places = {one.name.text: one for one in written}
     for variable in found:
         if variable.default is not None:

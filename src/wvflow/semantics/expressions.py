@@ -12,12 +12,13 @@ from typing import assert_never
 
 from wvflow.lang import algebra as a
 from wvflow.lang.algebra import Binary, Branch, Call, Case, Cast, Expr, In, InQuery, IsNull, Literal, NamedArgument
+from wvflow.lang.asked import COUNTS
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.relations import nodes as nodes_of
 from wvflow.lang.stdlib import AGGREGATES, RESULT_OF_FIRST, RESULTS
 from wvflow.lang.types import BOOLEAN, DECIMAL, DOUBLE, DURATION, LONG, NULL, STRING, Type, array_of
 from wvflow.lang.ulids import NATIVE
-from wvflow.semantics import functions, infer, methods, mistakes, names, windows
+from wvflow.semantics import functions, infer, methods, mistakes, mistakes_of_conversations, names, windows
 from wvflow.semantics.infer import type_of
 from wvflow.semantics.scopes import Row, Scope
 from wvflow.semantics.types import resolve_type
@@ -348,6 +349,8 @@ def _call(node: n.Dot | n.CallExpr, scope: Scope) -> Expr:
         return names.native(scope.session)
     if not node.function.quoted and (known := scope.functions.get(name)) is not None:
         return _without_arguments(node, known, scope)
+    if scope.functions and not node.function.quoted and (asked := _misasked(node, scope)) is not None:
+        return asked
     if _is_activity(name, scope):
         scope.session.report(mistakes.activity_in_expression(name, node.function.span))
         return names.NOTHING
@@ -362,6 +365,18 @@ def _without_arguments(node: n.CallExpr, value: Expr, scope: Scope) -> Expr:
         name = node.function.text
         scope.session.report(mistakes.wrong_argument_count(name, "no arguments", len(node.args), node.span))
     return value
+
+
+def _misasked(node: n.CallExpr, scope: Scope) -> Expr | None:
+    """In a query of a run, what is no function there: a count, or what sets a variable. None for any other."""
+    name, use = node.function.text, node.function.span
+    if name in COUNTS:
+        scope.session.report(mistakes_of_conversations.count_called(name, use))
+        return scope.values.get(name, names.NOTHING)
+    if name.startswith("set_") and name.removeprefix("set_") in scope.state:
+        scope.session.report(mistakes_of_conversations.action_in_query(name, use))
+        return names.NOTHING
+    return None
 
 
 def _is_activity(name: str, scope: Scope) -> bool:

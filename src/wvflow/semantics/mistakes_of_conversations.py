@@ -128,3 +128,20 @@ def never_set(variables: Sequence[str], use: Span) -> Diagnostic:
         use,
         f"let a signal set it: `signal … = set_{variables[0]}(…)`",
     )
+
+
+def count_called(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNKNOWN_NAME, f"`{name}` is a value, no function", use, f"write `{name}`")
+
+
+def function_uncalled(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(Code.UNKNOWN_NAME, f"`{name}` is a function, no value", use, f"write `{name}()`")
+
+
+def action_in_query(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MISPLACED,
+        f"`{name}` is an action of a signal or update, and a query changes nothing",
+        use,
+        f"let an update do it: `update … = {name}(…)`",
+    )

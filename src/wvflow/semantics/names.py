@@ -112,6 +112,8 @@ def _unknown(name: Name, scope: Scope) -> Expr:
 
 
 def _finding(name: Name, scope: Scope) -> Diagnostic:
+    if name.text in scope.functions:
+        return flow_mistakes.function_uncalled(name.text, name.span)
     if name.text in scope.state:
         return flow_mistakes.state_misplaced(name.text, name.span)
     if scope.for_argument and scope.has_rows:
