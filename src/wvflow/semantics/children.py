@@ -99,6 +99,11 @@ def called_first(flows: Mapping[tuple[str, int], FlowDef]) -> list[FlowDef]:
 
 
 def _called(flow: FlowDef, keys: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    called = (node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput))
-    names = {*before(flow), *called}
+    names = {*before(flow), *calls(flow)}
     return (key for key in keys if key[0] in names)
+
+
+def calls(flow: FlowDef) -> frozenset[str]:
+    """What the stages of a flow call by name, or jump to: flows, and activities behind `call`."""
+    called = (node.call.function.text for node in walk(flow) if isinstance(node, InvokeOp | CallOp | CallInput))
+    return frozenset(called)

@@ -17,7 +17,7 @@ from wvflow.semantics import mistakes as base_mistakes
 from wvflow.semantics import mistakes_of_calls
 from wvflow.semantics import mistakes_of_dependencies as mistakes
 from wvflow.semantics.checked import CheckedFlow, CheckedRunQuery, CheckedStage, ChildStep
-from wvflow.semantics.children import before
+from wvflow.semantics.children import before, calls
 from wvflow.semantics.scopes import Col, Upstream
 from wvflow.semantics.session import Session
 from wvflow.semantics.waits import is_rowless
@@ -55,6 +55,20 @@ def check_unattended(flow: FlowDef, params: Sequence[FlowParam], session: Sessio
     for one, param in zip(flow.params, params, strict=False) if before(flow) else ():
         if param.default is None:
             session.report(mistakes.needs_default(flow.name.text, param.name, one.span))
+
+
+def check_counted(flow: FlowDef, session: Session) -> None:
+    """Runs that flows start are none to come after: a flow that only they start has none."""
+    flows = session.definitions.flows.values()
+    for name in {one.text: one for one in _named(flow)}.values():
+        others = [one for one in flows if one.name.text != name.text]
+        starters = dict.fromkeys(one.name.text for one in others if name.text in calls(one))
+        if starters and not any(_is_scheduled(one) for one in flows if one.name.text == name.text):
+            session.report(mistakes.started_by_flows(name.text, flow.name.text, list(starters), name.span))
+
+
+def _is_scheduled(flow: FlowDef) -> bool:
+    return any(item.key.text in ("schedule", "interval") for config in flow.configs for item in config.items)
 
 
 # --- what the header says --------------------------------------------------------------------------------------------

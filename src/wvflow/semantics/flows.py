@@ -27,6 +27,7 @@ from wvflow.semantics.concurrency import read_concurrency_key
 from wvflow.semantics.conversation import check_conversation, read_conversation
 from wvflow.semantics.defaults import check_defaults
 from wvflow.semantics.dependencies import (
+    check_counted,
     check_unattended,
     read_after,
     read_elsewhere,
@@ -110,6 +111,7 @@ def check_flow(flow: FlowDef, session: Session) -> CheckedFlow:
     check_reuse(stages, defaults.values, [param.name for param in params], session)
     ref, after = FlowRef(flow.name.text, flow.number), read_after(flow, session)
     check_unattended(flow, params, session)
+    check_counted(flow, session)
     elsewhere = read_elsewhere(ref.flow, session.definitions.flows.values())
     queries = read_queries(flow, stages, scope)
     return CheckedFlow(

@@ -48,6 +48,13 @@ def started_before_the_end(name: str, by: str, use: Span) -> Diagnostic:
     return Diagnostic(Code.STARTED_BEFORE_END, message, use, way_out)
 
 
+def started_by_flows(name: str, dependant: str, starters: Sequence[str], use: Span) -> Diagnostic:
+    who = f"{listed(starters)} {'starts' if len(starters) == 1 else 'start'}"
+    message = f"`{dependant}` comes after no run of `{name}` that {who}: only those count that no flow starts"
+    way_out = f"have `{dependant}` come after `{starters[0]}`, or give `{name}` a `schedule`"
+    return Diagnostic(Code.STARTED_BY_FLOWS, message, use, way_out)
+
+
 def needs_default(flow: str, name: str, use: Span) -> Diagnostic:
     message = f"`{name}` has no default, and a run of `{flow}` that begins when others have ended is given none"
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, f"write `{name} = …` among its parameters")
