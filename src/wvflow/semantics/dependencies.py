@@ -42,7 +42,7 @@ Wanted: TypeAlias = Mapping[str, tuple[str, ...]]
 
 def read_after(flow: FlowDef, session: Session) -> Alternatives:
     """What a flow's header says of other flows; what is wrong is reported, and then nothing is left of it."""
-    known = [_is_flow(name, flow, session) for name in _named(flow)]
+    known = [_is_flow(name, flow, session) for name in named_in(flow)]
     known += [_is_end(one, session) for one in _leaves(flow.trigger)]
     _check_doubles(flow.depends, session)
     if not all(known) or (alternatives := _alternatives(flow, session)) is None:
@@ -60,7 +60,7 @@ def check_unattended(flow: FlowDef, params: Sequence[FlowParam], session: Sessio
 def check_counted(flow: FlowDef, session: Session) -> None:
     """Runs that flows start are none to come after: a flow that only they start has none."""
     flows = session.definitions.flows.values()
-    for name in {one.text: one for one in _named(flow)}.values():
+    for name in {one.text: one for one in named_in(flow)}.values():
         others = [one for one in flows if one.name.text != name.text]
         starters = dict.fromkeys(one.name.text for one in others if name.text in calls(one))
         if starters and not any(_is_scheduled(one) for one in flows if one.name.text == name.text):
@@ -74,7 +74,8 @@ def _is_scheduled(flow: FlowDef) -> bool:
 # --- what the header says --------------------------------------------------------------------------------------------
 
 
-def _named(flow: FlowDef) -> list[Name]:
+def named_in(flow: FlowDef) -> list[Name]:
+    """The flows that a header names, wherever it does."""
     return [*flow.depends, *[one.name for one in _leaves(flow.trigger)]]
 
 
@@ -176,7 +177,7 @@ def _either(one: Wanted, other: Wanted) -> Wanted:
 
 def upstreams_of(flow: FlowDef, session: Session) -> Mapping[str, Mapping[str, Upstream]]:
     """By flow that the header names, its stages as they are read: those of its highest version."""
-    return {name.text: session.flow_stages.get(name.text, {}) for name in _named(flow)}
+    return {name.text: session.flow_stages.get(name.text, {}) for name in named_in(flow)}
 
 
 def as_upstreams(flow: CheckedFlow) -> Mapping[str, Upstream]:
@@ -211,7 +212,7 @@ def _shape(found: Upstream | None) -> tuple[tuple[str, Type], ...] | None:
 
 def read_elsewhere(flow: str, flows: Iterable[FlowDef]) -> frozenset[str]:
     """The stages of a flow that flows which depend on it read."""
-    dependants = [one for one in flows if any(name.text == flow for name in _named(one))]
+    dependants = [one for one in flows if any(name.text == flow for name in named_in(one))]
     return frozenset(stage for one in dependants for stage in _read_of(one, flow))
 
 
@@ -243,7 +244,7 @@ def check_no_cycle(flows: Iterable[FlowDef], session: Session, is_here: Callable
 
 
 def _use(flows: Sequence[FlowDef], reader: str, read: str) -> tuple[FlowDef, Name]:
-    return next((one, name) for one in flows if one.name.text == reader for name in _named(one) if name.text == read)
+    return next((one, name) for one in flows if one.name.text == reader for name in named_in(one) if name.text == read)
 
 
 def check_has_ended(step: ChildStep, use: Span, session: Session) -> None:

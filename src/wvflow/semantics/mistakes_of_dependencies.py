@@ -37,6 +37,12 @@ def success_and_another_end(flow: str, name: str, use: Span, depends: Span) -> D
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, way_out, (Note("it stands here", depends),))
 
 
+def never_together(names: Sequence[str], flow: str, use: Span) -> Diagnostic:
+    message = f"runs of {listed(names)} never go together: they come after one run of `{flow}`, and it ends in one way"
+    way_out = f"have a flow for each of them, or let them come after `{flow}` in the same states"
+    return Diagnostic(Code.NEVER_TOGETHER, message, use, way_out)
+
+
 def too_much(use: Span) -> Diagnostic:
     message = "this says more than 64 different things to wait for"
     return Diagnostic(Code.BAD_DEPENDENCY, message, use, "have a flow for each of them")

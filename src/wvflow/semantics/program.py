@@ -14,6 +14,7 @@ from wvflow.semantics.children import called_first, columns_of
 from wvflow.semantics.definitions import Definitions, collect
 from wvflow.semantics.dependencies import as_upstreams, check_no_cycle
 from wvflow.semantics.flows import check_flow
+from wvflow.semantics.meetings import check_can_meet
 from wvflow.semantics.models import read_models, read_models_of
 from wvflow.semantics.properties import check_foreign
 from wvflow.semantics.rowtypes import check_type
@@ -49,6 +50,7 @@ def check(modules: Sequence[Module], catalog: Catalog) -> tuple[Checked, tuple[D
     checked_flows = {id(flow): _check_flow(flow, session) for flow in called_first(definitions.flows)}
     flows = tuple(checked_flows[id(flow)] for flow in definitions.flows.values())
     check_no_cycle(definitions.flows.values(), session, lambda _: True)
+    check_can_meet(definitions.flows.values(), session, lambda _: True)
     if flows:
         check_foreign(catalog.defaults, "the project's defaults", "defaults", flows[0].span, session)
     statements = {source: tuple(check_statements(source, session)) for source in definitions.files}
@@ -74,7 +76,9 @@ def check_file(program: Definitions, source: str, catalog: Catalog) -> tuple[tup
     for one in called_first(program.flows):
         if any(one is other for other in defined):
             _check_flow(one, session)
-    check_no_cycle(program.flows.values(), session, lambda flow: any(flow is one for one in defined))
+    is_here = [id(one) for one in defined].__contains__
+    check_no_cycle(program.flows.values(), session, lambda flow: is_here(id(flow)))
+    check_can_meet(program.flows.values(), session, lambda flow: is_here(id(flow)))
     for _ in check_statements(source, session):
         pass
     session.report(*_of_unused_models(session, models))
