@@ -218,8 +218,9 @@ def test_what_was_decided_goes_with_the_runs_that_followed(wvflow: Call, folder:
     for days in range(4):
         served(folder, hours=48 * days)
     fires = json.loads(wvflow("schedule", "list", "Nightly", "--json").stdout)
-    assert [one["decision"] for one in fires] == ["caught_up", "skipped"]
-    wvflow("runs", "clean", "--keep", "0")
+    assert [one["decision"] for one in fires] == ["caught_up"]
+    cleaned = json.loads(wvflow("runs", "clean", "--keep", "0", "--json").stdout)
+    assert (len(cleaned["runs"]), cleaned["fires"], cleaned["backfills"]) == (1, 1, [])
     assert json.loads(wvflow("schedule", "list", "Nightly", "--json").stdout) == []
 
 

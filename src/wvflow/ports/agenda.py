@@ -206,8 +206,18 @@ class Agenda(Protocol):
         has no such schedule, or a run of that time has begun since."""
         ...
 
-    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
-        """Delete what was decided about a flow's times up to there, but for those whose runs are kept."""
+    def forget_fires(
+        self,
+        project: str,
+        flow: str,
+        until: EpochMs,
+        now: EpochMs,
+        *,
+        gone: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> int:
+        """Delete what was decided about a flow's times up to there, but for those whose runs are kept, and those whose
+        ``deadline`` is still to come; how many that is. ``dry_run`` only counts, as if those runs were ``gone``."""
         ...
 
     # --- who sees to it ---

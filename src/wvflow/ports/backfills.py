@@ -7,7 +7,7 @@ Everything else about it is to be seen from its runs, whose ids say which window
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -50,6 +50,25 @@ def run_id(backfill: str, number: int, time: int = 1) -> str:
     return f"{backfill}.{number}" if time == 1 else f"{backfill}.{number}.{time}"
 
 
+def window_of(run: str) -> tuple[str, int] | None:
+    """The backfill, and the number of the window, that a run of such an id is of; None where it is of none.
+
+    >>> window_of(run_id("b", 3, 2)), window_of("b"), window_of("b.c")
+    (('b', 3), None, None)
+    """
+    backfill, _, rest = run.partition(".")
+    number = rest.partition(".")[0]
+    return (backfill, int(number)) if number.isdecimal() else None
+
+
+def superseded(rows: Sequence[BackfillRow]) -> frozenset[str]:
+    """Those of a project's, the newest first, that nobody carries on: a newer one is about the same."""
+    newest: dict[tuple[object, ...], str] = {}
+    for row in rows:
+        newest.setdefault((row.flow.flow, row.begin, row.end, repr(sorted(row.given.items()))), row.id)
+    return frozenset(row.id for row in rows) - frozenset(newest.values())
+
+
 class Backfills(Protocol):
     """What is kept of backfills. Reading and writing may raise Unavailable."""
 
@@ -66,5 +85,12 @@ class Backfills(Protocol):
         ...
 
     def window_done(self, backfill: str, number: int, run: str) -> None:
-        """Note which run has done a window. The first one that is noted stays."""
+        """Note which run has done a window. The first one that is noted stays. Of a run that was a success it is noted
+        when it is deleted, at the latest."""
+        ...
+
+    def forget_backfills(self, project: str, *, gone: Collection[str] = (), dry_run: bool = False) -> list[str]:
+        """Delete those of a project of which no run is there any more and that nobody can carry on: all windows are
+        done, or a newer one is about the same. Their ids; ``dry_run`` only tells them, as if those runs were
+        ``gone``."""
         ...

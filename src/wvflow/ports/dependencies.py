@@ -49,8 +49,9 @@ class Dependencies(Protocol):
         self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
     ) -> list[RunRow]:
         """The runs that ``after`` is about and that no run of ``flow`` has used: those of the project that no run
-        started and that have begun and ended; the one that ended first in front, of those about a window the one about
-        the latest time, and of those about one time the one that ended last. ``limit``: so many, None for all."""
+        started and that have begun and ended; the one whose end was recorded first in front, of those about a window
+        the one about the latest time, and of those about one time the one that ended last. ``limit``: so many, None
+        for all. What it costs goes by how many they are, not by how many were used before them."""
         ...
 
     def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:

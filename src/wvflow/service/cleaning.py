@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,10 +32,13 @@ class Rule(NamedTuple):
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
-    """What was removed, or would be. ``bytes``: what that frees; a file that other runs have too frees nothing."""
+    """What was removed, or would be. ``bytes``: what that frees; a file that other runs have too frees nothing.
+    ``fires``: how many times of schedules it is forgotten of what became of them, ``backfills``: which of those."""
 
     runs: tuple[RunRow, ...]
     bytes: int
+    fires: int = 0
+    backfills: tuple[str, ...] = ()
 
 
 def outdated(runs: Iterable[RunRow], rule_of: Callable[[RunRow], Rule | None], now: EpochMs) -> Iterator[RunRow]:
@@ -118,7 +122,8 @@ def _size(folders: Iterable[Path]) -> int:
     found: dict[int, os.stat_result] = {}
     for folder in folders:
         for file in folder.glob("*"):
-            stat = file.lstat()
-            names[stat.st_ino] += 1
-            found[stat.st_ino] = stat
+            with suppress(FileNotFoundError):  # another process cleans, too
+                stat = file.lstat()
+                names[stat.st_ino] += 1
+                found[stat.st_ino] = stat
     return sum(stat.st_size for inode, stat in found.items() if names[inode] >= stat.st_nlink)

@@ -103,6 +103,7 @@ class Scheduler:
         self._heap: list[tuple[EpochMs, str]] = []
         self._ahead: list[tuple[EpochMs, str]] = []
         self._dependants = Dependants(runs)
+        self._without_run: set[str] = set()
 
     @property
     def flows(self) -> int:
@@ -212,7 +213,14 @@ class Scheduler:
                 heappush(self._heap, (self._again(verdict, now), verdict.row.flow))
             else:
                 self._wait_for_next(verdict.row.flow, verdict.row.cursor)
-        return [Fired(one.row.flow, fire) for one in told if one.row.flow not in lost for fire in one.fires]
+        found = [Fired(one.row.flow, fire) for one in told if one.row.flow not in lost for fire in one.fires]
+        self._without_run |= {flow for flow, fire in found if not fire.run_id}
+        return found
+
+    def tidy(self) -> None:
+        """Forget what needn't be kept any more of the times that were decided to have no run: no end of one does."""
+        flows, self._without_run = self._without_run & self._flows.keys(), set()
+        self._runs.let_times_go([self._flows[flow].plan for flow in flows])
 
     def _again(self, lost: Verdict, now: EpochMs) -> EpochMs:
         """When to look again: at once at what another left that was quicker, else once things may have changed."""

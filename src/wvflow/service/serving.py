@@ -168,6 +168,8 @@ class Server:
         if self._clock.monotonic() >= self._next_take_over:
             self._next_take_over = self._clock.monotonic() + TAKE_OVER_S
             self._take_over(driver)
+            if self._scheduler is not None:
+                await asyncio.to_thread(self._scheduler.tidy)
         version = await asyncio.to_thread(self._store.version)
         is_news = called or version != self._seen
         self._seen = version

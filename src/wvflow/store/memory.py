@@ -44,7 +44,7 @@ from wvflow.ports.store import (
 from wvflow.store import memory_dependencies as dependencies
 from wvflow.store.finding import LAST, ambiguous, not_found
 from wvflow.store.memory_agenda import AgendaOfShelf, AgendaStore, has_slot
-from wvflow.store.memory_backfills import BackfillsOfShelf, BackfillStore
+from wvflow.store.memory_backfills import BackfillsOfShelf, BackfillStore, note_done
 from wvflow.store.memory_dependencies import DependenciesStore, Used
 from wvflow.store.memory_ledger import LedgerOfShelf
 from wvflow.store.pacing import next_start
@@ -62,6 +62,7 @@ class StoredRun:
         self.row = row
         self.created_at = created_at
         self.group = ""
+        self.ended = 0
         self.fence = 0
         self.records: list[Recorded] = []
         self.snapshot: tuple[int, RunState] | None = None
@@ -104,6 +105,7 @@ class Shelf:
         self.paces: dict[str, tuple[int, int]] = {}
         self.writes = 0
         self.message_ids = count(1)
+        self.ends = count(1)
 
 
 class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
@@ -370,6 +372,7 @@ class MemoryStore(AgendaStore, BackfillStore, DependenciesStore):
         with self._writing() as shelf:
             if run_id not in shelf.runs or shelf.runs[run_id].row.state not in ENDED_STATES:
                 return False
+            note_done(shelf, run_id)
             del shelf.runs[run_id]
             shelf.ledger.forget(run_id)
             shelf.agenda.withdrawn.pop(run_id, None)
@@ -453,7 +456,7 @@ def _write(shelf: Shelf, part: RunBatch) -> Literal["written", "conflict", "full
         shelf.runs[part.run_id] = run
         shelf.agenda.orders.pop(part.run_id, None)
     assert run is not None
-    _extend(run, part)
+    _extend(shelf, run, part)
     run.stages.update({row.index: row for row in part.stages})
     run.outputs.update({(row.stage, row.task, row.iteration, row.instance, row.attempt): row for row in part.outputs})
     run.outputs = {key: row for key, row in run.outputs.items() if (row.stage, row.output.ref) not in part.dropped}
@@ -523,11 +526,13 @@ def _begun(new: NewRun, row: RunRow) -> RunRow:
     )
 
 
-def _extend(run: StoredRun, part: RunBatch) -> None:
+def _extend(shelf: Shelf, run: StoredRun, part: RunBatch) -> None:
     last = part.after + len(part.events)
     for position, event in enumerate(part.events, part.after + 1):
         run.records.append(Recorded(position, event, part.commands if position == last else None))
     pinned = {name: getattr(run.row, name) for name in _PINNED}
+    if (part.run.state, part.run.finished_at) != (run.row.state, run.row.finished_at):
+        run.ended = next(shelf.ends)
     run.row = msgspec.structs.replace(part.run, run_id=part.run_id, position=last, **pinned)
     run.fence = part.token
     if part.begins_anew:

@@ -150,12 +150,26 @@ class AgendaStore:
                         found += [(flow, fires[key])] * counts
             return sorted(found, key=lambda one: (one[1].at, one[0], one[1].entry))
 
-    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
+    def forget_fires(
+        self,
+        project: str,
+        flow: str,
+        until: EpochMs,
+        now: EpochMs,
+        *,
+        gone: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> int:
         with self._writing() as shelf:
-            fires = shelf.agenda.fires.get((project, flow), {})
-            gone = [key for key, one in fires.items() if one.at <= until and one.run_id not in shelf.runs]
-            for key in gone:
+            fires, kept = shelf.agenda.fires.get((project, flow), {}), shelf.runs.keys() - {*gone}
+            found = [
+                key
+                for key, one in fires.items()
+                if one.at <= until and one.run_id not in kept and not _may_be_late(one, now)
+            ]
+            for key in () if dry_run else found:
                 del fires[key]
+            return len(found)
 
     def serve(self, token: int, project: str) -> None:
         with self._writing() as shelf:
@@ -165,6 +179,10 @@ class AgendaStore:
         with self._reading() as shelf:
             owners = [self.owner(token, now) for token, served in shelf.agenda.serving.items() if served == project]
         return [one.port for one in owners if one is not None and one.alive]
+
+
+def _may_be_late(fire: FireRow, now: EpochMs) -> bool:
+    return fire.deadline is not None and fire.late_at is None and fire.deadline > now
 
 
 def _first(shelf: Shelf, orders: Sequence[Order]) -> Iterator[Order]:

@@ -84,10 +84,11 @@ def wanted(shelf: Shelf) -> frozenset[str]:
 
 
 def _unused(shelf: Shelf, project: str, flow: str, after: After, among: Among) -> list[RunRow]:
-    meant = [run.row for run in shelf.runs.values() if _is_meant(run.row, project, after, among)]
-    rows = [row for row in meant if not _is_used(shelf, flow, row.run_id)]
+    meant = [run for run in shelf.runs.values() if _is_meant(run.row, project, after, among)]
+    by_end = sorted(meant, key=lambda run: run.ended)
+    rows = [run.row for run in by_end if not _is_used(shelf, flow, run.row.run_id)]
     if among.about is None:
-        return sorted(rows, key=lambda row: row.finished_at or 0)
+        return rows
     return sorted(rows, key=lambda row: (row.run_time, row.finished_at or 0), reverse=True)
 
 

@@ -235,6 +235,23 @@ def test_what_flows_need_to_begin_is_prepared_shortly_before_they_are_due() -> N
     assert kept == [0, 1, 2]
 
 
+def test_of_times_that_have_no_run_as_many_are_kept_as_of_runs() -> None:
+    world = World([flow("F", "0 * * * *"), flow("Kept", "0 * * * *")])
+    world.bundle = Bundle(
+        {
+            one.ref.key: one
+            for one in (replace(world.bundle.plan(FlowRef("F")), keep_runs=2), world.bundle.plan(FlowRef("Kept")))
+        }
+    )
+    scheduler = world.process()
+    for hour in range(1, 7):  # the first run of each is never begun, and is in the way of the others
+        world.clock.at = BEGIN + timedelta(hours=hour)
+        scheduler.look()
+        scheduler.tidy()
+    left = {name: [at_of(one.at).hour for one in world.store.fires(str(PROJECT), name)] for name in ("F", "Kept")}
+    assert left == {"F": [6, 5, 1], "Kept": [6, 5, 4, 3, 2, 1]}
+
+
 def test_who_makes_room_is_cancelled_with_the_order_that_it_makes_room_for() -> None:
     world = World([flow("F", "0 * * * *", overlap="cancel_other")])
     scheduler = world.process()

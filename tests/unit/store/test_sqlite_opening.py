@@ -10,9 +10,12 @@ import pytest
 
 from wvflow.errors import StateTooNew, UserError
 from wvflow.kernel.events import EpochMs, Heartbeat
+from wvflow.plan.dependencies import After
 from wvflow.plan.nodes import StageId
 from wvflow.store.sqlite import SqliteStore, opening, schema
+from wvflow.store.sqlite.rows import encoded
 from wvflow.store.sqlite.schema import SCHEMA_VERSION
+from wvflow.testing.store_contract.agenda import wish
 from wvflow.testing.store_contract.kit import NOW, begun, commit
 
 Use = Callable[[SqliteStore], object]
@@ -175,3 +178,29 @@ def test_heartbeats_of_an_earlier_version_are_those_of_whole_stages(
     commit(store, begun("r1"))
     with closing(sqlite3.connect(folder / "state.db")) as connection:
         assert connection.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_what_waited_and_what_had_ended_under_an_earlier_version_is_found(
+    open_store: Callable[[], SqliteStore], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    version = schema._MIGRATIONS.index(schema._IN_TURN)
+    orders = [wish("w1", limit=1), wish("w2", limit=1), wish("w3")]
+    with closing(sqlite3.connect(folder / "state.db")) as earlier, monkeypatch.context() as patched:
+        patched.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:version])
+        patched.setattr(schema, "SCHEMA_VERSION", version)
+        schema.migrate(earlier)
+        for one in orders:
+            earlier.execute(
+                "insert into orders (run, project, body) values (?, '/p', ?)", (one.run_id, encoded(one).decode())
+            )
+        earlier.execute(
+            "insert into runs values (1, 'a1', 'A', 1, 'b', '', '/p', 1, 1, 1, '{}', 'success', '', null, 1, ?, 1, 0,"
+            " 2, 0, 1, '', '', null, '', '')",
+            (NOW,),
+        )
+        earlier.commit()
+    store = open_store()
+    store.register(port=0, at=NOW)
+    assert store.in_turn("/p", NOW, 9) == [orders[0], orders[2]]
+    assert [row.run_id for row in store.unused("/p", "B", After("A"))] == ["a1"]

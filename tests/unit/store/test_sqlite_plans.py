@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from wvflow.store.sqlite import dependencies, orders, schema
+from wvflow.store.sqlite import dependencies, endings, orders, schema
 
 
 def plan(question: str, *arguments: object, **named: object) -> list[str]:
@@ -16,10 +16,17 @@ def plan(question: str, *arguments: object, **named: object) -> list[str]:
 
 
 def test_runs_that_a_flow_may_come_after_are_read_in_order_from_where_they_count() -> None:
-    steps = plan(dependencies.UNUSED, "A", 0, "/p", "[]", False, "B", 1)
-    assert "SEARCH runs USING INDEX runs_ended (flow=? AND finished_at>?)" in steps
+    steps = plan(dependencies.UNUSED, "A", 0, "/p", "[]", False, "B", 0, 1)
+    assert "SEARCH runs USING INDEX runs_ended (flow=? AND ended>?)" in steps
     assert any("USING INDEX used_once (flow=? AND upstream=?)" in step for step in steps)
     assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+def test_how_far_a_look_has_come_is_told_by_the_order_of_the_ends_alone() -> None:
+    by_number = "INDEX runs_ended (flow=?"
+    for question in (endings.LAST, endings.PASSED):
+        (step,) = plan(question, upstream="A", since=0, until=1)
+        assert by_number in step
 
 
 def test_those_about_a_window_are_found_without_a_look_at_the_others() -> None:

@@ -19,7 +19,8 @@ from wvflow.errors import UserError
 @click.option("--dry-run", is_flag=True, help="Only tell what would be deleted.")
 @click.pass_obj
 def clean(app: App, older_than: int | None, keep: int | None, dry_run: bool) -> None:
-    """Delete ended runs and their outputs; what they saved elsewhere stays.
+    """Delete ended runs and their outputs, and with them backfills that are done and what became of the times of
+    schedules; what they saved elsewhere stays.
 
     Without options each flow's keep_runs decides, or else the project's [retention]. Runs that have not ended are never
     deleted.
@@ -35,10 +36,20 @@ def clean(app: App, older_than: int | None, keep: int | None, dry_run: bool) -> 
                 help="--keep 0 deletes all that ended; for always, set `keep_runs` under [retention] in wvflow.toml",
             )
     if app.json:
-        app.print_json({"runs": [row.run_id for row in cleaned.runs], "bytes": cleaned.bytes, "dry_run": dry_run})
+        app.print_json(
+            {
+                "runs": [row.run_id for row in cleaned.runs],
+                "bytes": cleaned.bytes,
+                "fires": cleaned.fires,
+                "backfills": cleaned.backfills,
+                "dry_run": dry_run,
+            }
+        )
         return
     if app.verbose or dry_run:
         for row in cleaned.runs:
             click.echo(f"{row.run_id}  {row.flow.flow}  {row.state}  {instant(row.finished_at)}")
     did = "would delete" if dry_run else "deleted"
-    app.say(f"{did} {plural(len(cleaned.runs), 'run')}, {size(cleaned.bytes)}")
+    also = [plural(cleaned.fires, "decided time")] * bool(cleaned.fires)
+    also += [plural(len(cleaned.backfills), "backfill")] * bool(cleaned.backfills)
+    app.say(", ".join([f"{did} {plural(len(cleaned.runs), 'run')}", *also, size(cleaned.bytes)]))

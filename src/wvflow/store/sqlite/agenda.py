@@ -121,12 +121,31 @@ def mark_overdue(connection: sqlite3.Connection, project: str, now: EpochMs) -> 
     return [(flow, msgspec.structs.replace(_fire(tuple(row)), late_at=now)) for flow, *row in found]
 
 
-def forget_fires(connection: sqlite3.Connection, project: str, flow: str, until: EpochMs) -> None:
+_FORGOTTEN = """
+    project = :project and flow = :flow and at <= :until
+    and (deadline is null or late_at is not null or deadline <= :now)
+    and (run not in (select run from runs) or run in (select value from json_each(:gone)))
+"""
+
+
+def forgotten_fires(
+    connection: sqlite3.Connection, project: str, flow: str, until: EpochMs, now: EpochMs, gone: Collection[str]
+) -> int:
+    """As ``Agenda.forget_fires`` with ``dry_run``."""
+    (found,) = connection.execute(
+        f"select count(*) from fires where {_FORGOTTEN}", _which(project, flow, until, now, gone)
+    ).fetchone()
+    return int(found)
+
+
+def forget_fires(connection: sqlite3.Connection, project: str, flow: str, until: EpochMs, now: EpochMs) -> int:
     """As ``Agenda.forget_fires``."""
-    connection.execute(
-        "delete from fires where project = ? and flow = ? and at <= ? and run not in (select run from runs)",
-        (project, flow, until),
-    )
+    return connection.execute(f"delete from fires where {_FORGOTTEN}", _which(project, flow, until, now, ())).rowcount
+
+
+def _which(project: str, flow: str, until: EpochMs, now: EpochMs, gone: Collection[str]) -> dict[str, object]:
+    names = encoded(tuple(gone)).decode()
+    return {"project": project, "flow": flow, "until": until, "now": now, "gone": names}
 
 
 # --- who sees to it ---

@@ -86,9 +86,22 @@ class AgendaStore:
         with self._database.writing() as connection:
             return agenda.mark_overdue(connection, project, now)
 
-    def forget_fires(self, project: str, flow: str, until: EpochMs) -> None:
+    def forget_fires(
+        self,
+        project: str,
+        flow: str,
+        until: EpochMs,
+        now: EpochMs,
+        *,
+        gone: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> int:
+        with self._database.reading() as connection:
+            found = agenda.forgotten_fires(connection, project, flow, until, now, gone)
+        if not found or dry_run:
+            return found
         with self._database.writing() as connection:
-            agenda.forget_fires(connection, project, flow, until)
+            return agenda.forget_fires(connection, project, flow, until, now)
 
     def serve(self, token: int, project: str) -> None:
         with self._database.writing() as connection:

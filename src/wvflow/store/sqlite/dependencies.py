@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 
+from wvflow.errors import WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import After
 from wvflow.ports.dependencies import ANY, Among, Use
 from wvflow.ports.store import ENDED_STATES, RunRow
-from wvflow.store.sqlite import rows
+from wvflow.store.sqlite import endings, rows
 from wvflow.store.sqlite.database import Database
+from wvflow.store.sqlite.endings import Search
+from wvflow.store.sqlite.rows import Row
 
 _ENDED = f"state in ({', '.join(map(repr, sorted(ENDED_STATES)))})"
 _AFTER = msgspec.json.Decoder(tuple[After, ...])
 _FREE = "not exists (select 1 from used where flow = ? and upstream = runs.run and not again)"
 _MEANT = (
-    f"select {rows.RUN} from runs where flow = ? and parent = '' and finished_at >= ? and project = ? and position > 0"
-    f" and state in (select value from json_each(?)) and (not ? or cause <> 'backfill') and {_FREE}"
+    f"select {rows.RUN}, ended from runs where flow = ? and parent = '' and finished_at >= ? and project = ?"
+    f" and position > 0 and state in (select value from json_each(?)) and (not ? or cause <> 'backfill') and {_FREE}"
 )
-# By the index ``runs_ended``, in its order: none is sorted, and those that ended before are not looked at.
-UNUSED = f"{_MEANT} order by finished_at, seq limit ?"
+# By the index ``runs_ended``, in its order: none is sorted, and those that were passed are not looked at.
+UNUSED = f"{_MEANT} and ended > ? order by ended, seq limit ?"
 # By ``runs_about``: only those about the window are looked at.
 UNUSED_ABOUT = f"{_MEANT} and run_time > ? and run_time <= ? order by run_time desc, finished_at desc, seq desc limit ?"
 ARE_FREE = (  # by the ids alone: most runs have ended
     f"select count(*) from runs where run in (select value from json_each(?)) and +{_ENDED} and {_FREE}"
 )
+
+_Question: TypeAlias = tuple[str, str, After, Among]
+"""What ``Dependencies.unused`` asks: of which project, for which flow, what runs."""
 
 
 def are_free(connection: sqlite3.Connection, flow: str, uses: Sequence[Use]) -> bool:
@@ -49,6 +57,7 @@ def take(connection: sqlite3.Connection, flow: str, run_id: str, uses: Sequence[
 
 def let_go(connection: sqlite3.Connection, run_id: str) -> None:
     """Have the runs that this one was to use be free again, as it makes room. What it was to use again is another's."""
+    endings.go_back(connection, run_id)
     connection.execute("delete from used where run = ? and not again", (run_id,))
 
 
@@ -105,26 +114,51 @@ def attend(
 
 def wanted(connection: sqlite3.Connection) -> frozenset[str]:
     """The runs that flows are to come after yet, and those that runs which are to begin come after."""
-    ordered = connection.execute("select upstream from used join orders on orders.run = used.run").fetchall()
-    attended = connection.execute("select project, flow, since, after from attended where is_on").fetchall()
-    return frozenset(run for (run,) in ordered) | {
-        row.run_id
-        for project, flow, since, after in attended
-        for one in _AFTER.decode(after)
-        for row in unused(connection, project, flow, one, Among(since), None)
-    }
+    ordered = connection.execute("select upstream from orders cross join used on used.run = orders.run").fetchall()
+    yet = [row for search in attended(connection) for row in _found(connection, *search, None)]
+    return frozenset(run for (run,) in ordered) | {rows.run_of(row[:-1]).run_id for row in yet}
 
 
-def unused(
+def attended(connection: sqlite3.Connection) -> list[_Question]:
+    """What is looked for, for the flows that come after others."""
+    found = connection.execute("select project, flow, since, after from attended where is_on").fetchall()
+    return [(project, flow, one, Among(since)) for project, flow, since, after in found for one in _AFTER.decode(after)]
+
+
+def _found(
     connection: sqlite3.Connection, project: str, flow: str, after: After, among: Among, limit: int | None
-) -> list[RunRow]:
-    """As ``Dependencies.unused``."""
+) -> list[Row]:
+    """The runs of ``Dependencies.unused``, each with the number of its end."""
     states = rows.encoded(after.states).decode()
-    query, window = (UNUSED, ()) if among.about is None else (UNUSED_ABOUT, among.about)
-    found = connection.execute(
-        query, (after.flow, among.since, project, states, among.live, flow, *window, -1 if limit is None else limit)
+    most = -1 if limit is None else limit
+    meant = (after.flow, among.since, project, states, among.live, flow)
+    if among.about is not None:
+        return connection.execute(UNUSED_ABOUT, (*meant, *among.about, most)).fetchall()
+    return connection.execute(
+        UNUSED, (*meant, _since(connection, _search(project, flow, after, among), among), most)
+    ).fetchall()
+
+
+def _search(project: str, flow: str, after: After, among: Among) -> Search:
+    return Search(project, flow, after.flow, rows.encoded((after.states, among.since, among.live)).decode())
+
+
+def _since(connection: sqlite3.Connection, search: Search, among: Among) -> int:
+    """Behind which number a look begins: none is lower than its instant."""
+    return max(endings.passed(connection, search), among.since - 1)
+
+
+def _is_far(connection: sqlite3.Connection, question: _Question) -> bool:
+    """Whether many are looked at in vain before the first is found."""
+    search, among = _search(*question), question[-1]
+    return among.about is None and endings.is_far(
+        connection, search, _since(connection, search, among), _first(connection, question)
     )
-    return [rows.run_of(row) for row in found]
+
+
+def _first(connection: sqlite3.Connection, question: _Question) -> int | None:
+    found = _found(connection, *question, 1)
+    return found[0][-1] if found else None
 
 
 class DependenciesStore:
@@ -135,8 +169,26 @@ class DependenciesStore:
     def unused(
         self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
     ) -> list[RunRow]:
+        question = project, flow, after, among
+        self._go_on([question])
         with self._database.reading() as connection:
-            return unused(connection, project, flow, after, among, limit)
+            return [rows.run_of(row[:-1]) for row in _found(connection, *question, limit)]
+
+    def _go_on(self, questions: Sequence[_Question]) -> None:
+        """Have what was looked at in vain not be looked at again, where that is much."""
+        with self._database.reading() as connection:
+            far = [one for one in questions if _is_far(connection, one)]
+        if far:
+            with suppress(WvflowError), self._database.writing() as connection:  # it only saves work
+                for one in far:
+                    endings.go_on(connection, _search(*one), _first(connection, one))
+
+    def _wanted(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            questions = attended(connection)
+        self._go_on(questions)
+        with self._database.reading() as connection:
+            return wanted(connection)
 
     def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
         with self._database.writing() as connection:

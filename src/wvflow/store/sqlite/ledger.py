@@ -177,7 +177,7 @@ def _has(connection: sqlite3.Connection, entry: KeyEntry, now: EpochMs, begun: C
 def kept_runs(connection: sqlite3.Connection, now: EpochMs) -> frozenset[str]:
     """As ``Ledger.kept_runs``."""
     found = connection.execute(
-        "select runs.run from ledger join runs on runs.run = ledger.run"
+        "select runs.run from ledger cross join runs on runs.run = ledger.run"  # most runs have no key
         " where ledger.stage = '' and ledger.expires > ? and runs.state = ?",
         (now, RunPhase.SUCCESS.value),
     )

@@ -17,7 +17,7 @@ from wvflow import __version__
 from wvflow.kernel.events import OwnerChanged, RunStarted
 from wvflow.ports.ledger import Claimant
 from wvflow.ports.store import PENDING, RunBatch
-from wvflow.store.sqlite import dependencies, ledger, orders, rows
+from wvflow.store.sqlite import dependencies, endings, ledger, orders, rows
 from wvflow.store.sqlite.rows import Row
 
 _PLACES = ", ".join("?" * (2 + rows.STAGE.count(",")))
@@ -165,7 +165,8 @@ _INSERT_RUN = """
 _UPDATE_RUN = """
     update runs set state = :state, problem = :problem, error = :error, started_at = :started_at,
                     finished_at = :finished_at, owner = :owner, epoch = :epoch, position = :position, crc = :crc,
-                    fence = :fence, late = :late
+                    fence = :fence, late = :late,
+                    ended = case when finished_at is :finished_at and state = :state then ended end
     where run = :run
 """
 
@@ -182,6 +183,7 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
             if (part.batch.new is not None) is begins
         ]
         connection.executemany(sql, runs)
+    endings.number(connection, _ended(written))
     connection.executemany(
         "delete from events where run = ? and position < ? - 1",  # the one before tells the checksum to go on from
         [(part.batch.run_id, end.position) for part, end in written if part.batch.begins_anew],
@@ -194,6 +196,12 @@ def _write_journal(connection: sqlite3.Connection, records: list[Row], written: 
             if part.snapshot is not None
         ],
     )
+
+
+def _ended(written: list[tuple[Part, End]]) -> list[str]:
+    """The runs that have ended, those that did so first in front."""
+    found = [part.batch for part, _ in written if part.batch.run.finished_at is not None and not part.batch.run.parent]
+    return [batch.run_id for batch in sorted(found, key=lambda batch: batch.run.finished_at or 0)]
 
 
 def _write_rest(connection: sqlite3.Connection, parts: list[Part]) -> None:

@@ -5,10 +5,10 @@ fold. Instants are milliseconds since the epoch, ``crc`` is the chained checksum
 claims idempotency keys: a row is ``running`` under the token of the run's owner (0 when nobody is at it), or ``done``,
 with the output so far. ``orders`` has what the rows of ``runs`` in state ``pending`` need to begin, and beside it what
 says whose turn it is; ``slots_of`` is the group that a run takes a slot of, ``most`` how many of it may be open, 0 for
-any number. ``used`` says which runs came after which, but for those that ``again`` do so;
-``attended`` which flows are to come after others, and since when; one that is to no more is no longer ``is_on``.
-``schedules`` says up to where the times of a flow's schedule are decided, ``fires`` how. ``keys_voided`` has what a run
-did under keys and is to undo, or has undone.
+any number. ``used`` says which runs came after which, but for those that ``again`` do so; ``attended`` which flows are
+to come after others, and since when; one that is to no more is no longer ``is_on``. ``passed`` says up to where there
+is nothing left to come after (``endings``). ``schedules`` says up to where the times of a flow's schedule are decided,
+``fires`` how. ``keys_voided`` has what a run did under keys and is to undo, or has undone.
 """
 
 from __future__ import annotations
@@ -439,6 +439,24 @@ _IN_TURN = (
     "create index runs_open on runs (slots_of, state) where slots_of <> '' and finished_at is null",
 )
 
+_ENDS = (
+    "alter table runs add column ended integer",
+    "update runs set ended = finished_at where parent = '' and position > 0",
+    "drop index runs_ended",
+    "create index runs_ended on runs (flow, ended, seq) where parent = '' and ended is not null",
+    """
+    create table passed (
+        project  text not null,
+        flow     text not null,
+        upstream text not null,
+        key      text not null,
+        until    integer not null,
+        primary key (project, flow, upstream, key)
+    ) strict, without rowid
+    """,
+    "create index passed_of_upstream on passed (upstream, until)",
+)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -467,6 +485,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _RUNS_ABOUT,
     _WITHDRAWN,
     _IN_TURN,
+    _ENDS,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

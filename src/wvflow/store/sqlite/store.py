@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
+from wvflow.ports.backfills import window_of
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish
 from wvflow.ports.store import (
     ENDED_STATES,
@@ -30,7 +31,7 @@ from wvflow.ports.store import (
     StageRow,
     Ticket,
 )
-from wvflow.store.sqlite import agenda, dependencies, journal, ledger, lists, owners, shares
+from wvflow.store.sqlite import agenda, backfills, dependencies, endings, journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.agenda_store import AgendaStore
 from wvflow.store.sqlite.backfills import BackfillStore
 from wvflow.store.sqlite.database import Database
@@ -134,7 +135,8 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
 
     def kept_runs(self, now: EpochMs) -> frozenset[str]:
         with self._database.reading() as connection:
-            return ledger.kept_runs(connection, now) | dependencies.wanted(connection)
+            kept = ledger.kept_runs(connection, now)
+        return kept | self._wanted()
 
     def voided(self, run_id: str, stage: str, instance: int) -> list[KeyEntry]:
         with self._database.reading() as connection:
@@ -267,9 +269,11 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
 
     def delete(self, run_id: str) -> bool:
         with self._database.writing() as connection:
-            row = connection.execute("select state from runs where run = ?", (run_id,)).fetchone()
+            row = connection.execute("select state, cause from runs where run = ?", (run_id,)).fetchone()
             if row is None or row[0] not in ENDED_STATES:
                 return False
+            if tuple(row) == ("success", "backfill") and (window := window_of(run_id)) is not None:
+                backfills.note_done(connection, *window, run_id)
             for table in TABLES_OF_RUN:
                 connection.execute(f"delete from {table} where run = ?", (run_id,))
             dependencies.forget(connection, run_id)
@@ -281,6 +285,7 @@ class SqliteStore(AgendaStore, BackfillStore, DependenciesStore):
                 f"update runs set state = ?, problem = ?, finished_at = ? where run = ? and {_IS_OPEN}",
                 (state, problem, ended_at, run_id),
             )
+            endings.number(connection, [run_id])
 
     def close(self) -> None:
         """Write what waits, give up ownership and let go of the folder. Doing it again is free."""

@@ -265,9 +265,20 @@ class AgendaContract:
         for run_id in ("r1", "r3"):
             store.withdraw(run_id, state="cancelled", at=LATER)
             store.delete(run_id)
-        store.forget_fires("/p", "Nightly", NOW)
+        assert store.forget_fires("/p", "Nightly", LATER, LATER, gone=["r2"], dry_run=True) == 3
+        assert [store.forget_fires("/p", "Nightly", NOW, LATER) for _ in range(2)] == [1, 0]
         assert [one.run_id for one in store.fires("/p", "Nightly")] == ["r3", "r2"]
         assert store.schedules("/p") == [replace(ROW, cursor=EpochMs(NOW + 1))]
+
+    def test_of_times_without_a_run_those_stay_whose_deadline_is_to_come(self, open_store: OpenStore) -> None:
+        store = open_store()
+        fires = [
+            FireRow(at=NOW, entry=entry, decision="skipped", decided_at=NOW, deadline=deadline)
+            for entry, deadline in enumerate((None, LATER, EpochMs(LATER + 1)))
+        ]
+        decided(store, replace(verdict(None, NOW), fires=tuple(fires)))
+        assert store.forget_fires("/p", "Nightly", NOW, LATER) == 2
+        assert [one.entry for one in store.fires("/p", "Nightly")] == [2]
 
     def test_a_pause_outlives_verdicts(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.backfills import BackfillRow, WindowRow
+from wvflow.testing.store_contract.dependencies import ended
 from wvflow.testing.store_contract.kit import NOW, OpenStore
 
 DAY = 86_400_000
@@ -52,3 +53,24 @@ class BackfillContract:
         here.window_done("b1", 2, "b1.2")
         there.window_done("b1", 2, "b1.2.2")
         assert [one.run for one in here.windows("b1")] == ["", "b1.2"]
+
+    def test_a_backfill_goes_with_the_last_of_its_runs_unless_it_can_be_carried_on(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        other = replace(BACKFILL, begin=EpochMs(NOW + 1))
+        for name, row in (("b1", BACKFILL), ("b2", other), ("b3", BACKFILL), ("b4", other), ("b5", BACKFILL)):
+            here.put_backfill(replace(row, id=name), WINDOWS[:1])
+        here.put_backfill(replace(BACKFILL, id="b6", project="/q"), [])
+        ended(here, "b1.1", cause="backfill", state="failed")  # b1: a newer one is about the same
+        ended(here, "b2.1.2", cause="backfill")
+        ended(here, "key")  # it has done the window of b3
+        here.window_done("b3", 1, "key")
+        assert there.forget_backfills("/p") == []
+        gone = ["b1.1", "b2.1.2", "key"]
+        assert there.forget_backfills("/p", gone=gone[:1], dry_run=True) == ["b1"]
+        assert there.forget_backfills("/p", gone=gone[::2], dry_run=True) == ["b1", "b3"]
+        for run_id in gone:
+            assert here.delete(run_id)
+        assert [one.run for one in here.windows("b2")] == ["b2.1.2"]  # noted, as it was a success
+        assert there.forget_backfills("/p") == ["b1", "b2", "b3"]
+        assert [one.id for one in here.backfills("/p")] == ["b5", "b4"]
+        assert (here.windows("b2"), len(here.windows("b5")), len(here.backfills("/q"))) == ([], 1, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wvflow.kernel.events import EpochMs
+from wvflow.kernel.events import EpochMs, Reopened
 from wvflow.plan.dependencies import ENDS, After
 from wvflow.plan.nodes import FlowRef
 from wvflow.ports.agenda import Order, ScheduleRow, Turn, Verdict
@@ -35,6 +35,12 @@ def ended(
     first = replace(part.run, run_time=row.run_time)
     commit(store, replace(part, new=replace(part.new, turn=Turn(cause=cause)), run=first))
     commit(store, batch(run_id, 1, timer(1), run=replace(row, finished_at=at)))
+
+
+def _end(run_id: str, state: str = "success", *, at: int = NOW, after: int = 1) -> RunBatch:
+    """The part with which a run of A ends."""
+    row = RunRow(run_id=run_id, flow=FlowRef("A"), bundle="b1", state=state, run_time=NOW, owner=TOKEN)
+    return batch(run_id, after, timer(1), run=replace(row, finished_at=EpochMs(at)))
 
 
 def after(run_id: str, *runs: str, flow: str = "B", again: bool = False) -> RunBatch:
@@ -71,13 +77,31 @@ def unused(store: Store, wanted: After = A, *, flow: str = "B", **among: Any) ->
 
 
 class DependenciesContract:
-    def test_the_run_that_ended_first_comes_first(self, open_store: OpenStore) -> None:
+    def test_the_run_whose_end_was_recorded_first_comes_first(self, open_store: OpenStore) -> None:
         here, there = open_store(), open_store()
         for run_id, at in (("a1", NOW + 2), ("a2", NOW + 1), ("a3", NOW + 3)):
             ended(here, run_id, at=at)
-        assert unused(there) == ["a2", "a1", "a3"]
-        assert [row.run_id for row in there.unused("/p", "B", A)] == ["a2"]
+        assert unused(there) == ["a1", "a2", "a3"]
+        assert [row.run_id for row in there.unused("/p", "B", A)] == ["a1"]
         assert unused(there, since=NOW + 2) == ["a1", "a3"]
+
+    def test_a_run_is_found_however_many_were_used_or_not_meant_before(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        runs = [f"a{number}" for number in range(250)]
+        commit(here, *(begun(run_id, flow="A") for run_id in ("late", "again", *runs)))
+        commit(here, *(_end(run_id, "failed") for run_id in ("again", *runs[1::2])), *map(_end, runs[::2]))
+        commit(here, after("b0", *runs[:-2:2]))
+        assert here.order(ordered("b1", runs[-2]))
+        assert [unused(there), unused(there, since=NOW)] == [[], []]
+        commit(here, _end("late", at=NOW - 9))  # a commit that was late, or a clock that was set
+        assert [unused(there), unused(there, since=NOW)] == [["late"], []]
+        commit(here, batch("again", 2, Reopened(NOW, 1)), _end("again", at=NOW, after=3))
+        assert [unused(there), unused(there, since=NOW)] == [["late", "again"], ["again"]]
+        row = ScheduleRow(project="/p", flow="B", version=1, digest="", cursor=NOW, since=NOW)
+        assert here.decide([Verdict(row=row, read=None, at=NOW, cancels=("b1",))]) == [True]  # it leaves its run
+        assert [unused(there), unused(there, since=NOW)] == [[runs[-2], "late", "again"], [runs[-2], "again"]]
+        commit(here, after("b2", runs[-2], "late", "again"))
+        assert unused(there, After("A", ("failed",)), since=NOW) == runs[1::2][:9]
 
     def test_only_those_count_that_somebody_began_here_and_that_ended_so(self, open_store: OpenStore) -> None:
         store = open_store()
