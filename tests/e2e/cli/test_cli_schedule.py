@@ -17,6 +17,8 @@ flow Nightly(region: string) with {
 } = { stage a = from [[1]] as t(n) }
 flow Beat with { interval: 6h, end: '2026-03-29' } = { stage a = from [[1]] as t(n) }
 flow Hourly with { schedule: '30 * * * *', timezone: 'Europe/Berlin' } = { stage a = select run_time as t }
+flow Twice @version(1) with { schedule: '0 1 * * *', end: '2027-01-01' } = { stage a = from [[1]] as t(n) }
+flow Twice @version(2) with { schedule: '0 2 * * *', end: '2027-01-01' } = { stage a = from [[1]] as t(n) }
 flow Never = { stage a = from [[1]] as t(n) }
 """
 
@@ -35,7 +37,7 @@ def call(*args: str) -> tuple[int, str, str]:
 def test_the_next_times_of_all_flows_stand_in_order(file: str) -> None:
     status, out, _ = call(file, "--after", "2026-03-28T12:00:00Z", "--count", "2")
     assert status == 0
-    assert [" ".join(line.split()) for line in out.splitlines()[1:] if not line.startswith("Hourly")] == [
+    assert [" ".join(line.split()) for line in out.splitlines()[1:] if line[0] in "BN"] == [
         "Beat Sat 2026-03-28 18:00:00 UTC 6h 00m",
         "Nightly Sun 2026-03-29 00:00:00 Europe/Berlin 11h 00m region = all",
         "Beat Sun 2026-03-29 00:00:00 UTC 12h 00m",
@@ -48,6 +50,7 @@ def test_as_json_with_the_parameters_of_each(file: str) -> None:
     assert json.loads(out) == [
         {
             "flow": "Nightly",
+            "version": 1,
             "at": "2026-03-28T23:00:00Z",
             "local": "2026-03-29T00:00:00+01:00",
             "timezone": "Europe/Berlin",
@@ -68,6 +71,12 @@ def test_times_without_an_offset_are_of_the_flows_zone_and_those_that_come_twice
     assert [line.split("  ")[0] for line in windows] == ["2025-10-26 02:30 +02:00", "2025-10-26 02:30 +01:00"]
     done = CliRunner().invoke(cli, ["run", file, "Hourly", "--at", "2026-07-01T02:00", "--json"]).stdout
     assert json.loads(done)["run_time"] == "2026-07-01T00:00:00.000Z"
+
+
+def test_of_several_versions_the_highest_has_the_schedule_unless_one_is_named(file: str) -> None:
+    shown = [call(file, *flow, "--after", "2026-12-31T00:30")[1] for flow in ([], ["Twice @version(1)"])]
+    lines = [[line.split("  ")[:2] for line in out.splitlines() if line.startswith("Twice")] for out in shown]
+    assert lines == [[["Twice @version(2)", "Thu 2026-12-31 02:00:00"]], [["Twice", "Thu 2026-12-31 01:00:00"]]]
 
 
 @pytest.mark.parametrize("flow", ["Never", "Beat"])

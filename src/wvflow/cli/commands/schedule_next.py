@@ -21,13 +21,13 @@ from wvflow.cli.root import Command
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wvflow.plan.nodes import FlowPlan
+    from wvflow.plan.nodes import FlowPlan, FlowRef
 
 
 class Due(NamedTuple):
     """A time at which a flow is due, in UTC, with the parameters of that run, and from when on it was looked for."""
 
-    flow: str
+    flow: FlowRef
     timezone: str
     at: datetime
     args: dict[str, object]
@@ -50,12 +50,8 @@ def next_(app: App, file: Path, flow: str | None, count: int, after: str | None)
     Nothing is asked of recorded runs, and nothing is started. TIME is of the flow's zone where it has no offset. JSON:
     a list of objects, by time.
     """
-    from wvflow.cli.programs import choose, compiled, flows_of
-
-    project, program, bundle = compiled(app, file)
-    refs = [choose(program, project, file, flow)] if flow is not None else flows_of(program, project, file)
     now = datetime.fromtimestamp(time.time(), UTC)
-    due = (one for ref in refs for one in islice(_of(bundle.plan(ref), now, after), count))
+    due = (one for plan in _plans(app, file, flow) for one in islice(_of(plan, now, after), count))
     found = sorted(due, key=lambda one: (one.at, one.flow))
     if app.json:
         app.print_json([_json(one) for one in found])
@@ -63,6 +59,20 @@ def next_(app: App, file: Path, flow: str | None, count: int, after: str | None)
         app.show(_table(found))
     else:
         app.say(f"never: {flow or file} has no `schedule` and no `interval`, or their `end` is over")
+
+
+def _plans(app: App, file: Path, flow: str | None) -> list[FlowPlan]:
+    """That of FLOW, or those of a file's flows whose schedules count: of several versions the highest's."""
+    from wvflow.cli.programs import chosen, compiled, flows_of
+    from wvflow.plan.reach import newest
+
+    project, program, bundle = compiled(app, file)
+    if flow is None:
+        here = set(flows_of(program, project, file))
+        return [plan for plan in newest(bundle) if plan.ref in here]
+    program, ref, _ = chosen(app, program, project, file, flow)
+    assert program.bundle is not None  # it has no errors
+    return [program.bundle.plan(ref)]
 
 
 def _of(plan: FlowPlan, now: datetime, after: str | None) -> Iterator[Due]:
@@ -75,12 +85,19 @@ def _of(plan: FlowPlan, now: datetime, after: str | None) -> Iterator[Due]:
     since = now if after is None else instant_in(plan.timezone, after)
     for fire in fires(schedule, plan.timezone, since):
         args = schedule.crons[fire.entry].args if schedule.crons else {}
-        yield Due(plan.flow, plan.timezone, fire.at, args, since)
+        yield Due(plan.ref, plan.timezone, fire.at, args, since)
 
 
 def _json(due: Due) -> dict[str, Any]:
     at = due.at.isoformat().replace("+00:00", "Z")
-    return {"flow": due.flow, "at": at, "local": due.local.isoformat(), "timezone": due.timezone, "params": due.args}
+    return {
+        "flow": due.flow.flow,
+        "version": due.flow.version,
+        "at": at,
+        "local": due.local.isoformat(),
+        "timezone": due.timezone,
+        "params": due.args,
+    }
 
 
 def _table(found: Sequence[Due]) -> Table:
@@ -93,5 +110,5 @@ def _table(found: Sequence[Due]) -> Table:
         params = printable(", ".join(f"{name} = {value}" for name, value in due.args.items()))
         left = duration((due.at - due.since).total_seconds() * 1_000)
         shown = f"{due.local:%a} {instant(round(due.at.timestamp() * 1_000), due.timezone)}"
-        table.add_row(due.flow, shown, due.timezone, left, params)
+        table.add_row(due.flow.shown, shown, due.timezone, left, params)
     return table
