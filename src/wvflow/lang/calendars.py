@@ -24,6 +24,7 @@ NICKNAMES: Mapping[str, str] = MappingProxyType(
         "@hourly": "0 * * * *",
     }
 )
+_YEARS = range(1000, 9000)
 _FIELDS = 5
 _COMPARED = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,16 +97,17 @@ def zone_mistake(name: str) -> str | None:
 
 
 def instant_mistake(text: str) -> bool:
-    """Whether a text is no moment in ISO 8601.
+    """Whether a text is no moment in ISO 8601, or one too far away to count from.
 
     >>> instant_mistake("2026-01-01"), instant_mistake("2026-01-01T06:00:00+01:00"), instant_mistake("soon")
     (False, False, True)
+    >>> instant_mistake("9999-12-31")
+    True
     """
     try:
-        datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).year not in _YEARS
     except ValueError:
         return True
-    return False
 
 
 def instant_in(zone: str, text: str) -> datetime:

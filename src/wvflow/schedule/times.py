@@ -61,7 +61,15 @@ def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
     found: Iterator[Fire] = merge(*several)
     if start is not None:
         found = dropwhile(lambda fire: fire.at < start, found)
-    return found if end is None else takewhile(lambda fire: fire.at <= end, found)
+    return _while_time_lasts(found if end is None else takewhile(lambda fire: fire.at <= end, found))
+
+
+def _while_time_lasts(found: Iterator[Fire]) -> Iterator[Fire]:
+    """Up to the year 9999, behind which there are no dates."""
+    try:
+        yield from found
+    except OverflowError:
+        return
 
 
 def _of_cron(cron: Cron, entry: int, zone: ZoneInfo, after: datetime) -> Iterator[Fire]:

@@ -86,7 +86,14 @@ def test_a_flow_that_is_never_due_is_told_as_such(file: str, flow: str) -> None:
     assert f"never: {flow} has no `schedule` and no `interval`, or their `end` is over" in said
 
 
-def test_a_time_that_is_none_is_wrong_usage(file: str) -> None:
-    status, _, said = call(file, "--after", "soon")
+@pytest.mark.parametrize("text", ["soon", "0001-01-01", "9999-12-31"])
+def test_a_time_that_is_none_is_wrong_usage(file: str, text: str) -> None:
+    status, _, said = call(file, "--after", text)
     assert status == 2
-    assert "'soon' is no time in ISO 8601" in said
+    assert f"'{text}' is no time in ISO 8601" in said
+
+
+def test_the_calendar_ends_with_the_year_9999(tmp_path: Path) -> None:
+    (tmp_path / "f.wv").write_text("flow Yearly with { schedule: '@yearly' } = { stage a = from [[1]] as t(n) }")
+    status, out, _ = call(str(tmp_path / "f.wv"), "--after", "8999-01-01", "--count", "2000", "--json")
+    assert (status, json.loads(out)[-1]["at"]) == (0, "9999-01-01T00:00:00Z")

@@ -105,11 +105,11 @@ def _remark(project: Project, file: Path, found: Filling) -> str:
     """That it goes by another program than the one that there is now."""
     from wvflow.plan.codec import digest
     from wvflow.plan.reach import reached
-    from wvflow.service.program import compile_program
+    from wvflow.service.planned import planned_program
 
     assert found.row is not None
     with prints_apart():
-        bundle = compile_program(project, file).bundle
+        bundle = planned_program(project, file).bundle
     if bundle is None:
         return f"it uses the program that it began with: today's has mistakes (see `wvflow check {file}`)"
     if found.flow.key not in bundle.flows:
@@ -123,8 +123,9 @@ def _begin(app: App, file: Path, flow: str | None, wish: Wish, parallel: int, *,
     """Another one, of the program as it is."""
     from wvflow.cli.programs import chosen, compiled
     from wvflow.service.backfills import Backfilling
+    from wvflow.service.planned import planned_program
 
-    project, program, _ = compiled(app, file)
+    project, program, _ = compiled(app, file, planned_program)
     program, ref, _ = chosen(app, program, project, file, flow)
     bundle = program.bundle
     assert bundle is not None  # it has no errors

@@ -34,7 +34,9 @@ class Moment(click.ParamType[Any]):
         from wvflow.lang.calendars import instant_mistake
 
         if instant_mistake(value):
-            self.fail(f"{value!r} is no time in ISO 8601, such as 2026-01-31 or 2026-01-31T06:00:00Z", param, ctx)
+            self.fail(
+                f"{value!r} is no time in ISO 8601 of the years 1000 to 8999, such as 2026-01-31T06:00:00Z", param, ctx
+            )
         return str(value)
 
 
