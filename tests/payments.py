@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from wvflow.drivers.embedded import keyed
+from wvflow.drivers.embedded import keybook
 from wvflow.errors import RunNotFound
 from wvflow.ports.ledger import KeyScope
 from wvflow.ports.store import ENDED_STATES
@@ -209,7 +209,7 @@ def _run_and_die(root: Path, number: int, before: bool) -> bool:
 
 
 def _carry_on(root: Path, number: int, before: bool) -> None:
-    keyed.LONGEST_UNWRITTEN_S = 0.0  # the window of one key: what is quick is not gathered
+    keybook.LONGEST_UNWRITTEN_S = 0.0  # the window of one key: what is quick is not gathered
     writes = iter(range(1, 1 << 30))
     for name in _WRITES:
         setattr(SqliteStore, name, _deadly(getattr(SqliteStore, name), writes, number, before))
