@@ -21,6 +21,8 @@ from wvflow.testing import Sandbox
 
 PAGE = (Path(__file__).parents[2] / "docs/language/conversations.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```wv\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLE = Path(__file__).parents[2] / "examples/approval"
+APPROVAL = (EXAMPLE / "approval.wv").read_text(encoding="utf-8").replace("requests.csv", f"{EXAMPLE}/requests.csv")
 Signals = Sequence[tuple[str, str, dict[str, object]]]
 
 
@@ -63,15 +65,18 @@ APPROVALS: list[tuple[Signals, dict[str, str], dict[str, list[object]], timedelt
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", [EXAMPLES[0], APPROVAL], ids=["page", "example"])
 @pytest.mark.parametrize(("signals", "states", "verdict", "elapsed"), APPROVALS)
 def test_a_request_is_approved_by_whom_it_is_or_escalated(
     sandbox: Callable[[str], Sandbox],
+    text: str,
     signals: Signals,
     states: dict[str, str],
     verdict: dict[str, list[object]],
     elapsed: timedelta,
 ) -> None:
-    box = sandbox(EXAMPLES[0])
+    box = sandbox(text)
+    assert box.program.check() == ()
     result = box.run("Approval", signals=signals)
     assert {name: result.stages[name].state for name in states} == states
     assert result.rows("verdict").to_pydict() == verdict
@@ -127,7 +132,7 @@ def test_a_handle_signals_and_updates_its_run(talk: Callable[..., Any]) -> None:
 
 
 REFUSED = [
-    ("update", "add", {"more": 10}, NotPossible, "does not hold with more = 10, n = 1"),
+    ("update", "add", {"more": 10}, NotPossible, "does not hold with more = 10, n = 1, most = 10"),
     ("update", "add", {"more": None}, NotPossible, "does not hold with more = null, n = 1"),
     ("update", "split", {"by_": 0}, NotPossible, "`n` can't be set by `split`"),
     ("update", "ad", {}, UserError, "takes no update `ad`"),

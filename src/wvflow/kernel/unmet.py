@@ -96,7 +96,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
 def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
     """What a stage waits for, first things first."""
     match seen.phase(id):
-        case Phase.PENDING | Phase.IN_LINE | Phase.MAPPING if _is_held_back(seen, id):
+        case Phase.PENDING | Phase.IN_LINE | Phase.QUEUED | Phase.MAPPING if _is_held_back(seen, id):
             yield paused(seen.run)
         case Phase.PENDING | Phase.IN_LINE if seen.instance:
             yield _place(seen, id)
@@ -126,14 +126,18 @@ def unmet(seen: Picture, id: StageId) -> Iterator[Unmet]:
 
 
 def _is_held_back(seen: Picture, id: StageId) -> bool:
-    """Whether it would go on but for a pause; a mapped stage, where none of its instances does."""
+    """Whether it would go on but for a pause; a mapped stage, where none of its instances does. What is handed out and
+    has not begun, doesn't: what had begun is recorded with the pause."""
     if seen.run.paused_at is None:
         return False
     stage = seen.stage(id)
     if stage.phase is Phase.MAPPING and stage.instances is not None:
         phases = {one.phase for one in stage.instances.states}
-        return all(one.is_terminal or one in (Phase.PENDING, Phase.IN_LINE) for one in phases)
-    return stage.phase is Phase.IN_LINE or bool(seen.instance)
+        return all(one.is_terminal or one in _NOT_BEGUN for one in phases)
+    return stage.phase in (Phase.IN_LINE, Phase.QUEUED) or bool(seen.instance)
+
+
+_NOT_BEGUN = (Phase.PENDING, Phase.IN_LINE, Phase.QUEUED)
 
 
 # --- pending --------------------------------------------------------------------------------------------------------

@@ -354,6 +354,12 @@ def test_a_mapped_stage_counts_its_instances_and_names_the_first_that_failed(flo
     assert told(mapped(flow, Policy()), "a").instances is None
 
 
+def test_what_was_handed_out_before_a_pause_and_has_not_begun_waits_for_its_end(flow: Build) -> None:
+    plan, paused = flow({"a": ()}), PauseRequested(EpochMs(13))
+    for events, said in ((), "a worker must take it"), ((paused,), "the run is paused"):
+        assert [said in one.condition for one in told(plan, "a", *events).unmet] == [True]
+
+
 def test_in_a_pause_a_mapped_stage_waits_for_its_end_once_nothing_of_it_is_at_work(flow: Build) -> None:
     plan, paused = mapped(flow, Policy()), PauseRequested(EpochMs(13))
     at_work = [done(A, rows=6), *[of(number, done(A)) for number in (1, 2)]]

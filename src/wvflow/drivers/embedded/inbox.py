@@ -46,8 +46,9 @@ def judged(run: LiveRun, row: InboxRow, at: EpochMs) -> tuple[UpdateAccepted | N
 def _unmet(run: LiveRun, update: UpdatePlan, message: Message) -> str:
     """Why the ``where`` of an update doesn't hold: the values that it is about."""
     named = dict.fromkeys(one.name for one in nodes(update.where) if isinstance(one, Value))
-    values = {**{one.name: variable(run.state, one.name) for one in run.plan.variables}, **message.args}
-    types = {one.name: one.type for one in (*run.plan.variables, *update.params)}
+    state = {one.name: variable(run.state, one.name) for one in run.plan.variables}
+    values = {**run.state.params, **state, **message.args}
+    types = {one.name: one.type for one in (*run.plan.params, *run.plan.variables, *update.params)}
     found = [f"{name} = {shown(to_python(values[name], types[name]))}" for name in named if name in values]
     return f"`where {update.text}` does not hold{' with ' if found else ''}{', '.join(found)}"
 
