@@ -103,15 +103,15 @@ def test_one_that_knows_none_charges_again_exactly_what_was_not_written_when_the
 
 
 def test_of_two_processes_one_does_it_and_the_other_waits_for_what_comes_of_it(new_project: Any) -> None:
-    project = new_project(FLOW, ACTIVITIES, "gate")
+    project = new_project(FLOW.replace("with { ", "with { map: each, "), ACTIVITIES, "gate")
     first = project.start("run", "chain.wv", "--json", "--run-id", "one")
     assert first.stdout.readline().strip() == "charging"
     second = project.start("run", "chain.wv", "--run-id", "two")
     second.says("waits for run one, which is at the same key")
-    (unmet,) = next(
-        one["unmet"] for one in project.json("runs", "explain", "two")["stages"] if one["stage"] == "charge"
-    )
-    assert unmet["condition"].startswith("run one is at the key `mon`")
+    for asked, count in ("charge", 2), ("charge[1]", 1):
+        (stage,) = project.json("runs", "explain", "two", asked)["stages"]
+        assert "run one is at the key `mon`" in stage["unmet"][0]["condition"]
+        assert len(stage["unmet"]) == count
     project.open_gate("gate")
     assert first.wait(60) == 0
     assert second.wait(60) == 0

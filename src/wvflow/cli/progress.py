@@ -85,6 +85,7 @@ class Lines:
     def __init__(self, plan: FlowPlan) -> None:
         self.run_id = ""
         self._paused = False
+        self._notes: dict[str, str] = {}
         self._width = max((len(stage.name) for stage in plan.stages), default=0)
         self._told: dict[str, tuple[int, set[tuple[str, int, int]]]] = {}
 
@@ -98,7 +99,8 @@ class Lines:
             self._paused = is_paused
             how = f"paused; go on with: wvflow runs resume {progress.run.run_id}" if is_paused else "goes on"
             self._say(f"{'run':<{self._width}}  {how}")
-        if progress.note:
+        if progress.note and self._notes.get(progress.noted) != progress.note:
+            self._notes[progress.noted] = progress.note
             self._say(f"{progress.noted or 'run':<{self._width}}  {progress.note}")
 
     def remind(self, known: Progress) -> None:
@@ -113,6 +115,7 @@ class Lines:
         unsaid = stage.phase in ("pending", "queued") or stage.reason in (NOTHING_TO_UNDO, UNCALLED)
         if unsaid or self._is_told(stage, (stage.phase, stage.attempts, tenths)):
             return
+        self._notes.pop(stage.stage, None)
         self._say(f"{stage.stage:<{self._width}}  {_in_words(stage)}".rstrip())
 
     def _is_told(self, stage: StageRow, now: tuple[str, int, int]) -> bool:

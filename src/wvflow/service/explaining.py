@@ -150,7 +150,8 @@ def _in_its_way(order: StartChild, look: _Look) -> tuple[str, ...]:
 def _with_key_waits(stage: StageExplained, look: _Look) -> StageExplained:
     """Which runs are at the keys that it waits for: first things first, and of a stage or an instance nothing else, as
     a worker has it already."""
-    found = [one for one in look.store.key_waits(look.state.run_id) if one.stage == stage.stage]
+    name = stage.stage.removesuffix(f"[{look.instance}]") if look.instance else stage.stage
+    found = [one for one in look.store.key_waits(look.state.run_id) if one.stage == name]
     waits = [one for one in found if _still_waits(one, look) and look.instance in (0, one.instance)]
     told = (_at_key(one, look.state.run_id) for one in waits[:MOST])
     others = () if waits and stage.instances is None else stage.unmet

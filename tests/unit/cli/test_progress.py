@@ -112,6 +112,14 @@ def test_lines_tell_each_tenth_of_a_mapped_stage(capsys: pytest.CaptureFixture[s
     assert told == ["load  instances 0/500", "load  instances 50/500", "load  instances 120/500"]
 
 
+def test_a_note_is_told_once_until_its_stage_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines, waits = Lines(plan("load")), news(note="waits for run r0", noted="load")
+    for one in (waits, waits, news(row(0, "load", "attempting", attempts=1)), waits, waits):
+        lines(one)
+    told = ["load  waits for run r0", "load  started", "load  waits for run r0"]
+    assert capsys.readouterr().err.splitlines()[1:] == told
+
+
 def test_a_pause_and_its_end_are_told_once(capsys: pytest.CaptureFixture[str], plain: Callable[..., str]) -> None:
     lines, board = Lines(plan("load")), Board(plan("load"))
     for state in ("running", "paused", "paused", "running", "success"):
