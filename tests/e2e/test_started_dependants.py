@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from wvflow.service.api import Program, RunResult
+from wvflow.service.api import Program, RunResult, load
 from wvflow.service.dependants import Dependants
 from wvflow.service.runs import Runs
 from wvflow.service.summary import StageSummary
@@ -146,3 +146,10 @@ def test_where_a_flow_says_when_the_ends_of_others_do_not(program: Program, runs
     ordered(program, 1)
     assert (dependants.look(), list(dependants.since)) == ([], ["Report"])
     assert runs.clean(keep=0).runs == ()
+    file = program.project.root / "program.wv"
+    file.write_text("".join(PROGRAM.splitlines(keepends=True)[:3]))
+    alone = load(file)
+    dependants.load(alone.bundle)
+    assert dependants.look() == []
+    ordered(alone, 2)
+    assert [[one.run_id for one in order.upstream] for order in dependants.look()] == [["o2"]]

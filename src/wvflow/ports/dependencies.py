@@ -10,7 +10,7 @@ Where somebody sees to it that flows come after others (``attend``), the runs th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -63,10 +63,13 @@ class Dependencies(Protocol):
         """The runs that a run came after, in order."""
         ...
 
-    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+    def attend(
+        self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs, timed: Collection[str] = ()
+    ) -> dict[str, EpochMs]:
         """Have these flows of a project come after others, and no more those that it did before and that are not among
         them. Returned is since when, by flow: ends count from then on. Of a flow that did so at any time before it is
-        since that time."""
+        since that time; not of one that was ``timed`` then and isn't any more, which starts with every end from now on.
+        """
         ...
 
     def users(self, run_id: str) -> list[Use]:

@@ -38,14 +38,15 @@ class Dependants:
         self.since: Mapping[str, EpochMs] = MappingProxyType({})
 
     def load(self, bundle: Bundle) -> None:
-        """Go by this program from here on. Of a flow that comes after others only now, what has ended before counts
-        for nothing."""
+        """Go by this program from here on. Of a flow that comes after others only now, or that nothing starts any more
+        but their ends, what has ended before counts for nothing."""
         plans = [plan for plan in newest(bundle) if plan.after]
         wanted = {plan.flow: tuple(dict.fromkeys(one for several in plan.after for one in several)) for plan in plans}
-        self.since = self._store.attend(self._project, wanted, self._clock.now())
+        called = started_by_others(bundle)
+        timed = {plan.flow for plan in plans if plan.schedule is not None or plan.flow in called}
+        self.since = self._store.attend(self._project, wanted, self._clock.now(), timed)
         self._bundle = bundle
-        timed = started_by_others(bundle)
-        self._unscheduled = tuple(plan for plan in plans if plan.schedule is None and plan.flow not in timed)
+        self._unscheduled = tuple(plan for plan in plans if plan.flow not in timed)
 
     def look(self) -> list[Order]:
         """Order what can begin; what was ordered is returned. Raises Unavailable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +24,12 @@ class Used(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """Since when a flow comes after others, and whether it still is to."""
+    """Since when a flow comes after others, whether it still is to, and whether something else says when."""
 
     since: EpochMs
     after: tuple[After, ...]
     is_on: bool = True
+    timed: bool = False
 
 
 def are_free(shelf: Shelf, flow: str, uses: Sequence[Use]) -> bool:
@@ -104,12 +105,18 @@ class DependenciesStore:
         with self._reading() as shelf:
             return _unused(shelf, project, flow, after, among)[:limit]
 
-    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+    def attend(
+        self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs, timed: Collection[str] = ()
+    ) -> dict[str, EpochMs]:
         with self._writing() as shelf:
             before = {flow: one for (where, flow), one in shelf.attended.items() if where == project}
-            since = {flow: before[flow].since if flow in before else now for flow in flows}
+            going_on = {flow for flow, one in before.items() if flow in timed or not one.timed}
+            since = {flow: before[flow].since if flow in going_on else now for flow in flows}
             shelf.attended |= {(project, flow): one._replace(is_on=False) for flow, one in before.items()}
-            shelf.attended |= {(project, flow): Attended(since[flow], tuple(after)) for flow, after in flows.items()}
+            shelf.attended |= {
+                (project, flow): Attended(since[flow], tuple(after), timed=flow in timed)
+                for flow, after in flows.items()
+            }
             return since
 
     def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -97,17 +97,25 @@ def origins(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str,
 
 
 def attend(
-    connection: sqlite3.Connection, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs
+    connection: sqlite3.Connection,
+    project: str,
+    flows: Mapping[str, Sequence[After]],
+    now: EpochMs,
+    timed: Collection[str],
 ) -> dict[str, EpochMs]:
     """As ``Dependencies.attend``."""
-    before = dict(connection.execute("select flow, since from attended where project = ?", (project,)).fetchall())
+    rows_before = connection.execute("select flow, since, timed from attended where project = ?", (project,))
+    before = {flow: since for flow, since, was_timed in rows_before if flow in timed or not was_timed}
     since = {flow: EpochMs(before.get(flow, now)) for flow in flows}
     # A flow that is gone may come back: a file that is being replaced is missing for a moment.
     connection.execute("update attended set is_on = 0 where project = ?", (project,))
     connection.executemany(
-        "insert into attended (project, flow, since, after) values (?, ?, ?, ?)"
-        " on conflict do update set after = excluded.after, is_on = 1",
-        [(project, flow, since[flow], rows.encoded(tuple(after)).decode()) for flow, after in flows.items()],
+        "insert into attended (project, flow, since, after, timed) values (?, ?, ?, ?, ?)"
+        " on conflict do update set since = excluded.since, after = excluded.after, timed = excluded.timed, is_on = 1",
+        [
+            (project, flow, since[flow], rows.encoded(tuple(after)).decode(), flow in timed)
+            for flow, after in flows.items()
+        ],
     )
     return since
 
@@ -190,9 +198,11 @@ class DependenciesStore:
         with self._database.reading() as connection:
             return wanted(connection)
 
-    def attend(self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs) -> dict[str, EpochMs]:
+    def attend(
+        self, project: str, flows: Mapping[str, Sequence[After]], now: EpochMs, timed: Collection[str] = ()
+    ) -> dict[str, EpochMs]:
         with self._database.writing() as connection:
-            return attend(connection, project, flows, now)
+            return attend(connection, project, flows, now, timed)
 
     def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         with self._database.reading() as connection:

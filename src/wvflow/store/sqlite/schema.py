@@ -457,6 +457,8 @@ _ENDS = (
     "create index passed_of_upstream on passed (upstream, until)",
 )
 
+_TIMED = ("alter table attended add column timed integer not null default 0",)
+
 # Number n of these takes version n to n + 1. A release only ever appends.
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _TABLES,
@@ -486,6 +488,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _WITHDRAWN,
     _IN_TURN,
     _ENDS,
+    _TIMED,
 )
 
 SCHEMA_VERSION: Final = len(_MIGRATIONS)

@@ -231,6 +231,15 @@ class DependenciesContract:
         assert there.kept_runs(NOW) == {"a1"}
         assert there.attend("/q", {"B": (A,)}, EpochMs(NOW + 3)) == {"B": NOW + 3}
 
+    def test_a_flow_that_begins_with_every_end_only_now_does_so_from_now_on(self, open_store: OpenStore) -> None:
+        here, there = open_store(), open_store()
+        here.attend("/p", {"B": (A,), "C": (A,)}, NOW, {"B"})
+        assert here.attend("/p", {"B": (A,), "C": (A,)}, EpochMs(NOW + 1), {"B"}) == {"B": NOW, "C": NOW}
+        later = EpochMs(NOW + 2)
+        assert there.attend("/p", {"B": (A,), "C": (A,)}, later, {"C"}) == {"B": NOW + 2, "C": NOW}
+        assert here.attend("/p", {"B": (A,)}, EpochMs(NOW + 3), {"B"}) == {"B": NOW + 2}
+        assert here.attend("/p", {"C": (A,)}, EpochMs(NOW + 4)) == {"C": NOW + 4}
+
     def test_a_run_stays_used_when_its_user_is_deleted_and_named_when_it_is_itself(self, open_store: OpenStore) -> None:
         store = open_store()
         for run_id in ("a1", "a2"):
