@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,10 +121,15 @@ def _size(folders: Iterable[Path]) -> int:
     """Bytes of the files all of whose names are in these folders."""
     names: Counter[int] = Counter()
     found: dict[int, os.stat_result] = {}
-    for folder in folders:
-        for file in folder.glob("*"):
-            with suppress(FileNotFoundError):  # another process cleans, too
-                stat = file.lstat()
-                names[stat.st_ino] += 1
-                found[stat.st_ino] = stat
+    for stat in chain.from_iterable(map(_stats, folders)):
+        names[stat.st_ino] += 1
+        found[stat.st_ino] = stat
     return sum(stat.st_size for inode, stat in found.items() if names[inode] >= stat.st_nlink)
+
+
+def _stats(folder: Path) -> Iterator[os.stat_result]:
+    """Of each file that is there: another process may be deleting them, too."""
+    with suppress(FileNotFoundError):
+        for file in folder.glob("*"):
+            with suppress(FileNotFoundError):
+                yield file.lstat()

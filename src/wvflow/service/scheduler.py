@@ -39,7 +39,8 @@ AGAIN_MS = 1_000
 """After how long a verdict that the store refused is tried again, where no other process was quicker."""
 AHEAD_MS = 30_000
 """How long before flows are due it is prepared what they need to begin."""
-_TOGETHER = 250
+_AHEAD = 250
+_TOGETHER = 1_000
 _TRIES = 10
 T = TypeVar("T")
 
@@ -152,7 +153,7 @@ class Scheduler:
     def prepare(self) -> None:
         """Have at hand what some of the flows that are due soon need to begin. Raises Unavailable."""
         soon, flows = self._clock.now() + AHEAD_MS, list[Scheduled]()
-        while self._ahead and self._ahead[0][0] <= soon and len(flows) < _TOGETHER:
+        while self._ahead and self._ahead[0][0] <= soon and len(flows) < _AHEAD:
             flows.append(self._flows[heappop(self._ahead)[1]])
         self._keep(flows)
         for one in flows:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.agenda import FireRow, ScheduleRow, Verdict
+from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.store import Owner
 from wvflow.store.sqlite import orders
 from wvflow.store.sqlite.rows import Row, encoded
@@ -36,12 +36,8 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
     stored = schedule(connection, row.project, row.flow)
     if (None if stored is None else stored.cursor) != verdict.read:
         return False
-    connection.execute("savepoint verdict")
-    if not all(orders.order(connection, new) for new in verdict.orders):
-        connection.execute("rollback to verdict")
-        connection.execute("release verdict")
+    if not _all_ordered(connection, verdict.orders):
         return False
-    connection.execute("release verdict")
     connection.execute(
         f"insert into schedules ({_SCHEDULE}) values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set"
         " version = excluded.version, digest = excluded.digest, cursor = excluded.cursor",
@@ -54,6 +50,18 @@ def decide(connection: sqlite3.Connection, verdict: Verdict) -> bool:
     for run_id in verdict.cancels:
         orders.cancel(connection, run_id, verdict.at)
     return True
+
+
+def _all_ordered(connection: sqlite3.Connection, wanted: Sequence[Order]) -> bool:
+    """Whether all could be ordered; else none is."""
+    if len(wanted) <= 1:
+        return all(orders.order(connection, new) for new in wanted)
+    connection.execute("savepoint orders")
+    done = all(orders.order(connection, new) for new in wanted)
+    if not done:
+        connection.execute("rollback to orders")
+    connection.execute("release orders")
+    return done
 
 
 def schedule(connection: sqlite3.Connection, project: str, flow: str) -> ScheduleRow | None:
