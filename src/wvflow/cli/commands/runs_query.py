@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def query(app: App, run: str, name: str, args: dict[str, str]) -> None:
     """Ask a RUN what its flow answers under NAME; without NAME: list what it can be asked.
 
-    It may be under way, left or ended. Nothing is recorded and nothing changes. Values are printed as they are, rows as
-    a table. JSON: one object, with all rows.
+    It may be to begin, under way, left or ended. Nothing is recorded and nothing changes. Values are printed as they
+    are, rows as a table. JSON: one object, with all rows.
     """
     with closing(app.runs()) as runs:
         if name:

@@ -65,8 +65,10 @@ def pause(app: App, run: str) -> None:
     """Let nothing new of a run begin, until it is resumed. What is under way goes on."""
     with closing(app.runs()) as runs:
         told = runs.pause(run)
-    if told.driven or app.json:
-        report(app, told, f"run {told.run_id} is paused; go on with: wvflow runs resume {told.run_id}")
+    if app.json:
+        app.print_json(told)
+    elif told.driven:
+        app.show(f"run {told.run_id} is paused; go on with: wvflow runs resume {told.run_id}")
     else:
         app.show(f"run {told.run_id} will be paused when `wvflow serve` drives it: no process does now")
 
