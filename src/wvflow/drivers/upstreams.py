@@ -22,6 +22,7 @@ from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.dependencies import ANY, Among, Dependencies, Use
 from wvflow.ports.store import RunRow, StageRow, Store
 
+_FEW = 32
 _ENDED = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
 
 
@@ -49,9 +50,21 @@ def _several(
     rows = tuple(row for row in first if row is not None)
     if len(rows) == 1 or fitting([[row] for row in rows], store.origins([row.run_id for row in rows])):
         return rows
-    every = [store.unused(project, flow, one, among, limit=None) for one in several]
-    free = [[row for row in rows if row.run_id not in but] for rows in every]
-    return fitting(free, store.origins([row.run_id for rows in free for row in rows]))
+    return _fitting(store, project, flow, several, among, but)
+
+
+def _fitting(
+    store: Dependencies, project: str, flow: str, several: Sequence[After], among: Among, but: Collection[str]
+) -> tuple[RunRow, ...] | None:
+    """Looked for among those that ended first, and as long as there are none among more."""
+    most = _FEW
+    while True:
+        every = [store.unused(project, flow, one, among, limit=most + len(but)) for one in several]
+        free = [[row for row in rows if row.run_id not in but] for rows in every]
+        rows = fitting(free, store.origins([row.run_id for rows in free for row in rows]))
+        if rows is not None or all(len(some) < most + len(but) for some in every):
+            return rows
+        most *= 8
 
 
 def _first(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -9,9 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wvflow.drivers.fitting import fitting
+from wvflow.drivers.upstreams import found
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.dependencies import After
+from wvflow.plan.nodes import FlowPlan, FlowRef
+from wvflow.ports.dependencies import ANY, Among
 from wvflow.ports.store import RunRow
+from wvflow.store.memory import MemoryStore
 
 PAIRS = {"b1": "a1", "b2": "a2", "c1": "a1", "c2": "a2"}
 CASES = {
@@ -37,8 +42,8 @@ def rows(names: str) -> list[RunRow]:
 @pytest.mark.parametrize(("several", "after", "chosen"), CASES.values(), ids=CASES)
 def test_fitting(several: str, after: dict[str, str], chosen: str | None) -> None:
     origins = {run: {of[0]: of} for run, of in after.items()}
-    found = fitting([rows(one) for one in several.split("|")], origins)
-    assert (None if found is None else " ".join(row.run_id for row in found)) == chosen
+    chosen_rows = fitting([rows(one) for one in several.split("|")], origins)
+    assert (None if chosen_rows is None else " ".join(row.run_id for row in chosen_rows)) == chosen
 
 
 @given(st.data())
@@ -53,3 +58,24 @@ def test_they_are_the_first_that_agree_about_each_flow(data: st.DataObject) -> N
         return all(len({one[flow] for one in every if flow in one}) < 2 for flow in "bcdxy")
 
     assert fitting(several, origins) == next(filter(agree, product(*several)), None)
+
+
+def test_many_without_a_partner_do_not_hide_those_that_have_one() -> None:
+    asked: list[int] = []
+
+    class Ended(MemoryStore):
+        def unused(
+            self, project: str, flow: str, after: After, among: Among = ANY, *, limit: int | None = 1
+        ) -> list[RunRow]:
+            asked.append(limit or 0)
+            first = {"b": 1, "c": 1_001}[after.flow]
+            return rows(" ".join(f"{after.flow}{n}" for n in range(first, first + 1_500)))[:limit]
+
+        def origins(self, run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+            return {run: {"a": f"a{run[1:]}"} for run in run_ids}
+
+    plan = FlowPlan("M", 1, (), (), (), after=((After("b"), After("c")),))
+    chosen = found(Ended(), "/p", plan, but={"b1001"})
+    assert chosen is not None
+    assert [row.run_id for row in chosen] == ["b1002", "c1002"]
+    assert sorted(set(asked)) == [2, 33, 257, 2_049]
