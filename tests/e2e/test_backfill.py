@@ -290,3 +290,10 @@ def test_a_time_to_come_leaves_the_runs_of_backfills_to_backfills(tmp_path: Path
         wiring.ahead[0] = 3_600_000
         (fired,) = [one.fire for one in scheduler.look() if one.flow == "B"]
         assert [one.run_id for one in runs.summary(fired.run_id).upstream] == ["new"]
+        assert asyncio.run(runs.resume(fired.run_id)).state == "success"
+        wiring.ahead[0] *= 2
+        (skipped,) = [one.fire for one in scheduler.look() if one.flow == "B"]
+        assert (skipped.decision, skipped.reason) == (
+            "skipped",
+            "there is no run of `A` that succeeded and that it has not used, but for those of a backfill",
+        )

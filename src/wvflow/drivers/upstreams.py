@@ -114,8 +114,10 @@ def _why_not(
         names = " and ".join(f"`{one.flow}`" for one in several)
         return f"there are runs of {names} that it has not used, but none of them come after the same runs"
     runs = " and none of ".join(f"`{one.flow}` that {_how(one)}" for one in missing)
-    about = " and whose `run_time` lies in this window" if among.about else ""
-    return f"there is no run of {runs} and that it has not used{about}"
+    if among.about:
+        return f"there is no run of {runs}, that it has not used and whose `run_time` lies in this window"
+    left = among.live and any(_first(store, project, plan.flow, one, Among(among.since), but) for one in missing)
+    return f"there is no run of {runs} and that it has not used{', but for those of a backfill' if left else ''}"
 
 
 def _how(after: After) -> str:
