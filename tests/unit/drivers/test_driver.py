@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.drivers.embedded.loop import TakenOver
+from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.errors import EventLimit, NoSpace, NotPossible, StoreUnavailable, TaskError
 from wvflow.kernel.events import OwnerChanged, RunStarted, TimerFired
 from wvflow.plan.nodes import Millis, Policy
@@ -33,6 +34,32 @@ def to_end(bench: Any, identity: Any, script: Any = None, **options: Any) -> Non
         await driver.close()
 
     bench.run(work)
+
+
+def test_of_runs_that_begin_together_all_have_begun_before_the_work_of_any_does(
+    bench: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    begin = Tasks.begin_ordered
+
+    def noting(tasks: Tasks) -> None:
+        told.append("work")
+        begin(tasks)
+
+    monkeypatch.setattr(Tasks, "begin_ordered", noting)
+    identity = bench.plan("a")
+
+    async def work() -> None:
+        driver = bench.driver(script())
+        await driver.open()
+        for run_id in ("r", "s"):
+            driver.start(replace(identity, run_id=run_id), {}, NOON, begun=told.append)
+        for run_id in ("r", "s"):
+            await driver.finished(run_id)
+        await driver.close()
+
+    bench.run(work)
+    assert told[:4] == ["r", "s", "work", "work"]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["nothing was written", "the answer got lost"])
