@@ -14,6 +14,7 @@ from wvflow.service.api import Program, RunResult, load
 from wvflow.service.dependants import Dependants
 from wvflow.service.runs import Runs
 from wvflow.service.summary import StageSummary
+from wvflow.testing import Sandbox
 
 PROGRAM = """
 flow Orders(n: int = 0) = { stage orders = select n as n }
@@ -153,3 +154,11 @@ def test_where_a_flow_says_when_the_ends_of_others_do_not(program: Program, runs
     assert dependants.look() == []
     ordered(alone, 2)
     assert [[one.run_id for one in order.upstream] for order in dependants.look()] == [["o2"]]
+
+
+def test_of_several_at_once_each_uses_its_own_where_no_process_looks_again(make: Callable[[str], Sandbox]) -> None:
+    box = make(PROGRAM)
+    for number in (1, 2):
+        box.run("Orders", {"n": number})
+    each = box.run("Each")
+    assert (each.state, sorted(row["n"] for row in rows(each))) == ("success", [1, 2])
