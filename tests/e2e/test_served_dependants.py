@@ -102,6 +102,11 @@ def test_ends_of_runs_begin_others_until_all_have_ended(program: Callable[[str],
     assert serve(diamond) == ["loaded  0"]
 
 
+def test_what_other_flows_start_is_left_to_them_and_named(program: Callable[[str], Program], serve: Serve) -> None:
+    called = program(f"{DIAMOND}\nflow E = {{ stage e = call D() }}")
+    assert serve(called) == ["loaded  0: without D"]
+
+
 def test_a_schedule_decides_when_and_the_dependency_whether(program: Callable[[str], Program], serve: Serve) -> None:
     report = program(REPORT)
     serve(report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,15 @@ def count(number: int | None) -> str:
     ('336,776', '–')
     """
     return "–" if number is None else f"{number:,}"
+
+
+MOST_NAMES = 20
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return printable(", ".join(names[:MOST_NAMES])) + more
 
 
 def plural(number: int, thing: str) -> str:

@@ -14,7 +14,18 @@ from rich.text import Text
 
 from wvflow.cli.app import shown
 from wvflow.cli.diagnostics import source_line
-from wvflow.cli.format import between, count, instances, instant, iterations, one_line, plural, printable, value_text
+from wvflow.cli.format import (
+    between,
+    count,
+    instances,
+    instant,
+    iterations,
+    one_line,
+    plural,
+    printable,
+    some_of,
+    value_text,
+)
 from wvflow.cli.states import error_line, state_text, waits
 from wvflow.plan.nodes import FlowRef
 from wvflow.source import Position, Source
@@ -29,7 +40,6 @@ MOST_ERRORS = 3
 MOST_STAGES = 100
 MOST_TARGETS = 20
 MOST_CHILDREN = 20
-MOST_NAMES = 20
 _CAUSES = {
     "fire": "its schedule",
     "catchup": "its schedule, to catch up",
@@ -215,8 +225,7 @@ def _compensations(summary: RunSummary) -> Iterator[tuple[str, str]]:
         state = "was under way when the run was terminated" if one.state == "cancelled" else one.state
         yield "undone by", f"{one.stage}: {state}{attempts}{what}"
     if left := [one.stage for one in summary.stages if one.compensation == "not_undone"]:
-        more = f" and {len(left) - MOST_NAMES:,} more" if len(left) > MOST_NAMES else ""
-        yield "not undone", f"{printable(', '.join(left[:MOST_NAMES]))}{more}: the run was terminated"
+        yield "not undone", f"{some_of(left)}: the run was terminated"
 
 
 def _hooks(summary: RunSummary) -> Iterator[tuple[str, str]]:

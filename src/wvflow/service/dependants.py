@@ -27,7 +27,7 @@ MOST = 1_000
 
 class Dependants:
     """Used by one thread at a time. ``since``: by flow, from when on ends of others count for it, whether it has a
-    schedule or not."""
+    schedule or not. ``left_to_others``: the flows that other flows start, so that nothing here does."""
 
     def __init__(self, runs: Starting) -> None:
         self._runs = runs
@@ -36,6 +36,7 @@ class Dependants:
         self._bundle: Bundle | None = None
         self._unscheduled: tuple[FlowPlan, ...] = ()
         self.since: Mapping[str, EpochMs] = MappingProxyType({})
+        self.left_to_others: tuple[str, ...] = ()
 
     def load(self, bundle: Bundle) -> None:
         """Go by this program from here on. Of a flow that comes after others only now, or that nothing starts any more
@@ -43,7 +44,9 @@ class Dependants:
         plans = [plan for plan in newest(bundle) if plan.after]
         wanted = {plan.flow: tuple(dict.fromkeys(one for several in plan.after for one in several)) for plan in plans}
         called = started_by_others(bundle)
-        timed = {plan.flow for plan in plans if plan.schedule is not None or plan.flow in called}
+        scheduled = {plan.flow for plan in plans if plan.schedule is not None}
+        self.left_to_others = tuple(plan.flow for plan in plans if plan.flow in called and plan.flow not in scheduled)
+        timed = scheduled.union(self.left_to_others)
         self.since = self._store.attend(self._project, wanted, self._clock.now(), timed)
         self._bundle = bundle
         self._unscheduled = tuple(plan for plan in plans if plan.flow not in timed)

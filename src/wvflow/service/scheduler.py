@@ -107,6 +107,11 @@ class Scheduler:
         self._without_run: set[str] = set()
 
     @property
+    def left_to_others(self) -> tuple[str, ...]:
+        """The flows that come after others, and that only the flows start that call them."""
+        return self._dependants.left_to_others
+
+    @property
     def flows(self) -> int:
         """How many have a schedule."""
         return len(self._flows)

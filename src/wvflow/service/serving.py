@@ -56,7 +56,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     ``decision``: about the time ``fire_at`` of a schedule; ``state``: that in which a run ended, or was found;
     ``reason``: why it is so, or was not done; ``stage``: what of a run is late, ``""`` for all of it; ``flows``: how
-    many have a schedule; ``diagnostics``: of the program.
+    many have a schedule; ``left_to_others``: those that come after others and that only the flows start that call them;
+    ``diagnostics``: of the program.
     """
 
     at: EpochMs
@@ -69,13 +70,15 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     stage: str = ""
     flows: int | None = None
+    left_to_others: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def what(self) -> str:
         """All that is said about it."""
         flows = "" if self.flows is None else f"{self.flows:,}"
-        return ": ".join(filter(None, (self.decision or self.state or flows, self.reason)))
+        left = f"without {', '.join(self.left_to_others)}" if self.left_to_others else ""
+        return ": ".join(filter(None, (self.decision or self.state or flows, left, self.reason)))
 
 
 class Server:
@@ -187,7 +190,8 @@ class Server:
             remarks = self._remarks
             try:
                 await asyncio.to_thread(scheduler.load, program)
-                self._tell("loaded", flows=scheduler.flows, diagnostics=remarks)
+                left = scheduler.left_to_others
+                self._tell("loaded", flows=scheduler.flows, left_to_others=left, diagnostics=remarks)
             except UserError as error:
                 self._tell("refused", reason=error.message, diagnostics=remarks)
             self._next_program = None if self._next_program is program else self._next_program

@@ -14,7 +14,7 @@ import msgspec
 
 from wvflow.cli.app import FAILED, OK, App, prints_apart, shown
 from wvflow.cli.commands.options import Duration
-from wvflow.cli.format import instant, one_line, plural, printable
+from wvflow.cli.format import instant, one_line, plural, printable, some_of
 from wvflow.cli.root import Command
 
 if TYPE_CHECKING:
@@ -133,12 +133,19 @@ def _as_json(notice: Notice, names: Naming) -> dict[str, Any]:
         "stage": notice.stage or None,
         "reason": notice.reason or None,
         "flows": notice.flows,
+        "left_to_others": notice.left_to_others,
         "diagnostics": [as_json(one, names) for one in notice.diagnostics],
     }
 
 
 def _line(notice: Notice) -> str:
     return f"{instant(notice.at)}  {_text(notice)}"
+
+
+def _left(notice: Notice) -> str:
+    """The flows whose runs others start, although they come after runs that end."""
+    names = notice.left_to_others
+    return f"; only the flows that call them start {some_of(names)}" if names else ""
 
 
 def _text(notice: Notice) -> str:
@@ -164,7 +171,7 @@ def _text(notice: Notice) -> str:
         case "held":
             return f"held: {what}; it is tried again"
         case "loaded":
-            return f"the program is in force, with {plural(notice.flows or 0, 'scheduled flow')}"
+            return f"the program is in force, with {plural(notice.flows or 0, 'scheduled flow')}{_left(notice)}"
         case "refused":
             return f"the program before stays in force: {what}"
         case "ignored":
