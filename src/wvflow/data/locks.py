@@ -6,8 +6,8 @@ import fcntl
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -28,6 +28,17 @@ class FileLock:
             return False
         self.take(descriptor)
         return True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold it exclusively while the block lasts, however long that has to be waited for."""
+        descriptor = self.opened()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self.take(descriptor)
+        try:
+            yield
+        finally:
+            self.release()
 
     def opened(self) -> int:
         """A descriptor of the file, which is made."""

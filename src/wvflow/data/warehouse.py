@@ -38,13 +38,18 @@ Mode = Literal["read", "write"]
 Waiting = Callable[[str], None]
 
 
+def lock_of(database: Path) -> FileLock:
+    """What everybody holds who has the file attached."""
+    return FileLock(database.with_name(f"{database.name}.lock"))
+
+
 class Warehouse:
     """One per process and file."""
 
     def __init__(self, database: Path, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
         self.database = database
         self._connect = connect
-        self._lock = FileLock(database.with_name(f"{database.name}.lock"))
+        self._lock = lock_of(database)
         self._changed = threading.Condition()
         self._mode: Mode | None = None
         self._opening = False

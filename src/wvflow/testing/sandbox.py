@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wvflow.data.warehouse import lock_of
 from wvflow.diagnostics import nearest
 from wvflow.drivers.embedded.loop import Driver
 from wvflow.errors import NotPossible, UserError
@@ -158,7 +159,8 @@ class Sandbox:
         """
         import duckdb
 
-        with duckdb.connect(str(self.program.project.database)) as warehouse:
+        database = self.program.project.database
+        with lock_of(database).alone(), duckdb.connect(str(database)) as warehouse:  # what was stopped lets go of it
             found = warehouse.sql(statement)
             return found.to_arrow_table() if found is not None else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 
 import wvflow.testing
 from wvflow import NonRetryable, Retry
+from wvflow.data.warehouse import lock_of
 from wvflow.errors import UserError
 from wvflow.testing import Sandbox, after, dies
 
@@ -151,6 +153,25 @@ def test_the_warehouse_is_the_sandboxes_own(sandbox: Any, tmp_path: Path) -> Non
         assert box.run("F").state == "success"
         assert box.sql("from kept_rows").to_pylist() == [{"n": 2}]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["activities.py", "f.wv"]
+
+
+def test_sql_waits_until_what_was_stopped_has_let_go_of_the_warehouse(sandbox: Any) -> None:
+    box, held, asked = sandbox(), Event(), Event()
+    seen: list[object] = []
+
+    def ask() -> None:
+        held.wait()
+        asked.set()
+        seen.append(box.sql("select 1 as one").to_pylist())
+
+    asking = Thread(target=ask)
+    asking.start()
+    with lock_of(box.program.project.database).alone():
+        held.set()
+        asked.wait()
+        assert seen == []
+    asking.join()
+    assert seen == [[{"one": 1}]]
 
 
 def test_many_stages_wait_at_the_same_time(sandbox: Any) -> None:
