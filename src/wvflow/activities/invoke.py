@@ -1,7 +1,8 @@
 """One call of one function: rows, arguments and context go in, a stream of rows comes out.
 
 The function runs on the calling thread, a coroutine on an event loop of its own there. Whatever the user's code lets
-out, at once or while its rows are read, becomes a ``TaskError``.
+out, at once or while its rows are read, becomes a ``TaskError``. So does what a function returns that has heard that it
+should stop: it is what was done until then, and would pass for all of it.
 """
 
 from __future__ import annotations
@@ -36,17 +37,39 @@ def invoke(activity: Registered, call: ActivityCall, stop: Stop) -> pa.RecordBat
     Raises:
         TaskError: as the port says. Reading the rows raises it, too.
     """
+    heard = Heard(stop)
     try:
-        bound = _bound(activity, call, stop)
+        bound = _bound(activity, call, heard)
         result = activity.function(*bound.args, **bound.kwargs)
         if inspect.isawaitable(result):
             result = _awaited(result, stop)
         if inspect.isasyncgen(result):
             result = _drained(result, stop)
         rows = read_result(result, activity.shape.returns)
+        heard.check()
     except BaseException as error:
         _raise_recorded(error, stop)
-    return None if rows is None else _guarded(rows, stop)
+    return None if rows is None else _guarded(rows, heard)
+
+
+class Heard:
+    """A ``Stop`` that knows whether somebody who asked was told to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._told = False
+        self.on_request = stop.on_request
+        self.on_abandon = stop.on_abandon
+
+    @property
+    def requested(self) -> bool:
+        self._told = self._told or self._stop.requested
+        return self._told
+
+    def check(self) -> None:
+        """Raises: TaskError, ``Interrupted``: it was told, so what it returns is cut short."""
+        if self._told:
+            raise TaskError("Interrupted", "the activity was stopped")
 
 
 def _bound(activity: Registered, call: ActivityCall, stop: Stop) -> inspect.BoundArguments:
@@ -130,17 +153,18 @@ async def _next_items(source: AsyncIterator[Any]) -> list[Any]:
     return items
 
 
-def _guarded(rows: pa.RecordBatchReader, stop: Stop) -> pa.RecordBatchReader:
+def _guarded(rows: pa.RecordBatchReader, heard: Heard) -> pa.RecordBatchReader:
     """The same rows; an error of the code that makes them is a ``TaskError`` here too."""
     import pyarrow as pa
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
             yield from rows
+            heard.check()
         except GeneratorExit:
             raise
         except BaseException as error:
-            _raise_recorded(error, stop)
+            _raise_recorded(error, heard)
 
     return pa.RecordBatchReader.from_batches(rows.schema, batches())
 

@@ -60,7 +60,7 @@ class Activities(Protocol):
             TaskError: the function raised or its result is none of the accepted forms. ``kind`` is the exception's
                 type name, ``detail`` the traceback's lines in the user's own files. Not retryable are ``NonRetryable``
                 and our own ``ActivityNotFound``, ``WrongArgument``, ``WrongRows``, ``WrongResult``; ``Interrupted`` is
-                a coroutine that was cancelled by ``stop``.
+                a coroutine that was cancelled by ``stop``, and a function that asked and heard of it.
             Unavailable: what the rows come from is away, or no process can be started now.
             WorkerLost: the process that ran the function died.
         """

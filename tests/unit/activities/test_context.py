@@ -12,6 +12,7 @@ import pytest
 
 from wvflow.activities.context import ActivityContext
 from wvflow.activities.registry import Registry
+from wvflow.errors import TaskError
 
 if TYPE_CHECKING:
     import wvflow.activities.context as unresolved
@@ -113,14 +114,27 @@ def test_details_that_json_can_not_say_are_refused() -> None:
 
 
 def test_a_stop_is_seen_by_the_function_that_asks(call: Call, stop: Any) -> None:
-    def work(*, ctx: ActivityContext) -> list[dict[str, bool]]:
-        before = ctx.is_cancelled()
+    answers: list[bool] = []
+
+    def work(*, ctx: ActivityContext) -> str:
+        answers.append(ctx.is_cancelled())
         stop.request()
-        return [{"before": before, "after": ctx.is_cancelled()}]
+        answers.append(ctx.is_cancelled())
+        return "some"
+
+    with pytest.raises(TaskError, match="the activity was stopped"):
+        Registry.of(work).run(call("work"), stop)
+    assert answers == [False, True]
+
+
+def test_a_stop_that_the_function_does_not_hear_of_takes_nothing_away(call: Call, stop: Any) -> None:
+    def work() -> str:
+        stop.request()
+        return "all"
 
     rows = Registry.of(work).run(call("work"), stop)
     assert rows is not None
-    assert rows.read_all().to_pylist() == [{"before": False, "after": True}]
+    assert rows.read_all().to_pylist() == [{"value": "all"}]
 
 
 def test_a_context_made_by_hand_does_nothing_but_work() -> None:

@@ -176,7 +176,7 @@ class _Command:
 
     def _check(self) -> None:
         status = self._process.returncode
-        if self._ctx.stop.requested and status != 0:
+        if status != 0 and self._ctx.stop.requested:
             raise TaskError("Interrupted", "the command was stopped")
         if status:
             said = "\n".join(self._tail)
