@@ -179,6 +179,7 @@ def test_schedules_are_listed_paused_resumed_and_triggered(wvflow: Call, folder:
     assert "nothing starts them" in wvflow("schedule", "list").stderr
     assert "Once has no schedule" in wvflow("schedule", "pause", "Once", status=2).stderr
     wvflow("schedule", "pause", "Nightly", "--note", "year end")
+    wvflow("schedule", "pause", "Nightly")
     assert standing()["note"] == "year end"
     assert "paused since" in wvflow("schedule", "list").stdout
     wvflow("schedule", "trigger", "Nightly", "--run-id", "t1")

@@ -354,10 +354,10 @@ def _who_takes_room(plan: FlowPlan, found: Sequence[Occupant]) -> list[Open]:
 
 def pause(store: Store, project: str, one: Scheduled, now: EpochMs, note: str) -> None:
     """Have no time of a schedule start a run, from here on, whether somebody has looked at it before or not. One that
-    is paused is so since then."""
+    is paused is so since then, and for the same reason where no other is given."""
     row = store.schedule(project, one.ref.flow)
     if row is not None and row.paused_at is not None:
-        store.set_paused(project, one.ref.flow, row.paused_at, note)
+        store.set_paused(project, one.ref.flow, row.paused_at, note or row.note)
     elif not store.set_paused(project, one.ref.flow, now, note):
         row = msgspec.structs.replace(_first(project, one, now), paused_at=now, note=note)
         if not all(store.decide([Verdict(row=row, read=None, at=now)])):

@@ -84,7 +84,7 @@ class Timetable:
         """Have no time of a flow's schedule start a run. Raises: UserError, it has no schedule."""
         now, recorded = self._clock.now(), self._store.schedule(self._project, flow)
         if not self._checks and recorded is not None:
-            self._store.set_paused(self._project, flow, recorded.paused_at or now, note)
+            self._store.set_paused(self._project, flow, recorded.paused_at or now, note or recorded.note)
         else:
             scheduler.pause(self._store, self._project, self._find(flow), now, note)
 
