@@ -155,6 +155,14 @@ def test_other_parameters_are_another_backfill(wvflow: Command) -> None:
     assert [one["done"] for one in json.loads(wvflow("--json").stdout)] == [4, 4, 4]
 
 
+def test_entries_that_given_parameters_make_the_same_have_one_window(wvflow: Command) -> None:
+    entries = ", ".join(f"{{ cron: '0 2 * * *', args: {{ region: '{one}' }} }}" for one in ("eu", "us"))
+    Path("f.wv").write_text(FLOW.replace("'0 2 * * *'", f"[{entries}], overlap: queue", 1))
+    for args, windows in ([], 8), (["-p", "region=in"], 4):
+        assert states(wvflow("f.wv", "Daily", *RANGE, *args, "--json")) == ["success"] * windows
+    assert len(fetched()) == 12
+
+
 def test_what_another_run_has_the_key_of_is_done_and_what_can_not_begin_is_told(wvflow: Command) -> None:
     Path("f.wv").write_text("""
         flow Once with { schedule: '@daily', idempotency_key: 'x' } = { stage a = select 1 as n }

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush, merge
-from itertools import count, dropwhile, takewhile
+from itertools import count, dropwhile, groupby, takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,8 +37,8 @@ class Fire(NamedTuple):
 
 
 def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
-    """All fires later than ``after``, in order, those of one instant in the order of the schedule. Without end, unless
-    the schedule has one.
+    """All fires later than ``after``, in order, those of one instant in the order of the schedule. Texts with the same
+    arguments make one fire of an instant, whichever of them name it. Without end, unless the schedule has one.
 
     Args:
         timezone: of IANA's; that of the cron texts, and of ``start`` and ``end`` where they name none.
@@ -58,10 +58,20 @@ def fires(schedule: Schedule, timezone: str, after: datetime) -> Iterator[Fire]:
     several = [_of_cron(cron, entry, zone, since) for entry, cron in enumerate(schedule.crons)]
     if schedule.interval is not None:
         several.append(_of_interval(schedule.interval, start or _EPOCH, since))
-    found: Iterator[Fire] = merge(*several)
+    found = _once(schedule, merge(*several))
     if start is not None:
         found = dropwhile(lambda fire: fire.at < start, found)
     return _while_time_lasts(found if end is None else takewhile(lambda fire: fire.at <= end, found))
+
+
+def _once(schedule: Schedule, found: Iterator[Fire]) -> Iterator[Fire]:
+    """Of those of one instant that have the same arguments, the first."""
+    for _, together in groupby(found, key=lambda fire: fire.at):
+        kept: list[Fire] = []
+        for fire in together:
+            if all(schedule.crons[fire.entry].args != schedule.crons[one.entry].args for one in kept):
+                kept.append(fire)
+                yield fire
 
 
 def _while_time_lasts(found: Iterator[Fire]) -> Iterator[Fire]:

@@ -155,9 +155,12 @@ class Backfilling:
             raise UserError(f"the schedule of {plan.flow} has no time in that range", help="see `wvflow schedule next`")
         if len(found) > MOST:
             raise UserError(f"that range has more than {MOST:,} windows", help="backfill a part of it first")
-        windows = [self._window(plan, number, one, given) for number, one in enumerate(found, 1)]
+        # Arguments that are ``given`` may make entries of the schedule the same: then there is one window of them.
+        every = [self._window(plan, number, one, given) for number, one in enumerate(found, 1)]
+        windows = {(one.run_time, _values(one.params)): one for one in reversed(every)}
         earlier = self._done_before(plan.flow)
-        filled = [Filled(one, earlier=earlier.get((one.run_time, _values(one.params)), "")) for one in windows]
+        filled = [Filled(one, earlier=earlier.get(what, "")) for what, one in reversed(windows.items())]
+        filled = [_numbered(one, number) for number, one in enumerate(filled, 1)]
         if missing:
             kept = [one for one in filled if not one.earlier]
             filled = [_numbered(one, number) for number, one in enumerate(kept, 1)]

@@ -124,9 +124,10 @@ RUNNING, CATCHING = Open("r1"), Open("r1", catches_up=True)
         (flow(), {"paused": 0.001, "late": 0.01}, "12 started new1/1"),
         # Nothing is due.
         (flow(), {"since": 0, "late": 0.9}, ""),
-        # Two times of one instant.
-        (flow(crons=[*HOURLY, Cron("0 12 * * *")]), {}, "12 started new1/1; 12 skipped run"),
-        (flow(2, crons=[*HOURLY, Cron("0 12 * * *")]), {}, "12 started new1/2; 12 started new2/2"),
+        # Two times of one instant, which differ in their arguments, and one that two texts name.
+        (flow(crons=[*HOURLY, Cron("0 12 * * *", {"k": 1})]), {}, "12 started new1/1; 12 skipped run"),
+        (flow(2, crons=[*HOURLY, Cron("0 12 * * *", {"k": 1})]), {}, "12 started new1/2; 12 started new2/2"),
+        (flow(2, crons=[*HOURLY, Cron("0 12 * * *")]), {}, "12 started new1/2"),
     ],
 )  # fmt: skip
 def test_the_table_of_decisions(plan: FlowPlan, args: dict[str, Any], expected: str) -> None:

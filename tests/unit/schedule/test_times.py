@@ -163,7 +163,9 @@ def test_an_interval_is_counted_from_its_start_and_leaves_nothing_out(
 
 def test_several_texts_are_one_line_of_fires_between_start_and_end() -> None:
     schedule = Schedule(
-        crons=(Cron("0 8 * * *"), Cron("0 */8 * * *")), start="2026-01-01T08:00", end="2026-01-02T00:00+01:00"
+        crons=(Cron("0 8 * * *"), Cron("0 */8 * * *", {"k": 1}), Cron("0 16 * * *", {"k": 1})),
+        start="2026-01-01T08:00",
+        end="2026-01-02T00:00+01:00",
     )
     found = list(fires(schedule, "Europe/Berlin", datetime(2020, 1, 1, tzinfo=UTC)))
     at = [datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (7, 15, 23)]
