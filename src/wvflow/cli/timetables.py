@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wvflow.cli.app import App, prints_apart
@@ -16,21 +17,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def timetable(app: App, *, may_have_mistakes: bool = False) -> Iterator[tuple[Runs, Timetable]]:
-    """``may_have_mistakes``: what is recorded is enough where the program doesn't check, as a server stays with the one
+def timetable(
+    app: App, file: Path | None = None, *, may_have_mistakes: bool = False
+) -> Iterator[tuple[Runs, Timetable]]:
+    """``file``: in the project that this is of, rather than in that around the working directory.
+    ``may_have_mistakes``: what is recorded is enough where the program doesn't check, as a server stays with the one
     before then."""
     from wvflow.service.timetable import Timetable
 
-    project, bundle = _program(app, may_have_mistakes=may_have_mistakes)
+    project, bundle = _program(app, file, may_have_mistakes=may_have_mistakes)
     with closing(app.runs(project)) as runs:
         yield runs, Timetable(runs, bundle)
 
 
-def _program(app: App, *, may_have_mistakes: bool) -> tuple[Project, Bundle | None]:
+def _program(app: App, file: Path | None, *, may_have_mistakes: bool) -> tuple[Project, Bundle | None]:
     from wvflow.cli.programs import compiled
     from wvflow.service.planned import planned_program
 
-    project = app.project()
+    project = app.project(file)
     if may_have_mistakes:
         with prints_apart():
             bundle = planned_program(project).bundle

@@ -1,4 +1,4 @@
-"""``wvflow schedule next``: what is due, as text and as JSON."""
+"""``wvflow schedule next`` and ``list``: what is due, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -97,3 +97,24 @@ def test_the_calendar_ends_with_the_year_9999(tmp_path: Path) -> None:
     (tmp_path / "f.wv").write_text("flow Yearly with { schedule: '@yearly' } = { stage a = from [[1]] as t(n) }")
     status, out, _ = call(str(tmp_path / "f.wv"), "--after", "8999-01-01", "--count", "2000", "--json")
     assert (status, json.loads(out)[-1]["at"]) == (0, "9999-01-01T00:00:00Z")
+
+
+def test_a_flow_of_the_project_is_named_alone(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(file).parent)
+    whole = call(file, "Beat", "--after", "2026-03-28T12:00:00Z", "--json")
+    assert call("Beat", "--after", "2026-03-28T12:00:00Z", "--json") == whole
+    assert call("Bead")[::2] == (2, "error: there is no flow `Bead`\nhelp: did you mean `Beat`?\n")
+    assert "there is no such file" in call("gone.wv")[2]
+
+
+def test_the_schedules_of_a_file_are_listed_alone(file: str) -> None:
+    (Path(file).parent / "other.wv").write_text("flow Other with { interval: 1h } = { stage a = select 1 as n }")
+
+    def listed(*args: str) -> list[str]:
+        found = CliRunner().invoke(cli, ["--project", str(Path(file).parent), "schedule", "list", *args, "--json"])
+        return [one["flow"] for one in json.loads(found.stdout)]
+
+    assert listed(str(Path(file).parent / "other.wv")) == ["Other"]
+    assert listed() == ["Beat", "Hourly", "Nightly", "Other", "Twice"]
+    gone = CliRunner().invoke(cli, ["schedule", "list", "gone.wv"])
+    assert (gone.exit_code, gone.stderr) == (2, "error: gone.wv: there is no such file\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,44 +12,66 @@ from wvflow.cli.app import App
 from wvflow.cli.completion import complete_flow
 from wvflow.cli.format import instant, one_line, printable
 from wvflow.cli.root import Command
+from wvflow.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from wvflow.kernel.events import EpochMs
-    from wvflow.plan.nodes import FlowPlan
+    from wvflow.plan.nodes import FlowPlan, FlowRef
     from wvflow.ports.agenda import FireRow
     from wvflow.ports.store import RunRow
     from wvflow.service.timetable import History, Standing
 
 
 @click.command("list", cls=Command)
-@click.argument("flow", required=False, shell_complete=complete_flow)
+@click.argument("flow", required=False, metavar="[FILE|FLOW]", shell_complete=complete_flow)
 @click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="At most so many times of FLOW.")
 @click.pass_obj
 def list_(app: App, flow: str | None, limit: int) -> None:
-    """List the schedules of a project: when each is due next, and what became of it last. With FLOW, what was decided
-    about each of its times, the latest first, also where the files have its schedule no more.
+    """List the schedules of a project, or those in FILE: when each is due next, and what became of it last. With FLOW,
+    what was decided about each of its times, the latest first, also where the files have its schedule no more.
 
     JSON: a list of objects.
     """
     from wvflow.cli.timetables import timetable
 
-    with timetable(app, may_have_mistakes=flow is not None) as (runs, table):
-        if flow is None:
+    file = Path(flow) if flow is not None and _means_a_file(flow) else None
+    if file is not None and not file.exists():
+        raise UserError(f"{file}: there is no such file")
+    with timetable(app, file, may_have_mistakes=flow is not None and file is None) as (runs, table):
+        if file is not None:
+            here = _flows_in(app, file)
+            found = [one for one in table.standings() if one.flow.ref in here]
+            _tell_of_all(app, found, [], runs.is_served(), where=f"no flow of {file}")
+        elif flow is None:
             _tell_of_all(app, table.standings(), table.removed(), runs.is_served())
         else:
             _tell_of_one(app, table.history(flow, limit))
 
 
-def _tell_of_all(app: App, found: Sequence[Standing], removed: Sequence[History], is_served: bool) -> None:
+def _means_a_file(text: str) -> bool:
+    return text.endswith(".wv") or (not text.isidentifier() and Path(text).exists())
+
+
+def _flows_in(app: App, file: Path) -> set[FlowRef]:
+    from wvflow.cli.programs import flows_of
+    from wvflow.service.program import compile_program
+
+    project = app.project(file)
+    return set(flows_of(compile_program(project, None if file.is_dir() else file), project, file))
+
+
+def _tell_of_all(
+    app: App, found: Sequence[Standing], removed: Sequence[History], is_served: bool, where: str = "no flow"
+) -> None:
     if app.json:
         app.print_json([*map(_json, found), *map(_removed_json, removed)])
         return
     if found:
         app.show(_table(found))
     else:
-        app.say("no flow has a `schedule` or an `interval`")
+        app.say(f"{where} has a `schedule` or an `interval`")
     if found and not is_served:
         app.say("no `wvflow serve` runs here, so nothing starts them")
     if removed:

@@ -39,17 +39,20 @@ class Due(NamedTuple):
 
 
 @click.command("next", cls=Command)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE|FLOW", shell_complete=complete_flow)
 @click.argument("flow", required=False, shell_complete=complete_flow)
 @click.option("--count", default=5, type=click.IntRange(1, 10_000), show_default=True, help="So many for each flow.")
 @click.option("--after", type=Moment(), metavar="TIME", help="Only later ones, ISO 8601. Default: now.")
 @click.pass_obj
 def next_(app: App, file: Path, flow: str | None, count: int, after: str | None) -> None:
-    """Tell when FLOW, or each flow in FILE, is due next by its `schedule` or `interval`.
+    """Tell when FLOW, or each flow in FILE, is due next by its `schedule` or `interval`. FLOW alone is one of the
+    project around the working directory.
 
     Nothing is asked of recorded runs, and nothing is started. TIME is of the flow's zone where it has no offset. JSON:
     a list of objects, by time.
     """
+    if flow is None and file.suffix != ".wv" and not file.exists():
+        file, flow = app.project().root, str(file)
     now = datetime.fromtimestamp(time.time(), UTC)
     due = (one for plan in _plans(app, file, flow) for one in islice(_of(plan, now, after), count))
     found = sorted(due, key=lambda one: (one.at, one.flow))
