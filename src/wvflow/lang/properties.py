@@ -152,7 +152,8 @@ def _words(*words: str, later: tuple[str, ...] = ()) -> Kind:
     every = (*words, *later)
 
     def read(value: object) -> object:
-        return value if value in every else None
+        # the word itself: a plan leaves a default out by identity, so an equal text would make it another plan
+        return next((word for word in every if word == value), None)
 
     listed = f"{', '.join(every[:-1])} or {every[-1]}" if len(every) > 1 else every[0]
     return Kind(listed, read, every, later)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wvflow.lang.catalog import ActivitySignature, Catalog
+from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.content import body, contents, conversation
 from wvflow.plan.nodes import Bundle, FlowRef
 from wvflow.planner import build
@@ -121,6 +122,13 @@ def test_what_a_run_is_told_is_part_of_its_version(old: str, new: str, part: str
     changed = [" ".join(what) for what, content in conversation(before).items() if told[what] != content]
     assert ", ".join(changed) == part
     assert (body(before) != body(after)) is is_changed
+
+
+def test_a_default_that_is_written_out_changes_nothing_nor_does_a_plan_that_was_stored() -> None:
+    written = PROGRAM.replace("stage d", "stage d with { parent_close: terminate, cache: none }")
+    stored = decode(encode(bundle(written)))
+    assert contents(stored, F) == contents(bundle(written), F) == contents(bundle(PROGRAM), F)
+    assert digest(stored) == digest(bundle(written)) == digest(bundle(PROGRAM))
 
 
 def test_flows_that_call_each_other_have_a_content() -> None:
