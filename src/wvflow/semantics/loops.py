@@ -35,7 +35,7 @@ from wvflow.semantics.activities import call_activity, find, report_unknown
 from wvflow.semantics.checked import CallStep, LoopStep, RouteStep, Step
 from wvflow.semantics.names import NOTHING
 from wvflow.semantics.scopes import Scope, Shape
-from wvflow.semantics.waits import state_in, warn_of_hidden_state
+from wvflow.semantics.waits import names_rows, state_in, warn_of_hidden_state
 from wvflow.syntax import nodes as n
 
 _HOLDS = "holds"
@@ -48,7 +48,10 @@ def loop_step(node: n.WhileOp, shape: Shape | None, scope: Scope) -> LoopStep:
     if call is not None and scope.session.is_activity(call.function.text):
         return LoopStep(_answer(call, shape, scope), text, node.span, negated)
     over = scope.over(None if shape is None else Shape(shape.columns))
-    if state_in(node.condition, shape, scope) is not None:
+    if (variable := state_in(node.condition, shape, scope)) is not None:
+        if names_rows(node.condition):
+            scope.session.report(loop_mistakes.mixed_loop(variable.text, node.condition.span))
+            return LoopStep(NOTHING, text, node.span)
         over = replace(scope.over(None), for_state=True)  # no row takes part
     else:
         warn_of_hidden_state(node.condition, shape, scope)

@@ -47,6 +47,15 @@ def no_rows_to_test(use: Span) -> Diagnostic:
     )
 
 
+def mixed_loop(name: str, use: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.MIXED_WAIT,
+        f"`while` is about state or about rows: this names the state variable `{name}` and needs rows",
+        use,
+        f"ask an activity, which is given both: `while goes_on({name}: {name})`",
+    )
+
+
 def no_answer(activity: str, use: Span) -> Diagnostic:
     return Diagnostic(
         Code.TYPE_MISMATCH,

@@ -136,6 +136,11 @@ def warn_of_hidden_state(node: n.Expr, shape: Shape | None, scope: Scope) -> Non
             scope.session.report(mistakes_of_conversations.hidden_state(name.text, name.span))
 
 
+def names_rows(node: n.Expr) -> bool:
+    """Whether it can't be answered without rows, as it is written."""
+    return any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node))
+
+
 def _is_free(name: str, scope: Scope) -> bool:
     return name not in scope.values and scope.column(name) is None
 
@@ -144,7 +149,7 @@ def _state_step(node: n.Expr, text: str, use: Span, shape: Shape | None, scope: 
     """``wait until`` over state: no row takes part."""
     over = replace(scope.over(None), for_state=True)
     variable = state_in(node, shape, scope)
-    if variable is not None and any(isinstance(one, n.Underscore | n.Subquery | n.ExistsExpr) for one in walk(node)):
+    if variable is not None and names_rows(node):
         scope.session.report(mistakes_of_conversations.mixed_wait(variable.text, node.span))
         return StateStep(NOTHING, text, use, rowless=shape is None)
     found = expressions.condition(node, over)
