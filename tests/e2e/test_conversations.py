@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -317,19 +318,21 @@ def test_a_cancel_stops_the_call_of_an_update_and_its_caller_is_told(call: Calla
     assert all(isinstance(one, CallFailed | NotPossible) for one in told), told
 
 
-def test_in_a_pause_a_call_waits_and_its_caller_with_it(call: Callable[..., Any]) -> None:
+def test_in_a_pause_a_call_waits_and_its_caller_is_told_so(call: Callable[..., Any]) -> None:
     async def talking(handle: RunHandle) -> Any:
+        told: list[str] = []
         await handle.pause()
-        waiting = asyncio.create_task(handle.update("scaled", x=1))
-        while handle._runs.summary(handle.run_id).variables["n"] != 2:
+        update = partial(handle._runs.update, handle.run_id, "scaled", {"x": 1}, held=told.append)
+        waiting = asyncio.create_task(asyncio.to_thread(update))
+        while not told:
             await asyncio.sleep(0)
-        waits = not waiting.done()
+        waits = handle._runs.summary(handle.run_id).variables["n"] == 2 and not waiting.done()
         await handle.resume()
         answer = await waiting
         await handle.cancel()
-        return waits, answer
+        return waits, answer.result, told == [handle.run_id]
 
-    assert call(talking) == (True, 4)
+    assert call(talking) == (True, 4, True)
 
 
 # --- from the command line --------------------------------------------------------------------------------------------

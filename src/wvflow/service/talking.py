@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from wvflow.errors import CallFailed, NotPossible
@@ -29,9 +29,17 @@ class Talking(StateFolder):
         send(self._store, self._clock, row, owner, "signal", Message(name, given))
         return Told(run_id=row.run_id, signal=name, args=shown(message.params, given), driven=owner is not None)
 
-    def update(self, run: str, name: str, args: Mapping[str, object], *, texts: bool = False) -> Updated:
+    def update(
+        self,
+        run: str,
+        name: str,
+        args: Mapping[str, object],
+        *,
+        texts: bool = False,
+        held: Callable[[str], None] = lambda run_id: None,
+    ) -> Updated:
         """Send an update to a run, and wait until whoever drives it has accepted it or not, and for the call that it
-        ends with. ``texts`` as for a signal.
+        ends with. ``texts`` as for a signal. ``held`` is told of the run, once, where that call waits in its pause.
 
         Raises: RunNotFound, UserError (no such update, wrong arguments), NotPossible (its `where` doesn't hold; the run
             has ended; no process drives it), CallFailed (it was accepted, and its call failed), RunDamaged.
@@ -55,6 +63,9 @@ class Talking(StateFolder):
             answer = self._store.answer(message)  # asked behind the look at the run, which may have ended upon it
             if answer is None:
                 self._check_answerable(seen)
+                if seen.state == PAUSED:
+                    held(row.run_id)
+                    held = _told
         if answer.refused:
             raise NotPossible(f"run {row.run_id} refuses the update {name}: {answer.refused}")
         if (failure := answer.failure) is not None:
@@ -93,3 +104,7 @@ class Talking(StateFolder):
         owner = self._driver_of(row)
         send(self._store, self._clock, row, owner, kind)
         return Told(run_id=row.run_id, signal=kind, args={}, driven=owner is not None)
+
+
+def _told(run_id: str) -> None:
+    """Nothing more is said of it."""

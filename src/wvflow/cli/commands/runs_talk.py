@@ -46,7 +46,7 @@ def update(app: App, run: str, name: str, args: dict[str, str]) -> None:
     from wvflow.cli.format import printable, value_text
 
     with closing(app.runs()) as runs:
-        done = runs.update(run, name, args, texts=True)
+        done = runs.update(run, name, args, texts=True, held=lambda run_id: _say_held(app, run_id))
     if app.json:
         app.print_json(done)
         return
@@ -56,6 +56,11 @@ def update(app: App, run: str, name: str, args: dict[str, str]) -> None:
     set_ = done.result if isinstance(done.result, dict) else {}
     shown = ", ".join(f"{variable} = {value_text(value)}" for variable, value in set_.items())
     app.show(f"run {done.run_id} accepts {name}: {printable(shown)}")
+
+
+def _say_held(app: App, run_id: str) -> None:
+    go_on = app.typed(app.project(), "runs", "resume", run_id)
+    app.say(f"run {run_id} is paused, so what the update calls waits until somebody lets it go on: {go_on}")
 
 
 @click.command(cls=Command)
