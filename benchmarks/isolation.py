@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from wvflow.activities.isolation import Isolated
 from wvflow.activities.registry import Registry
-from wvflow.plan.nodes import Isolation
+from wvflow.plan.tasks import Isolation
 from wvflow.ports.activities import ActivityCall
 from wvflow.ports.stop import StopToken
 

@@ -25,7 +25,7 @@ from models import generated
 from wvflow.cli.main import THRESHOLDS
 from wvflow.lang.algebra import Rel
 from wvflow.lang.catalog import Catalog
-from wvflow.plan.nodes import QueryTask
+from wvflow.plan.tasks import QueryTask
 from wvflow.semantics import check
 from wvflow.semantics.checked import Checked
 from wvflow.service.project import load_project

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from wvflow.kernel.events import EpochMs, Output, TaskSucceeded
-from wvflow.plan.nodes import FlowRef, StageId
+from wvflow.plan.refs import FlowRef, StageId
 from wvflow.ports.store import NewRun, RunBatch, RunRow, StageRow
 from wvflow.store.sqlite import SqliteStore
 

@@ -20,7 +20,7 @@ from wvflow.cli.root import CommonOption
 from wvflow.diagnostics import Code
 from wvflow.lang.stdlib import EXTRACTED_UNITS
 from wvflow.plan.drawing.svg import svg
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.service.program import check_program
 from wvflow.service.project import load_project
 from wvflow.sql.dialects import DIALECTS

@@ -15,7 +15,8 @@ from wvflow.data.reading import read_output
 from wvflow.errors import TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import JSON, LONG, STRING, Type
-from wvflow.plan.nodes import Place, Save, TableTarget
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import Save, TableTarget
 from wvflow.ports.engine import FileRows, Located
 from wvflow.testing.engine_contract import EngineContract, Stopping, located, numbers, output_name, query_job
 

@@ -21,7 +21,7 @@ from wvflow.data.duckdb import DuckDBEngine
 from wvflow.errors import NoSpace, TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG, STRING
-from wvflow.plan.nodes import Delete, FileTarget, Save, TableTarget
+from wvflow.plan.tasks import Delete, FileTarget, Save, TableTarget
 from wvflow.testing.engine_contract import Stopping, located, numbers, query_job
 
 

@@ -13,7 +13,7 @@ import pytest
 from wvflow.data.duckdb import DuckDBEngine
 from wvflow.errors import TaskError
 from wvflow.lang import algebra as a
-from wvflow.plan.nodes import TableTarget
+from wvflow.plan.tasks import TableTarget
 from wvflow.ports.engine import Located, StatementJob
 from wvflow.testing.engine_contract import Stopping, located, numbers, output_name, query_job
 

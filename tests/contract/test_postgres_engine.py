@@ -18,7 +18,8 @@ from wvflow.data.postgres.engine import PostgresEngine
 from wvflow.errors import TaskError, Unavailable
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG, STRING
-from wvflow.plan.nodes import Delete, FileTarget, Place, Save, TableTarget
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import Delete, FileTarget, Save, TableTarget
 from wvflow.ports.engine import Engine, Located, StatementJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.testing.engine_contract import EngineContract, Stopping, located, numbers, output_name, query_job

@@ -6,7 +6,7 @@ import json
 import signal
 from typing import Any
 
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.service.api import load
 from wvflow.service.dependants import Dependants
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from wvflow.cli.main import cli
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.service.backfills import Backfilling, Filling, Range
 from wvflow.service.program import compile_program
 from wvflow.service.project import load_project

@@ -12,7 +12,7 @@ from wvflow.data.connectors import Connected
 from wvflow.data.duckdb import DuckDBEngine
 from wvflow.errors import TaskError
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import QueryTask
+from wvflow.plan.tasks import QueryTask
 from wvflow.ports.engine import OutputName, QueryJob
 from wvflow.ports.stop import StopToken
 from wvflow.service.api import ProgramError

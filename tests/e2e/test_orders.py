@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from wvflow.cli.main import cli
 from wvflow.errors import NotPossible
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.service.api import Program
 from wvflow.service.runs import Runs
 

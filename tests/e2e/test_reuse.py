@@ -387,7 +387,7 @@ def test_a_value_of_the_run_is_an_input_where_it_is_named(make_program: MakeProg
     def at(time: int) -> Any:
         import asyncio
 
-        from wvflow.plan.nodes import FlowRef
+        from wvflow.plan.refs import FlowRef
 
         summary = asyncio.run(runs.run(program.bundle, FlowRef(ref.flow), {}, run_time=time))  # type: ignore[arg-type]
         return {stage.stage for stage in summary.stages if stage.reused_from is None}

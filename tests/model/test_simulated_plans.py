@@ -19,17 +19,9 @@ from wvflow.kernel.explained import explain
 from wvflow.kernel.run import decide
 from wvflow.kernel.scopes import place
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState
-from wvflow.plan.nodes import (
-    ActivityTask,
-    ChildTask,
-    FlowPlan,
-    KeyedTask,
-    Millis,
-    SignalTask,
-    StageId,
-    StagePlan,
-    Task,
-)
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, KeyedTask, SignalTask, Task
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
 CALM = World(

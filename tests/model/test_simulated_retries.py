@@ -14,7 +14,8 @@ from wvflow.drivers.simulator.simulate import crash_everywhere, simulate
 from wvflow.drivers.simulator.world import World
 from wvflow.kernel.events import Output, Retry, Reused
 from wvflow.kernel.state import Phase, RunState
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 Plans = Callable[..., st.SearchStrategy[FlowPlan]]
 ROUGH = World(fail=0.3, fatal=0.3, lose=0.2, twice=0.3, stray=0.3, outlive=0.5, deaf=0.4, tells=0.5, empty=0.3,

@@ -14,7 +14,9 @@ from wvflow.kernel.commands import Command, RunTask
 from wvflow.kernel.events import CancelRequested, Event, OwnerChanged, Reopened, TaskLost, TaskSucceeded, TimerFired
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import Phase, RunPhase, RunState
-from wvflow.plan.nodes import FlowPlan, Millis, Policy
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy
 
 Build = Callable[..., FlowPlan]
 PATIENT = Policy(retries=2, retry_delay=Millis(100))

@@ -36,7 +36,9 @@ from wvflow.kernel.run import decide, fold, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Literal, Single
 from wvflow.lang.types import BOOLEAN
-from wvflow.plan.nodes import FlowPlan, Millis, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask
 
 UNDER_WAY, IN_LINE, RETRYING, PENDING = "under way", "in line", "retrying", "pending"
 ENDED = ("success", "failed", "skipped", "cancelled")

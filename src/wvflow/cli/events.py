@@ -41,7 +41,9 @@ from wvflow.kernel.timers import (
     parse_timer,
 )
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import FlowPlan, SignalTask, StageId, StateTask, Task, UntilTask, WaitTask
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import SignalTask, StateTask, Task, UntilTask, WaitTask
 
 _WIDTH = 15
 

@@ -12,7 +12,8 @@ import click
 from wvflow.cli.app import FAILED, App, prints_apart, shown
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.refs import FlowRef
 from wvflow.service.program import Compiled, compile_program, source_name
 from wvflow.service.project import Project
 

@@ -27,7 +27,7 @@ from wvflow.cli.format import (
     value_text,
 )
 from wvflow.cli.states import error_line, state_text, waits
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.source import Position, Source
 
 if TYPE_CHECKING:

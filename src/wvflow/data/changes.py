@@ -18,7 +18,7 @@ from wvflow.data.rows import quoted
 from wvflow.data.saves import Applied, form, once, settings, table_name
 from wvflow.data.session import Session
 from wvflow.errors import TaskError
-from wvflow.plan.nodes import Save
+from wvflow.plan.tasks import Save
 
 _NEW = "temp.main._wvflow_new"
 _OLD = "temp.main._wvflow_old"

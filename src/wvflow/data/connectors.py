@@ -15,7 +15,7 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import FileTarget, TableTarget
+from wvflow.plan.tasks import FileTarget, TableTarget
 from wvflow.ports.engine import Engine, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
 

@@ -28,7 +28,7 @@ from wvflow.lang.remembered import Remembered
 from wvflow.lang.reuse import is_remote
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import FileTarget, TableTarget
+from wvflow.plan.tasks import FileTarget, TableTarget
 from wvflow.ports.engine import Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop
 

@@ -26,7 +26,8 @@ from wvflow.lang.algebra import Expr, File, RawSql, Rel, SqlText, Table
 from wvflow.lang.catalog import Columns
 from wvflow.lang.kinds import parse
 from wvflow.lang.tables import Column, Result
-from wvflow.plan.nodes import FileTarget, Place, QueryTask, Save, TableTarget
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import FileTarget, QueryTask, Save, TableTarget
 from wvflow.ports.stop import StopToken
 from wvflow.sql import Lowered, condition_of
 

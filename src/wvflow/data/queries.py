@@ -28,7 +28,7 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.kinds import parse
 from wvflow.lang.tables import Column, Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.tasks import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.plan.views import merged_views
 from wvflow.ports.engine import FileRows, QueryJob, Stored
 from wvflow.ports.stop import Stop

@@ -8,7 +8,7 @@ import msgspec
 
 from wvflow.lang import algebra as a
 from wvflow.lang.relations import nodes
-from wvflow.plan.nodes import QueryTask, TableTarget
+from wvflow.plan.tasks import QueryTask, TableTarget
 
 # Relations that may be large whatever the stages before have put out.
 _SOURCES = frozenset({a.File, a.Table, a.NamedTable, a.TableFunction, a.SqlText})

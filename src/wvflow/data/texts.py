@@ -10,7 +10,7 @@ import msgspec
 from wvflow import sql
 from wvflow.data.kept import Kept, key_of
 from wvflow.lang.remembered import Remembered
-from wvflow.plan.nodes import QueryTask
+from wvflow.plan.tasks import QueryTask
 from wvflow.sql import Columns, Lowered
 
 KEPT = 4_096

@@ -10,7 +10,8 @@ from wvflow.kernel.awaited import awaited
 from wvflow.kernel.events import NOTHING_TO_UNDO, Failure, Output
 from wvflow.kernel.loops import iteration_shown
 from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
-from wvflow.plan.nodes import FlowPlan, FlowRef
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 

@@ -26,7 +26,7 @@ from wvflow.kernel.scopes import turned
 from wvflow.kernel.state import WORKING, Phase, StageState
 from wvflow.kernel.undone_children import undo_next
 from wvflow.kernel.waits import begin_wait
-from wvflow.plan.nodes import Task, UndoChildrenTask, Wait
+from wvflow.plan.tasks import Task, UndoChildrenTask, Wait
 
 
 def complete(scene: Scene, move: Move, now: EpochMs) -> Step:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import Phase, StageState
 from wvflow.plan.explain import wait_text
-from wvflow.plan.nodes import ChildTask, SignalTask, StagePlan, StateTask, UndoChildrenTask, UntilTask, WaitTask
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import ChildTask, SignalTask, StateTask, UndoChildrenTask, UntilTask, WaitTask
 
 
 class Awaited(NamedTuple):

@@ -16,7 +16,9 @@ from wvflow.kernel.state import Phase, RunPhase, StageState
 from wvflow.kernel.triggers import RULES, outcome_of, units
 from wvflow.kernel.unmet import VERBS, given
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Policy, Rule, StageId
+from wvflow.plan.nodes import Rule
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import Policy
 
 LONGEST = 10
 """Links of a chain; of a longer one those in the middle are left out."""

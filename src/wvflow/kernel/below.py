@@ -12,7 +12,8 @@ from wvflow.kernel.events import Failure
 from wvflow.kernel.picture import Picture
 from wvflow.kernel.state import Instances, Phase, StageState
 from wvflow.kernel.unmet import Unmet, unmet
-from wvflow.plan.nodes import ChildTask, StageId
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask
 
 MOST = 3
 """So many instances of a kind are told of one by one."""

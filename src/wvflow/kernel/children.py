@@ -34,7 +34,7 @@ from wvflow.kernel.orders import disarm, due_in, start_due, stop_due
 from wvflow.kernel.scene import Cancelled, Done, Failed, GivenUp, Move, Scene, Step, is_current
 from wvflow.kernel.state import Child, Overdue, Phase, StageState
 from wvflow.kernel.told import ChildOverdue
-from wvflow.plan.nodes import ChildTask, ParentClose
+from wvflow.plan.tasks import ChildTask, ParentClose
 
 
 def child_move(

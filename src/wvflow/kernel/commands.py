@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Output
-from wvflow.plan.nodes import FlowRef, StageId
+from wvflow.plan.refs import FlowRef, StageId
 
 
 class CommandBase(msgspec.Struct, frozen=True, tag_field="command", omit_defaults=True):

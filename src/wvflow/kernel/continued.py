@@ -24,7 +24,8 @@ import msgspec
 
 from wvflow.kernel.events import Continued
 from wvflow.kernel.state import RUNNING, RunState
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 
 def continued(state: RunState, position: int) -> Continued:

@@ -47,7 +47,8 @@ from wvflow.kernel.told import (
 )
 from wvflow.kernel.triggers import heard, judge
 from wvflow.kernel.values import holds, run_values
-from wvflow.plan.nodes import FlowPlan, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
 
 _HOOKED: Mapping[str, tuple[RunPhase, ...]] = MappingProxyType(
     {

@@ -10,7 +10,7 @@ from typing import Final, Literal, NewType, TypeAlias
 
 import msgspec
 
-from wvflow.plan.nodes import Millis, StageId
+from wvflow.plan.refs import Millis, StageId
 
 NOTHING = "none:"
 """The reference of rows that aren't there, as the stage that was to put them out didn't succeed: they are read as no

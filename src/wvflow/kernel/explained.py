@@ -21,7 +21,8 @@ from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.kernel.unmet import Bound, Unmet, bound, bounds, deadline, paused, unmet
 from wvflow.kernel.values import variables
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 
 class Handled(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from wvflow.kernel.events import Failure, TaskTimedOut
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Millis, Policy, StagePlan
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy
 
 
 def timed_out(policy: Policy, event: TaskTimedOut) -> Failure:

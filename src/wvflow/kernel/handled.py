@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from wvflow.kernel.state import Phase, StageState
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 StateOf = Callable[[StageId], StageState]
 

@@ -41,7 +41,8 @@ from wvflow.kernel.state import WORKING, Instances, Phase, StageState, Tally, Ve
 from wvflow.kernel.timers import of_instance
 from wvflow.kernel.told import InstancesEnded
 from wvflow.kernel.triggers import counted
-from wvflow.plan.nodes import MapPlan, StageId, StagePlan
+from wvflow.plan.nodes import MapPlan, StagePlan
+from wvflow.plan.refs import StageId
 
 
 def map_move(scene: Scene, stage: StageState, event: InstancesEnded) -> Move | None:

@@ -44,7 +44,9 @@ from wvflow.kernel.timers import (
     parse_timer,
 )
 from wvflow.kernel.triggers import tally_of
-from wvflow.plan.nodes import FlowPlan, SignalTask, StageId, StagePlan, StateTask, Trigger, Wait
+from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import SignalTask, StateTask, Wait
 
 BEGUN = RUNNING | {Phase.SUCCESS, Phase.FAILED}
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from wvflow.kernel.loops import own_test
 from wvflow.kernel.scene import place_of
 from wvflow.kernel.state import RUNNING, Phase, StageState
-from wvflow.plan.nodes import StagePlan, Wait
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import Wait
 
 
 def wrong_place(here: StagePlan, stage: StageState) -> Iterator[str]:

@@ -9,7 +9,9 @@ from wvflow.kernel.instances import map_of
 from wvflow.kernel.invariants_of_loops import wrong_place, wrong_progress
 from wvflow.kernel.state import HANDED_OUT, RUNNING, WORKING, Instances, Phase, RunState, StageState
 from wvflow.kernel.timers import addressee, of_instance
-from wvflow.plan.nodes import FlowPlan, StageId, StagePlan, Task, UntilTask
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import Task, UntilTask
 
 
 def instance_of(command: Command) -> int:

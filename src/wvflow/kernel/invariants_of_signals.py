@@ -9,7 +9,8 @@ from wvflow.kernel.mail import Mail
 from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
 from wvflow.kernel.timers import LineTimer, RunTimer, ScheduleTimer, addressee, parse_timer
 from wvflow.kernel.values import holds, run_values, variable
-from wvflow.plan.nodes import PAUSED, FlowPlan, SignalTask, StagePlan, StateTask, Task
+from wvflow.plan.nodes import PAUSED, FlowPlan, StagePlan
+from wvflow.plan.tasks import SignalTask, StateTask, Task
 
 
 def wrong_told(plan: FlowPlan, state: RunState, commands: Collection[Command]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 
 import msgspec
 
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 _CHUNK = 64
 

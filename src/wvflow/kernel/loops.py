@@ -28,7 +28,8 @@ from wvflow.kernel.scene import Done, Failed, Left, Move, Values
 from wvflow.kernel.state import StageState
 from wvflow.lang.algebra import Expr
 from wvflow.lang.evaluate import evaluate
-from wvflow.plan.nodes import Loop, LoopTask, StagePlan, Task
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import Loop, LoopTask, Task
 
 
 def tested(stage: StageState, holds: bool) -> Move:

@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from wvflow.kernel.state import CHUNK, Arguments, Phase, StageState, Vector
-from wvflow.plan.nodes import FlowPlan, SignalPlan, SignalTask, StageId, StagePlan, Task
+from wvflow.plan.nodes import FlowPlan, SignalPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import SignalTask, Task
 
 KEPT_FOR_REOPENING = 1_000
 

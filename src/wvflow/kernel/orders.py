@@ -14,7 +14,8 @@ from wvflow.kernel.events import EpochMs
 from wvflow.kernel.scene import Scene
 from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.timers import ChildTimer, DeadlineTimer, LineTimer, RetryTimer, ScheduleTimer, WaitTimer
-from wvflow.plan.nodes import Millis, Wait
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Wait
 
 
 def run_task(scene: Scene, stage: StageState) -> RunTask:

@@ -30,7 +30,7 @@ from wvflow.kernel.timers import (
     run_timer,
     run_timers,
 )
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 
 def pause(draft: Draft) -> None:

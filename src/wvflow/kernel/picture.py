@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import WORKING, Phase, RunPhase, RunState, StageState
-from wvflow.plan.nodes import Condition, FlowPlan, StageId, StagePlan, Trigger
+from wvflow.plan.nodes import Condition, FlowPlan, StagePlan, Trigger
+from wvflow.plan.refs import StageId
 from wvflow.plan.triggers import condition_text, trigger_text
 
 MOST = 5

@@ -9,7 +9,8 @@ Source: flow language, section 3, ``retries`` to ``retry_on``.
 from __future__ import annotations
 
 from wvflow.kernel.events import Failure
-from wvflow.plan.nodes import Millis, Policy, Ratio
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy, Ratio
 
 MILLION = 1_000_000
 

@@ -96,7 +96,8 @@ from wvflow.kernel.told import (
 from wvflow.kernel.triggers import tally_of
 from wvflow.kernel.under_way import under_way
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 UNDER_WAY = (RunPhase.RUNNING, RunPhase.CANCELLING, RunPhase.COMPENSATING, RunPhase.FINISHING)
 REOPENABLE = (RunPhase.FAILED, RunPhase.CANCELLED, RunPhase.TIMED_OUT)

@@ -34,7 +34,9 @@ from wvflow.kernel.scene import Scene
 from wvflow.kernel.scopes import scopes
 from wvflow.kernel.state import Instances, Phase, RunPhase, RunState, StageState, Tally, Vector
 from wvflow.kernel.told import Abandoned, ChildOverdue, ScheduleOver, StageEvent, UndoBegan
-from wvflow.plan.nodes import ChildTask, FlowPlan, StageId, is_effect
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask, is_effect
 
 Unit = tuple[StageId, int]
 """What is undone at once: a stage, and the number of the scope, 0 for the whole."""

@@ -14,7 +14,9 @@ from wvflow.kernel.commands import Command
 from wvflow.kernel.events import EpochMs, Failure, Output, TaskEvent
 from wvflow.kernel.mail import Mail
 from wvflow.kernel.state import StageState
-from wvflow.plan.nodes import Policy, StageId, StagePlan, Task
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import Policy, Task
 
 Values = Callable[[], Mapping[str, object]]
 """What expressions may name; asked only where there is one."""

@@ -28,7 +28,8 @@ from msgspec.structs import replace
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.kernel.loops import tasks_done
 from wvflow.kernel.state import Iteration, Phase, StageState
-from wvflow.plan.nodes import KeyedTask, Loop, StagePlan, is_effect
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import KeyedTask, Loop, is_effect
 
 
 class Place(NamedTuple):

@@ -24,7 +24,9 @@ from wvflow.kernel.told import SignalCame, StageEvent, StateChanged
 from wvflow.kernel.values import holds, run_values, variable
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.values import to_json, to_python
-from wvflow.plan.nodes import PAUSED, FlowPlan, SignalPlan, SignalTask, StageId, StateTask, Task, UpdatePlan
+from wvflow.plan.nodes import PAUSED, FlowPlan, SignalPlan, UpdatePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import SignalTask, StateTask, Task
 
 Variables = dict[str, object]
 

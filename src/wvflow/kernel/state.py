@@ -10,7 +10,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Output, Parent, Upstream, Window
 from wvflow.kernel.line import NOBODY, Line
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 T = TypeVar("T")
 CHUNK = 64

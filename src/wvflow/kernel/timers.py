@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 _NAME = re.compile(
     r"(?P<kind>[a-z]+)(?P<numbers>(?::\d+)*)(?:/(?P<iteration>\d+))?(?:@(?P<epoch>\d+))?(?:\+(?P<pause>\d+))?"

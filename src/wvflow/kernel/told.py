@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Failure, Report
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 
 class Told(msgspec.Struct, frozen=True):

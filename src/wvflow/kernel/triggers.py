@@ -21,7 +21,8 @@ import msgspec
 
 from wvflow.errors import Bug
 from wvflow.kernel.state import Phase, Tally
-from wvflow.plan.nodes import AllOf, AnyOf, Condition, Negation, StageId, StagePlan, StateIs
+from wvflow.plan.nodes import AllOf, AnyOf, Condition, Negation, StagePlan, StateIs
+from wvflow.plan.refs import StageId
 
 PhaseOf: TypeAlias = Callable[[StageId], Phase]
 

@@ -17,7 +17,7 @@ from wvflow.kernel.commands import UndoChild
 from wvflow.kernel.events import ChildClosed, Failure, Output
 from wvflow.kernel.scene import Done, GivenUp, Move, Scene, Step
 from wvflow.kernel.state import Child, Phase, RunPhase, StageState
-from wvflow.plan.nodes import UndoChildrenTask
+from wvflow.plan.tasks import UndoChildrenTask
 
 
 def is_undoing_children(scene: Scene, stage: StageState) -> bool:

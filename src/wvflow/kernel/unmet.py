@@ -25,21 +25,9 @@ from wvflow.lang.casts import shown
 from wvflow.lang.durations import format_duration
 from wvflow.lang.relations import nodes
 from wvflow.plan.explain import policy_items, task_text, wait_text
-from wvflow.plan.nodes import (
-    ByKey,
-    Rule,
-    SignalPlan,
-    SignalTask,
-    StageId,
-    StateIs,
-    StateTask,
-    Task,
-    UndoChildrenTask,
-    UntilTask,
-    UpdatePlan,
-    Wait,
-    called,
-)
+from wvflow.plan.nodes import Rule, SignalPlan, StateIs, UpdatePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ByKey, SignalTask, StateTask, Task, UndoChildrenTask, UntilTask, Wait, called
 
 
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from wvflow.lang.evaluate import evaluate
 from wvflow.lang.keys import of_failure
 from wvflow.lang.ulids import asks_for_ulid, ulid_of_run
 from wvflow.lang.values import to_python, told
-from wvflow.plan.nodes import FAILURE_RULES, PAUSED, FlowPlan, StageId
+from wvflow.plan.nodes import FAILURE_RULES, PAUSED, FlowPlan
+from wvflow.plan.refs import StageId
 
 
 class RunValues(Mapping[str, object]):

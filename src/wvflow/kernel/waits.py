@@ -28,7 +28,7 @@ from wvflow.kernel.values import holds
 from wvflow.lang.algebra import Expr
 from wvflow.lang.durations import LONGEST_MS, format_duration, parse_duration
 from wvflow.lang.evaluate import evaluate
-from wvflow.plan.nodes import SignalTask, StateTask, Task, UntilTask, Wait, WaitTask
+from wvflow.plan.tasks import SignalTask, StateTask, Task, UntilTask, Wait, WaitTask
 
 
 def wait_move(scene: Scene, stage: StageState, event: WaitOver | SignalCame | StateChanged) -> Move | None:

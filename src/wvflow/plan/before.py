@@ -9,7 +9,8 @@ import msgspec
 from wvflow.lang.relations import upstream_named
 from wvflow.plan.dependencies import ENDS, After, flows_before
 from wvflow.plan.edges import stages_read
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 
 class Reading(msgspec.Struct, frozen=True):

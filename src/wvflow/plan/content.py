@@ -17,19 +17,10 @@ import msgspec
 from msgspec.structs import replace
 
 from wvflow.lang.relations import rebuilt
-from wvflow.plan.nodes import (
-    DEFAULT_KEY_TTL,
-    DEFAULT_POLL_INTERVAL,
-    Assignment,
-    Bundle,
-    ChildTask,
-    FlowPlan,
-    FlowRef,
-    Policy,
-    StagePlan,
-    Task,
-)
+from wvflow.plan.nodes import Assignment, Bundle, FlowPlan, StagePlan
 from wvflow.plan.reach import flows_named, steps
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import DEFAULT_KEY_TTL, DEFAULT_POLL_INTERVAL, ChildTask, Policy, Task
 from wvflow.plan.triggers import trigger_text
 
 Part: TypeAlias = Literal["state", "signal", "update", "query"]

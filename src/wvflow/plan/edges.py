@@ -9,17 +9,9 @@ import msgspec
 
 from wvflow.lang.algebra import StageRows
 from wvflow.lang.relations import nodes
-from wvflow.plan.nodes import (
-    AllOf,
-    AnyOf,
-    Condition,
-    FlowPlan,
-    Negation,
-    RouteTask,
-    StageId,
-    StagePlan,
-    StateIs,
-)
+from wvflow.plan.nodes import AllOf, AnyOf, Condition, FlowPlan, Negation, StagePlan, StateIs
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import RouteTask
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,20 +35,18 @@ from wvflow.plan.before import before
 from wvflow.plan.conversation import conversation_json, conversation_lines, params_json, signature, typed
 from wvflow.plan.dependencies import after_text
 from wvflow.plan.edges import Edge, edges, stages_read
-from wvflow.plan.nodes import (
+from wvflow.plan.nodes import INSTANCE, MOST_INSTANCES_AT_WORK, FlowPlan, MapPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import (
     DEFAULT_POLL_INTERVAL,
-    INSTANCE,
-    MOST_INSTANCES_AT_WORK,
     ActivityTask,
     ChildTask,
     CollectTask,
     DebugTask,
     Delete,
-    FlowPlan,
     KeyedStep,
     KeyedTask,
     LoopTask,
-    MapPlan,
     Policy,
     Rate,
     Ratio,
@@ -56,8 +54,6 @@ from wvflow.plan.nodes import (
     Save,
     SignalTask,
     SplitTask,
-    StageId,
-    StagePlan,
     StateTask,
     Task,
     TestTask,

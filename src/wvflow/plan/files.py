@@ -7,7 +7,7 @@ from typing import Any
 
 from wvflow.lang.algebra import File, StageRows
 from wvflow.lang.relations import rebuilt, stages_read
-from wvflow.plan.nodes import QueryTask
+from wvflow.plan.tasks import QueryTask
 
 
 def files_as_inputs(task: QueryTask) -> tuple[QueryTask, dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from wvflow.lang.algebra import Alias, FanIn, Limit, Piped, Rel, StageRows
 from wvflow.lang.relations import nodes, rebuilt
-from wvflow.plan.nodes import UntilTask
+from wvflow.plan.tasks import UntilTask
 
 
 def awaited_rows(task: UntilTask, gone: Container[str] = ()) -> Rel:

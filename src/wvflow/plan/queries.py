@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wvflow.lang.algebra import Rel
-from wvflow.plan.nodes import (
+from wvflow.plan.polls import awaited_rows, met
+from wvflow.plan.tasks import (
     DebugTask,
     LoopTask,
     QueryTask,
@@ -17,7 +18,6 @@ from wvflow.plan.nodes import (
     UntilTask,
     ViewTask,
 )
-from wvflow.plan.polls import awaited_rows, met
 
 
 def queries_of(task: Task) -> Iterator[QueryTask]:

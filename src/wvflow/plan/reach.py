@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, FlowRef, Task
+from wvflow.plan.nodes import Bundle, FlowPlan
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import ChildTask, Task
 
 
 def steps(tasks: Iterable[Task]) -> Iterator[Task]:

@@ -17,9 +17,10 @@ from wvflow.lang.durations import format_duration
 from wvflow.plan.conversation import state_text
 from wvflow.plan.dependencies import after_text
 from wvflow.plan.explain import named_values, policy_text, schedule_items
-from wvflow.plan.nodes import FlowParam, FlowPlan, MapPlan, Policy, StagePlan, Task
+from wvflow.plan.nodes import FlowParam, FlowPlan, MapPlan, StagePlan
 from wvflow.plan.reach import steps
 from wvflow.plan.schedules import Schedule
+from wvflow.plan.tasks import Policy, Task
 
 OF_FLOWS = frozenset(
     {"flow", "version", "stages", "declared", "watchers", "state", "signals", "updates", "queries", "reads"}

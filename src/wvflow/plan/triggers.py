@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wvflow.plan.nodes import AllOf, Condition, Negation, StageId, StateIs, Trigger
+from wvflow.plan.nodes import AllOf, Condition, Negation, StateIs, Trigger
+from wvflow.plan.refs import StageId
 
 NameOf = Callable[[StageId], str]
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from wvflow.lang.algebra import Alias, FanIn, Rel, StageRows
 from wvflow.lang.relations import nodes, rebuilt
-from wvflow.plan.nodes import StagePlan, ViewTask
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import ViewTask
 
 T = TypeVar("T")
 

@@ -17,30 +17,22 @@ from wvflow.lang.relations import RUN_SUMMARY, UNDONE, nodes
 from wvflow.lang.types import BOOLEAN
 from wvflow.plan.codec import decode
 from wvflow.plan.graph import readers, topological
-from wvflow.plan.nodes import (
-    AUTOMATIC_LENGTH,
+from wvflow.plan.nodes import AUTOMATIC_LENGTH, Bundle, FlowPlan, Hook, Place, SignalPlan, StagePlan
+from wvflow.plan.reach import joined
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import (
     DEFAULT_KEY_TTL,
     DEFAULT_POLL_INTERVAL,
     ActivityTask,
-    Bundle,
     ChildTask,
-    FlowPlan,
-    FlowRef,
-    Hook,
-    Millis,
-    Place,
     Policy,
     QueryTask,
-    SignalPlan,
     SignalTask,
-    StageId,
-    StagePlan,
     StateTask,
     Task,
     ViewTask,
     WaitTask,
 )
-from wvflow.plan.reach import joined
 from wvflow.planner.keyed import How, Once, keyed
 from wvflow.planner.maps import mapped
 from wvflow.planner.policies import foreign, policy, settle

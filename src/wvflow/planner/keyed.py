@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from wvflow.lang.algebra import Cast, Piped, Rel, StageRows
 from wvflow.lang.types import STRING, Type
-from wvflow.plan.nodes import ActivityTask, KeyConflict, KeyedStep, KeyedTask, Millis, Task
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import ActivityTask, KeyConflict, KeyedStep, KeyedTask, Task
 from wvflow.planner.tasks import PolicyOf, Polling, cut, loop_task, route_tasks, time_taken
 from wvflow.semantics.checked import CheckedKey, LoopStep, RouteStep, RowsStep, Step
 from wvflow.semantics.keys import is_effect

@@ -7,16 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from wvflow.plan.nodes import (
-    MOST_INSTANCES_AT_WORK,
-    CollectTask,
-    MapPlan,
-    Policy,
-    RouteTask,
-    SplitTask,
-    StagePlan,
-    Tolerance,
-)
+from wvflow.plan.nodes import MOST_INSTANCES_AT_WORK, MapPlan, StagePlan, Tolerance
+from wvflow.plan.tasks import CollectTask, Policy, RouteTask, SplitTask
 from wvflow.semantics.checked import CheckedMap, CheckedStage
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wvflow.lang.properties import UNLIMITED, Misread, find, read
-from wvflow.plan.nodes import Policy, Rate, Ratio
+from wvflow.plan.tasks import Policy, Rate, Ratio
 from wvflow.semantics.checked import Settings
 
 

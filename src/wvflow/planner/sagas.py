@@ -7,19 +7,9 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from wvflow.errors import CompilerBug
-from wvflow.plan.nodes import (
-    ActivityTask,
-    FlowPlan,
-    FlowRef,
-    KeyedStep,
-    MapPlan,
-    StageId,
-    StagePlan,
-    Undo,
-    UndoChildrenTask,
-    UndoKeysTask,
-    is_effect,
-)
+from wvflow.plan.nodes import FlowPlan, MapPlan, StagePlan, Undo
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import ActivityTask, KeyedStep, UndoChildrenTask, UndoKeysTask, is_effect
 from wvflow.semantics.checked import CheckedFlow, CheckedStage, ChildStep, Settings
 
 BUILT_IN: Settings = {"retries": 5}

@@ -14,15 +14,14 @@ import msgspec
 from wvflow.lang.algebra import Aggregate, Call, Item, Piped, Rel, StageRows, Star
 from wvflow.lang.relations import stages_read
 from wvflow.lang.types import LONG
-from wvflow.plan.nodes import (
+from wvflow.plan.refs import FlowRef, Millis
+from wvflow.plan.tasks import (
     ActivityTask,
     ChildTask,
     DebugTask,
     Delete,
-    FlowRef,
     Loop,
     LoopTask,
-    Millis,
     ParentClose,
     Policy,
     QueryTask,

@@ -13,17 +13,16 @@ from wvflow.plan.nodes import (
     CLEANUP_RULES,
     AllOf,
     AnyOf,
-    ChildTask,
     Condition,
     Fallback,
     Negation,
-    QueryTask,
     Rule,
-    StageId,
     StagePlan,
     StateIs,
     Trigger,
 )
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask, QueryTask
 from wvflow.semantics.checked import CheckedStage, ChildStep
 from wvflow.syntax.nodes import StateOf, TriggerExpr, TriggerJunction, TriggerNot
 

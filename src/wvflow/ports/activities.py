@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from wvflow.plan.nodes import Isolation
+from wvflow.plan.tasks import Isolation
 from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:

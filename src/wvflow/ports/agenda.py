@@ -21,7 +21,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Window
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.dependencies import Use
 from wvflow.ports.ledger import RunKey
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Window
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 
 
 class BackfillRow(msgspec.Struct, frozen=True, kw_only=True):

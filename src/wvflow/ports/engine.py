@@ -14,7 +14,8 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import FileTarget, Place, QueryTask, TableTarget
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import FileTarget, QueryTask, TableTarget
 from wvflow.ports.stop import Stop
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Event, Failure, Heartbeat, Output
 from wvflow.kernel.state import ENDED, RunState
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import Agenda, Turn
 from wvflow.ports.backfills import Backfills
 from wvflow.ports.dependencies import Dependencies, Use

@@ -20,7 +20,8 @@ from wvflow.lang.evaluate import is_static
 from wvflow.lang.keys import RUN_SIGNAL
 from wvflow.lang.relations import nodes, rebuilt
 from wvflow.lang.types import STRING, UNKNOWN, Type
-from wvflow.plan.nodes import Argument, FlowParam
+from wvflow.plan.nodes import FlowParam
+from wvflow.plan.tasks import Argument
 from wvflow.semantics import expressions
 from wvflow.semantics import mistakes_of_calls as flow_mistakes
 from wvflow.semantics.arguments import Callee, Formal, Missing, bind, check_choice, check_type, fits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from wvflow.lang.algebra import Alias, Filter, Piped, Rel
-from wvflow.plan.nodes import Save, Test
+from wvflow.plan.tasks import Save, Test
 from wvflow.semantics import grouping, mistakes_of_calls, mistakes_of_properties, reshaping
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.activities import call_activity

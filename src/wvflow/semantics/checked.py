@@ -13,20 +13,10 @@ from wvflow.lang.assertions import Assertion
 from wvflow.lang.keys import is_delivery
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.dependencies import Alternatives, UpstreamStage
-from wvflow.plan.nodes import (
-    Argument,
-    FileTarget,
-    FlowParam,
-    FlowRef,
-    Millis,
-    RunQuery,
-    Save,
-    SignalPlan,
-    TableTarget,
-    Test,
-    UpdatePlan,
-)
+from wvflow.plan.nodes import FlowParam, RunQuery, SignalPlan, UpdatePlan
+from wvflow.plan.refs import FlowRef, Millis
 from wvflow.plan.schedules import Schedule
+from wvflow.plan.tasks import Argument, FileTarget, Save, TableTarget, Test
 from wvflow.source import Span
 from wvflow.syntax.nodes import TriggerExpr
 
@@ -60,7 +50,7 @@ class DeleteStep(NamedTuple):
 
 class CallStep(NamedTuple):
     """An activity, or a delivery. ``takes_rows`` is false for ``call f(…)`` as an input, which has none; ``apart``: the
-    rows so far are not given to it. ``function`` and ``given`` as in ``plan.nodes.ActivityTask``."""
+    rows so far are not given to it. ``function`` and ``given`` as in ``plan.tasks.ActivityTask``."""
 
     activity: str
     arguments: tuple[Argument, ...]
@@ -141,7 +131,7 @@ class UntilStep(NamedTuple):
 
 class LoopStep(NamedTuple):
     """``while``: the steps behind it, but for a ``route``, are repeated. ``condition``, ``negated`` and ``text`` as in
-    ``plan.nodes.LoopTask``."""
+    ``plan.tasks.LoopTask``."""
 
     condition: Expr | Rel | CallStep
     text: str
@@ -167,7 +157,7 @@ Step: TypeAlias = (
 
 
 class CheckedMap(NamedTuple):
-    """How a stage is mapped: ``rows`` and ``members`` as in ``plan.nodes.SplitTask``."""
+    """How a stage is mapped: ``rows`` and ``members`` as in ``plan.tasks.SplitTask``."""
 
     rows: Rel
     members: Rel | None = None

@@ -9,7 +9,7 @@ from wvflow.lang.algebra import Call
 from wvflow.lang.relations import nodes
 from wvflow.lang.types import STRING
 from wvflow.plan.graph import sortable
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.semantics import mistakes as base_mistakes
 from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.activities import read_arguments

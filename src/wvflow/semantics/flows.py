@@ -11,7 +11,8 @@ from msgspec import structs
 from wvflow.lang.algebra import Rel
 from wvflow.lang.rowtypes import Column as RowColumn
 from wvflow.plan.graph import sortable
-from wvflow.plan.nodes import PAUSED, FlowRef
+from wvflow.plan.nodes import PAUSED
+from wvflow.plan.refs import FlowRef
 from wvflow.semantics import mistakes, mistakes_of_properties, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.bodies import stage_steps

@@ -9,7 +9,7 @@ from wvflow.lang.algebra import Alias, Call, Filter, Literal, Piped, Rel, Unary
 from wvflow.lang.assertions import Assertion, Constant, Inspector
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import BOOLEAN, NULL
-from wvflow.plan.nodes import RowTest, Test
+from wvflow.plan.tasks import RowTest, Test
 from wvflow.semantics import expressions, mistakes, partial, relations
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.checked import CheckedQuery, CheckedTest, CheckedTests

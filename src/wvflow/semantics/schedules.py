@@ -11,8 +11,8 @@ from wvflow.lang.calendars import common_time, cron_mistake, fields_of, instant_
 from wvflow.lang.evaluate import evaluate, is_static
 from wvflow.lang.properties import Catchup, Overlap
 from wvflow.lang.values import to_json
-from wvflow.plan.nodes import Argument
 from wvflow.plan.schedules import Cron, Schedule
+from wvflow.plan.tasks import Argument
 from wvflow.semantics import mistakes_of_schedules as mistakes
 from wvflow.semantics.activities import read_arguments
 from wvflow.semantics.arguments import Callee, Missing

@@ -12,7 +12,7 @@ from wvflow.diagnostics import Code, Diagnostic
 from wvflow.lang.algebra import Expr, File, Rel, Table, Value
 from wvflow.lang.builtins import ACTIVITIES
 from wvflow.lang.catalog import Catalog, Columns
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.semantics import mistakes
 from wvflow.semantics.checked import Observed, Use
 from wvflow.semantics.definitions import Definitions, View

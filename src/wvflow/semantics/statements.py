@@ -9,7 +9,8 @@ import msgspec
 
 from wvflow.lang.algebra import Table
 from wvflow.lang.summaries import SUMMARY
-from wvflow.plan.nodes import FlowRef, Save
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import Save
 from wvflow.semantics import expressions, mistakes, relations
 from wvflow.semantics.checked import (
     AppendTo,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from wvflow.lang.algebra import Alias, Binary, Expr, File, Filter, Literal, NamedArgument, Rel, Table
 from wvflow.lang.evaluate import is_static
 from wvflow.lang.types import BOOLEAN, STRING, UNKNOWN
-from wvflow.plan.nodes import FileTarget, Save, TableTarget
+from wvflow.plan.tasks import FileTarget, Save, TableTarget
 from wvflow.semantics import expressions, mistakes, names, sources
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.scopes import IMPLICIT, Columns, Scope, column

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.semantics import mistakes_of_calls as mistakes
 from wvflow.semantics.properties import Read
 from wvflow.semantics.session import Session

@@ -34,7 +34,7 @@ from wvflow.lang.relations import fan_in_stages, nodes, own_nodes, stages_read
 from wvflow.lang.reuse import obstacles
 from wvflow.lang.stdlib import AGGREGATES
 from wvflow.lang.types import BOOLEAN, DURATION, INTERVAL, NULL, STRING
-from wvflow.plan.nodes import Millis
+from wvflow.plan.refs import Millis
 from wvflow.semantics import expressions, mistakes, mistakes_of_conversations
 from wvflow.semantics import mistakes_of_flows as flow_mistakes
 from wvflow.semantics.checked import (

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from wvflow.diagnostics import Diagnostic, nearest
 from wvflow.errors import OutputMissing, UserError
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.parameters import bind
+from wvflow.plan.refs import FlowRef
 from wvflow.service.program import Compiled, ProgramError, compile_program
 from wvflow.service.project import Project, load_project
 from wvflow.service.recorded import changed_versions

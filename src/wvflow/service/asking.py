@@ -31,8 +31,9 @@ from wvflow.lang.missing import Shape, without
 from wvflow.lang.relations import stages_read
 from wvflow.lang.tables import Result
 from wvflow.lang.values import to_python
-from wvflow.plan.nodes import FlowPlan, Place, QueryTask, RunQuery, StagePlan
+from wvflow.plan.nodes import FlowPlan, Place, RunQuery, StagePlan
 from wvflow.plan.parameters import bind_all, shown
+from wvflow.plan.tasks import QueryTask
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob
 from wvflow.ports.stop import StopToken

@@ -22,8 +22,9 @@ from wvflow.errors import NotPossible, RunNotFound, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.calendars import epoch_ms_in
 from wvflow.plan.codec import decode
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.parameters import bind
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.backfills import BackfillRow, WindowRow, run_id
 from wvflow.ports.dependencies import Among
 from wvflow.ports.store import RunRow

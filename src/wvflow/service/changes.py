@@ -14,7 +14,8 @@ import msgspec
 
 from wvflow.plan.content import Part, contents, conversation, work
 from wvflow.plan.conversation import signature, state_text
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, StagePlan
+from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
+from wvflow.plan.refs import FlowRef
 from wvflow.plan.settings import Changed, changed, flow_settings, stage_settings
 from wvflow.ports.store import RunRow, Store
 from wvflow.service.project import Project

@@ -19,7 +19,8 @@ from wvflow.kernel.explained import Explained, StageExplained, explain, explain_
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import HANDED_OUT, RunState
 from wvflow.kernel.unmet import Unmet
-from wvflow.plan.nodes import Bundle, FlowPlan, StageId
+from wvflow.plan.nodes import Bundle, FlowPlan
+from wvflow.plan.refs import StageId
 from wvflow.ports.ledger import KeyWait
 from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
 from wvflow.service.orders import waits_for

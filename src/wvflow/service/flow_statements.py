@@ -19,8 +19,10 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import Cell, Piped
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.missing import empty
-from wvflow.plan.nodes import Argument, Bundle, FlowRef, Place
+from wvflow.plan.nodes import Bundle, Place
 from wvflow.plan.parameters import bind
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import Argument
 from wvflow.semantics.checked import CheckedFlowCall
 from wvflow.service.program import ProgramError
 from wvflow.service.project import Project

@@ -12,8 +12,9 @@ import msgspec
 
 from wvflow.drivers.embedded.live import Identity
 from wvflow.plan.codec import decode, digest, encode
-from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.plan.nodes import Bundle
 from wvflow.plan.reach import reached
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import Store
 
 OTHERS = 256

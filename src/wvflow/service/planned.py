@@ -14,7 +14,8 @@ import msgspec
 
 import wvflow
 from wvflow.data.kept import Kept, digest
-from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.refs import FlowRef
 from wvflow.service.program import Asked, Compiled, compile_program, exists, read_source, source_name
 from wvflow.service.project import Project
 from wvflow.service.schemas import Schemas

@@ -16,7 +16,8 @@ from msgspec import structs
 from wvflow.diagnostics import Code, Diagnostic, has_errors, nearest
 from wvflow.errors import UserError
 from wvflow.lang.algebra import Rel
-from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.refs import FlowRef
 from wvflow.service.dialects import unsayable
 from wvflow.service.recorded import changed_versions, recorded_flows
 from wvflow.service.schemas import Schemas

@@ -16,8 +16,9 @@ from wvflow.errors import JournalCorrupt, NotPossible, OutputMissing, PlanMissin
 from wvflow.kernel.events import Event
 from wvflow.kernel.state import RunState, StageState
 from wvflow.kernel.values import variables
-from wvflow.plan.nodes import FlowParam, FlowPlan, FlowRef, StageId
+from wvflow.plan.nodes import FlowParam, FlowPlan
 from wvflow.plan.parameters import shown
+from wvflow.plan.refs import FlowRef, StageId
 from wvflow.plan.views import view_of
 from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
 from wvflow.service.instances import failed_instances, instance_of, split_name

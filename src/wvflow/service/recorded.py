@@ -14,8 +14,9 @@ from wvflow.kernel.state import ENDED, RunPhase
 from wvflow.lang.catalog import Columns, Parameter, RecordedFlow
 from wvflow.plan.codec import decode, encode
 from wvflow.plan.content import body
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.reach import joined, reached
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import ENDED_STATES, QUARANTINED
 
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ from wvflow.drivers.upstreams import as_before, as_upstream, begun_with
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import EpochMs, Output, Retry, Reused, Upstream, Window
 from wvflow.plan.content import contents, work
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
 from wvflow.plan.parameters import bind
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import QueryTask
 from wvflow.ports.store import RunRow, StageRow, Store
 from wvflow.service.planned import planned_program
 from wvflow.service.program import Compiled

@@ -20,9 +20,10 @@ from wvflow.drivers.upstreams import as_uses, found, why_not
 from wvflow.errors import EvaluationError, UserError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.groups import group_of
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.parameters import bind
 from wvflow.plan.reach import newest
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Verdict
 from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import Store

@@ -27,7 +27,8 @@ from wvflow.errors import Unavailable, UserError, WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED, RunPhase
 from wvflow.lang.durations import format_duration
-from wvflow.plan.nodes import Bundle, Millis
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.refs import Millis
 from wvflow.ports.agenda import Order
 from wvflow.ports.store import RunRow
 from wvflow.service.orders import start

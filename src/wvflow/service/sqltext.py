@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from wvflow.diagnostics import nearest
 from wvflow.errors import UserError
-from wvflow.plan.nodes import ChildTask, FlowPlan, FlowRef, QueryTask, Save, StagePlan, called
+from wvflow.plan.nodes import FlowPlan, StagePlan
 from wvflow.plan.queries import queries_of
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import ChildTask, QueryTask, Save, called
 from wvflow.service.program import Compiled
 from wvflow.sql import lower
 

@@ -13,7 +13,8 @@ from wvflow.drivers.upstreams import as_upstream, as_uses, run_time_of, wanted, 
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.groups import group_of
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import Cause, Order
 from wvflow.ports.dependencies import ANY, Among
 from wvflow.ports.ledger import RunKey

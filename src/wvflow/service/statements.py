@@ -19,7 +19,8 @@ from wvflow.lang.catalog import Columns
 from wvflow.lang.relations import nodes
 from wvflow.lang.tables import ROW_LIMIT, Result
 from wvflow.lang.ulids import KEPT, asks_for_ulid, ulid
-from wvflow.plan.nodes import Place, Save
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import Save
 from wvflow.semantics import relations
 from wvflow.semantics.checked import (
     AppendTo,

@@ -10,7 +10,7 @@ from wvflow.drivers.progress import Watch
 from wvflow.drivers.upstreams import as_upstream
 from wvflow.errors import EventLimit, NotPossible, RunDamaged
 from wvflow.kernel.state import RunPhase
-from wvflow.plan.nodes import ChildTask
+from wvflow.plan.tasks import ChildTask
 from wvflow.ports.agenda import Order
 from wvflow.ports.store import PENDING, QUARANTINED, InboxRow, RunRow
 from wvflow.service.cleaning import TERMINAL

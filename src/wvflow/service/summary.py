@@ -11,7 +11,7 @@ import msgspec
 from wvflow.drivers.projection import compensation_state
 from wvflow.kernel.below import InstanceFailed
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef, StageId
+from wvflow.plan.refs import FlowRef, StageId
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 
 Failed = Mapping[int, tuple[InstanceFailed, ...]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from wvflow.diagnostics import Diagnostic
 from wvflow.lang.algebra import Rel
 from wvflow.lang.catalog import Catalog
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.semantics.definitions import Definitions, collect
 from wvflow.semantics.program import check_file
 from wvflow.service.program import Compiled, compile_modules, read_program, source_name

@@ -11,7 +11,7 @@ import msgspec
 
 from wvflow.errors import UserError
 from wvflow.lang.algebra import Piped, Rel, StageRows
-from wvflow.plan.nodes import QueryTask
+from wvflow.plan.tasks import QueryTask
 
 # Part of every key of cached SQL. Raise it with each change of the text that is made for any plan.
 LOWERING = 3

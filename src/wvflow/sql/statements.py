@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sqlglot import exp
 
 from wvflow.lang.algebra import Rel, Table
-from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.tasks import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.sql import Columns, DialectCannot, Locate, Lowered, condition_of
 from wvflow.sql.block import Block
 from wvflow.sql.context import Context

@@ -18,7 +18,8 @@ import pytest
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang import algebra as a
 from wvflow.lang.types import LONG, STRING
-from wvflow.plan.nodes import Place, QueryTask, Save
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import QueryTask, Save
 from wvflow.ports.engine import Engine, FileRows, InlineRows, Located, OutputName, QueryJob, Stored
 from wvflow.ports.stop import Stop, StopToken
 

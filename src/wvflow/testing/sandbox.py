@@ -22,7 +22,8 @@ from wvflow.drivers.embedded.loop import Driver
 from wvflow.errors import NotPossible, UserError
 from wvflow.kernel.events import Event, TaskEvent
 from wvflow.lang.durations import parse_duration
-from wvflow.plan.nodes import StagePlan, called
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import called
 from wvflow.ports.activities import Activities
 from wvflow.ports.store import Committed, RunBatch, Store
 from wvflow.service.api import Program, RunResult

@@ -5,7 +5,9 @@ import pytest
 from wvflow.cli.events import event_json, event_text
 from wvflow.kernel import events as e
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import CollectTask, FlowPlan, MapPlan, QueryTask, SplitTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, MapPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import CollectTask, QueryTask, SplitTask
 
 ONE, TWO = QueryTask(Single()), (QueryTask(Single()), QueryTask(Single()))
 EACH = StagePlan("each", (SplitTask(Single()), CollectTask()), map=MapPlan(StagePlan("each", TWO), 500))

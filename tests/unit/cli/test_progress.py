@@ -12,7 +12,9 @@ from wvflow.cli.app import App
 from wvflow.cli.progress import Board, Lines, watching
 from wvflow.kernel.events import EpochMs
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, FlowRef, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import QueryTask
 from wvflow.ports.store import InstanceCounts, RunRow, StageRow
 from wvflow.service.runs import Progress
 

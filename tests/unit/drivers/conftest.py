@@ -15,7 +15,9 @@ from wvflow.drivers.embedded.loop import Driver
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.drivers.progress import Progress
 from wvflow.kernel.events import EpochMs, Output
-from wvflow.plan.nodes import ActivityTask, Bundle, FlowPlan, FlowRef, Millis, Policy, StageId, StagePlan
+from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import ActivityTask, Policy
 from wvflow.ports.activities import ActivityCall
 from wvflow.ports.engine import Stored
 from wvflow.ports.stop import Stop

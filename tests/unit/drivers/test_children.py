@@ -9,18 +9,9 @@ from typing import Any
 from wvflow.drivers.embedded.live import Identity
 from wvflow.errors import TaskError
 from wvflow.kernel.children import child_run_id
-from wvflow.plan.nodes import (
-    ActivityTask,
-    Bundle,
-    ChildTask,
-    FlowPlan,
-    FlowRef,
-    Millis,
-    StageId,
-    StagePlan,
-    Undo,
-    UndoChildrenTask,
-)
+from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan, Undo
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, UndoChildrenTask
 from wvflow.ports.stop import Stop
 from wvflow.store.memory import MemoryStore
 

@@ -15,7 +15,8 @@ from wvflow.drivers.embedded.loop import TakenOver
 from wvflow.drivers.embedded.tasks import Tasks
 from wvflow.errors import EventLimit, NoSpace, NotPossible, StoreUnavailable, TaskError
 from wvflow.kernel.events import OwnerChanged, RunStarted, TimerFired
-from wvflow.plan.nodes import Millis, Policy
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy
 from wvflow.ports.store import InboxRow
 from wvflow.store.memory import MemoryStore
 

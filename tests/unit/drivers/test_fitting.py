@@ -13,7 +13,8 @@ from wvflow.drivers.fitting import fitting
 from wvflow.drivers.upstreams import found
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import After
-from wvflow.plan.nodes import FlowPlan, FlowRef
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.dependencies import ANY, Among
 from wvflow.ports.store import RunRow
 from wvflow.store.memory import MemoryStore

@@ -10,7 +10,8 @@ import pytest
 from wvflow.drivers.embedded import loop as driver_loop
 from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.kernel.events import TaskStarted
-from wvflow.plan.nodes import Millis, Policy, Rate
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy, Rate
 from wvflow.ports.store import SILENCE_MS, InboxRow
 from wvflow.store.memory import MemoryStore
 

@@ -7,17 +7,9 @@ from wvflow.kernel.events import Continued, EpochMs, RunStarted, SignalReceived
 from wvflow.kernel.state import RunState
 from wvflow.lang.algebra import Literal, Value
 from wvflow.lang.types import LONG
-from wvflow.plan.nodes import (
-    Assignment,
-    Bundle,
-    FlowParam,
-    FlowPlan,
-    FlowRef,
-    SignalPlan,
-    SignalTask,
-    StageId,
-    StagePlan,
-)
+from wvflow.plan.nodes import Assignment, Bundle, FlowParam, FlowPlan, SignalPlan, StagePlan
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import SignalTask
 from wvflow.ports.store import NewRun
 
 A = StageId(0)

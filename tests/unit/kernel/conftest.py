@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, Policy, QueryTask, StageId, StagePlan, Trigger
+from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import Policy, QueryTask
 
 Build = Callable[..., FlowPlan]
 

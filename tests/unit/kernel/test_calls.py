@@ -27,7 +27,9 @@ from wvflow.kernel.run import fold, outstanding
 from wvflow.kernel.signals import is_accepted
 from wvflow.kernel.state import RunPhase
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Millis, Policy, QueryTask, StageId, StagePlan, UpdatePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan, UpdatePlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import ActivityTask, Policy, QueryTask
 
 A, CALL = StageId(0), StageId(1)
 ASK = UpdatePlan("ask", call=CALL)

@@ -12,7 +12,9 @@ from wvflow.kernel.stage import advance
 from wvflow.kernel.state import Phase, StageState
 from wvflow.kernel.told import CancelAsked, ChildOverdue, StageEvent, TriggerHeld
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import ChildTask, FlowRef, Millis, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import ChildTask, Policy, QueryTask
 
 T = EpochMs(1_000)
 ID = StageId(7)

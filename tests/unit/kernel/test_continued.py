@@ -13,7 +13,8 @@ from wvflow.kernel.continued import continued, is_long, lengths
 from wvflow.kernel.events import CancelRequested, EpochMs, Event, Output, RunStarted, TaskStarted, TaskSucceeded
 from wvflow.kernel.run import commands_checksum, decide, fold, outstanding
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 Build = Callable[..., FlowPlan]
 A = StageId(0)

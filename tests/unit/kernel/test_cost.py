@@ -13,7 +13,9 @@ from wvflow.kernel.events import EpochMs, Event, Failure, Output, RunStarted, Ta
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import RunPhase, RunState, Vector
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import QueryTask
 
 T = EpochMs(1)
 LARGE = 10_000

@@ -23,7 +23,9 @@ from wvflow.kernel.events import (
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import Phase, RunPhase
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, MapPlan, Millis, Policy, QueryTask, SplitTask, StageId, StagePlan, Trigger
+from wvflow.plan.nodes import FlowPlan, MapPlan, StagePlan, Trigger
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask, SplitTask
 
 A, B = StageId(0), StageId(1)
 QUERY = QueryTask(Single(), Policy(retries=1, retry_delay=Millis(50)))

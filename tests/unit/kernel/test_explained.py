@@ -35,28 +35,28 @@ from wvflow.kernel.state import Phase, RunState, StageState, Vector
 from wvflow.lang.algebra import Binary, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, INT
 from wvflow.plan.nodes import (
-    ActivityTask,
     AllOf,
     AnyOf,
-    ChildTask,
-    CollectTask,
     Fallback,
     FlowParam,
     FlowPlan,
-    FlowRef,
     MapPlan,
-    Millis,
+    Rule,
+    StagePlan,
+    StateIs,
+    Tolerance,
+    Trigger,
+)
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import (
+    ActivityTask,
+    ChildTask,
+    CollectTask,
     Policy,
     QueryTask,
     Rate,
-    Rule,
     SplitTask,
-    StageId,
-    StagePlan,
-    StateIs,
     Task,
-    Tolerance,
-    Trigger,
     UntilTask,
     WaitTask,
 )

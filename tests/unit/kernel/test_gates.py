@@ -31,7 +31,9 @@ from wvflow.kernel.run import decide, fold, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Binary, Cast, Expr, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, DATE, LONG, NULL, STRING
-from wvflow.plan.nodes import FlowParam, FlowPlan, Millis, Policy, QueryTask, StageId
+from wvflow.plan.nodes import FlowParam, FlowPlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask
 
 Build = Callable[..., FlowPlan]
 A, B, C, D = map(StageId, range(4))

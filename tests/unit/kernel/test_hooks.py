@@ -25,7 +25,9 @@ from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, Hook, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, Hook, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import QueryTask
 
 Build = Callable[..., FlowPlan]
 A = StageId(0)

@@ -35,20 +35,9 @@ from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.run import decide, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import (
-    ChildTask,
-    CollectTask,
-    FlowPlan,
-    FlowRef,
-    MapPlan,
-    Millis,
-    Policy,
-    QueryTask,
-    SplitTask,
-    StageId,
-    StagePlan,
-    Tolerance,
-)
+from wvflow.plan.nodes import FlowPlan, MapPlan, StagePlan, Tolerance
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import ChildTask, CollectTask, Policy, QueryTask, SplitTask
 
 T = EpochMs(1_000)
 ID = StageId(0)

@@ -34,23 +34,17 @@ from wvflow.kernel.scopes import Scope, scopes
 from wvflow.kernel.state import Phase, StageState
 from wvflow.lang.algebra import Binary, Expr, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, LONG, STRING
-from wvflow.plan.nodes import (
+from wvflow.plan.nodes import Assignment, FlowParam, FlowPlan, SignalPlan, StagePlan
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import (
     ActivityTask,
-    Assignment,
     ChildTask,
-    FlowParam,
-    FlowPlan,
-    FlowRef,
     Loop,
     LoopTask,
-    Millis,
     Policy,
     QueryTask,
     RouteTask,
-    SignalPlan,
     SignalTask,
-    StageId,
-    StagePlan,
     Task,
     WaitTask,
 )

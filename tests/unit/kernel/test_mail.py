@@ -10,7 +10,9 @@ from wvflow.kernel.events import Output
 from wvflow.kernel.mail import KEPT_FOR_REOPENING, Mail, can_take, with_signal
 from wvflow.kernel.state import CHUNK, Instances, Phase, StageState, Vector
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, Loop, LoopTask, MapPlan, QueryTask, SignalPlan, SignalTask, StageId, StagePlan
+from wvflow.plan.nodes import FlowPlan, MapPlan, SignalPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import Loop, LoopTask, QueryTask, SignalTask
 
 QUERY, TEST, GO, STOP = QueryTask(Single()), LoopTask(Single()), SignalTask("go"), SignalTask("stop")
 WAITS, TURNS = StagePlan("a", (QUERY, GO, QUERY)), StagePlan("a", (QUERY, TEST, GO, QUERY), loop=Loop(1, 4))

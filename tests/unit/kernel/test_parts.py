@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wvflow.kernel.state import Phase, Tally, Vector
 from wvflow.kernel.timers import LineTimer, RetryTimer, RunTimer, ScheduleTimer, Timer, WaitTimer, parse_timer
 from wvflow.kernel.triggers import counted
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 
 
 @given(st.data())

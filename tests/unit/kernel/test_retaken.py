@@ -11,7 +11,9 @@ from wvflow.kernel.invariants import violations
 from wvflow.kernel.run import decide
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import FlowPlan, QueryTask, StageId, StagePlan, Trigger
+from wvflow.plan.nodes import FlowPlan, StagePlan, Trigger
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import QueryTask
 
 T = EpochMs(0)
 A, B, C, END = map(StageId, range(4))

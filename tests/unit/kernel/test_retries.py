@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from wvflow.kernel.events import Failure
 from wvflow.kernel.retries import MILLION, backoff, jittered, may_retry, retry_delay
-from wvflow.plan.nodes import Millis, Policy, Ratio
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import Policy, Ratio
 
 DAY = 86_400_000
 DELAYS = [

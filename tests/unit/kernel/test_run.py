@@ -29,7 +29,9 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.run import commands_checksum, decide, fold, outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, Tally
-from wvflow.plan.nodes import FlowPlan, Millis, Policy, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy
 
 Build = Callable[..., FlowPlan]
 BROKE = Failure("IOError", "broke")

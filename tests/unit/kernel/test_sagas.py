@@ -36,23 +36,9 @@ from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import Phase, RunPhase, RunState
 from wvflow.lang.algebra import Literal, Single
 from wvflow.lang.types import STRING
-from wvflow.plan.nodes import (
-    ActivityTask,
-    ChildTask,
-    Fallback,
-    FlowPlan,
-    FlowRef,
-    KeyedTask,
-    ParentClose,
-    Policy,
-    QueryTask,
-    StageId,
-    StagePlan,
-    StateIs,
-    Task,
-    Trigger,
-    Undo,
-)
+from wvflow.plan.nodes import Fallback, FlowPlan, StagePlan, StateIs, Trigger, Undo
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, KeyedTask, ParentClose, Policy, QueryTask, Task
 
 A, B, C = map(StageId, range(3))
 CALL = ActivityTask("f")

@@ -9,7 +9,8 @@ from wvflow.kernel.events import EpochMs, Output
 from wvflow.kernel.scopes import Place, Scope, count, place, rows, scopes, turned
 from wvflow.kernel.state import Instances, Iteration, StageState, Vector
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import ActivityTask, Loop, LoopTask, MapPlan, QueryTask, StagePlan
+from wvflow.plan.nodes import MapPlan, StagePlan
+from wvflow.plan.tasks import ActivityTask, Loop, LoopTask, QueryTask
 
 CALL = ActivityTask("f")
 QUERY = QueryTask(Single())

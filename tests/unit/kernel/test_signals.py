@@ -30,24 +30,9 @@ from wvflow.kernel.signals import assigned, is_accepted
 from wvflow.kernel.state import Phase, RunPhase, RunState, Vector
 from wvflow.lang.algebra import Binary, Expr, Literal, Single, Value
 from wvflow.lang.types import BOOLEAN, LONG, UNKNOWN
-from wvflow.plan.nodes import (
-    Assignment,
-    FlowParam,
-    FlowPlan,
-    MapPlan,
-    Millis,
-    Policy,
-    QueryTask,
-    SignalPlan,
-    SignalTask,
-    SplitTask,
-    StageId,
-    StagePlan,
-    StateTask,
-    Task,
-    UpdatePlan,
-    WaitTask,
-)
+from wvflow.plan.nodes import Assignment, FlowParam, FlowPlan, MapPlan, SignalPlan, StagePlan, UpdatePlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask, SignalTask, SplitTask, StateTask, Task, WaitTask
 
 A, B = StageId(0), StageId(1)
 N, M = Value("n", LONG), Value("m", LONG)

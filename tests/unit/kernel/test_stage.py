@@ -33,7 +33,9 @@ from wvflow.kernel.told import (
 )
 from wvflow.kernel.under_way import under_way
 from wvflow.lang.algebra import Single
-from wvflow.plan.nodes import Millis, Policy, QueryTask, StageId, StagePlan
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask
 
 T = EpochMs(1_000)
 ID = StageId(7)

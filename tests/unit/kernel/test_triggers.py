@@ -20,13 +20,13 @@ from wvflow.plan.nodes import (
     Fallback,
     FlowPlan,
     Negation,
-    QueryTask,
     Rule,
-    StageId,
     StagePlan,
     StateIs,
     Trigger,
 )
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import QueryTask
 
 ENDS = (Phase.SUCCESS, Phase.FAILED, Phase.SKIPPED, Phase.CANCELLED)
 S, F, K, C = ENDS

@@ -26,7 +26,9 @@ from wvflow.kernel.events import (
 )
 from wvflow.kernel.run import is_reopenable
 from wvflow.kernel.state import Phase, RunPhase
-from wvflow.plan.nodes import ActivityTask, ChildTask, FlowPlan, FlowRef, StageId, StagePlan, Undo, UndoChildrenTask
+from wvflow.plan.nodes import FlowPlan, StagePlan, Undo
+from wvflow.plan.refs import FlowRef, StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, UndoChildrenTask
 
 CALL = ActivityTask("f")
 START = RunStarted(EpochMs(0), "r", EpochMs(0), token=1)

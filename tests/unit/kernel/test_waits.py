@@ -28,7 +28,9 @@ from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import Phase, RunPhase, RunState, StageState
 from wvflow.lang.algebra import Binary, Cast, Expr, Literal, Single, Value
 from wvflow.lang.types import DATE, LONG, STRING, UNKNOWN
-from wvflow.plan.nodes import FlowParam, FlowPlan, Millis, Policy, QueryTask, StageId, Task, UntilTask, WaitTask
+from wvflow.plan.nodes import FlowParam, FlowPlan
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import Policy, QueryTask, Task, UntilTask, WaitTask
 
 Build = Callable[..., FlowPlan]
 A, B = StageId(0), StageId(1)

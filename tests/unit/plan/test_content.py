@@ -7,7 +7,8 @@ import pytest
 from wvflow.lang.catalog import ActivitySignature, Catalog
 from wvflow.plan.codec import decode, digest, encode
 from wvflow.plan.content import body, contents, conversation
-from wvflow.plan.nodes import Bundle, FlowRef
+from wvflow.plan.nodes import Bundle
+from wvflow.plan.refs import FlowRef
 from wvflow.planner import build
 from wvflow.semantics import check
 from wvflow.source import Source

@@ -6,7 +6,8 @@ from wvflow.lang.algebra import Literal, Value
 from wvflow.lang.types import BOOLEAN, DOUBLE, LONG, STRING
 from wvflow.plan.conversation import conversation_json, conversation_lines
 from wvflow.plan.explain import as_json, mermaid, tree
-from wvflow.plan.nodes import Assignment, FlowParam, FlowPlan, RunQuery, SignalPlan, StageId, StagePlan, UpdatePlan
+from wvflow.plan.nodes import Assignment, FlowParam, FlowPlan, RunQuery, SignalPlan, StagePlan, UpdatePlan
+from wvflow.plan.refs import StageId
 
 _N = Value("n", type=LONG)
 PLAN = FlowPlan(

@@ -8,27 +8,19 @@ from msgspec.structs import replace
 from wvflow.lang import algebra as a
 from wvflow.lang.types import INT, STRING
 from wvflow.plan.explain import as_json, mermaid, policy_items, task_text, tree
-from wvflow.plan.nodes import (
+from wvflow.plan.nodes import AllOf, Fallback, FlowParam, FlowPlan, Negation, StagePlan, StateIs, Trigger
+from wvflow.plan.refs import Millis, StageId
+from wvflow.plan.tasks import (
     ActivityTask,
-    AllOf,
     Argument,
-    Fallback,
     FileTarget,
-    FlowParam,
-    FlowPlan,
-    Millis,
-    Negation,
     Policy,
     QueryTask,
     Ratio,
     RouteTask,
     Save,
-    StageId,
-    StagePlan,
-    StateIs,
     TableTarget,
     Task,
-    Trigger,
 )
 
 ONE = a.Literal(1, INT)

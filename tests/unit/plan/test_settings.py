@@ -11,21 +11,11 @@ from msgspec.structs import replace
 from wvflow.lang.algebra import Literal, Value
 from wvflow.lang.types import LONG
 from wvflow.plan.dependencies import After
-from wvflow.plan.nodes import (
-    ActivityTask,
-    FlowParam,
-    FlowPlan,
-    MapPlan,
-    Millis,
-    Policy,
-    Rate,
-    Ratio,
-    StageId,
-    StagePlan,
-    Tolerance,
-)
+from wvflow.plan.nodes import FlowParam, FlowPlan, MapPlan, StagePlan, Tolerance
+from wvflow.plan.refs import Millis, StageId
 from wvflow.plan.schedules import Cron, Schedule
 from wvflow.plan.settings import OF_FLOWS, OF_STAGES, changed, flow_settings, stage_settings
+from wvflow.plan.tasks import ActivityTask, Policy, Rate, Ratio
 
 TASK = ActivityTask("f")
 STAGE = StagePlan("a", (TASK,))

@@ -8,7 +8,8 @@ from wvflow.diagnostics import has_errors
 from wvflow.lang.algebra import Alias, Cell, FanIn, Filter, Piped, Select, StageRows, Table
 from wvflow.lang.catalog import ActivitySignature, Catalog
 from wvflow.plan.explain import task_text
-from wvflow.plan.nodes import ActivityTask, FlowPlan, Place, Policy, QueryTask, Ratio, StagePlan, UntilTask
+from wvflow.plan.nodes import FlowPlan, Place, StagePlan
+from wvflow.plan.tasks import ActivityTask, Policy, QueryTask, Ratio, UntilTask
 from wvflow.planner import build
 from wvflow.semantics import check
 from wvflow.source import Source

@@ -12,7 +12,8 @@ import pytest
 from wvflow.diagnostics import has_errors
 from wvflow.lang.catalog import ActivitySignature, Catalog
 from wvflow.lang.properties import PROPERTIES
-from wvflow.plan.nodes import FlowPlan, Policy, Rate, Ratio, StagePlan
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.tasks import Policy, Rate, Ratio
 from wvflow.planner import build
 from wvflow.semantics import check
 from wvflow.source import Source

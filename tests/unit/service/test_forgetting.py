@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
 from wvflow.ports.store import RunRow
 from wvflow.service.cleaning import Rule

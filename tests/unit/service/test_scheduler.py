@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from wvflow.errors import StoreUnavailable
 from wvflow.kernel.events import EpochMs, RunStarted
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
+from wvflow.plan.refs import FlowRef
 from wvflow.plan.schedules import Cron, Schedule
 from wvflow.ports.agenda import Order, Verdict
 from wvflow.ports.store import Committed, NewRun, RunBatch, RunRow, Store

@@ -8,7 +8,7 @@ import pytest
 from wvflow import sql
 from wvflow.lang import algebra as a
 from wvflow.lang.types import BOOLEAN, DATE, LONG, STRING, Type
-from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, SaveMode, TableTarget
+from wvflow.plan.tasks import Delete, FileTarget, QueryTask, Save, SaveMode, TableTarget
 
 Rows = list[tuple[object, ...]]
 Run = Callable[[a.Rel], Rows]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from wvflow.errors import NoSpace, StoreUnavailable
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import Committed, InboxRow, LogRow, RunBatch, RunRow
 from wvflow.store.sqlite import SqliteStore, database, group, parts
 from wvflow.store.sqlite.database import Database

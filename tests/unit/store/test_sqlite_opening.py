@@ -11,7 +11,7 @@ import pytest
 from wvflow.errors import StateTooNew, UserError
 from wvflow.kernel.events import EpochMs, Heartbeat
 from wvflow.plan.dependencies import After
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 from wvflow.store.sqlite import SqliteStore, opening, schema
 from wvflow.store.sqlite.rows import encoded
 from wvflow.store.sqlite.schema import SCHEMA_VERSION

@@ -10,7 +10,7 @@ import click
 
 from wvflow.cli.app import App
 from wvflow.cli.root import Command
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 
 if TYPE_CHECKING:
     from wvflow.service.sqltext import SqlText

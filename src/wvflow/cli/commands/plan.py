@@ -13,7 +13,7 @@ from rich.text import Text
 from wvflow.cli.app import App
 from wvflow.cli.format import plural
 from wvflow.cli.root import Command
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 
 if TYPE_CHECKING:
     from wvflow.service.changes import FlowChange, OpenRun

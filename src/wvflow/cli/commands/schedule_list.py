@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from wvflow.kernel.events import EpochMs
-    from wvflow.plan.nodes import FlowPlan, FlowRef
+    from wvflow.plan.nodes import FlowPlan
+    from wvflow.plan.refs import FlowRef
     from wvflow.ports.agenda import FireRow
     from wvflow.ports.store import RunRow
     from wvflow.service.timetable import History, Standing

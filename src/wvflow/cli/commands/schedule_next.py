@@ -21,7 +21,8 @@ from wvflow.cli.root import Command
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wvflow.plan.nodes import FlowPlan, FlowRef
+    from wvflow.plan.nodes import FlowPlan
+    from wvflow.plan.refs import FlowRef
 
 
 class Due(NamedTuple):

@@ -23,7 +23,8 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import File, Table
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import FileTarget, Place, TableTarget
+from wvflow.plan.nodes import Place
+from wvflow.plan.tasks import FileTarget, TableTarget
 from wvflow.ports.engine import Engine, Located, OutputName, QueryJob, StatementJob, Stored
 from wvflow.ports.stop import Stop, StopToken
 

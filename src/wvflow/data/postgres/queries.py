@@ -22,7 +22,7 @@ from wvflow.lang.algebra import Piped
 from wvflow.lang.evaluate import evaluate
 from wvflow.lang.tables import Result
 from wvflow.plan.files import files_as_inputs
-from wvflow.plan.nodes import Delete, FileTarget, QueryTask, Save, TableTarget
+from wvflow.plan.tasks import Delete, FileTarget, QueryTask, Save, TableTarget
 from wvflow.plan.views import merged_views
 from wvflow.ports.engine import Engine, InlineRows, Located, QueryJob, Stored
 from wvflow.ports.stop import Stop

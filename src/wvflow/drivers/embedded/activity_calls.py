@@ -15,7 +15,7 @@ from wvflow.kernel.events import Output
 from wvflow.lang import keys
 from wvflow.lang.algebra import Literal, NamedArgument, Piped
 from wvflow.lang.types import STRING
-from wvflow.plan.nodes import ActivityTask, FileTarget, QueryTask, Save
+from wvflow.plan.tasks import ActivityTask, FileTarget, QueryTask, Save
 from wvflow.ports.activities import Activities, ActivityCall
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, InlineRows, Located, QueryJob, StatementJob, Stored

@@ -13,7 +13,7 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import Cell, Expr, Limit, Piped, StageRows
 from wvflow.lang.evaluate import Cells, evaluate
 from wvflow.lang.missing import PIPED, without
-from wvflow.plan.nodes import ActivityTask, Argument, QueryTask
+from wvflow.plan.tasks import ActivityTask, Argument, QueryTask
 from wvflow.ports.stop import Stop
 
 

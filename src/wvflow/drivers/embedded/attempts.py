@@ -17,14 +17,14 @@ from wvflow.drivers.embedded.workers import Job, Workers
 from wvflow.errors import TaskError
 from wvflow.kernel.commands import CancelTask, RunTask
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import (
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.tasks import (
     ByKey,
     DebugTask,
     Delete,
     LoopTask,
     QueryTask,
     RouteTask,
-    StagePlan,
     StateTask,
     Task,
     TestTask,

@@ -31,7 +31,8 @@ from wvflow.drivers.embedded.queries import Queries
 from wvflow.errors import TaskError
 from wvflow.kernel.events import EpochMs, Output
 from wvflow.lang.missing import PIPED
-from wvflow.plan.nodes import DEFAULT_KEY_TTL, ActivityTask, ByKey, KeyConflict, Millis, Policy
+from wvflow.plan.refs import Millis
+from wvflow.plan.tasks import DEFAULT_KEY_TTL, ActivityTask, ByKey, KeyConflict, Policy
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, InlineRows, Stored
 from wvflow.ports.ledger import Claimant, KeyEntry, KeyScope, Wish

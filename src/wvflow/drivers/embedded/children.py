@@ -36,7 +36,8 @@ from wvflow.kernel.commands import CancelChild, OfChild, StartChild, UndoChild
 from wvflow.kernel.events import ChildClosed, ChildStarted, Event, Parent
 from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.nodes import ChildTask, FlowRef
+from wvflow.plan.refs import FlowRef
+from wvflow.plan.tasks import ChildTask
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine

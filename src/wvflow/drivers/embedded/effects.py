@@ -33,7 +33,9 @@ from wvflow.lang.algebra import Expr, Piped
 from wvflow.lang.missing import without
 from wvflow.lang.summaries import OF_HOOKS
 from wvflow.lang.tables import ROW_LIMIT, box
-from wvflow.plan.nodes import (
+from wvflow.plan.parameters import bind
+from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
+from wvflow.plan.tasks import (
     ActivityTask,
     ByKey,
     ChildTask,
@@ -51,8 +53,6 @@ from wvflow.plan.nodes import (
     ViewTask,
     called,
 )
-from wvflow.plan.parameters import bind
-from wvflow.plan.polls import awaited_rows, is_about_its_rows, met
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, InlineRows, Stored

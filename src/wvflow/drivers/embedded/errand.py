@@ -12,7 +12,8 @@ from wvflow.kernel.state import Instances
 from wvflow.lang.algebra import Expr, Rel
 from wvflow.lang.missing import Missing
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import FlowPlan, Place, Task
+from wvflow.plan.nodes import FlowPlan, Place
+from wvflow.plan.tasks import Task
 from wvflow.ports.engine import OutputName, Stored
 
 

@@ -19,7 +19,9 @@ from wvflow.lang.missing import PIPED, Missing, Shape
 from wvflow.lang.relations import HANDED, RUN_SUMMARY, UNDONE, stages_read
 from wvflow.lang.remembered import Remembered
 from wvflow.lang.values import to_python
-from wvflow.plan.nodes import INSTANCE, ChildTask, SignalTask, StageId, UntilTask
+from wvflow.plan.nodes import INSTANCE
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask, SignalTask, UntilTask
 from wvflow.plan.views import inlined, view_of
 from wvflow.ports.engine import OutputName
 

@@ -19,7 +19,7 @@ from wvflow.drivers.embedded.attempts import Attempt
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.wakeup import ring
 from wvflow.errors import TaskError, Unavailable
-from wvflow.plan.nodes import Policy, Rate
+from wvflow.plan.tasks import Policy, Rate
 from wvflow.ports.clock import Clock
 from wvflow.ports.store import Store, Ticket
 

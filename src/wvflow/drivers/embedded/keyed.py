@@ -22,7 +22,7 @@ from wvflow.kernel.events import Output
 from wvflow.lang.algebra import Extend, Item, Piped
 from wvflow.lang.keys import IDEMPOTENCY_KEY
 from wvflow.lang.reuse import values as values_named
-from wvflow.plan.nodes import KeyedTask, QueryTask
+from wvflow.plan.tasks import KeyedTask, QueryTask
 from wvflow.ports.engine import InlineRows, Located, OutputName, Stored
 from wvflow.ports.ledger import KeyEntry, KeyScope
 from wvflow.ports.stop import Stop

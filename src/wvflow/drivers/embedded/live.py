@@ -17,7 +17,8 @@ from wvflow.kernel.events import ChildClosed, EpochMs, Event, Output
 from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
-from wvflow.plan.nodes import Bundle, FlowPlan, FlowRef
+from wvflow.plan.nodes import Bundle, FlowPlan
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import Answer, InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow, Voided
 
 SNAPSHOT_EVERY = 10_000

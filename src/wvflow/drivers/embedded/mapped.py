@@ -17,7 +17,7 @@ from wvflow.kernel.state import Instances, Phase, StageState
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Shape, empty
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import CollectTask, SplitTask
+from wvflow.plan.tasks import CollectTask, SplitTask
 from wvflow.ports.engine import Engine, InlineRows, Located, OutputName, Stored
 from wvflow.ports.stop import Stop
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from wvflow.drivers.projection import changed
 from wvflow.kernel.state import RunState, StageState
-from wvflow.plan.nodes import ChildTask, FlowPlan, StageId, StagePlan, Task
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask, Task
 from wvflow.ports.engine import is_of_stage
 
 

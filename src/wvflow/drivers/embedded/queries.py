@@ -16,7 +16,7 @@ from wvflow.lang.relations import nodes, stages_read
 from wvflow.lang.remembered import Remembered
 from wvflow.lang.tables import Result
 from wvflow.lang.types import Type
-from wvflow.plan.nodes import ActivityTask, ChildTask, Delete, KeyedTask, QueryTask, ViewTask
+from wvflow.plan.tasks import ActivityTask, ChildTask, Delete, KeyedTask, QueryTask, ViewTask
 from wvflow.ports.engine import Engine, Located, QueryJob, Stored
 from wvflow.ports.stop import Stop
 from wvflow.sql import passthrough

@@ -31,7 +31,7 @@ from wvflow.kernel.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
-from wvflow.plan.nodes import Millis, StageId
+from wvflow.plan.refs import Millis, StageId
 from wvflow.ports.clock import Clock
 from wvflow.ports.store import OutputRow
 

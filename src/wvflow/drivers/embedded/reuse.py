@@ -26,7 +26,9 @@ from wvflow.drivers.embedded.taken import taken
 from wvflow.errors import OutputMissing, TaskError
 from wvflow.lang.relations import HANDED, of_upstream, stages_read
 from wvflow.lang.reuse import obstacles, sources, values
-from wvflow.plan.nodes import ActivityTask, ChildTask, LoopTask, Policy, QueryTask, StageId, StagePlan, Task, Wait
+from wvflow.plan.nodes import StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, LoopTask, Policy, QueryTask, Task, Wait
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.store import OutputRow, Store
 from wvflow.sql import LOWERING

@@ -20,7 +20,7 @@ from wvflow.drivers.embedded.reuse import Result, Reuse
 from wvflow.drivers.embedded.workers import Workers
 from wvflow.errors import TaskError, Unavailable
 from wvflow.kernel.commands import CancelTask, RunTask
-from wvflow.plan.nodes import UntilTask
+from wvflow.plan.tasks import UntilTask
 from wvflow.ports.clock import Clock
 
 LONGEST_WAIT_FOR_KEY_S = 1.0

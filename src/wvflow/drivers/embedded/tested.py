@@ -9,7 +9,7 @@ from wvflow.errors import TaskError
 from wvflow.lang.algebra import Piped, Rel
 from wvflow.lang.assertions import Assertion, judge
 from wvflow.lang.tables import ROW_LIMIT, Result, box
-from wvflow.plan.nodes import RowTest, TestTask
+from wvflow.plan.tasks import RowTest, TestTask
 
 SAMPLE = 5
 """How many of the rows that failed a test are shown."""

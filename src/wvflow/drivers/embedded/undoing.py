@@ -15,7 +15,8 @@ from wvflow.kernel.scopes import Place, holding, place, rows
 from wvflow.kernel.state import RunState, StageState
 from wvflow.lang.algebra import Rel
 from wvflow.lang.missing import Shape
-from wvflow.plan.nodes import Bundle, ChildTask, FlowPlan, StagePlan, UndoKeysTask
+from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
+from wvflow.plan.tasks import ChildTask, UndoKeysTask
 from wvflow.ports.store import Voided
 
 

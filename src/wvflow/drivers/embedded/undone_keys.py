@@ -13,7 +13,7 @@ from wvflow.drivers.embedded.batches import Batch, Group, World
 from wvflow.drivers.embedded.errand import Errand
 from wvflow.kernel.events import NOTHING
 from wvflow.lang.relations import UNDONE
-from wvflow.plan.nodes import UndoKeysTask
+from wvflow.plan.tasks import UndoKeysTask
 from wvflow.ports.ledger import KeyEntry
 from wvflow.ports.stop import Stop
 

@@ -66,17 +66,9 @@ from wvflow.kernel.invariants import broken_moves, violations
 from wvflow.kernel.invariants_of_signals import awaited_of_people, waits_for_people
 from wvflow.kernel.run import commands_checksum, decide, is_reopenable, outstanding
 from wvflow.kernel.state import RunPhase, RunState
-from wvflow.plan.nodes import (
-    ChildTask,
-    FlowPlan,
-    LoopTask,
-    SignalTask,
-    SplitTask,
-    StageId,
-    StagePlan,
-    UndoKeysTask,
-    UntilTask,
-)
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import ChildTask, LoopTask, SignalTask, SplitTask, UndoKeysTask, UntilTask
 
 _ENDINGS = {"success": "success", "failure": "failed", "fatal": REFUSED, "lost": "cancelled"}
 START = EpochMs(1_767_225_600_000)

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from wvflow.kernel.events import Told
-from wvflow.plan.nodes import Millis
+from wvflow.plan.refs import Millis
 
 Between = tuple[int, int]
 Outcome = Literal["success", "failure", "fatal", "lost"]

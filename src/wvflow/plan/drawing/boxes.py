@@ -14,16 +14,15 @@ from wvflow.lang.keys import is_delivery
 from wvflow.plan.before import FlowBefore
 from wvflow.plan.drawing.layout import Size, height_for
 from wvflow.plan.explain import kind_of, policies_text, policy_items, stage_items, task_text, wait_text
-from wvflow.plan.nodes import (
+from wvflow.plan.nodes import FlowPlan, StagePlan
+from wvflow.plan.refs import StageId
+from wvflow.plan.tasks import (
     ActivityTask,
     ChildTask,
     DebugTask,
-    FlowPlan,
     LoopTask,
     QueryTask,
     RouteTask,
-    StageId,
-    StagePlan,
     Task,
     TestTask,
     UntilTask,

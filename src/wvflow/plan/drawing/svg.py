@@ -15,7 +15,8 @@ from wvflow.plan.drawing.layers import Link, Port
 from wvflow.plan.drawing.layout import ARROW, MARGIN, Label, Layout, Line, Placed, arranged
 from wvflow.plan.drawing.paths import Path
 from wvflow.plan.edges import edges
-from wvflow.plan.nodes import FlowPlan, StageId
+from wvflow.plan.nodes import FlowPlan
+from wvflow.plan.refs import StageId
 
 HEAD = 58.0  # of the title
 TITLE = 16.0

@@ -9,7 +9,7 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import (
     Answer,
     HeartbeatRow,

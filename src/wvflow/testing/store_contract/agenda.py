@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, OwnerChanged
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.ledger import RunKey
 from wvflow.ports.store import InboxRow, RunBatch, Store

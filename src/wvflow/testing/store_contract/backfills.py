@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.backfills import BackfillRow, WindowRow
 from wvflow.testing.store_contract.dependencies import ended
 from wvflow.testing.store_contract.kit import NOW, OpenStore

@@ -8,7 +8,7 @@ import pytest
 
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
 from wvflow.kernel.state import RunState
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.store import Committed, InboxRow, OutputRow, RunRow, StageRow
 from wvflow.testing.store_contract.kit import EVENTS, NOW, TOKEN, OpenStore, batch, begun, commit, stored_events, timer
 

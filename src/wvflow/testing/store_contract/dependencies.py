@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, Reopened
 from wvflow.plan.dependencies import ENDS, After
-from wvflow.plan.nodes import FlowRef
+from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.dependencies import Among, Use
 from wvflow.ports.store import RunBatch, RunRow, Store

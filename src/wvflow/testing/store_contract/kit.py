@@ -28,7 +28,7 @@ from wvflow.kernel.events import (
     TaskTimedOut,
     TimerFired,
 )
-from wvflow.plan.nodes import FlowRef, Millis, StageId
+from wvflow.plan.refs import FlowRef, Millis, StageId
 from wvflow.ports.store import Committed, NewRun, RunBatch, RunRow, Store
 
 OpenStore = Callable[[], Store]

@@ -7,7 +7,7 @@ import pytest
 from wvflow.errors import NotPossible, OutputMissing, RunNotFound, StoreUnavailable, UserError
 from wvflow.kernel.events import CancelRequested, Heartbeat, Output, Reopened, UpdateAccepted
 from wvflow.kernel.state import ENDED, RunState
-from wvflow.plan.nodes import StageId
+from wvflow.plan.refs import StageId
 from wvflow.ports.store import Answer, HeartbeatRow, InboxRow, LogRow, OutputRow, Reply, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 

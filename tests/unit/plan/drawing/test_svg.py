@@ -20,27 +20,9 @@ from wvflow.plan.drawing.svg import svg
 from wvflow.plan.edges import Edge, edges
 from wvflow.plan.explain import as_json, mermaid, tree
 from wvflow.plan.graph import readers
-from wvflow.plan.nodes import (
-    ActivityTask,
-    AllOf,
-    ChildTask,
-    Fallback,
-    FlowPlan,
-    FlowRef,
-    Millis,
-    Negation,
-    Policy,
-    QueryTask,
-    Rate,
-    RouteTask,
-    Save,
-    StageId,
-    StagePlan,
-    StateIs,
-    TableTarget,
-    Trigger,
-    ViewTask,
-)
+from wvflow.plan.nodes import AllOf, Fallback, FlowPlan, Negation, StagePlan, StateIs, Trigger
+from wvflow.plan.refs import FlowRef, Millis, StageId
+from wvflow.plan.tasks import ActivityTask, ChildTask, Policy, QueryTask, Rate, RouteTask, Save, TableTarget, ViewTask
 
 NAMES = ("load", "spare", "split", "big", "rest", "part", "alert", "tidy")
 LOAD, SPARE, SPLIT, BIG, REST, PART, ALERT, TIDY = map(StageId, range(8))
