@@ -17,7 +17,8 @@ from pathlib import Path
 
 from wvflow.kernel.events import EpochMs, Output, TaskSucceeded
 from wvflow.plan.refs import FlowRef, StageId
-from wvflow.ports.store import NewRun, RunBatch, RunRow, StageRow
+from wvflow.ports.rows import RunRow, StageRow
+from wvflow.ports.store import NewRun, RunBatch
 from wvflow.store.sqlite import SqliteStore
 
 CALLERS = (1, 10, 100)

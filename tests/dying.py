@@ -13,7 +13,8 @@ import msgspec
 
 from straining import STRAIN
 from wvflow.kernel.events import EpochMs
-from wvflow.ports.store import Committed, InboxRow, Message, RunBatch
+from wvflow.ports.inbox import InboxRow, Message
+from wvflow.ports.store import Committed, RunBatch
 from wvflow.service.api import load
 from wvflow.store.sqlite import SqliteStore
 

@@ -295,7 +295,7 @@ import os, sys
 from pathlib import Path
 import duckdb
 from wvflow.data.duckdb import DuckDBEngine
-from wvflow.plan.nodes import Save, TableTarget
+from wvflow.plan.tasks import Save, TableTarget
 from wvflow.testing.engine_contract import Stopping, numbers, query_job
 root, name = Path(sys.argv[1]), sys.argv[2]
 state = root / ".wvflow"

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.service.project import load_project
 from wvflow.service.runs import Runs
 

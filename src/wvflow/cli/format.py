@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from wvflow.ports.store import InstanceCounts
+    from wvflow.ports.rows import InstanceCounts
 
 _STEPS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
@@ -124,7 +124,7 @@ def iterations(number: int | None, state: str) -> str:
 def instances(counts: InstanceCounts) -> str:
     """How far a mapped stage is.
 
-    >>> from wvflow.ports.store import InstanceCounts
+    >>> from wvflow.ports.rows import InstanceCounts
     >>> instances(InstanceCounts(count=5_000, ended=317, failed=2))
     '317/5,000, 2 failed'
     """

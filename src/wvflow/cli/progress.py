@@ -16,7 +16,7 @@ from wvflow.kernel.calls import UNCALLED
 from wvflow.kernel.events import NOTHING_TO_UNDO
 from wvflow.kernel.state import Phase
 from wvflow.plan.nodes import FlowPlan
-from wvflow.ports.store import StageRow
+from wvflow.ports.rows import StageRow
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -32,7 +32,7 @@ from wvflow.source import Position, Source
 
 if TYPE_CHECKING:
     from wvflow.cli.app import App
-    from wvflow.ports.store import RunRow
+    from wvflow.ports.rows import RunRow
     from wvflow.service.project import Project
     from wvflow.service.summary import RunSummary, StageSummary
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 
 Origins: TypeAlias = Mapping[str, str]
 """By flow, the run of it that others came after."""

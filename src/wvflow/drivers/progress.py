@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from wvflow.ports.store import RunRow, StageRow
+from wvflow.ports.rows import RunRow, StageRow
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

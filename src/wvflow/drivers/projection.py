@@ -12,7 +12,7 @@ from wvflow.kernel.loops import iteration_shown
 from wvflow.kernel.state import Instances, RunPhase, RunState, StageState, Vector
 from wvflow.plan.nodes import FlowPlan
 from wvflow.plan.refs import FlowRef
-from wvflow.ports.store import InstanceCounts, RunRow, StageRow
+from wvflow.ports.rows import InstanceCounts, RunRow, StageRow
 
 
 def run_row(state: RunState, *, flow: FlowRef, bundle: str, position: int, owner: int, project: str) -> RunRow:

@@ -20,7 +20,8 @@ from wvflow.kernel.state import RunState
 from wvflow.plan.dependencies import After, after_text
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.dependencies import ANY, Among, Dependencies, Use
-from wvflow.ports.store import RunRow, StageRow, Store
+from wvflow.ports.rows import RunRow, StageRow
+from wvflow.ports.store import Store
 
 _FEW = 32
 _ENDED = {"success": "succeeded", "failed": "failed", "cancelled": "was cancelled"}

@@ -82,7 +82,7 @@ def task_text(task: Task) -> str:
     """A task in one line: where rows come from and what is done to them, without the expressions.
 
     >>> from wvflow.lang.algebra import Count
-    >>> from wvflow.plan.nodes import QueryTask
+    >>> from wvflow.plan.tasks import QueryTask
     >>> task_text(QueryTask(Count(File("a.csv"))))
     "from 'a.csv' | count"
     """
@@ -134,7 +134,7 @@ def _steps_text(steps: Sequence[KeyedStep]) -> str:
 def update_text(update: Update) -> str:
     """What it does to its target, in the language's words.
 
-    >>> from wvflow.plan.nodes import TableTarget
+    >>> from wvflow.plan.tasks import TableTarget
     >>> update_text(Save(TableTarget(("t",)), mode="merge", by=("id", "at")))
     'save to t with mode: merge, key: [id, at]'
     """
@@ -157,7 +157,7 @@ def _listed(names: Sequence[str]) -> str:
 def wait_text(wait: Wait) -> str:
     """What is waited for, in the language's words.
 
-    >>> from wvflow.plan.nodes import Millis
+    >>> from wvflow.plan.refs import Millis
     >>> wait_text(WaitTask(Millis(604_800_000)))
     'wait(1w)'
     """

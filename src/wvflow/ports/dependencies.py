@@ -11,15 +11,13 @@ Where somebody sees to it that flows come after others (``attend``), the runs th
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.dependencies import After
-
-if TYPE_CHECKING:
-    from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 
 
 class Use(msgspec.Struct, frozen=True, omit_defaults=True):

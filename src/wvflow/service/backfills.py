@@ -27,7 +27,7 @@ from wvflow.plan.parameters import bind
 from wvflow.plan.refs import FlowRef
 from wvflow.ports.backfills import BackfillRow, WindowRow, run_id
 from wvflow.ports.dependencies import Among
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.schedule.windows import Stretch, stretches
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.invocation import Invocation, values

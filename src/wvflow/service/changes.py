@@ -17,7 +17,8 @@ from wvflow.plan.conversation import signature, state_text
 from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
 from wvflow.plan.refs import FlowRef
 from wvflow.plan.settings import Changed, changed, flow_settings, stage_settings
-from wvflow.ports.store import RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Store
 from wvflow.service.project import Project
 from wvflow.service.recorded import bundle_of, newest, open_runs, recorded_runs
 from wvflow.service.retrying import Pinned, left_by

@@ -19,7 +19,8 @@ import msgspec
 from wvflow.kernel.events import EpochMs
 from wvflow.kernel.state import ENDED
 from wvflow.ports.engine import KEYS
-from wvflow.ports.store import RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Store
 
 TERMINAL = frozenset(phase.value for phase in ENDED) | {"skipped"}
 

@@ -21,8 +21,10 @@ from wvflow.kernel.state import HANDED_OUT, RunState
 from wvflow.kernel.unmet import Unmet
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.refs import StageId
+from wvflow.ports.inbox import InboxRow, Message
 from wvflow.ports.ledger import KeyWait
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, Owner, Store
 from wvflow.service.orders import waits_for
 
 

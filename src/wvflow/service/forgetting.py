@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.agenda import SCHEDULED
-from wvflow.ports.store import RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Store
 from wvflow.service.cleaning import Rule
 
 

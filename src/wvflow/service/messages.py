@@ -12,7 +12,9 @@ from wvflow.errors import NotPossible, RunDamaged, UserError
 from wvflow.plan.nodes import FlowPlan, SignalPlan, UpdatePlan
 from wvflow.plan.parameters import bind_all
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, InboxRow, Message, Owner, RunRow, Store
+from wvflow.ports.inbox import InboxRow, Message
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, Owner, Store
 from wvflow.service.parameters import parse_all
 
 PAUSED = "paused"

@@ -20,7 +20,8 @@ from wvflow.plan.nodes import FlowParam, FlowPlan
 from wvflow.plan.parameters import shown
 from wvflow.plan.refs import FlowRef, StageId
 from wvflow.plan.views import view_of
-from wvflow.ports.store import PENDING, LogRow, Recorded, RunRow, StageRow
+from wvflow.ports.rows import LogRow, RunRow, StageRow
+from wvflow.ports.store import PENDING, Recorded
 from wvflow.service.instances import failed_instances, instance_of, split_name
 from wvflow.service.messages import PAUSED
 from wvflow.service.state_folder import HELD, StateFolder

@@ -21,7 +21,8 @@ from wvflow.ports.store import ENDED_STATES, QUARANTINED
 
 if TYPE_CHECKING:
     from wvflow.diagnostics import Diagnostic
-    from wvflow.ports.store import RunRow, Store
+    from wvflow.ports.rows import RunRow
+    from wvflow.ports.store import Store
     from wvflow.service.program import Compiled
     from wvflow.service.project import Project
 

@@ -11,7 +11,7 @@ import msgspec
 
 from wvflow.errors import RunDamaged, Unavailable, WvflowError
 from wvflow.plan.nodes import FlowPlan
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.service.cleaning import Cleaned, Rule, outdated, remove, remove_leftovers, under_keys
 from wvflow.service.config import Retention
 from wvflow.service.forgetting import Flow, forget_times

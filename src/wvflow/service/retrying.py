@@ -24,7 +24,8 @@ from wvflow.plan.nodes import Bundle, FlowPlan, StagePlan
 from wvflow.plan.parameters import bind
 from wvflow.plan.refs import FlowRef, StageId
 from wvflow.plan.tasks import QueryTask
-from wvflow.ports.store import RunRow, StageRow, Store
+from wvflow.ports.rows import RunRow, StageRow
+from wvflow.ports.store import Store
 from wvflow.service.planned import planned_program
 from wvflow.service.program import Compiled
 from wvflow.service.project import Project

@@ -30,7 +30,7 @@ from wvflow.lang.durations import format_duration
 from wvflow.plan.nodes import Bundle
 from wvflow.plan.refs import Millis
 from wvflow.ports.agenda import Order
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.service.orders import start
 from wvflow.service.scheduler import Scheduler
 from wvflow.service.starting import Starting

@@ -18,7 +18,7 @@ from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import Cause, Order
 from wvflow.ports.dependencies import ANY, Among
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.orders import Waiting, start
 from wvflow.service.retrying import PlannedRetry, in_its_place, planned_retry

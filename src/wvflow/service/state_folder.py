@@ -16,7 +16,8 @@ from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.ports.activities import Activities
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import PENDING, QUARANTINED, Owner, RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import PENDING, QUARANTINED, Owner, Store
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.driving import Drivers
 from wvflow.service.orders import waits_for

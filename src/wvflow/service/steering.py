@@ -12,7 +12,9 @@ from wvflow.errors import EventLimit, NotPossible, RunDamaged
 from wvflow.kernel.state import RunPhase
 from wvflow.plan.tasks import ChildTask
 from wvflow.ports.agenda import Order
-from wvflow.ports.store import PENDING, QUARANTINED, InboxRow, RunRow
+from wvflow.ports.inbox import InboxRow
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import PENDING, QUARANTINED
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.foreground import Driving
 from wvflow.service.orders import Waiting, start

@@ -12,7 +12,7 @@ from wvflow.drivers.projection import compensation_state
 from wvflow.kernel.below import InstanceFailed
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.refs import FlowRef, StageId
-from wvflow.ports.store import InstanceCounts, RunRow, StageRow
+from wvflow.ports.rows import InstanceCounts, RunRow, StageRow
 
 Failed = Mapping[int, tuple[InstanceFailed, ...]]
 """Of each stage, by its number, the first instances that failed."""

@@ -7,7 +7,8 @@ from typing import Literal
 
 from wvflow.errors import CallFailed, NotPossible
 from wvflow.plan.parameters import shown
-from wvflow.ports.store import Message, RunRow
+from wvflow.ports.inbox import Message
+from wvflow.ports.rows import RunRow
 from wvflow.service.cleaning import TERMINAL
 from wvflow.service.messages import PAUSED, Told, Updated, arguments, find_signal, find_update, send
 from wvflow.service.state_folder import StateFolder

@@ -11,7 +11,7 @@ from wvflow.lang.calendars import epoch_ms_in
 from wvflow.plan.nodes import Bundle
 from wvflow.plan.parameters import bind
 from wvflow.ports.agenda import FireRow, ScheduleRow
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.schedule.decisions import next_due
 from wvflow.service import scheduler
 from wvflow.service.parameters import parse

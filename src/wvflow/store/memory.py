@@ -19,25 +19,20 @@ import msgspec
 from wvflow.errors import NotPossible, OutputMissing, PlanMissing, StoreUnavailable
 from wvflow.kernel.events import EpochMs, Heartbeat, OwnerChanged, RunStarted
 from wvflow.kernel.state import RunPhase, RunState
+from wvflow.ports.inbox import Answer, InboxRow
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish, has_its_key
+from wvflow.ports.rows import HeartbeatRow, LogRow, OutputRow, RunRow, StageRow
 from wvflow.ports.store import (
     ENDED_STATES,
     PENDING,
     SILENCE_MS,
-    Answer,
     Committed,
-    HeartbeatRow,
-    InboxRow,
     Journal,
-    LogRow,
     NewRun,
-    OutputRow,
     Owner,
     Recorded,
     RunBatch,
-    RunRow,
     Seats,
-    StageRow,
     Ticket,
     Voided,
 )

@@ -10,8 +10,10 @@ import msgspec
 
 from wvflow.kernel.events import EpochMs
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
+from wvflow.ports.inbox import InboxRow
 from wvflow.ports.ledger import Claimant
-from wvflow.ports.store import ENDED_STATES, PENDING, InboxRow, Owner, RunRow
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import ENDED_STATES, PENDING, Owner
 from wvflow.store import memory_dependencies as dependencies
 
 if TYPE_CHECKING:

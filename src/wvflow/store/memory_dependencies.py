@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from wvflow.kernel.events import EpochMs, Window
 from wvflow.plan.dependencies import After
 from wvflow.ports.dependencies import ANY, Among, Use
-from wvflow.ports.store import ENDED_STATES, RunRow
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import ENDED_STATES
 
 if TYPE_CHECKING:
     from wvflow.store.memory import Shelf

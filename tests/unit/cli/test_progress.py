@@ -15,7 +15,7 @@ from wvflow.lang.algebra import Single
 from wvflow.plan.nodes import FlowPlan, StagePlan
 from wvflow.plan.refs import FlowRef, StageId
 from wvflow.plan.tasks import QueryTask
-from wvflow.ports.store import InstanceCounts, RunRow, StageRow
+from wvflow.ports.rows import InstanceCounts, RunRow, StageRow
 from wvflow.service.runs import Progress
 
 T0 = 1_000_000

@@ -17,7 +17,7 @@ from wvflow.errors import EventLimit, NoSpace, NotPossible, StoreUnavailable, Ta
 from wvflow.kernel.events import OwnerChanged, RunStarted, TimerFired
 from wvflow.plan.refs import Millis
 from wvflow.plan.tasks import Policy
-from wvflow.ports.store import InboxRow
+from wvflow.ports.inbox import InboxRow
 from wvflow.store.memory import MemoryStore
 
 NOON = 1_700_000_000_000

@@ -16,7 +16,7 @@ from wvflow.plan.dependencies import After
 from wvflow.plan.nodes import FlowPlan
 from wvflow.plan.refs import FlowRef
 from wvflow.ports.dependencies import ANY, Among
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.store.memory import MemoryStore
 
 PAIRS = {"b1": "a1", "b2": "a2", "c1": "a1", "c2": "a2"}

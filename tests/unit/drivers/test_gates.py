@@ -12,7 +12,8 @@ from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.kernel.events import TaskStarted
 from wvflow.plan.refs import Millis
 from wvflow.plan.tasks import Policy, Rate
-from wvflow.ports.store import SILENCE_MS, InboxRow
+from wvflow.ports.inbox import InboxRow
+from wvflow.ports.store import SILENCE_MS
 from wvflow.store.memory import MemoryStore
 
 NOON = 1_700_000_000_000

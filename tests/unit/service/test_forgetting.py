@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import FireRow, Order, ScheduleRow, Verdict
-from wvflow.ports.store import RunRow
+from wvflow.ports.rows import RunRow
 from wvflow.service.cleaning import Rule
 from wvflow.service.forgetting import Flow, forget_times
 from wvflow.store.memory import MemoryStore

@@ -19,7 +19,8 @@ from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.refs import FlowRef
 from wvflow.plan.schedules import Cron, Schedule
 from wvflow.ports.agenda import Order, Verdict
-from wvflow.ports.store import Committed, NewRun, RunBatch, RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Committed, NewRun, RunBatch, Store
 from wvflow.schedule.decisions import due_at
 from wvflow.schedule.times import fires
 from wvflow.service.project import Project

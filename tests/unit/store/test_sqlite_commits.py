@@ -15,7 +15,9 @@ import pytest
 
 from wvflow.errors import NoSpace, StoreUnavailable
 from wvflow.plan.refs import FlowRef
-from wvflow.ports.store import Committed, InboxRow, LogRow, RunBatch, RunRow
+from wvflow.ports.inbox import InboxRow
+from wvflow.ports.rows import LogRow, RunRow
+from wvflow.ports.store import Committed, RunBatch
 from wvflow.store.sqlite import SqliteStore, database, group, parts
 from wvflow.store.sqlite.database import Database
 from wvflow.testing.store_contract.kit import NOW, TOKEN, batch, begun, commit, timer

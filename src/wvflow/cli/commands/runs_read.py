@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from wvflow.plan.nodes import FlowPlan
-    from wvflow.ports.store import LogRow, Recorded, RunRow
+    from wvflow.ports.rows import LogRow, RunRow
+    from wvflow.ports.store import Recorded
     from wvflow.service.runs import Runs
 
 STATES = (*(phase.value for phase in RunPhase), "held", "quarantined")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wvflow.plan.nodes import FlowPlan
     from wvflow.plan.refs import FlowRef
     from wvflow.ports.agenda import FireRow
-    from wvflow.ports.store import RunRow
+    from wvflow.ports.rows import RunRow
     from wvflow.service.timetable import History, Standing
 
 

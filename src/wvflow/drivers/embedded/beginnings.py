@@ -23,8 +23,9 @@ from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, OutputName
 from wvflow.ports.ledger import RunKey
+from wvflow.ports.rows import OutputRow
 from wvflow.ports.stop import StopToken
-from wvflow.ports.store import NewRun, OutputRow, Store
+from wvflow.ports.store import NewRun, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

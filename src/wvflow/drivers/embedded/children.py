@@ -41,8 +41,10 @@ from wvflow.plan.tasks import ChildTask
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
+from wvflow.ports.inbox import InboxRow
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.store import ENDED_STATES, InboxRow, OutputRow, RunRow, Store
+from wvflow.ports.rows import OutputRow, RunRow
+from wvflow.ports.store import ENDED_STATES, Store
 
 _ANSWER = msgspec.json.Decoder(ChildClosed)
 

@@ -10,7 +10,8 @@ from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.errors import Unavailable
 from wvflow.kernel.events import Heartbeat
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import HeartbeatRow, Store
+from wvflow.ports.rows import HeartbeatRow
+from wvflow.ports.store import Store
 
 
 class Heartbeats:

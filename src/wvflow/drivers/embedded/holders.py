@@ -28,8 +28,9 @@ from wvflow.plan.codec import decode
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.ledger import RunKey
+from wvflow.ports.rows import RunRow
 from wvflow.ports.stop import StopToken
-from wvflow.ports.store import ENDED_STATES, RunRow, Store
+from wvflow.ports.store import ENDED_STATES, Store
 
 
 class Refused(Exception):

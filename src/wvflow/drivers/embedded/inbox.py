@@ -13,7 +13,7 @@ from wvflow.lang.casts import shown
 from wvflow.lang.relations import nodes
 from wvflow.lang.values import to_python
 from wvflow.plan.nodes import UpdatePlan
-from wvflow.ports.store import Answer, InboxRow, Message
+from wvflow.ports.inbox import Answer, InboxRow, Message
 
 _MESSAGE = msgspec.json.Decoder(Message)
 

@@ -19,7 +19,9 @@ from wvflow.kernel.state import RunState
 from wvflow.kernel.values import RunValues, run_values
 from wvflow.plan.nodes import Bundle, FlowPlan
 from wvflow.plan.refs import FlowRef
-from wvflow.ports.store import Answer, InboxRow, NewRun, OutputRow, Reply, RunBatch, RunRow, StageRow, Voided
+from wvflow.ports.inbox import Answer, InboxRow, Reply
+from wvflow.ports.rows import OutputRow, RunRow, StageRow
+from wvflow.ports.store import NewRun, RunBatch, Voided
 
 SNAPSHOT_EVERY = 10_000
 Follower: TypeAlias = "Callable[[LiveRun], None]"

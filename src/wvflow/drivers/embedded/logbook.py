@@ -8,7 +8,8 @@ from collections.abc import Callable
 from wvflow.drivers.embedded.secrets import Secrets
 from wvflow.errors import Unavailable
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import LogRow, Store
+from wvflow.ports.rows import LogRow
+from wvflow.ports.store import Store
 
 MOST_LINES = 100_000
 

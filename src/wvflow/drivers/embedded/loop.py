@@ -75,8 +75,10 @@ from wvflow.ports.activities import Activities
 from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
+from wvflow.ports.inbox import Reply
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, OutputRow, Reply, Store
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, SILENCE_MS, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,8 @@ from wvflow.drivers.embedded.live import LiveRun
 from wvflow.errors import Unavailable
 from wvflow.kernel.events import CancelRequested, Event
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import InboxRow, Reply, Store
+from wvflow.ports.inbox import InboxRow, Reply
+from wvflow.ports.store import Store
 
 
 class Give(Protocol):

@@ -11,7 +11,8 @@ from wvflow.kernel.run import commands_checksum, decide
 from wvflow.kernel.state import RunState
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.engine import NOTE
-from wvflow.ports.store import Journal, OutputRow
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import Journal
 
 
 def refold(plan: FlowPlan, journal: Journal) -> tuple[RunState, int]:

@@ -33,7 +33,7 @@ from wvflow.kernel.events import (
 )
 from wvflow.plan.refs import Millis, StageId
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import OutputRow
+from wvflow.ports.rows import OutputRow
 
 Outcome = Result | Replied | Prepared | Idle | bool | BaseException
 """What comes of an attempt."""

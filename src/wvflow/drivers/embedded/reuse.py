@@ -30,7 +30,8 @@ from wvflow.plan.nodes import StagePlan
 from wvflow.plan.refs import StageId
 from wvflow.plan.tasks import ActivityTask, ChildTask, LoopTask, Policy, QueryTask, Task, Wait
 from wvflow.ports.engine import Engine, OutputName, Stored
-from wvflow.ports.store import OutputRow, Store
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import Store
 from wvflow.sql import LOWERING
 
 # Part of every key. Raise it when keys come to mean something else.

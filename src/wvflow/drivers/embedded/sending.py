@@ -16,7 +16,9 @@ from wvflow.plan.codec import decode
 from wvflow.plan.nodes import FlowPlan
 from wvflow.plan.parameters import bind_all
 from wvflow.ports.clock import Clock
-from wvflow.ports.store import InboxRow, Message, RunRow, Store
+from wvflow.ports.inbox import InboxRow, Message
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Store
 
 
 def send_signal(store: Store, clock: Clock, arguments: Mapping[str, object]) -> None:

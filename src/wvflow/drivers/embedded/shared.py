@@ -24,7 +24,8 @@ from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine, OutputName, Stored
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.store import ENDED_STATES, PENDING, OutputRow, RunRow, Store
+from wvflow.ports.rows import OutputRow, RunRow
+from wvflow.ports.store import ENDED_STATES, PENDING, Store
 
 
 class Runs(Protocol):

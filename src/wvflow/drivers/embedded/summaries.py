@@ -12,7 +12,7 @@ from wvflow.kernel.events import EpochMs
 from wvflow.lang.summaries import SUMMARY
 from wvflow.lang.types import LONG, STRING, TIMESTAMP, Type
 from wvflow.plan.nodes import FlowPlan
-from wvflow.ports.store import StageRow
+from wvflow.ports.rows import StageRow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,8 @@ from wvflow.kernel.events import Output, Retry
 from wvflow.lang.relations import HANDED
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.engine import Engine, OutputName, Stored
-from wvflow.ports.store import OutputRow, Store
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import Store
 
 
 def taken(output: Output, name: OutputName, store: Store, engine: Engine) -> Stored:

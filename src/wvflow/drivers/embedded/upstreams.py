@@ -16,7 +16,8 @@ from wvflow.lang.missing import Shape
 from wvflow.lang.relations import of_upstream, upstream_named
 from wvflow.plan.nodes import FlowPlan
 from wvflow.ports.engine import Engine, OutputName
-from wvflow.ports.store import OutputRow, Store
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import Store
 
 FIRST_TASK = 1
 """Outputs of no stage are numbered: 0 is what the run was handed."""

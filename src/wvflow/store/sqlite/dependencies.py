@@ -13,7 +13,8 @@ from wvflow.errors import WvflowError
 from wvflow.kernel.events import EpochMs
 from wvflow.plan.dependencies import After
 from wvflow.ports.dependencies import ANY, Among, Use
-from wvflow.ports.store import ENDED_STATES, RunRow
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import ENDED_STATES
 from wvflow.store.sqlite import endings, rows
 from wvflow.store.sqlite.database import Database
 from wvflow.store.sqlite.endings import Search

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from wvflow.errors import OutputMissing, PlanMissing, RunNotFound
 from wvflow.kernel.events import Heartbeat
-from wvflow.ports.store import InboxRow, LogRow, OutputRow, RunRow, StageRow
+from wvflow.ports.inbox import InboxRow
+from wvflow.ports.rows import LogRow, OutputRow, RunRow, StageRow
 from wvflow.store.finding import LAST, SHOWN, ambiguous, not_found
 from wvflow.store.sqlite import rows
 

@@ -10,18 +10,9 @@ import msgspec
 from wvflow.kernel.events import EpochMs, Event, Heartbeat, Output
 from wvflow.kernel.state import RunState
 from wvflow.plan.refs import FlowRef
-from wvflow.ports.store import (
-    Answer,
-    HeartbeatRow,
-    InboxRow,
-    InstanceCounts,
-    LogRow,
-    NewRun,
-    OutputRow,
-    Reply,
-    RunRow,
-    StageRow,
-)
+from wvflow.ports.inbox import Answer, InboxRow, Reply
+from wvflow.ports.rows import HeartbeatRow, InstanceCounts, LogRow, OutputRow, RunRow, StageRow
+from wvflow.ports.store import NewRun
 
 _JSON = msgspec.json.Encoder()
 _OBJECT = msgspec.json.Decoder(dict[str, object])

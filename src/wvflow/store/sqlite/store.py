@@ -12,25 +12,10 @@ from typing import TypeVar
 from wvflow.errors import JournalCorrupt, NotPossible, Unavailable, WvflowError
 from wvflow.kernel.events import EpochMs, Heartbeat
 from wvflow.ports.backfills import window_of
+from wvflow.ports.inbox import Answer, InboxRow
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, Wish
-from wvflow.ports.store import (
-    ENDED_STATES,
-    QUARANTINED,
-    Answer,
-    Committed,
-    HeartbeatRow,
-    InboxRow,
-    Journal,
-    LogRow,
-    OutputRow,
-    Owner,
-    Recorded,
-    RunBatch,
-    RunRow,
-    Seats,
-    StageRow,
-    Ticket,
-)
+from wvflow.ports.rows import HeartbeatRow, LogRow, OutputRow, RunRow, StageRow
+from wvflow.ports.store import ENDED_STATES, QUARANTINED, Committed, Journal, Owner, Recorded, RunBatch, Seats, Ticket
 from wvflow.store.sqlite import agenda, backfills, dependencies, endings, journal, ledger, lists, owners, shares
 from wvflow.store.sqlite.agenda_store import AgendaStore
 from wvflow.store.sqlite.backfills import BackfillStore

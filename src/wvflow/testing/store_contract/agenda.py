@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from wvflow.kernel.events import EpochMs, OwnerChanged
 from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import FireRow, Occupant, Order, ScheduleRow, Turn, Verdict
+from wvflow.ports.inbox import InboxRow
 from wvflow.ports.ledger import RunKey
-from wvflow.ports.store import InboxRow, RunBatch, Store
+from wvflow.ports.store import RunBatch, Store
 from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, committed, timer
 
 GROUP = "nightly"

@@ -9,7 +9,9 @@ import pytest
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
 from wvflow.kernel.state import RunState
 from wvflow.plan.refs import FlowRef
-from wvflow.ports.store import Committed, InboxRow, OutputRow, RunRow, StageRow
+from wvflow.ports.inbox import InboxRow
+from wvflow.ports.rows import OutputRow, RunRow, StageRow
+from wvflow.ports.store import Committed
 from wvflow.testing.store_contract.kit import EVENTS, NOW, TOKEN, OpenStore, batch, begun, commit, stored_events, timer
 
 

@@ -11,7 +11,8 @@ from wvflow.plan.dependencies import ENDS, After
 from wvflow.plan.refs import FlowRef
 from wvflow.ports.agenda import Order, ScheduleRow, Turn, Verdict
 from wvflow.ports.dependencies import Among, Use
-from wvflow.ports.store import RunBatch, RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import RunBatch, Store
 from wvflow.testing.store_contract.kit import NOW, TOKEN, OpenStore, batch, begun, commit, timer
 
 A = After("A")

@@ -29,7 +29,8 @@ from wvflow.kernel.events import (
     TimerFired,
 )
 from wvflow.plan.refs import FlowRef, Millis, StageId
-from wvflow.ports.store import Committed, NewRun, RunBatch, RunRow, Store
+from wvflow.ports.rows import RunRow
+from wvflow.ports.store import Committed, NewRun, RunBatch, Store
 
 OpenStore = Callable[[], Store]
 

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from wvflow.kernel.events import EpochMs, Output, OwnerChanged
 from wvflow.ports.ledger import Claimant, Claimed, KeyEntry, KeyScope, KeyWait, RunKey, Wish
-from wvflow.ports.store import SILENCE_MS, OutputRow, Store, Voided
+from wvflow.ports.rows import OutputRow
+from wvflow.ports.store import SILENCE_MS, Store, Voided
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit
 
 CHARGE = KeyScope("Nightly", "charge")

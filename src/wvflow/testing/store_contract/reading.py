@@ -11,7 +11,7 @@ import pytest
 from wvflow.errors import OutputMissing, RunNotFound
 from wvflow.kernel.events import Continued, Output
 from wvflow.kernel.state import RunPhase, RunState, StageState, Vector
-from wvflow.ports.store import OutputRow, StageRow
+from wvflow.ports.rows import OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 
 

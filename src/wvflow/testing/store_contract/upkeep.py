@@ -8,7 +8,8 @@ from wvflow.errors import NotPossible, OutputMissing, RunNotFound, StoreUnavaila
 from wvflow.kernel.events import CancelRequested, Heartbeat, Output, Reopened, UpdateAccepted
 from wvflow.kernel.state import ENDED, RunState
 from wvflow.plan.refs import StageId
-from wvflow.ports.store import Answer, HeartbeatRow, InboxRow, LogRow, OutputRow, Reply, StageRow
+from wvflow.ports.inbox import Answer, InboxRow, Reply
+from wvflow.ports.rows import HeartbeatRow, LogRow, OutputRow, StageRow
 from wvflow.testing.store_contract.kit import NOW, OpenStore, batch, begun, commit, timer
 
 
