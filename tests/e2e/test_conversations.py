@@ -324,9 +324,9 @@ def test_in_a_pause_a_call_waits_and_its_caller_is_told_so(call: Callable[..., A
         await handle.pause()
         update = partial(handle._runs.update, handle.run_id, "scaled", {"x": 1}, held=told.append)
         waiting = asyncio.create_task(asyncio.to_thread(update))
-        while not told:
+        while not told or handle._runs.summary(handle.run_id).variables["n"] != 2:
             await asyncio.sleep(0)
-        waits = handle._runs.summary(handle.run_id).variables["n"] == 2 and not waiting.done()
+        waits = not waiting.done()
         await handle.resume()
         answer = await waiting
         await handle.cancel()

@@ -64,7 +64,7 @@ class Talking(StateFolder):
             answer = self._store.answer(message)  # asked behind the look at the run, which may have ended upon it
             if answer is None:
                 self._check_answerable(seen)
-                if seen.state == PAUSED:
+                if seen.state == PAUSED and update.call is not None:
                     held(row.run_id)
                     held = _told
         if answer.refused:
