@@ -20,7 +20,9 @@ flow Chain = {
 """
 BIG = """
 flow Big = {
-  stage big [retries: 0] = from range(1000000) as t(n) | add h = hash(n)
+  signal fill
+  stage asked = wait for fill
+  stage big [retries: 0] depends on asked = from range(1000000) as t(n) | add h = hash(n)
   stage small = from [[1], [2]] as t(n)
   stage middle = from small | gate()
   stage last [retries: 0] = from middle | note()
@@ -29,7 +31,9 @@ flow Big = {
 """
 SPILLING = """
 flow Spilling = {
-  stage spilling [retries: 0] =
+  signal fill
+  stage asked = wait for fill
+  stage spilling [retries: 0] depends on asked =
     from range(2000000) as t(n) | add h = hash(n) | group by h | agg n = n.max | agg total = n.sum
   stage small = from [[1], [2]] as t(n)
   stage middle = from small | gate()
@@ -135,6 +139,8 @@ def test_rows_that_cannot_be_written_hold_their_run(
     project = make(flow)
     disk.fill(but=room)
     process = project.start("run", "chain.wv", **engine)
+    process.says("middle started")  # while a run is held nothing of it begins
+    assert project.json("runs", "signal", "last", "fill")["driven"]
     process.says("held: there is no space left in")
     assert project.last().state == "held"
     project.open_gate("gate")
