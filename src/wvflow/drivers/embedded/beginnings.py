@@ -108,7 +108,8 @@ class Beginnings:
         key: RunKey | None,
         before: Before,
     ) -> Beginning:
-        """Of one that another run of this process has ordered; all as in ``Driver.begin_child``."""
+        """Of one that another run of this process has ordered. ``link``: to that; ``turn``: by which it begins;
+        ``key``: for which there is to be but one; ``before``: the runs that it comes after."""
         brought = bring_over(before.upstream, identity.run_id, parent.token, self._store, self._engine)
         now, above = self._clock.now(), parent.state
         new = NewRun(

@@ -23,9 +23,10 @@ from typing import Protocol
 
 import msgspec
 
-from wvflow.drivers.embedded.before import Before, before_child
+from wvflow.drivers.embedded.before import before_child
+from wvflow.drivers.embedded.beginnings import Beginning, Beginnings
 from wvflow.drivers.embedded.holders import Refused
-from wvflow.drivers.embedded.live import Identity, LiveRun, closing
+from wvflow.drivers.embedded.live import Follower, Identity, LiveRun, closing
 from wvflow.drivers.embedded.patience import pauses
 from wvflow.drivers.embedded.shared import Shared, Waiting
 from wvflow.drivers.embedded.turns import turn_of
@@ -38,11 +39,9 @@ from wvflow.kernel.run import outstanding
 from wvflow.kernel.state import RunPhase, RunState
 from wvflow.plan.refs import FlowRef
 from wvflow.plan.tasks import ChildTask
-from wvflow.ports.agenda import Turn
 from wvflow.ports.clock import Clock
 from wvflow.ports.engine import Engine
 from wvflow.ports.inbox import InboxRow
-from wvflow.ports.ledger import RunKey
 from wvflow.ports.rows import OutputRow, RunRow
 from wvflow.ports.store import ENDED_STATES, Store
 
@@ -53,16 +52,7 @@ class Runs(Protocol):
     """What a driver does with runs, as far as children need it. Used on the loop's thread only."""
 
     def get(self, run_id: str) -> LiveRun | None: ...
-    def begin_child(
-        self,
-        identity: Identity,
-        order: StartChild,
-        parent: LiveRun,
-        link: Parent,
-        turn: Turn,
-        key: RunKey | None,
-        before: Before,
-    ) -> None: ...
+    def begin(self, beginning: Beginning, then: Follower | None) -> None: ...
     def carry_on(self, identity: Identity, parent: LiveRun) -> None: ...
     def undo(self, identity: Identity, parent: LiveRun, by: Parent) -> None: ...
     def refold(self, identity: Identity) -> tuple[RunState, int]: ...
@@ -84,6 +74,7 @@ class Children:
         self._waiting: dict[str, tuple[LiveRun, StartChild]] = {}
         self._told: set[str] = set()
         self._shared = Shared(runs, store, engine, clock, draw)
+        self._beginnings = Beginnings(store, engine, clock)
         self._pauses = pauses()
 
     def see_to(self, parent: LiveRun, order: OfChild) -> None:
@@ -215,7 +206,8 @@ class Children:
         found = turn_of(identity.plan, identity.project, order.params, parent.run_id, self._store)
         if found.is_now:
             link = _link(parent, order, order.depth)
-            self._runs.begin_child(identity, order, parent, link, found.turn, begin.key, before)
+            child = self._beginnings.of_child(identity, order, parent, link, found.turn, begin.key, before)
+            self._runs.begin(child, lambda _: self.began(parent, order))
         else:
             self._wait(parent, order)
 

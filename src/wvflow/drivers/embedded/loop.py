@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wvflow.drivers.embedded.before import Before
 from wvflow.drivers.embedded.beginnings import Beginning, Beginnings
 from wvflow.drivers.embedded.calls import Calls
 from wvflow.drivers.embedded.children import Children
@@ -260,11 +259,12 @@ class Driver:
             ordered_at=ordered_at,
             upstream=upstream,
         )
-        self._begin(begins, None if begun is None else lambda run: begun(run.run_id))
+        self.begin(begins, None if begun is None else lambda run: begun(run.run_id))
 
-    def _begin(self, begins: Beginning, then: Follower | None) -> None:
-        self._admit(begins.run)
-        self.apply(begins.run, begins.started, output=begins.output, then=then)
+    def begin(self, beginning: Beginning, then: Follower | None) -> None:
+        """Begin a run of which all is made ready."""
+        self._admit(beginning.run)
+        self.apply(beginning.run, beginning.started, output=beginning.output, then=then)
 
     def adopt(self, identity: Identity, *, reopen: bool = True, watch: Watch | None = None, root: str = "") -> None:
         """Carry on a run that nobody drives; one that ended badly is reopened.
@@ -286,21 +286,6 @@ class Driver:
         taken = OwnerChanged(at=run.now(self._clock.now()), token=self._token, heartbeats=heard)
         self.apply(run, taken, then=self._tidy)
         return run
-
-    def begin_child(
-        self,
-        identity: Identity,
-        order: StartChild,
-        parent: LiveRun,
-        link: Parent,
-        turn: Turn,
-        key: RunKey | None,
-        before: Before,
-    ) -> None:
-        """Begin a run that another of this process has ordered. ``key``: for which there is to be but one; ``before``:
-        the runs that it comes after."""
-        begins = self._beginnings.of_child(identity, order, parent, link, turn, key, before)
-        self._begin(begins, lambda _: self._children.began(parent, order))
 
     def carry_on(self, identity: Identity, parent: LiveRun) -> None:
         """Carry on a child that nobody drives. Raises as ``adopt``."""
